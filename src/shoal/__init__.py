@@ -1,0 +1,1 @@
+"""shoal: functions and task graphs on many processes and machines."""
