@@ -1,0 +1,81 @@
+"""Keys of tasks: users write strings and tuples, the wire and the cores only know strings.
+
+A user's key is a `str`, `bytes`, `int`, `float` or a (nested) tuple of these. Most are strings and
+travel as they are. Everything else travels as its `repr`, and so does the rare string that could be
+mistaken for one; `decode_key(encode_key(k)) == k` for every key.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+__all__ = ["Key", "decode_key", "encode_key"]
+
+Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
+
+# What the repr of a non-string key, or of a quoted string, looks like at its start.
+_LITERAL = re.compile(r"""[('"]|b['"]|-?[0-9][0-9.e+-]*\Z""")
+
+
+def encode_key(key: Any) -> str:
+    """Return the wire form of a user's key.
+
+    Parameters
+    ----------
+    key : str, bytes, int, float or tuple of these
+        The key as the user or a graph has it.
+
+    Returns
+    -------
+    str
+        The key itself when it is an ordinary string, otherwise its `repr`.
+
+    Raises
+    ------
+    TypeError
+        When `key`, or a part of it, has another type.
+
+    Examples
+    --------
+    >>> encode_key("inc-1"), encode_key(("x", 0))
+    ('inc-1', "('x', 0)")
+    """
+    if type(key) is str:
+        return repr(key) if _LITERAL.match(key) else key
+    _check(key, key)
+    return repr(key)
+
+
+def decode_key(text: str) -> Any:
+    """Return the user's key of a wire key; the inverse of `encode_key`.
+
+    Examples
+    --------
+    >>> decode_key("('x', 0)")
+    ('x', 0)
+    """
+    return _decode_literal(text) if _LITERAL.match(text) else text
+
+
+@lru_cache(maxsize=100_000)
+def _decode_literal(text: str) -> Any:
+    return ast.literal_eval(text)
+
+
+def _check(part: Any, whole: Any) -> None:
+    kind = type(part)
+    if kind is tuple:
+        for item in part:
+            _check(item, whole)
+    elif kind is float:
+        if not math.isfinite(part):
+            raise TypeError(f"key {whole!r} contains {part!r}; use finite numbers in keys")
+    elif kind not in (str, bytes, int):
+        raise TypeError(
+            f"key {whole!r} contains a {kind.__name__} ({part!r}); "
+            "keys are str, bytes, int, float or tuples of these"
+        )
