@@ -1,0 +1,195 @@
+"""Getters of `shoal.config`: what they accept, and what they say of a bad value."""
+
+from __future__ import annotations
+
+import dask.config
+import pytest
+
+from shoal import config
+
+TTL = "distributed.scheduler.worker-ttl"
+
+
+def test_defaults_are_below_what_the_user_set():
+    assert config.get_seconds(TTL) == 300
+    with dask.config.set({TTL: "7s"}):
+        assert config.get_seconds(TTL) == 7
+    assert config.get_seconds(TTL) == 300
+
+
+def test_hyphens_and_underscores_are_the_same():
+    with dask.config.set({"distributed.scheduler.worker_ttl": 8}):
+        assert config.get_seconds(TTL) == 8
+
+
+def test_a_given_argument_wins():
+    with dask.config.set({TTL: "7s"}):
+        assert config.get_seconds(TTL, "1 minute") == 60
+        assert config.get(TTL, 5) == 5
+
+
+@pytest.mark.parametrize(
+    ("getter", "value", "expected"),
+    [
+        (config.get_seconds, "500ms", 0.5),
+        (config.get_seconds, 3, 3.0),
+        (config.get_optional_seconds, None, None),
+        (config.get_optional_seconds, False, None),
+        (config.get_optional_seconds, "2h", 7200.0),
+        (config.get_bytes, "64 MiB", 64 * 2**20),
+        (config.get_bytes, "1 kiB", 1024),
+        (config.get_optional_bytes, False, None),
+        (config.get_optional_bytes, 10, 10),
+        (config.get_bool, True, True),
+        (config.get_bool, "false", False),
+        (config.get_bool, "Yes", True),
+        (config.get_bool, 1, True),
+        (config.get_int, "12", 12),
+        (config.get_int, 3.0, 3),
+        (config.get_int, 2**60 + 1, 2**60 + 1),
+        (config.get_float, "inf", float("inf")),
+        (config.get_fraction, 0.6, 0.6),
+        (config.get_fraction, "0.6", 0.6),
+        (config.get_fraction, False, None),
+        (config.get_fraction, 0, 0.0),
+        (config.get_str, "tcp", "tcp"),
+        (config.get_optional_str, None, None),
+        (config.get_list, None, []),
+        (config.get_list, "a.py", ["a.py"]),
+        (config.get_list, ("a", "b"), ["a", "b"]),
+        (config.get_dict, None, {}),
+        (config.get_dict, {"a": 1}, {"a": 1}),
+    ],
+)
+def test_values(getter, value, expected):
+    with dask.config.set({"shoal.test": value}):
+        result = getter("shoal.test")
+    assert result == expected
+    assert type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("getter", "value"),
+    [
+        (config.get_seconds, "abc"),
+        (config.get_seconds, ""),
+        (config.get_seconds, "-5s"),
+        (config.get_seconds, -5),
+        (config.get_seconds, "5 parsecs"),
+        (config.get_seconds, True),
+        (config.get_seconds, None),
+        (config.get_seconds, float("inf")),
+        (config.get_seconds, [1]),
+        (config.get_optional_seconds, "soon"),
+        (config.get_bytes, "5 foos"),
+        (config.get_bytes, -1),
+        (config.get_bytes, True),
+        (config.get_bytes, float("nan")),
+        (config.get_bytes, None),
+        (config.get_bool, "maybe"),
+        (config.get_bool, 2),
+        (config.get_bool, None),
+        (config.get_int, 1.5),
+        (config.get_int, True),
+        (config.get_int, float("inf")),
+        (config.get_int, "many"),
+        (config.get_float, "nan"),
+        (config.get_float, None),
+        (config.get_fraction, 1.5),
+        (config.get_fraction, True),
+        (config.get_str, 5),
+        (config.get_optional_str, 5),
+        (config.get_list, 5),
+        (config.get_dict, [1]),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key_and_how_to_set_it(getter, value):
+    with dask.config.set({"shoal.a-test": value}), pytest.raises(ValueError) as info:
+        getter("shoal.a-test")
+    text = str(info.value)
+    assert "'shoal.a-test'" in text
+    assert repr(value) in text
+    assert "DASK_SHOAL__A_TEST" in text
+
+
+def test_a_bad_argument_is_named():
+    with pytest.raises(ValueError, match="'soon' is not a duration .*worker-ttl"):
+        config.get_seconds(TTL, "soon")
+
+
+def test_minimum():
+    key = "distributed.scheduler.allowed-failures"
+    assert config.get_int(key, 0, minimum=0) == 0
+    with pytest.raises(ValueError, match="at least 0"):
+        config.get_int(key, -1, minimum=0)
+
+
+def test_choice_tells_true_from_one():
+    with dask.config.set({"shoal.test": "lz4"}):
+        assert config.get_choice("shoal.test", ("auto", "lz4", False)) == "lz4"
+    with dask.config.set({"shoal.test": 0}), pytest.raises(ValueError, match="'auto', False"):
+        config.get_choice("shoal.test", ("auto", False))
+
+
+def test_an_unknown_key_is_a_key_error():
+    with pytest.raises(KeyError):
+        config.get_seconds("shoal.no.such.key")
+
+
+def leaves(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_every_default_is_registered_and_parses():
+    """A default that its own getter refuses would be found by the first user instead."""
+    parsed = 0
+    for key, value in leaves(config._load_defaults()):
+        assert dask.config.get(key) == value
+        if isinstance(value, str) and value[0].isdigit():
+            parse = config.get_bytes if value[-1] in "Bb" else config.get_seconds
+            assert parse(key) >= 0
+            parsed += 1
+    assert parsed > 20
+
+
+def test_keys_others_rely_on_are_there():
+    """Configuration keys that published projects read or set (shared/compat.md)."""
+    for key in (
+        "distributed.worker.memory.pause",
+        "distributed.worker.memory.spill",
+        "distributed.worker.memory.target",
+        "distributed.worker.memory.terminate",
+        "distributed.worker.memory.spill-compression",
+        "distributed.worker.multiprocessing-method",
+        "distributed.worker.daemon",
+        "distributed.worker.local-directory",
+        "distributed.worker.profile.enabled",
+        "distributed.comm.timeouts.connect",
+        "distributed.comm.timeouts.tcp",
+        "distributed.comm.compression",
+        "distributed.comm.default-scheme",
+        "distributed.comm.require-encryption",
+        "distributed.comm.tls.ca-file",
+        "distributed.comm.tls.client.cert",
+        "distributed.comm.tls.client.key",
+        "distributed.comm.tls.scheduler.cert",
+        "distributed.comm.tls.scheduler.key",
+        "distributed.comm.tls.worker.cert",
+        "distributed.comm.tls.worker.key",
+        "distributed.scheduler.allowed-failures",
+        "distributed.scheduler.allowed-imports",
+        "distributed.scheduler.idle-timeout",
+        "distributed.scheduler.no-workers-timeout",
+        "distributed.scheduler.worker-ttl",
+        "distributed.diagnostics.computations.nframes",
+        "distributed.adaptive.target-duration",
+        "distributed.admin.large-graph-warning-threshold",
+        "distributed.admin.tick.limit",
+        "distributed.dashboard.link",
+        "distributed.deploy.lost-worker-timeout",
+    ):
+        config.get(key)
