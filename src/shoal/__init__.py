@@ -1,1 +1,66 @@
-"""shoal: functions and task graphs on many processes and machines."""
+"""shoal: functions and task graphs on many processes and machines.
+
+The public names, and nothing else. Each is loaded when it is first asked for, so `import shoal`
+costs next to nothing and a scheduler's process never loads what only a client needs. Submodules
+(`shoal.comm`, `shoal.config`, ...) are public where the documentation names them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it.
+_WHERE = {
+    # client
+    "Client": "shoal.client.client",
+    "Future": "shoal.client.future",
+    "as_completed": "shoal.client.waiting",
+    "default_client": "shoal.client.client",
+    "fire_and_forget": "shoal.client.future",
+    "futures_of": "shoal.client.future",
+    "get_client": "shoal.client.client",
+    "wait": "shoal.client.waiting",
+    # inside tasks
+    "Reschedule": "shoal.errors",
+    "get_worker": "shoal.worker.context",
+    "rejoin": "shoal.worker.context",
+    "secede": "shoal.worker.context",
+    # the parts of a cluster
+    "LocalCluster": "shoal.deploy.local",
+    "Nanny": "shoal.nanny.nanny",
+    "Scheduler": "shoal.scheduler.scheduler",
+    "Security": "shoal.security",
+    "Worker": "shoal.worker.worker",
+    # communication
+    "connect": "shoal.comm",
+    "rpc": "shoal.core",
+    # errors
+    "CancelledError": "shoal.errors",
+    "CommClosedError": "shoal.errors",
+    "KilledWorker": "shoal.errors",
+    "TimeoutError": "shoal.errors",
+}
+
+__all__ = ["__version__", *sorted(_WHERE)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):
+        # `import shoal; shoal.config`, as with packages that load everything at once.
+        try:
+            return importlib.import_module(f"shoal.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"shoal.{name}":
+                raise
+    raise AttributeError(f"module 'shoal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -1,0 +1,52 @@
+"""Small helpers for tests: run a coroutine, wait for a condition. Imported as `helpers`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "shoal"
+
+
+def run(coroutine: Awaitable[T], timeout: float = 30) -> T:
+    """Run a coroutine on an event loop of its own, for at most `timeout` seconds."""
+
+    async def main() -> T:
+        return await asyncio.wait_for(coroutine, timeout)
+
+    return asyncio.run(main())
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 10) -> Any:
+    """Ask `condition` until it is true, and return what it said; fail when that takes too long."""
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {timeout} s: {_describe(condition)}")
+        time.sleep(0.005)
+    return result
+
+
+async def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
+    """`wait_until` for coroutines; `condition` may return an awaitable."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {timeout} s: {_describe(condition)}")
+        await asyncio.sleep(0.005)
+
+
+def _describe(condition: Callable[[], Any]) -> str:
+    code = getattr(condition, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(condition)
