@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 # Before anything imports dask or shoal: an empty home, so that no configuration file of the user
-# counts and the cluster's secret is made anew, and a temporary folder of our own, in which left
-# overs can be seen. Its path is short because it holds Unix sockets. Child processes inherit it all.
+# counts and the cluster's secret is made anew, and a temporary folder of our own, in which
+# leftovers can be seen. Its path is short as it holds Unix sockets. Child processes inherit it all.
 _FOLDER = tempfile.mkdtemp(prefix="st-")
 for _name in ("HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "TMPDIR"):
     _path = os.path.join(_FOLDER, _name.lower().replace("xdg_", "")[:6])

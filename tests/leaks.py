@@ -30,7 +30,7 @@ def take() -> Snapshot:
 
 
 def since(before: Snapshot, timeout: float = 5) -> list[str]:
-    """Return what is there now and was not `before`, after giving it `timeout` seconds to go away."""
+    """Return what is there now, was not `before`, and does not go away within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         now = take()

@@ -113,7 +113,7 @@ def test_a_bad_value_is_named_with_its_key_and_how_to_set_it(getter, value):
 
 
 def test_a_bad_argument_is_named():
-    with pytest.raises(ValueError, match="'soon' is not a duration .*worker-ttl"):
+    with pytest.raises(ValueError, match=r"'soon' is not a duration .*worker-ttl"):
         config.get_seconds(TTL, "soon")
 
 

@@ -1,0 +1,251 @@
+"""The layers of shoal, checked by reading the imports: what may import what, and what stays pure.
+
+The tables come first. A module that none of them names fails the test: say where it belongs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from helpers import SOURCE
+from source_imports import Import, find_imports, read_package
+
+# Layer -> the modules and packages in it (the longest name that fits a module counts).
+LAYERS = {
+    "base": ["shoal._base", "shoal.errors"],
+    "config": ["shoal.config"],
+    "wire": ["shoal.wire"],
+    "comm": ["shoal.comm", "shoal.core", "shoal.security"],
+    "core": [],  # see PURE
+    "shell": [
+        "shoal.actors",
+        "shoal.coordination",
+        "shoal.diagnostics",
+        "shoal.nanny",
+        "shoal.plugins",
+        "shoal.scheduler",
+        "shoal.worker",
+    ],
+    "client": ["shoal.client"],
+    "top": [
+        "shoal.__main__",
+        "shoal.cli",
+        "shoal.compat",
+        "shoal.dashboard",
+        "shoal.deploy",
+        "shoal.http",
+        "shoal.testing",
+    ],
+    "simulation": ["shoal.simulation"],
+}
+
+# Modules of the layer "core", the state machines: they decide, and touch nothing outside.
+PURE = [
+    r"shoal\.(scheduler|worker|client|nanny)\.core(\..+)?",
+    r"shoal\.coordination\.(.+\.)?core(\..+)?",
+]
+
+# Layer -> layers that it may import, besides itself.
+MAY_IMPORT = {
+    "base": [],
+    "config": ["base"],
+    "wire": ["base", "config"],
+    "comm": ["base", "config", "wire"],
+    "core": ["base", "wire"],
+    "shell": ["base", "config", "wire", "comm", "core"],
+    "client": ["base", "config", "wire", "comm", "core", "shell"],
+    "top": ["base", "config", "wire", "comm", "core", "shell", "client"],
+    "simulation": ["base", "wire", "core"],
+}
+
+# What no pure module may import: clocks, chance, the outside world, and user objects.
+IMPURE = [
+    *["asyncio", "concurrent", "multiprocessing", "queue", "sched", "signal", "subprocess"],
+    *["threading", "_thread", "select", "selectors", "socket", "ssl", "http", "urllib"],
+    *["time", "datetime", "random", "secrets", "uuid", "gc"],
+    *["io", "os", "pathlib", "shutil", "tempfile", "logging", "warnings"],
+    *["pickle", "cloudpickle", "dask", "psutil", "tornado", "uvloop", "yaml"],
+]
+
+# The package's own face loads its names when asked for, so it may import anything, anywhere.
+FACE = "shoal"
+
+
+def layer_of(module: str) -> str | None:
+    if any(re.fullmatch(pattern, module) for pattern in PURE):
+        return "core"
+    best: tuple[int, str] | None = None
+    for layer, names in LAYERS.items():
+        for name in names:
+            fits = module == name or module.startswith(name + ".")
+            if fits and (best is None or len(name) > best[0]):
+                best = (len(name), layer)
+    return best[1] if best else None
+
+
+def own(imports: list[Import]) -> Iterator[Import]:
+    """Imports of shoal's modules by shoal's modules, without the face's lazy ones."""
+    for found in imports:
+        if found.source != FACE and found.target.partition(".")[0] == FACE:
+            yield found
+
+
+def impure_imports(imports: list[Import]) -> list[str]:
+    return [
+        f"{found}: a core must not"
+        for found in imports
+        if layer_of(found.source) == "core" and found.target.partition(".")[0] in IMPURE
+    ]
+
+
+def upward_imports(imports: list[Import]) -> list[str]:
+    problems = []
+    for found in own(imports):
+        if found.target == FACE:
+            problems.append(f"{found}: name the module that defines it")
+            continue
+        source, target = layer_of(found.source), layer_of(found.target)
+        if source and target and source != target and target not in MAY_IMPORT[source]:
+            problems.append(f"{found}: {source} must not import {target}")
+    return problems
+
+
+def local_imports(imports: list[Import]) -> list[str]:
+    return [f"{found} inside a function" for found in own(imports) if found.in_function]
+
+
+def import_cycles(imports: list[Import]) -> list[str]:
+    """Return each cycle among imports that run when the module is loaded, as a readable chain."""
+    graph: dict[str, set[str]] = {}
+    for found in own(imports):
+        if not found.in_function and not found.for_types:
+            graph.setdefault(found.source, set()).add(found.target)
+    cycles, done = [], set()
+    for start in sorted(graph):
+        chain, todo = [start], [sorted(graph[start])]
+        while todo and start not in done:
+            if not todo[-1]:
+                done.add(chain.pop())
+                todo.pop()
+                continue
+            target = todo[-1].pop()
+            if target in chain:
+                cycles.append(" -> ".join([*chain[chain.index(target) :], target]))
+            elif target not in done:
+                chain.append(target)
+                todo.append(sorted(graph.get(target, ())))
+    return cycles
+
+
+@pytest.fixture(scope="module")
+def imports() -> list[Import]:
+    return find_imports(read_package(SOURCE))
+
+
+def test_every_module_has_a_layer():
+    homeless = [m for m in read_package(SOURCE) if m != FACE and layer_of(m) is None]
+    assert not homeless, f"say in LAYERS of {__file__} where these belong: {homeless}"
+
+
+def test_cores_are_pure(imports):
+    assert impure_imports(imports) == []
+
+
+def test_imports_point_down(imports):
+    assert upward_imports(imports) == []
+
+
+def test_no_import_cycles(imports):
+    assert import_cycles(imports) == []
+
+
+def test_no_imports_inside_functions(imports):
+    assert local_imports(imports) == []
+
+
+# ------------------------------------------------------------- each of these checks can fail
+
+
+def problems(check, **modules: str) -> list[str]:
+    """Run `check` on a made-up package; `a__b` stands for the module `shoal.a.b`."""
+    named = {"shoal." + name.replace("__", "."): text for name, text in modules.items()}
+    return check(find_imports({"shoal": "", **named}))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import asyncio",
+        "from time import monotonic",
+        "import os.path",
+        "def f():\n    import random",
+        "from concurrent.futures import Future",
+        "if TYPE_CHECKING:\n    import socket",
+    ],
+)
+def test_an_impure_core_is_found(line):
+    assert len(problems(impure_imports, scheduler__core__machine=line)) == 1
+    assert problems(impure_imports, scheduler__shell=line) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("scheduler__core__state", "from shoal import config"),
+        ("scheduler__core__state", "import shoal.config"),
+        ("scheduler__core__state", "from shoal.comm import connect"),
+        ("worker__core__machine", "from ..shell import Shell"),
+        ("wire__codec", "from shoal.comm.tcp import TCP"),
+        ("comm__tcp", "import shoal.scheduler.core.state"),
+        ("worker__shell", "from shoal.client.client import Client"),
+        ("client__client", "from ..deploy import local"),
+        ("worker__shell", "from shoal import Client"),
+        ("scheduler__shell", "from shoal.simulation import network"),
+        ("simulation__network", "from shoal.scheduler.shell import Scheduler"),
+        ("errors", "def f():\n    from shoal.wire import codec"),
+    ],
+)
+def test_an_upward_import_is_found(module, line):
+    around = dict.fromkeys(
+        ["config", "comm", "worker__shell", "deploy__local", "scheduler__shell"], ""
+    )
+    assert len(problems(upward_imports, **{**around, module: line})) == 1
+
+
+def test_downward_imports_are_fine():
+    modules = {
+        "config": "",
+        "worker__core__machine": "from .state import State\nimport heapq",
+        "worker__core__state": "from shoal.wire.messages import Compute",
+        "worker__shell": "from shoal import config\nfrom .core.machine import Machine",
+        "client__client": "from shoal.worker.context import get_worker",
+    }
+    assert problems(upward_imports, **modules) == []
+    assert problems(import_cycles, **modules) == []
+
+
+def test_a_cycle_is_found_and_printed():
+    modules = {
+        "wire__a": "from .b import x",
+        "wire__b": "import shoal.wire.c",
+        "wire__c": "from shoal.wire import a",
+    }
+    (cycle,) = problems(import_cycles, **modules)
+    assert cycle == "shoal.wire.a -> shoal.wire.b -> shoal.wire.c -> shoal.wire.a"
+    modules["wire__c"] = "if TYPE_CHECKING:\n    from shoal.wire import a"
+    assert problems(import_cycles, **modules) == []
+
+
+def test_an_import_inside_a_function_is_found():
+    line = "def f():\n    if True:\n        from shoal.wire import b"
+    assert len(problems(local_imports, wire__a=line, wire__b="")) == 1
+    assert problems(local_imports, wire__a="def f():\n    import json") == []
+
+
+def test_an_unknown_module_has_no_layer():
+    assert layer_of("shoal.utils") is None
+    assert layer_of("shoal.core") == "comm"
+    assert layer_of("shoal.client.core.machine") == "core"
+    assert layer_of("shoal.client.corello") == "client"
