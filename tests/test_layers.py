@@ -66,7 +66,7 @@ IMPURE = [
     *["threading", "_thread", "select", "selectors", "socket", "ssl", "http", "urllib"],
     *["time", "datetime", "random", "secrets", "uuid", "gc"],
     *["io", "os", "pathlib", "shutil", "tempfile", "logging", "warnings"],
-    *["pickle", "cloudpickle", "dask", "psutil", "tornado", "uvloop", "yaml"],
+    *["pickle", "cloudpickle", "dask.config", "psutil", "tornado", "uvloop", "yaml"],
 ]
 
 # The package's own face loads its names when asked for, so it may import anything, anywhere.
@@ -96,8 +96,13 @@ def impure_imports(imports: list[Import]) -> list[str]:
     return [
         f"{found}: a core must not"
         for found in imports
-        if layer_of(found.source) == "core" and found.target.partition(".")[0] in IMPURE
+        if layer_of(found.source) == "core" and is_impure(found.target, found.name)
     ]
+
+
+def is_impure(target: str, name: str) -> bool:
+    written = [target, f"{target}.{name}"]
+    return any(w == bad or w.startswith(bad + ".") for w in written for bad in IMPURE)
 
 
 def upward_imports(imports: list[Import]) -> list[str]:
@@ -182,11 +187,13 @@ def problems(check, **modules: str) -> list[str]:
         "import os.path",
         "def f():\n    import random",
         "from concurrent.futures import Future",
+        "from dask import config",
         "if TYPE_CHECKING:\n    import socket",
     ],
 )
 def test_an_impure_core_is_found(line):
     assert len(problems(impure_imports, scheduler__core__machine=line)) == 1
+    assert problems(impure_imports, scheduler__core__machine="import osmosis, dask.utils") == []
     assert problems(impure_imports, scheduler__shell=line) == []
 
 
