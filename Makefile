@@ -1,0 +1,73 @@
+# make demo   run examples/flights.py, the main job on real data
+# make test   run the whole suite: the simulator over its seeds, then pytest
+# make lint   ruff and mypy --strict
+# make bench  compare with other systems, each in an environment of its own
+# make clean  remove environments and caches
+#
+# Everything is installed from the package index into $(VENV) when first needed, and again when
+# pyproject.toml changes. PYTHON names the interpreter to start from.
+
+PYTHON ?= python3
+VENV ?= .venv
+SEEDS ?= 0:2000
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
+RIVALS := .venvs/bench-dask .venvs/bench-ray .venvs/bench-shoal
+
+.PHONY: demo test pytest sim lint bench clean help
+.SECONDARY:
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/python examples/flights.py
+
+test: sim pytest
+
+sim: $(VENV)/.installed-test
+	$(BIN)/python -m shoal.simulation --seeds $(SEEDS)
+
+# After the simulator where both are asked for: pytest's closing line is the last one printed.
+pytest: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(addsuffix /.installed,$(RIVALS))
+	.venvs/bench-shoal/bin/python benchmarks/run.py $(BENCH_ARGS)
+
+clean:
+	rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------- environments
+
+# A stamp says that a step was finished; a half-made environment has none and is made again.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "shoal needs Python 3.11 or later; say which with: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# .installed-test: the package, editable, with the extra "test"; likewise for the others.
+$(VENV)/.installed-%: pyproject.toml $(VENV)/.made
+	$(BIN)/python $(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+# The rivals, as their users install them. Their versions are written in the requirement files.
+.venvs/bench-shoal/.installed: pyproject.toml benchmarks/requirements-shoal.txt
+	$(PYTHON) -m venv .venvs/bench-shoal
+	.venvs/bench-shoal/bin/python $(PIP_INSTALL) --editable . -r benchmarks/requirements-shoal.txt
+	@touch $@
+
+.venvs/bench-%/.installed: benchmarks/requirements-%.txt
+	$(PYTHON) -m venv .venvs/bench-$*
+	.venvs/bench-$*/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
