@@ -136,9 +136,9 @@ def test_kind_of_loop() -> None:
         loop = new_event_loop()
         assert type(loop).__module__.startswith("asyncio")
         loop.close()
-    with dask.config.set({"distributed.admin.event-loop": "twisted"}):
-        with pytest.raises(ValueError, match="twisted"):
-            new_event_loop()
+    twisted = dask.config.set({"distributed.admin.event-loop": "twisted"})
+    with twisted, pytest.raises(ValueError, match="twisted"):
+        new_event_loop()
 
 
 class Thing(SyncMethodMixin):

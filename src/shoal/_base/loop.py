@@ -94,7 +94,7 @@ def _shared_loop() -> asyncio.AbstractEventLoop:
 
 
 def _stop_shared_loop() -> None:
-    # Registered when this module is imported, so it runs after the handlers of all who use the loop.
+    # Registered when this module is imported, so it runs after the handlers of the loop's users.
     global _shared
     with _lock:
         thread, _shared = _shared, None
