@@ -1,0 +1,39 @@
+"""One task after the other: the time from submitting one to having its result."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+
+import systems
+
+TITLE = "submit one inc task and wait for its result, 500 times"
+SYSTEMS = ["shoal", "dask", "dask-best", "executor", "pool", "ray"]
+FIGURES = {"p50": ("ms, median", "lower"), "p99": ("ms, 99th percentile", "lower")}
+CALLS = 500
+
+
+def inc(x):
+    """Return the next number."""
+    return x + 1
+
+
+def main(name):
+    """Run it once on the system called `name`."""
+    times = []
+    with systems.SYSTEMS[name][2]() as system:
+        system.map(inc, range(-200, 0))
+        for x in range(CALLS):
+            start = time.perf_counter()
+            result = system.call(inc, x)
+            times.append(1e3 * (time.perf_counter() - start))
+            if result != x + 1:
+                sys.exit(f"wrong result: inc({x}) gave {result}")
+    percentiles = statistics.quantiles(times, n=100)
+    return {"p50": percentiles[49], "p99": percentiles[98]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1])))
