@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 # The loop thread that all clients of a process share lives as long as the process.
-LASTING_THREADS = ("shoal-loop", "shoal loop", "IO loop")
+LASTING_THREADS = {"shoal-loop"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _threads() -> list[str]:
     return [
         f"{thread.name} ({thread.ident})"
         for thread in threading.enumerate()
-        if not thread.name.lower().startswith(tuple(n.lower() for n in LASTING_THREADS))
+        if thread.name not in LASTING_THREADS
     ]
 
 
