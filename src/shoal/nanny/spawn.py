@@ -1,0 +1,112 @@
+"""What differs between Unix and Windows when a process of ours is started, and when it is ended.
+
+The new interpreter runs a line of code that reads where modules are found from its control socket,
+takes over the parent's module path, and only then imports shoal. So it finds the very modules that
+its parent finds, and never imports the user's main module.
+
+Unix hands sockets down as inherited file descriptors. Windows has none: the socket is shared with
+the process id of the child, and what describes it goes down the child's standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["end_own_group", "kill_group", "socket_of", "spawn"]
+
+_UNIX = "socket.socket(fileno=int(sys.argv[1]))"
+_WINDOWS = "socket.fromshare(bytes.fromhex(sys.stdin.readline()))"
+_CODE = (
+    "import sys,json,socket;s={control};f=s.makefile('rb',0);h=json.loads(f.readline());"
+    "sys.path[:]=h['path'];from shoal.nanny.child import main;main(s,f,h)"
+)
+
+
+def spawn(
+    label: str, env: Mapping[str, str], control: socket.socket, sockets: Sequence[socket.socket]
+) -> tuple[subprocess.Popen[bytes], list[int | str]]:
+    """Start an interpreter that waits on its end of the control socket for what to do.
+
+    Parameters
+    ----------
+    label : str
+        What `ps` shows.
+    env : mapping
+        The whole environment of the process.
+    control : socket
+        The child's end.
+    sockets : sequence of socket
+        More sockets to hand down.
+
+    Returns
+    -------
+    process : subprocess.Popen
+    handles : list of int or str
+        What the child gives to `socket_of` for each of `sockets`.
+    """
+    if not sys.executable:
+        raise RuntimeError("cannot start processes: sys.executable does not name the interpreter")
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    # -P: neither the current folder nor the script's is searched before the standard library.
+    command = [sys.executable, *flags, "-P", "-c"]
+    if sys.platform == "win32":
+        process = subprocess.Popen(
+            [*command, _CODE.format(control=_WINDOWS), label],
+            env=env,
+            stdin=subprocess.PIPE,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
+        assert process.stdin is not None
+        process.stdin.write(control.share(process.pid).hex().encode() + b"\n")
+        process.stdin.close()
+        return process, [each.share(process.pid).hex() for each in sockets]
+    handles: list[int | str] = [each.fileno() for each in sockets]
+    process = subprocess.Popen(
+        [*command, _CODE.format(control=_UNIX), str(control.fileno()), label],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[control.fileno(), *(each.fileno() for each in sockets)],
+        # A session of its own: Ctrl-C at the terminal reaches the parent alone, and the group of
+        # the same number holds all that tasks start, so that it can be ended as a whole.
+        start_new_session=True,
+    )
+    return process, handles
+
+
+def socket_of(handle: int | str) -> socket.socket:
+    """Return the socket that the parent handed down; called in the child."""
+    if isinstance(handle, str):
+        return _from_share(bytes.fromhex(handle))
+    found = socket.socket(fileno=handle)
+    found.set_inheritable(False)
+    return found
+
+
+def _from_share(share: bytes) -> socket.socket:
+    fromshare: Any = getattr(socket, "fromshare")  # noqa: B009  (only on Windows)
+    found: socket.socket = fromshare(share)
+    return found
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started, at once; also when the process itself is gone."""
+    if sys.platform == "win32":
+        process.kill()
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # nobody is left in the group
+        pass
+
+
+def end_own_group(code: int) -> None:
+    """End this process and all that it started, at once; called in a child whose parent is gone."""
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(code)
