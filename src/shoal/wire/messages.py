@@ -295,11 +295,12 @@ class StealReply(msgspec.Struct, array_like=True, gc=False, tag="stolen"):
 
 
 class Acquired(msgspec.Struct, array_like=True, gc=False, tag="acquired"):
-    """Copies the worker now holds (fetched from peers, or scattered to it)."""
+    """Copies the worker now holds: fetched from peers, or (`scattered`) put there by a client."""
 
     keys: list[str]
     nbytes: list[int]
     types: list[str]
+    scattered: bool = False
 
 
 class NotAcquired(msgspec.Struct, array_like=True, gc=False, tag="not-acquired"):

@@ -1,0 +1,23 @@
+"""What the scheduler's core asks of its shell after an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["Effects"]
+
+
+class Effects(msgspec.Struct, gc=False):
+    """Everything one event led to. Messages to one peer are in order and go out as one batch."""
+
+    to_workers: dict[str, list[Any]]
+    to_clients: dict[str, list[Any]]
+    close_workers: list[tuple[str, str]] = []  # (address, reason): drop the connection
+    rejected: list[tuple[str, str]] = []  # (address, reason): send WorkerRejected, then close
+    close_clients: list[tuple[str, str]] = []  # (id, reason): it broke the protocol
+    retired: list[str] = []  # these workers hold nothing that is needed elsewhere
+    not_retired: list[tuple[str, str]] = []  # (address, why)
+    next_deadline: float | None = None  # a Tick is due then
+    idle: bool = False  # idle for longer than idle-timeout

@@ -1,0 +1,100 @@
+"""What can happen to the scheduler's core. The shell makes these from messages, lost connections and calls."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+__all__ = [
+    "ClientLost",
+    "Event",
+    "FromClient",
+    "FromWorker",
+    "HoldersFailed",
+    "LogEvent",
+    "Move",
+    "RestartAll",
+    "RetireWorkers",
+    "Tick",
+    "WorkerLost",
+]
+
+
+class FromClient(msgspec.Struct, gc=False):
+    """A batch of messages on a client's stream; the first ever is `ClientHello`."""
+
+    client: str
+    messages: list[Any]
+
+
+class ClientLost(msgspec.Struct, gc=False):
+    """A client's stream ended without a goodbye."""
+
+    client: str
+    reason: str = ""
+
+
+class FromWorker(msgspec.Struct, gc=False):
+    """A batch of messages on a worker's stream; the first ever is `RegisterWorker`."""
+
+    address: str
+    messages: list[Any]
+
+
+class WorkerLost(msgspec.Struct, gc=False):
+    """A worker's stream ended. `expected`: it was told to close, or said goodbye."""
+
+    address: str
+    reason: str = "the connection to it was lost"
+    expected: bool = False
+
+
+class Tick(msgspec.Struct, gc=False):
+    """Time went by: the deadline of an earlier effect has come."""
+
+
+class RetireWorkers(msgspec.Struct, gc=False):
+    """Empty these workers, then (`close`) close them."""
+
+    addresses: list[str]
+    close: bool = True
+
+
+class RestartAll(msgspec.Struct, gc=False):
+    """Forget all tasks."""
+
+
+class HoldersFailed(msgspec.Struct, gc=False):
+    """These workers do not have this key, whatever the scheduler believes."""
+
+    key: str
+    addresses: list[str]
+
+
+class Move(msgspec.Struct, gc=False):
+    """Make copies of keys on a worker (replicate, rebalance)."""
+
+    keys: list[str]
+    to: str
+
+
+class LogEvent(msgspec.Struct, gc=False):
+    """Remember a structured event."""
+
+    topic: str
+    message: Any
+
+
+Event: TypeAlias = (
+    FromClient
+    | ClientLost
+    | FromWorker
+    | WorkerLost
+    | Tick
+    | RetireWorkers
+    | RestartAll
+    | HoldersFailed
+    | Move
+    | LogEvent
+)

@@ -1,0 +1,227 @@
+"""What a client's messages mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
+from shoal.scheduler.core.handlers.worker import arrive_in_memory
+from shoal.scheduler.core.speech import say_finished_to, tell_client, tell_free
+from shoal.scheduler.core.state import ClientState, FunctionState
+from shoal.scheduler.core.transitions.demand import (
+    add_want,
+    drop_want,
+    leave_worker,
+    let_go_of_inputs,
+    release_function,
+)
+from shoal.scheduler.core.transitions.running import activate
+from shoal.scheduler.core.transitions.table import ACTIVE, move
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState
+
+__all__ = ["CLIENT_HANDLERS", "cancel_tasks", "client_lost", "on_hello"]
+
+
+def on_hello(s: SchedulerState, client_id: str, hello: m.ClientHello) -> ClientState:
+    """A client registers."""
+    client = s.clients[client_id] = ClientState(client_id, s.now, hello.name)
+    client.versions = hello.versions
+    if hello.reconnect:
+        open_recovery_window(s, hello.known_workers)
+    tell_client(s, client, m.ClientWelcome(s.id, list(s.workers)))
+    s.log_event("all", {"action": "add-client", "client": client_id})
+    return client
+
+
+def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
+    """Somebody comes back to a scheduler that may have lost all: wait a while for the workers."""
+    until = s.started + s.settings.recovery_window
+    if s.recovering_until is None and s.now < until:
+        s.recovering_until = until
+    if s.recovering_until is not None:
+        s.expected_workers.update(address for address in expected if address not in s.workers)
+
+
+def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
+    """A client is gone. One that may come back keeps its results for the grace period."""
+    del s.clients[client.id]
+    if graceful:
+        for ts in list(client.wants):
+            drop_want(s, client, ts)
+    else:
+        until = s.now + s.settings.client_grace
+        for ts in list(client.wants):
+            add_want(s.adopted, ts)
+            s.adopted_until[ts.key] = until
+            drop_want(s, client, ts)
+    for function in client.defined.values():
+        release_function(s, function)
+    client.defined = {}
+    s.log_event("all", {"action": "remove-client", "client": client.id})
+
+
+def _on_define(s: SchedulerState, client: ClientState, msg: m.DefineFunctions) -> None:
+    for id, blob in zip(msg.ids, msg.blobs, strict=True):
+        if id in client.defined:
+            continue
+        function = s.functions.get(id)
+        if function is None:
+            function = s.functions[id] = FunctionState(id, blob)
+        function.references += 1
+        client.defined[id] = function
+
+
+def _on_forget(s: SchedulerState, client: ClientState, msg: m.ForgetFunctions) -> None:
+    for id in msg.ids:
+        function = client.defined.pop(id, None)
+        if function is not None:
+            release_function(s, function)
+
+
+def _on_want(s: SchedulerState, client: ClientState, msg: m.Want) -> None:
+    for key in msg.keys:
+        ts = data_task(s, key)
+        want_key(s, client, ts)
+        if ts.state == "released":
+            activate(s, ts)
+
+
+def _on_release(s: SchedulerState, client: ClientState, msg: m.Release) -> None:
+    tasks = s.tasks
+    wants = client.wants
+    alone = client.alone
+    unneeded = s.unneeded
+    for key in msg.keys:
+        ts = tasks.get(key)
+        if ts is None:
+            continue
+        if ts.wanted_by is alone:
+            ts.wanted_by = ()
+            del wants[ts]
+            if not ts.waiters:
+                unneeded.append(ts)
+        else:
+            drop_want(s, client, ts)
+
+
+def _on_fire_and_forget(s: SchedulerState, client: ClientState, msg: m.FireAndForget) -> None:
+    for key in msg.keys:
+        ts = s.tasks.get(key)
+        if ts is not None and ts.state not in ("memory", "erred"):
+            add_want(s.fire_and_forget, ts)
+            if ts.state == "released":
+                activate(s, ts)
+
+
+def _on_cancel(s: SchedulerState, client: ClientState, msg: m.Cancel) -> None:
+    cancel_tasks(s, client, msg.keys, msg.force, msg.reason)
+
+
+def cancel_tasks(
+    s: SchedulerState, client: ClientState | None, keys: list[str], force: bool, reason: str
+) -> None:
+    """Take tasks, and all that depend on them, away from the clients that want them.
+
+    Without `force` a task that another client wants as well only loses this client.
+    """
+    stack = [s.tasks[key] for key in keys if key in s.tasks]
+    cancelled: dict[ClientState, list[str]] = {}
+    seen: set[TaskState] = set()
+    while stack:
+        ts = stack.pop()
+        if ts in seen:
+            continue
+        seen.add(ts)
+        others = [c for c in ts.wanted_by if c is not client and (c.real or c is s.fire_and_forget)]
+        if others and not force:
+            if client is not None:
+                drop_want(s, client, ts)
+            continue
+        for who in ts.wanted_by:
+            cancelled.setdefault(who, []).append(ts.key)
+            drop_want(s, who, ts)
+        if ts.dependents is not None:
+            stack.extend(ts.dependents)
+        if ts.state in ACTIVE:
+            _stop(s, ts)
+    for ts in seen:
+        if ts.state == "released" and ts.needed:
+            activate(s, ts)  # a dependent that another client wants still needs it
+    for who, their_keys in cancelled.items():
+        if who is not client or client is None:
+            tell_client(s, who, m.KeysCancelled(their_keys, reason))
+
+
+def _stop(s: SchedulerState, ts: TaskState) -> None:
+    ws = leave_worker(s, ts)
+    if ws is not None:
+        tell_free(s, ws, ts.key)
+    move(s, ts, "released")
+    ts.waiting_on = 0
+    let_go_of_inputs(s, ts)
+    if not ts.waiters and not ts.wanted_by:
+        s.unneeded.append(ts)
+
+
+def _on_retry(s: SchedulerState, client: ClientState, msg: m.Retry) -> None:
+    stack = [s.tasks[key] for key in msg.keys if key in s.tasks]
+    revived: list[TaskState] = []
+    while stack:
+        ts = stack.pop()
+        if ts.state != "erred":
+            continue
+        move(s, ts, "released")
+        ts.rare = None
+        revived.append(ts)
+        stack.extend(dep for dep in ts.deps if dep.state == "erred")
+        if ts.dependents is not None:
+            stack.extend(d for d in ts.dependents if d.state == "erred")
+    for ts in revived:
+        for who in ts.wanted_by:
+            tell_client(s, who, m.KeysPending([ts.key]))
+    for ts in revived:
+        if ts.needed:
+            activate(s, ts)
+
+
+def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> None:
+    for key, nbytes, type_name, holders in zip(
+        msg.keys, msg.nbytes, msg.types, msg.holders, strict=True
+    ):
+        ts = data_task(s, key)
+        add_want(client, ts)
+        present = [s.workers[address] for address in holders if address in s.workers]
+        known = ts.state == "memory"
+        for ws in present:
+            arrive_in_memory(s, ts, ws, nbytes, type_name)
+        if known:
+            say_finished_to(s, client, ts, None)
+        elif ts.state == "released":
+            activate(s, ts)  # no holder is there: it may come, or the data is lost
+
+
+def _on_heartbeat(s: SchedulerState, client: ClientState, msg: m.ClientHeartbeat) -> None:
+    client.last_seen = s.now
+
+
+def _on_goodbye(s: SchedulerState, client: ClientState, msg: m.ClientGoodbye) -> None:
+    client_lost(s, client, graceful=True)
+
+
+CLIENT_HANDLERS: dict[type, Callable[[SchedulerState, ClientState, Any], None]] = {
+    m.DefineFunctions: _on_define,
+    m.ForgetFunctions: _on_forget,
+    m.Graph: on_graph,
+    m.Want: _on_want,
+    m.Release: _on_release,
+    m.FireAndForget: _on_fire_and_forget,
+    m.Cancel: _on_cancel,
+    m.Retry: _on_retry,
+    m.Scattered: _on_scattered,
+    m.ClientHeartbeat: _on_heartbeat,
+    m.ClientGoodbye: _on_goodbye,
+}

@@ -1,0 +1,181 @@
+"""A client's `Graph` message: new tasks, linked and, where wanted, set going."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dask.utils import key_split
+
+from shoal.errors import ProtocolError
+from shoal.scheduler.core.speech import say_finished_to
+from shoal.scheduler.core.state import NO_OPTIONS, TaskState
+from shoal.scheduler.core.transitions.demand import add_want
+from shoal.scheduler.core.transitions.failing import say_erred
+from shoal.scheduler.core.transitions.running import activate
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import (
+        ClientState,
+        FunctionState,
+        GroupState,
+        SchedulerState,
+    )
+    from shoal.wire.messages import Graph
+
+__all__ = ["data_task", "on_graph", "want_key"]
+
+
+def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
+    """Learn a graph; tasks that are known already stay as they are."""
+    n = len(m.keys)
+    _check_columns(m, n)
+    functions = [_function(s, client, id) for id in m.functions]
+    groups = _groups(s, m)
+    generation = _generation(s, m.fifo_timeout)
+    minus_priority = -m.priority
+    tasks = s.tasks
+    function_of, group_of, order, option_of = m.function_of, m.group_of, m.order, m.option_of
+    options = m.options
+    args = m.args
+    one_function = functions[0] if functions and not function_of else None
+    one_group = groups[0] if groups and not group_of else None
+    one_option = options[0] if options and not option_of else NO_OPTIONS
+    fresh: list[tuple[int, TaskState]] = []
+    states: list[TaskState] = []
+    for i, key in enumerate(m.keys):
+        ts = tasks.get(key)
+        if ts is not None and ts.function is not None:
+            states.append(ts)
+            continue
+        group = one_group or (groups[group_of[i]] if group_of else _own_group(s, key))
+        priority = (minus_priority, generation, order[i] if order else i)
+        if ts is None:
+            ts = tasks[key] = TaskState(key, group, priority)
+            group.counts["released"] += 1
+            group.size += 1
+        else:
+            ts.priority = priority  # known as somebody's input only: now it is defined
+        function = one_function or functions[function_of[i]]
+        function.references += 1
+        ts.function = function
+        ts.args = args[i]
+        if one_option is not NO_OPTIONS:
+            ts.options = one_option
+        elif option_of and option_of[i] >= 0:
+            ts.options = options[option_of[i]]
+        states.append(ts)
+        fresh.append((i, ts))
+    try:
+        for i, buffers in m.buffers.items():
+            states[i].buffers = buffers
+        if m.deps:
+            _link(s, m.deps, fresh, states)
+        _want(s, client, m.wanted, states)
+    except (ProtocolError, IndexError) as error:
+        s.unneeded.extend(ts for _, ts in fresh)
+        raise ProtocolError(f"Graph from {client.id}: {error}") from error
+    for _, ts in fresh:
+        if not ts.waiters and not ts.wanted_by:
+            s.unneeded.append(ts)
+        elif s.awaited:
+            s.awaited.pop(ts, None)
+
+
+def _check_columns(m: Graph, n: int) -> None:
+    for name in ("args", "function_of", "deps", "group_of", "order", "option_of"):
+        column = getattr(m, name)
+        if len(column) != n and (column or name == "args"):
+            raise ProtocolError(f"Graph.{name} has {len(column)} entries for {n} keys")
+    if n and not m.functions:
+        raise ProtocolError("Graph.functions is empty")
+
+
+def _function(s: SchedulerState, client: ClientState, id: bytes) -> FunctionState:
+    function = client.defined.get(id)
+    if function is None:
+        function = s.functions.get(id)
+        if function is None:
+            raise ProtocolError(f"Graph refers to function {id.hex()}, which was not defined")
+    return function
+
+
+def _groups(s: SchedulerState, m: Graph) -> list[GroupState]:
+    return [s.group(name, key_split(name)) for name in m.groups]
+
+
+def _own_group(s: SchedulerState, key: str) -> GroupState:
+    prefix = key_split(key)
+    return s.group(prefix, prefix)
+
+
+def _generation(s: SchedulerState, fifo_timeout: float) -> int:
+    if s.now - s.generation_started > fifo_timeout:
+        s.generation += 1
+        s.generation_started = s.now
+    return s.generation
+
+
+def _link(
+    s: SchedulerState,
+    deps_of: list[list[int | str]],
+    fresh: list[tuple[int, TaskState]],
+    states: list[TaskState],
+) -> None:
+    for i, ts in fresh:
+        refs = deps_of[i]
+        if not refs:
+            continue
+        deps = tuple(
+            [states[ref] if type(ref) is int else data_task(s, ref) for ref in refs]
+        )
+        if len(deps) > 1 and len(set(deps)) != len(deps):
+            raise ProtocolError(f"Graph.deps names an input of {ts.key!r} twice")
+        ts.deps = deps
+        for dep in deps:
+            if dep.dependents is None:
+                dep.dependents = {ts}
+            else:
+                dep.dependents.add(ts)
+
+
+def data_task(s: SchedulerState, key: int | str) -> TaskState:
+    """Return the task of a key, made as data without a function when nobody defined it."""
+    assert isinstance(key, str)
+    ts = s.tasks.get(key)
+    if ts is None:
+        group = _own_group(s, key)
+        ts = s.tasks[key] = TaskState(key, group, (0.0, s.generation, 0))
+        group.counts["released"] += 1
+        group.size += 1
+    return ts
+
+
+def _want(
+    s: SchedulerState, client: ClientState, wanted: list[int] | None, states: list[TaskState]
+) -> None:
+    alone = client.alone
+    wants = client.wants
+    chosen = states if wanted is None else [states[i] for i in wanted]
+    for ts in chosen:
+        if ts.state == "released" and not ts.wanted_by:
+            ts.wanted_by = alone
+            wants[ts] = None
+        else:
+            want_key(s, client, ts)
+    for ts in chosen:
+        if ts.state == "released":
+            activate(s, ts)
+
+
+def want_key(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
+    """A client wants a known task; it hears at once what is known already."""
+    if client in ts.wanted_by:
+        return
+    add_want(client, ts)
+    if not client.real:
+        return
+    if ts.state == "memory":
+        say_finished_to(s, client, ts, None)
+    elif ts.state == "erred":
+        say_erred(s, client, ts)
+

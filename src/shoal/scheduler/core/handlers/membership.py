@@ -1,0 +1,189 @@
+"""Workers come, come back, leave and are retired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
+from shoal.scheduler.core.policies.estimates import estimate
+from shoal.scheduler.core.policies.restrictions import workers_changed
+from shoal.scheduler.core.speech import tell_client, tell_worker
+from shoal.scheduler.core.state import WorkerState
+from shoal.scheduler.core.transitions.demand import leave_worker
+from shoal.scheduler.core.transitions.losing import drop_worker_tasks, unplace
+from shoal.scheduler.core.transitions.table import move
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState
+
+__all__ = ["check_retiring", "register_worker", "retire_worker", "worker_lost"]
+
+
+def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
+    """A worker joins with what it holds and runs; return why not, if it may not."""
+    taken = s.aliases.get(msg.name)
+    if taken is not None and taken != msg.address:
+        return (
+            f"a worker with the name {msg.name!r} is registered already at {taken}; "
+            "give this one another name"
+        )
+    ws = s.workers[msg.address] = WorkerState(msg, s.now)
+    s.aliases[msg.name] = msg.address
+    s.hosts.setdefault(msg.host, {})[msg.address] = None
+    s.total_nthreads += msg.nthreads
+    workers_changed(s)
+    s.touched_workers[ws] = None
+    if msg.lifetime is not None:
+        s.lifetimes[ws] = s.now + msg.lifetime
+    if msg.reconnect and s.recovering_until is None:
+        until = s.started + s.settings.recovery_window
+        if s.now < until and not s.tasks:
+            s.recovering_until = until
+    forget: list[str] = []
+    for key, nbytes, type_name in zip(msg.held, msg.held_nbytes, msg.held_types, strict=True):
+        ts = s.tasks.get(key)
+        if ts is not None:
+            arrive_in_memory(s, ts, ws, nbytes, type_name)
+        elif msg.reconnect:
+            adopt_copy(s, ws, key, nbytes, type_name)
+        else:
+            forget.append(key)
+    stop: list[str] = []
+    for key, run in zip(msg.running, msg.running_runs, strict=True):
+        if not _adopt_run(s, ws, key, run):
+            stop.append(key)
+    tell_worker(s, ws, m.WorkerWelcome(s.id, s.settings.heartbeat_interval, forget, stop))
+    for client in s.clients.values():
+        tell_client(s, client, m.WorkersChanged([ws.address], []))
+    s.expected_workers.discard(ws.address)
+    for ts in list(s.unrunnable):
+        unplace(s, ts)
+    s.log_event("all", {"action": "add-worker", "worker": ws.address})
+    return None
+
+
+def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int) -> bool:
+    """Let a task run on where a worker that came back runs it; False when it should stop."""
+    ts = s.tasks.get(key)
+    if ts is None or ts.function is None or ts.state == "released":
+        s.reported[key] = (ws, run)
+        s.reported_until = s.now + s.settings.recovery_grace
+        return True
+    if ts.state not in ("waiting", "queued", "no-worker"):
+        return False
+    leave_worker(s, ts)
+    if ts.state != "waiting":
+        move(s, ts, "waiting")
+    ts.waiting_on = 0
+    ts.worker = ws
+    ts.run = run
+    ts.estimate = estimate(s, ts)
+    ws.processing[ts] = None
+    ws.occupancy += ts.estimate
+    move(s, ts, "processing")
+    return True
+
+
+def worker_lost(s: SchedulerState, ws: WorkerState, reason: str, expected: bool) -> None:
+    """A worker is gone, one way or the other."""
+    graceful = expected or ws.address in s.leaving
+    reason = s.leaving.pop(ws.address, reason)
+    del s.workers[ws.address]
+    if s.aliases.get(ws.name) == ws.address:
+        del s.aliases[ws.name]
+    at_host = s.hosts[ws.info.host]
+    del at_host[ws.address]
+    if not at_host:
+        del s.hosts[ws.info.host]
+    s.total_nthreads -= ws.nthreads
+    s.open.pop(ws, None)
+    s.loaded.pop(ws, None)
+    workers_changed(s)
+    ws.status = "closed"
+    drop_worker_tasks(s, ws, reason, blame=not graceful)
+    s.crowded.pop(ws, None)
+    s.lifetimes.pop(ws, None)
+    for function in ws.used_functions:
+        function.workers.discard(ws)
+    s.stale_functions.pop(ws, None)
+    for key in [key for key, (holder, _) in s.reported.items() if holder is ws]:
+        del s.reported[key]
+    for client in s.clients.values():
+        tell_client(s, client, m.WorkersChanged([], [ws.address]))
+    s.touched_workers.pop(ws, None)
+    s.log_event(
+        "all", {"action": "remove-worker", "worker": ws.address, "reason": reason, "expected": graceful}
+    )
+
+
+def retire_worker(s: SchedulerState, ws: WorkerState, close: bool) -> None:
+    """Begin to empty a worker: nothing new for it, unique results move away."""
+    ws.retiring = True
+    ws.close_when_retired = close
+    s.touched_workers[ws] = None
+    s.retiring[ws] = None
+    for ts in list(ws.queue.live(ws)):
+        unplace(s, ts)
+    waiting = list(ws.processing)[ws.nthreads :]
+    if waiting:
+        ws.returning.update(waiting)
+        tell_worker(s, ws, m.Steal([ts.key for ts in waiting]))
+
+
+def check_retiring(s: SchedulerState) -> None:
+    """Move unique results off retiring workers; those that are empty are retired."""
+    for ws in list(s.retiring):
+        if ws.address not in s.workers:
+            del s.retiring[ws]
+            s.retired.append(ws.address)
+            continue
+        others = [other for other in s.workers.values() if other.running]
+        unique = [ts for ts in ws.has_what if len(ts.who_has) == 1]
+        if not others:
+            stuck = [ts for ts in unique if ts.function is None and ts.needed]
+            if stuck or ws.processing:
+                if stuck:
+                    del s.retiring[ws]
+                    ws.retiring = False
+                    s.touched_workers[ws] = None
+                    s.not_retired.append(
+                        (ws.address, f"no other worker could take the data of {stuck[0].key!r}")
+                    )
+                continue
+        else:
+            _move_away(s, unique, others)
+            if unique or ws.processing:
+                continue
+        del s.retiring[ws]
+        s.retired.append(ws.address)
+        if ws.close_when_retired:
+            s.leaving[ws.address] = "retired"
+            ws.status = "closing"
+            tell_worker(s, ws, m.CloseWorker("retired"))
+
+
+def _move_away(s: SchedulerState, unique: list[TaskState], others: list[WorkerState]) -> None:
+    plan: dict[WorkerState, list[TaskState]] = {}
+    for ts in unique:
+        if not any(ts in other.pending for other in others):
+            target = min(others, key=lambda other: other.nbytes + 1000 * len(other.pending))
+            target.pending[ts] = None
+            plan.setdefault(target, []).append(ts)
+    for target, tasks in plan.items():
+        acquire(s, target, tasks)
+
+
+def acquire(s: SchedulerState, target: WorkerState, tasks: list[TaskState]) -> None:
+    """Make a worker fetch copies."""
+    for ts in tasks:
+        target.pending[ts] = None
+    tell_worker(
+        s,
+        target,
+        m.Acquire(
+            [ts.key for ts in tasks],
+            [ts.nbytes for ts in tasks],
+            [[holder.address for holder in ts.who_has] for ts in tasks],
+        ),
+    )

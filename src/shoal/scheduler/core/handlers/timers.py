@@ -1,0 +1,107 @@
+"""What happens because time went by. All deadlines of the core are worked out here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.handlers.membership import retire_worker
+from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.transitions.demand import drop_want
+from shoal.scheduler.core.transitions.failing import fail_data_lost, fail_unrunnable
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState
+
+__all__ = ["end_recovery_if_due", "is_idle", "next_deadline", "on_tick"]
+
+
+def on_tick(s: SchedulerState) -> None:
+    """Do all that is due."""
+    now = s.now
+    settings = s.settings
+    if settings.worker_ttl is not None:
+        for ws in s.workers.values():
+            if now - ws.last_seen > settings.worker_ttl:
+                silent = f"it was silent for more than {settings.worker_ttl:g} s"
+                s.close_workers.append((ws.address, silent))
+    for ws in [ws for ws, until in s.lifetimes.items() if until <= now]:
+        del s.lifetimes[ws]
+        retire_worker(s, ws, close=True)
+    for ts in [ts for ts in s.sleeping if ts.rare is None or ts.rare.wake_at <= now]:
+        del s.sleeping[ts]
+        s.ready.append(ts)
+    end_recovery_if_due(s)
+    for ts in [ts for ts, until in s.awaited.items() if until <= now]:
+        s.awaited.pop(ts, None)
+        if ts.needed and ts.state == "released":
+            fail_data_lost(s, ts, "the worker that held it did not come back")
+    for key in [key for key, until in s.adopted_until.items() if until <= now]:
+        del s.adopted_until[key]
+        kept = s.tasks.get(key)
+        if kept is not None:
+            drop_want(s, s.adopted, kept)
+    if s.reported and now >= s.reported_until:
+        for key, (ws, _) in s.reported.items():
+            tell_free(s, ws, key)
+        s.reported.clear()
+    if settings.no_workers_timeout is not None:
+        patience = settings.no_workers_timeout
+        for ts in list(s.unrunnable):
+            if now - ts.rarities().unrunnable_since >= patience:
+                fail_unrunnable(s, ts, f"none came within {patience:g} s")
+
+
+def end_recovery_if_due(s: SchedulerState) -> None:
+    """Begin to place tasks when all workers are back, or when the window is over."""
+    if s.recovering_until is None:
+        return
+    if s.now >= s.recovering_until or (s.clients and s.workers and not s.expected_workers):
+        s.recovering_until = None
+        s.expected_workers.clear()
+        for ts in list(s.awaited):
+            del s.awaited[ts]
+            if ts.needed and ts.state == "released":
+                fail_data_lost(s, ts, "no worker that came back holds it")
+
+
+def is_idle(s: SchedulerState) -> bool:
+    """Whether nothing runs or waits, since longer than the idle timeout."""
+    busy = (
+        bool(s.ready)
+        or bool(s.queue.size)
+        or bool(s.parked)
+        or bool(s.unrunnable)
+        or any(ws.processing for ws in s.workers.values())
+    )
+    if busy:
+        s.idle_since = None
+        return False
+    if s.idle_since is None:
+        s.idle_since = s.now
+    timeout = s.settings.idle_timeout
+    return timeout is not None and s.now - s.idle_since >= timeout
+
+
+def next_deadline(s: SchedulerState) -> float | None:
+    """Return when the next `Tick` is due."""
+    due: list[float] = []
+    settings = s.settings
+    if s.workers and settings.worker_ttl is not None:
+        due.append(s.now + settings.worker_ttl / 4)
+    due.extend(s.lifetimes.values())
+    if s.sleeping:
+        due.append(min(ts.rarities().wake_at for ts in s.sleeping))
+    if s.recovering_until is not None:
+        due.append(s.recovering_until)
+    if s.awaited:
+        due.append(min(s.awaited.values()))
+    if s.adopted_until:
+        due.append(next(iter(s.adopted_until.values())))
+    if s.reported:
+        due.append(s.reported_until)
+    if s.unrunnable and settings.no_workers_timeout is not None:
+        first = next(iter(s.unrunnable))
+        due.append(first.rarities().unrunnable_since + settings.no_workers_timeout)
+    if settings.idle_timeout is not None:
+        due.append(s.now + settings.idle_timeout / 4)
+    return min(due) if due else None

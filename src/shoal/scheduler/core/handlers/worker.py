@@ -1,0 +1,243 @@
+"""What a worker's messages mean, once it is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.core.handlers.graph import data_task
+from shoal.scheduler.core.policies.estimates import has_room
+from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.state import Erred
+from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
+from shoal.scheduler.core.transitions.failing import fail
+from shoal.scheduler.core.transitions.losing import lose_copies, rerun
+from shoal.scheduler.core.transitions.running import add_copy, assign, came_into_memory, finish
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+
+__all__ = ["WORKER_HANDLERS", "adopt_copy", "arrive_in_memory"]
+
+
+def _on_finished(s: SchedulerState, ws: WorkerState, msg: m.Finished) -> None:
+    tasks = s.tasks
+    for key, run, nbytes, type_name, start, stop, value in zip(
+        msg.keys, msg.runs, msg.nbytes, msg.types, msg.starts, msg.stops, msg.values, strict=True
+    ):
+        ts = tasks.get(key)
+        if ts is not None and ts.worker is ws and ts.run == run and ts.state == "processing":
+            finish(s, ts, ws, nbytes, type_name, max(0.0, stop - start), value)
+        else:
+            _on_stale_result(s, ws, key, run, nbytes, type_name)
+
+
+def _on_stale_result(
+    s: SchedulerState, ws: WorkerState, key: str, run: int, nbytes: int, type_name: str
+) -> None:
+    """A result of a run that is not the current one."""
+    if s.reported.get(key) == (ws, run):
+        # It ran when the scheduler came back, and the client that wants it has not come back yet.
+        del s.reported[key]
+        adopt_copy(s, ws, key, nbytes, type_name)
+        return
+    ts = s.tasks.get(key)
+    if ts is not None and (ts.worker is ws or ws in ts.who_has):
+        return  # the current run of this key is there: what to drop is the worker's to tell
+    tell_free(s, ws, key)
+
+
+def adopt_copy(s: SchedulerState, ws: WorkerState, key: str, nbytes: int, type_name: str) -> None:
+    """Keep a result that nobody asked for yet, for the grace period."""
+    ts = s.tasks.get(key)
+    if ts is None:
+        ts = data_task(s, key)
+        add_want(s.adopted, ts)
+        s.adopted_until[key] = s.now + s.settings.recovery_grace
+    arrive_in_memory(s, ts, ws, nbytes, type_name)
+
+
+def arrive_in_memory(
+    s: SchedulerState, ts: TaskState, ws: WorkerState, nbytes: int, type_name: str
+) -> None:
+    """A worker holds a result, whatever the scheduler was about to do for it."""
+    before = ts.state
+    add_copy(s, ts, ws, nbytes, type_name)
+    if before == "memory":
+        return
+    if before in ("waiting", "no-worker", "queued", "processing"):
+        elsewhere = leave_worker(s, ts)
+        if elsewhere is not None and elsewhere is not ws:
+            tell_free(s, elsewhere, ts.key)
+        ts.waiting_on = 0
+        came_into_memory(s, ts, None)
+        let_go_of_inputs(s, ts)
+    else:
+        s.awaited.pop(ts, None)
+        if ts.rare is not None:
+            ts.rare.error = None
+        came_into_memory(s, ts, None)
+
+
+def _current(s: SchedulerState, ws: WorkerState, key: str, run: int) -> TaskState | None:
+    """Return the task of a message, or None when the message is about an older run."""
+    ts = s.tasks.get(key)
+    if ts is not None and ts.worker is ws and ts.run == run and ts.state == "processing":
+        return ts
+    s.reported.pop(key, None)
+    return None
+
+
+def _on_failed(s: SchedulerState, ws: WorkerState, msg: m.Failed) -> None:
+    ts = _current(s, ws, msg.key, msg.run)
+    if ts is None:
+        return
+    if ts.options.retries:
+        rare = ts.rarities()
+        if rare.retries_used < ts.options.retries:
+            rare.retries_used += 1
+            rerun(s, ts)
+            return
+    error = Erred(msg.exception, msg.traceback, msg.exception_text, msg.traceback_text, ws.address)
+    rerun(s, ts)
+    if ts.state == "waiting":
+        fail(s, ts, error, ts.key)
+
+
+def _on_rescheduled(s: SchedulerState, ws: WorkerState, msg: m.Rescheduled) -> None:
+    ts = _current(s, ws, msg.key, msg.run)
+    if ts is not None:
+        ts.rarities().avoid = ws
+        rerun(s, ts)
+
+
+def _on_long_running(s: SchedulerState, ws: WorkerState, msg: m.LongRunning) -> None:
+    ts = _current(s, ws, msg.key, msg.run)
+    if ts is None or (ts.rare is not None and ts.rare.long_running):
+        return
+    ts.rarities().long_running = True
+    ws.long_running.add(ts)
+    ws.occupancy -= ts.estimate
+    ts.estimate = 0.0
+    s.touched_workers[ws] = None
+
+
+def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> None:
+    """A worker could not get inputs. What is believed of their holders is corrected first."""
+    patient = False
+    for key, absent, unreachable in zip(msg.deps, msg.absent, msg.unreachable, strict=True):
+        dep = s.tasks.get(key)
+        if dep is None:
+            continue
+        for address in absent:
+            holder = s.workers.get(address)
+            if holder is not None:
+                lose_copies(s, [dep], holder)
+        for address in unreachable:
+            holder = s.workers.get(address)
+            if holder is None or holder not in dep.who_has:
+                continue
+            if dep.function is None:
+                patient = True  # it cannot be computed again: wait for the network instead
+            else:
+                lose_copies(s, [dep], holder)
+                tell_free(s, holder, key)
+    ts = _current(s, ws, msg.key, msg.run)
+    if ts is None:
+        return
+    if patient:
+        ts.rarities().wake_at = s.now + s.settings.retry_unreachable
+    rerun(s, ts)
+
+
+def _on_steal_reply(s: SchedulerState, ws: WorkerState, msg: m.StealReply) -> None:
+    for key in msg.kept:
+        ts = s.tasks.get(key)
+        if ts is not None and ts in ws.returning:
+            ws.returning.discard(ts)
+            if ts.rare is not None:
+                ts.rare.thief = None
+    for key, run in zip(msg.keys, msg.runs, strict=True):
+        ts = _current(s, ws, key, run)
+        if ts is None:
+            continue
+        thief = None if ts.rare is None else ts.rare.thief
+        rerun(s, ts)
+        if (
+            thief is not None
+            and thief in s.open
+            and ts.state == "waiting"
+            and not ts.waiting_on
+            and s.recovering_until is None
+        ):
+            assign(s, ts, thief)
+            if not has_room(s, thief):
+                del s.open[thief]
+
+
+def _on_acquired(s: SchedulerState, ws: WorkerState, msg: m.Acquired) -> None:
+    for key, nbytes, type_name in zip(msg.keys, msg.nbytes, msg.types, strict=True):
+        ts = s.tasks.get(key)
+        if ts is None:
+            if msg.scattered:  # its client has not said so yet
+                adopt_copy(s, ws, key, nbytes, type_name)
+            else:
+                tell_free(s, ws, key)
+        elif ts.state == "memory":
+            add_copy(s, ts, ws, nbytes, type_name)
+        elif ts.function is None:
+            arrive_in_memory(s, ts, ws, nbytes, type_name)
+        else:
+            tell_free(s, ws, key)
+
+
+def _on_not_acquired(s: SchedulerState, ws: WorkerState, msg: m.NotAcquired) -> None:
+    for key in msg.keys:
+        ts = s.tasks.get(key)
+        if ts is not None:
+            ws.pending.pop(ts, None)
+
+
+def _on_dropped(s: SchedulerState, ws: WorkerState, msg: m.Dropped) -> None:
+    found = [s.tasks[key] for key in msg.keys if key in s.tasks]
+    lose_copies(s, found, ws)
+
+
+def _on_status(s: SchedulerState, ws: WorkerState, msg: m.WorkerStatus) -> None:
+    ws.status = msg.status
+    s.touched_workers[ws] = None
+
+
+def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) -> None:
+    ws.metrics = msg.metrics
+    ws.executing = msg.executing
+    for key, elapsed in msg.executing.items():
+        ts = s.tasks.get(key)
+        if ts is None or ts.worker is not ws or ts in ws.long_running:
+            continue
+        if elapsed > ts.estimate:  # it takes longer than was thought
+            ws.occupancy += elapsed - ts.estimate
+            ts.estimate = elapsed
+
+
+def _on_goodbye(s: SchedulerState, ws: WorkerState, msg: m.WorkerGoodbye) -> None:
+    ws.status = "closing"
+    s.leaving[ws.address] = msg.reason
+    s.touched_workers[ws] = None
+
+
+WORKER_HANDLERS: dict[type, Callable[[SchedulerState, WorkerState, Any], None]] = {
+    m.Finished: _on_finished,
+    m.Failed: _on_failed,
+    m.Rescheduled: _on_rescheduled,
+    m.LongRunning: _on_long_running,
+    m.MissingDeps: _on_missing_deps,
+    m.StealReply: _on_steal_reply,
+    m.Acquired: _on_acquired,
+    m.NotAcquired: _on_not_acquired,
+    m.Dropped: _on_dropped,
+    m.WorkerStatus: _on_status,
+    m.WorkerHeartbeat: _on_heartbeat,
+    m.WorkerGoodbye: _on_goodbye,
+}

@@ -1,0 +1,139 @@
+"""What must hold between any two events. Tests and the simulator check it after every one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.policies.estimates import has_room
+from shoal.scheduler.core.transitions.table import ACTIVE, STATES
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+
+__all__ = ["check"]
+
+_TOLERANCE = 1e-6
+
+
+def check(s: SchedulerState) -> None:
+    """Raise `AssertionError`, naming what is wrong, unless the whole state is consistent."""
+    assert not s.unneeded and not s.stale_functions, "the worklists are empty"
+    assert not s.touched_workers and not s.touched_clients, "all has been said"
+    if s.recovering_until is None:
+        assert not s.ready, f"ready tasks are placed: {s.ready}"
+    for key, ts in s.tasks.items():
+        assert ts.key == key
+        _check_task(s, ts)
+    for address, ws in s.workers.items():
+        assert ws.address == address
+        _check_worker(s, ws)
+    _check_clients(s)
+    _check_queues(s)
+    _check_groups(s)
+    _check_functions(s)
+
+
+def _check_task(s: SchedulerState, ts: TaskState) -> None:
+    where = f"{ts!r} wanted_by={ts.wanted_by} waiters={ts.waiters}"
+    assert ts.state in STATES and ts.state != "forgotten", where
+    waiters = sum(1 for d in ts.dependents or () if d.state in ACTIVE)
+    assert ts.waiters == waiters, f"{where}: {waiters} dependents are active"
+    for dep in ts.deps:
+        assert s.tasks.get(dep.key) is dep, f"{where}: input {dep!r} is unknown"
+        assert dep.dependents is not None and ts in dep.dependents, where
+    for dependent in ts.dependents or ():
+        assert s.tasks.get(dependent.key) is dependent and ts in dependent.deps, where
+    assert ts.dependents is None or ts.dependents, f"{where}: an empty set of dependents"
+    assert (ts.state == "memory") == bool(ts.who_has), f"{where}: held by {ts.who_has}"
+    for ws in ts.who_has:
+        assert ts in ws.has_what and s.workers.get(ws.address) is ws, where
+    for client in ts.wanted_by:
+        assert ts in client.wants, where
+        assert not client.real or s.clients.get(client.id) is client, where
+    if not ts.needed:
+        assert ts.state in ("released", "erred"), f"{where}: kept, but nobody needs it"
+        assert ts.dependents is not None, f"{where}: known, but nobody can ask for it"
+    elif ts.state == "released":
+        assert ts in s.awaited, f"{where}: needed, but nothing is done for it"
+    missing = [dep for dep in ts.deps if dep.state != "memory"]
+    if ts.state == "waiting":
+        assert ts.waiting_on == len(missing), f"{where}: waits for {missing}"
+        if not missing:
+            assert ts in s.sleeping or s.recovering_until is not None, f"{where}: ready, not placed"
+    elif ts.state in ("queued", "no-worker"):
+        assert not missing, f"{where}: misses {missing}"
+    if ts.state == "processing":
+        assert ts.worker is not None and ts in ts.worker.processing and ts.run, where
+    elif ts.state != "queued":
+        assert ts.worker is None, f"{where}: still on {ts.worker}"
+    assert (ts.state == "no-worker") == (ts in s.unrunnable), where
+    if ts.state == "erred":
+        assert ts.rare is not None and ts.rare.error is not None and ts.rare.blame, where
+
+
+def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
+    for ts in ws.processing:
+        assert ts.worker is ws and ts.state == "processing", f"{ws!r}: {ts!r}"
+    assert ws.long_running <= ws.processing.keys(), f"{ws!r}: long-running"
+    assert ws.returning <= ws.processing.keys(), f"{ws!r}: asked back what it does not have"
+    occupancy = sum(ts.estimate for ts in ws.processing)
+    assert abs(occupancy - ws.occupancy) < _TOLERANCE * (1 + occupancy), (
+        f"{ws!r}: occupancy {ws.occupancy} is {occupancy}"
+    )
+    nbytes = sum(ts.nbytes for ts in ws.has_what)
+    assert nbytes == ws.nbytes, f"{ws!r}: {ws.nbytes} bytes are {nbytes}"
+    for ts in ws.has_what:
+        assert ws in ts.who_has, f"{ws!r}: {ts!r}"
+    assert (ws in s.open) == (ws.running and has_room(s, ws)), f"{ws!r}: open={ws in s.open}"
+    assert not ws.out and not ws.frees, f"{ws!r}: unsent messages"
+
+
+def _check_clients(s: SchedulerState) -> None:
+    for client in (*s.clients.values(), s.adopted, s.fire_and_forget):
+        for ts in client.wants:
+            assert client in ts.wanted_by and s.tasks.get(ts.key) is ts, f"{client!r}: {ts!r}"
+        if not client.real:
+            assert not client.out and not client.done_keys, f"{client!r} cannot be told"
+    for ts in s.adopted.wants:
+        assert ts.key in s.adopted_until, f"{ts!r} is kept for ever"
+
+
+def _check_queues(s: SchedulerState) -> None:
+    common = sum(1 for ts in s.tasks.values() if ts.state == "queued" and ts.worker is None)
+    assert s.queue.size == common == len(list(s.queue.live(None))), "the common queue"
+    parked = 0
+    for ws in s.workers.values():
+        live = list(ws.queue.live(ws))
+        assert ws.queue.size == len(live), f"{ws!r}: queue of {ws.queue.size} is {live}"
+        assert (ws in s.crowded) == bool(live), f"{ws!r}: crowded"
+        work = sum(ts.estimate for ts in live)
+        assert abs(work - ws.queued_work) < _TOLERANCE * (1 + work), f"{ws!r}: queued work"
+        parked += len(live)
+    assert s.parked == parked, "parked tasks"
+    if s.recovering_until is None:
+        assert not (s.queue.size and s.open), "tasks are queued though workers have room"
+        for ws in s.crowded:
+            assert ws not in s.open, f"{ws!r} has a queue and room"
+
+
+def _check_groups(s: SchedulerState) -> None:
+    counts = Counter((ts.group.name, ts.state) for ts in s.tasks.values())
+    for name, group in s.groups.items():
+        for state, n in group.counts.items():
+            if state != "forgotten":
+                assert counts[name, state] == n, f"group {name!r}: {n} {state}"
+        assert group.size == sum(n for st, n in group.counts.items() if st != "forgotten")
+
+
+def _check_functions(s: SchedulerState) -> None:
+    references: Counter[bytes] = Counter()
+    for client in s.clients.values():
+        references.update(client.defined.keys())
+    for ts in s.tasks.values():
+        if ts.function is not None:
+            references[ts.function.id] += 1
+    for id, function in s.functions.items():
+        assert function.references == references[id] > 0, f"function {id.hex()}: references"
+    for id in references:
+        assert id in s.functions, f"function {id.hex()} is gone, but used"

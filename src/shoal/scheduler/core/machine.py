@@ -1,0 +1,242 @@
+"""The scheduler's core: one event in, one ordered batch of effects out.
+
+The core is pure. It touches no socket, clock, thread, file, logger or configuration, and unpickles
+nothing: what users send are opaque bytes here. The same object runs in a real scheduler process, in an
+in-process cluster and in the simulator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.errors import ProtocolError
+from shoal.scheduler.core import events as e
+from shoal.scheduler.core.effects import Effects
+from shoal.scheduler.core.handlers.client import CLIENT_HANDLERS, cancel_tasks, client_lost, on_hello
+from shoal.scheduler.core.handlers.membership import (
+    acquire,
+    check_retiring,
+    register_worker,
+    retire_worker,
+    worker_lost,
+)
+from shoal.scheduler.core.handlers.timers import (
+    end_recovery_if_due,
+    is_idle,
+    next_deadline,
+    on_tick,
+)
+from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
+from shoal.scheduler.core.invariants import check
+from shoal.scheduler.core.policies.placement import fill_workers, place_ready, update_room
+from shoal.scheduler.core.policies.stealing import balance
+from shoal.scheduler.core.speech import collect, tell_client, tell_free, tell_worker
+from shoal.scheduler.core.state import SchedulerState
+from shoal.scheduler.core.transitions.demand import drop_unneeded
+from shoal.scheduler.core.transitions.losing import lose_copies
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.scheduler.core.settings import Settings
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """The scheduler without its process.
+
+    Parameters
+    ----------
+    settings : Settings
+        What can be tuned.
+    scheduler_id : str
+        Names this incarnation; a scheduler that starts anew has another one.
+    now : float
+        The time, in seconds on the clock of all later events.
+    first_run : int
+        Runs are numbered from here. It must be larger than any number an earlier scheduler at the same
+        address used; microseconds since the epoch will do.
+
+    Examples
+    --------
+    >>> from shoal.scheduler.core import FromClient, Machine, Settings
+    >>> from shoal.wire.messages import ClientHello
+    >>> machine = Machine(Settings(), "scheduler-1", now=0.0, first_run=0)
+    >>> effects = machine.handle(FromClient("c", [ClientHello("c", None, {}, False, [])]), now=0.0)
+    >>> effects.to_clients["c"]
+    [ClientWelcome(scheduler='scheduler-1', workers=[])]
+    """
+
+    def __init__(
+        self, settings: Settings, scheduler_id: str, *, now: float = 0.0, first_run: int = 0
+    ) -> None:
+        self.state = SchedulerState(settings, scheduler_id, now, first_run)
+        self._close_clients: list[tuple[str, str]] = []
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            e.FromWorker: self._from_worker,
+            e.FromClient: self._from_client,
+            e.Tick: self._tick,
+            e.WorkerLost: self._worker_lost,
+            e.ClientLost: self._client_lost,
+            e.RetireWorkers: self._retire_workers,
+            e.RestartAll: self._restart_all,
+            e.HoldersFailed: self._holders_failed,
+            e.Move: self._move,
+            e.LogEvent: self._log_event,
+        }
+
+    def handle(self, event: e.Event, now: float) -> Effects:
+        """Take one event into account and return all that follows from it."""
+        s = self.state
+        s.now = now
+        s.stimuli += 1
+        s.stimulus = f"{type(event).__name__}-{s.stimuli}"
+        self._handlers[type(event)](event)
+        self._settle()
+        to_workers, to_clients = collect(s)
+        effects = Effects(to_workers, to_clients)
+        if s.close_workers:
+            effects.close_workers, s.close_workers = s.close_workers, []
+        if s.rejected:
+            effects.rejected, s.rejected = s.rejected, []
+        if self._close_clients:
+            effects.close_clients, self._close_clients = self._close_clients, []
+        if s.retired:
+            effects.retired, s.retired = s.retired, []
+        if s.not_retired:
+            effects.not_retired, s.not_retired = s.not_retired, []
+        effects.idle = is_idle(s)
+        effects.next_deadline = next_deadline(s)
+        if s.settings.validate:
+            check(s)
+        return effects
+
+    def _settle(self) -> None:
+        """Follow up on what the event changed, until nothing is left to do."""
+        s = self.state
+        while True:
+            drop_unneeded(s)
+            if s.stale_functions:
+                self._forget_functions()  # before anything is assigned that defines them anew
+            end_recovery_if_due(s)
+            if s.retiring:
+                check_retiring(s)
+            update_room(s)
+            if s.recovering_until is None:
+                while s.ready:
+                    place_ready(s)
+                fill_workers(s)
+            if not s.unneeded:
+                break
+        update_room(s)
+        if s.recovering_until is None:
+            balance(s)
+
+    def _forget_functions(self) -> None:
+        s = self.state
+        stale, s.stale_functions = s.stale_functions, {}
+        for ws, ids in stale.items():
+            tell_worker(s, ws, m.ForgetFunctions(ids))
+
+    # ------------------------------------------------------------------ events
+
+    def _from_worker(self, event: e.FromWorker) -> None:
+        s = self.state
+        ws = s.workers.get(event.address)
+        messages = event.messages
+        if ws is None:
+            first = messages[0] if messages else None
+            if type(first) is not m.RegisterWorker:
+                s.close_workers.append((event.address, "it is not registered"))
+                return
+            refused = register_worker(s, first)
+            if refused is not None:
+                s.rejected.append((event.address, refused))
+                return
+            ws = s.workers[event.address]
+            messages = messages[1:]
+        ws.last_seen = s.now
+        s.touched_workers[ws] = None
+        for message in messages:
+            handler = WORKER_HANDLERS.get(type(message))
+            if handler is None:
+                s.close_workers.append((event.address, f"unexpected {type(message).__name__}"))
+                return
+            handler(s, ws, message)
+
+    def _from_client(self, event: e.FromClient) -> None:
+        s = self.state
+        client = s.clients.get(event.client)
+        messages = event.messages
+        if client is None:
+            first = messages[0] if messages else None
+            if type(first) is not m.ClientHello:
+                self._close_clients.append((event.client, "it did not say hello"))
+                return
+            client = on_hello(s, event.client, first)
+            messages = messages[1:]
+        client.last_seen = s.now
+        for message in messages:
+            handler = CLIENT_HANDLERS.get(type(message))
+            try:
+                if handler is None:
+                    raise ProtocolError(f"unexpected {type(message).__name__}")
+                handler(s, client, message)
+            except ProtocolError as error:
+                self._close_clients.append((event.client, str(error)))
+                return
+            if event.client not in s.clients:
+                return  # it said goodbye
+
+    def _tick(self, event: e.Tick) -> None:
+        on_tick(self.state)
+
+    def _worker_lost(self, event: e.WorkerLost) -> None:
+        ws = self.state.workers.get(event.address)
+        if ws is not None:
+            worker_lost(self.state, ws, event.reason, event.expected)
+
+    def _client_lost(self, event: e.ClientLost) -> None:
+        client = self.state.clients.get(event.client)
+        if client is not None:
+            client_lost(self.state, client, graceful=False)
+
+    def _retire_workers(self, event: e.RetireWorkers) -> None:
+        for address in event.addresses:
+            ws = self.state.workers.get(address)
+            if ws is not None and not ws.retiring:
+                retire_worker(self.state, ws, event.close)
+
+    def _restart_all(self, event: e.RestartAll) -> None:
+        s = self.state
+        cancel_tasks(s, None, list(s.tasks), True, "the cluster was restarted")
+        for pseudo in (s.adopted, s.fire_and_forget):
+            pseudo.wants.clear()
+        s.adopted_until.clear()
+        for client in s.clients.values():
+            tell_client(s, client, m.Restarted())
+
+    def _holders_failed(self, event: e.HoldersFailed) -> None:
+        s = self.state
+        ts = s.tasks.get(event.key)
+        if ts is None:
+            return
+        for address in event.addresses:
+            ws = s.workers.get(address)
+            if ws is not None and ws in ts.who_has:
+                lose_copies(s, [ts], ws)
+                tell_free(s, ws, event.key)
+
+    def _move(self, event: e.Move) -> None:
+        s = self.state
+        target = s.workers.get(event.to)
+        if target is not None:
+            tasks = [s.tasks[key] for key in event.keys if key in s.tasks]
+            wanted = [ts for ts in tasks if ts.who_has and target not in ts.who_has]
+            if wanted:
+                acquire(s, target, wanted)
+
+    def _log_event(self, event: e.LogEvent) -> None:
+        self.state.log_event(event.topic, event.message)

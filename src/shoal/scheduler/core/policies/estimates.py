@@ -1,0 +1,60 @@
+"""How long tasks take: one moving average per prefix, learnt from what workers report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import PrefixState, SchedulerState, TaskState, WorkerState
+
+__all__ = ["OVERHEAD", "estimate", "has_room", "learn", "load", "transfer_time"]
+
+# What a worker spends on a task besides the user's function, in seconds. It keeps the estimate of a
+# no-op above zero, so that time-based queues stay finite.
+OVERHEAD = 20e-6
+
+# Weight of the newest run in the average.
+_WEIGHT = 0.5
+
+
+def estimate(s: SchedulerState, ts: TaskState) -> float:
+    """Return the expected duration of a task, in seconds."""
+    duration = ts.group.prefix.duration
+    if duration < 0.0:
+        return s.settings.unknown_task_duration
+    return duration + OVERHEAD
+
+
+def learn(prefix: PrefixState, duration: float) -> None:
+    """Take a measured duration into account."""
+    old = prefix.duration
+    if old < 0.0:
+        prefix.duration = duration
+    else:
+        prefix.duration = old + _WEIGHT * (duration - old)
+
+
+def load(ws: WorkerState) -> float:
+    """Return the seconds until a worker could start one more task, roughly."""
+    return (ws.occupancy + ws.queued_work) / ws.nthreads
+
+
+def has_room(s: SchedulerState, ws: WorkerState) -> bool:
+    """Whether a worker should be sent more: a task a thread, a spare one, and some time's worth."""
+    count = len(ws.processing) - len(ws.long_running)
+    nthreads = ws.nthreads
+    if count <= nthreads:
+        return True
+    settings = s.settings
+    return (
+        ws.occupancy < settings.pipeline * nthreads and count < settings.pipeline_tasks * nthreads
+    )
+
+
+def transfer_time(s: SchedulerState, ts: TaskState, ws: WorkerState) -> float:
+    """Return the seconds it takes to bring the inputs of a task to a worker."""
+    seconds = 0.0
+    for dep in ts.deps:
+        if ws not in dep.who_has:
+            seconds += s.settings.latency + max(dep.nbytes, 0) / s.settings.bandwidth
+    return seconds

@@ -1,0 +1,219 @@
+"""Which worker runs a ready task, and when it is sent there.
+
+A task whose inputs are data of few others goes where its estimated start is earliest: the time until
+the worker is free plus the time to bring the missing inputs. All other tasks may run anywhere and
+wait in the common queue. A worker is sent only as much as covers the way there and back (`has_room`);
+the rest stays in the scheduler, where moving it to another worker costs nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.policies.estimates import estimate, has_room, load, transfer_time
+from shoal.scheduler.core.policies.restrictions import allowed_workers
+from shoal.scheduler.core.transitions.running import assign
+from shoal.scheduler.core.transitions.table import move
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+    from shoal.wire.messages import Priority
+
+__all__ = ["emptiest_open", "fill_workers", "place_ready", "update_room"]
+
+# How many workers with room are compared when any of them would do.
+_SAMPLE = 8
+# A task is bound to its inputs only when it has at most so many of them looked at.
+_DEPS_LOOKED_AT = 32
+
+
+def _priority(ts: TaskState) -> Priority:
+    return ts.priority
+
+
+def place_ready(s: SchedulerState) -> None:
+    """Place all tasks that became ready during the event."""
+    ready = s.ready
+    s.ready = []
+    if len(ready) > 1:
+        ready.sort(key=_priority)
+    anywhere: list[TaskState] = []
+    for ts in ready:
+        if ts.state != "waiting" or ts.waiting_on or ts in s.sleeping:
+            continue
+        rare = ts.rare
+        if rare is not None and rare.wake_at > s.now:
+            s.sleeping[ts] = None
+            continue
+        allowed = allowed_workers(s, ts)
+        if (allowed is not None and not allowed) or not s.workers:
+            move(s, ts, "no-worker")
+            ts.rarities().unrunnable_since = s.now
+            s.unrunnable[ts] = None
+            continue
+        if allowed is None and (not ts.deps or _inputs_are_common(s, ts)):
+            if s.open and not anywhere and not s.queue.size:
+                ws = _sibling_worker(s, ts) or emptiest_open(s, s.open)
+                assign(s, ts, ws)
+                if not has_room(s, ws):
+                    del s.open[ws]
+            else:
+                anywhere.append(ts)
+        else:
+            _place_at(s, ts, _best_worker(s, ts, allowed))
+    for ts in anywhere:
+        move(s, ts, "queued")
+    s.queue.push_sorted(anywhere)
+
+
+def _inputs_are_common(s: SchedulerState, ts: TaskState) -> bool:
+    """Whether so many tasks share the inputs that these end up on every worker anyway."""
+    deps = ts.deps
+    if len(deps) > 5:
+        return False
+    limit = 2 * s.total_nthreads
+    return all(dep.dependents is not None and len(dep.dependents) > limit for dep in deps)
+
+
+def _sibling_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
+    """Return the worker where another input of this task's only consumer went, if it has room."""
+    dependents = ts.dependents
+    if dependents is not None and len(dependents) == 1:
+        for dependent in dependents:
+            hint = dependent.hint
+            if hint is not None and hint in s.open:
+                return hint
+    return None
+
+
+def emptiest_open(s: SchedulerState, candidates: Iterable[WorkerState]) -> WorkerState:
+    """Return a worker with little to do among the first few candidates."""
+    best: WorkerState | None = None
+    best_load = 0.0
+    for ws in islice(candidates, _SAMPLE):
+        its_load = ws.occupancy / ws.nthreads
+        if best is None or its_load < best_load:
+            best, best_load = ws, its_load
+    assert best is not None
+    return best
+
+
+def _best_worker(
+    s: SchedulerState, ts: TaskState, allowed: frozenset[WorkerState] | None
+) -> WorkerState:
+    """Return the worker where the task would start first."""
+    candidates: dict[WorkerState, None] = {}
+    for dep in ts.deps[:_DEPS_LOOKED_AT]:
+        for ws in dep.who_has[:_SAMPLE]:
+            if ws.running and (allowed is None or ws in allowed):
+                candidates[ws] = None
+    if len(candidates) == 1 and len(ts.deps) == 1:
+        # The common chain: stay where the input is while there is room.
+        (ws,) = candidates
+        if ws in s.open:
+            return ws
+    if allowed is None:
+        for ws in islice(s.open, _SAMPLE):
+            candidates[ws] = None
+        if not candidates:
+            candidates = dict.fromkeys(islice(s.workers.values(), _SAMPLE))
+    else:
+        spare = [ws for ws in allowed if ws.running] or list(allowed)
+        for ws in sorted(spare, key=load)[:_SAMPLE]:
+            candidates[ws] = None
+    rare = ts.rare
+    avoid = None if rare is None else rare.avoid
+    if avoid is not None and len(candidates) > 1:
+        candidates.pop(avoid, None)
+    if ts.options.actor:
+        return min(candidates, key=lambda ws: (_actors(ws), load(ws)))
+    return min(candidates, key=lambda ws: load(ws) + transfer_time(s, ts, ws))
+
+
+def _actors(ws: WorkerState) -> int:
+    return sum(1 for ts in ws.has_what if ts.options.actor)
+
+
+def _place_at(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
+    if ws in s.open and not ws.queue.size:
+        assign(s, ts, ws)
+        if not has_room(s, ws):
+            del s.open[ws]
+        return
+    ts.estimate = estimate(s, ts)
+    ts.worker = ws
+    move(s, ts, "queued")
+    ws.queue.push(ts)
+    ws.queued_work += ts.estimate
+    s.parked += 1
+    s.crowded[ws] = None
+
+
+def update_room(s: SchedulerState) -> None:
+    """Note which of the workers that the event touched have room, or more than they run."""
+    for ws in s.touched_workers:
+        if not ws.running or ws.address not in s.workers:
+            s.open.pop(ws, None)
+            s.loaded.pop(ws, None)
+            continue
+        if has_room(s, ws):
+            s.open[ws] = None
+        else:
+            s.open.pop(ws, None)
+        if len(ws.processing) - len(ws.long_running) > ws.nthreads:
+            s.loaded[ws] = None
+        else:
+            s.loaded.pop(ws, None)
+
+
+def fill_workers(s: SchedulerState) -> None:
+    """Send queued tasks to workers with room, best priority first."""
+    if s.parked:
+        for ws in [ws for ws in s.crowded if ws in s.open]:
+            _fill_from_own_queue(s, ws)
+    quantum = s.settings.pipeline / 4
+    while s.queue.size and s.open:
+        ws = emptiest_open(s, s.open)
+        enough = ws.occupancy + quantum * ws.nthreads
+        while True:
+            ts = s.queue.peek(None)
+            if ts is None:
+                break
+            target = ws
+            if ts.dependents is not None:
+                target = _sibling_worker(s, ts) or ws
+            s.queue.pop(None)
+            assign(s, ts, target)
+            if not has_room(s, target):
+                del s.open[target]
+                if target is ws:
+                    break
+            if ws.occupancy >= enough:
+                # Fair turns: to the back of the line.
+                del s.open[ws]
+                s.open[ws] = None
+                break
+
+
+def _fill_from_own_queue(s: SchedulerState, ws: WorkerState) -> None:
+    while ws in s.open:
+        mine = ws.queue.peek(ws)
+        if mine is None:
+            break
+        common = s.queue.peek(None)
+        if common is not None and common.priority < mine.priority:
+            s.queue.pop(None)
+            assign(s, common, ws)
+        else:
+            ws.queue.pop(ws)
+            ws.queued_work -= mine.estimate
+            s.parked -= 1
+            assign(s, mine, ws)
+        if not has_room(s, ws):
+            del s.open[ws]
+    if not ws.queue.size:
+        ws.queued_work = 0.0
+        s.crowded.pop(ws, None)

@@ -1,0 +1,96 @@
+"""Work for idle workers: from the queues in the scheduler at no cost, else back from other workers.
+
+A task moves when it would start earlier at the thief, the transfer of its inputs included. A task that
+runs is never moved: the victim gives back only what it did not start (`Steal`, `StealReply`).
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.policies.estimates import has_room, load, transfer_time
+from shoal.scheduler.core.policies.restrictions import may_run_on
+from shoal.scheduler.core.speech import tell_worker
+from shoal.scheduler.core.transitions.running import assign
+from shoal.wire.messages import Steal
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+
+__all__ = ["balance"]
+
+_SAMPLE = 16
+# How many tasks are considered for one thief in one event.
+_BATCH = 64
+
+
+def balance(s: SchedulerState) -> None:
+    """Give idle workers something to do, if anybody has too much."""
+    if not s.settings.steal or s.queue.size or not s.open:
+        return
+    if not s.crowded and not s.loaded:
+        return
+    idle = [ws for ws in islice(s.open, _SAMPLE) if _is_idle(ws)]
+    for thief in idle:
+        if s.crowded:
+            _take_parked(s, thief)
+        if s.loaded and _is_idle(thief):
+            _ask_back(s, thief)
+
+
+def _is_idle(ws: WorkerState) -> bool:
+    return len(ws.processing) - len(ws.long_running) < ws.nthreads
+
+
+def _take_parked(s: SchedulerState, thief: WorkerState) -> None:
+    victim = max(islice(s.crowded, _SAMPLE), key=load)
+    if victim is thief:
+        return
+    limit = min(_BATCH, (victim.queue.size + 1) // 2)
+    kept: list[TaskState] = []
+    for ts in victim.queue.take_last(victim, limit):
+        if (
+            thief in s.open
+            and load(victim) > load(thief) + transfer_time(s, ts, thief)
+            and may_run_on(s, ts, thief)
+        ):
+            victim.queued_work -= ts.estimate
+            s.parked -= 1
+            assign(s, ts, thief)
+            if not has_room(s, thief):
+                del s.open[thief]
+        else:
+            kept.append(ts)
+    for ts in kept:
+        victim.queue.push(ts)
+    if not victim.queue.size:
+        victim.queued_work = 0.0
+        s.crowded.pop(victim, None)
+
+
+def _ask_back(s: SchedulerState, thief: WorkerState) -> None:
+    victim = max(islice(s.loaded, _SAMPLE), key=lambda ws: ws.occupancy / ws.nthreads)
+    if victim is thief or victim.returning:
+        return  # one request at a time
+    surplus = victim.occupancy / victim.nthreads
+    if surplus < s.settings.steal_min:
+        return
+    spare = list(islice(reversed(victim.processing), _BATCH))[: -victim.nthreads or None]
+    gain = 0.0
+    keys: list[str] = []
+    for ts in spare[: max(1, len(spare) // 2)]:
+        rare = ts.rare
+        if (rare is not None and rare.long_running) or ts.options.actor:
+            continue
+        at_thief = (thief.occupancy + gain) / thief.nthreads + transfer_time(s, ts, thief)
+        if surplus - gain / victim.nthreads < at_thief + s.settings.latency:
+            break
+        if not may_run_on(s, ts, thief):
+            continue
+        gain += ts.estimate
+        ts.rarities().thief = thief
+        victim.returning.add(ts)
+        keys.append(ts.key)
+    if keys:
+        tell_worker(s, victim, Steal(keys))

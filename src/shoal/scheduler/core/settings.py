@@ -1,0 +1,33 @@
+"""What can be tuned in the scheduler's core. Plain values; reading the configuration is the shell's work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Tunable values of the scheduler's core; times in seconds, sizes in bytes."""
+
+    allowed_failures: int = 3
+    bandwidth: float = 100e6  # bytes a second between workers
+    latency: float = 1e-3  # of one fetch between workers
+    unknown_task_duration: float = 0.5
+    default_task_durations: dict[str, float] = field(default_factory=dict)
+    pipeline: float = 0.010  # estimated work that a worker's queue should cover, per thread
+    pipeline_tasks: int = 500  # at most so many tasks a thread, however short they are
+    steal: bool = True
+    steal_min: float = 0.010  # a worker's surplus below this is not worth a message
+    worker_ttl: float | None = 300.0
+    heartbeat_interval: float = 1.0
+    idle_timeout: float | None = None
+    no_workers_timeout: float | None = None
+    recovery_window: float = 3.0
+    recovery_grace: float = 60.0
+    client_grace: float = 10.0  # results of a client that vanished are kept so long
+    retry_unreachable: float = 0.5  # pause before a task is sent again when its data was unreachable
+    log_length: int = 100_000  # transitions remembered for `story`
+    events_length: int = 10_000
+    validate: bool = False

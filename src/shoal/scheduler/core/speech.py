@@ -1,0 +1,91 @@
+"""What the core says to its peers: messages are gathered per peer and leave when the event ends.
+
+Everything said to one peer keeps its order. Finished keys (to clients) and freed keys (to workers) are
+gathered in columns and become one message as soon as anything else is said, or at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.wire.messages import Free, KeysInMemory
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import ClientState, SchedulerState, TaskState, WorkerState
+
+__all__ = ["collect", "say_finished", "tell_client", "tell_free", "tell_worker"]
+
+
+def tell_worker(s: SchedulerState, ws: WorkerState, message: Any) -> None:
+    """Send a message to a worker."""
+    s.touched_workers[ws] = None
+    if ws.frees:
+        ws.out.append(Free(ws.frees))
+        ws.frees = []
+    ws.out.append(message)
+
+
+def tell_free(s: SchedulerState, ws: WorkerState, key: str) -> None:
+    """Tell a worker to drop a key, with the others that it is told to drop."""
+    s.touched_workers[ws] = None
+    ws.frees.append(key)
+
+
+def tell_client(s: SchedulerState, client: ClientState, message: Any) -> None:
+    """Send a message to a client; pseudo clients hear nothing."""
+    if client.real:
+        s.touched_clients[client] = None
+        if client.done_keys:
+            _flush_finished(client)
+        client.out.append(message)
+
+
+def say_finished(s: SchedulerState, ts: TaskState, value: bytes | None) -> None:
+    """Tell all clients that want a task that its result is there."""
+    for client in ts.wanted_by:
+        if client.real:
+            say_finished_to(s, client, ts, value)
+
+
+def say_finished_to(s: SchedulerState, client: ClientState, ts: TaskState, value: bytes | None) -> None:
+    """Tell one client that a result is there."""
+    s.touched_clients[client] = None
+    client.done_keys.append(ts.key)
+    client.done_types.append(ts.type)
+    client.done_values.append(value)
+    if value is None:
+        client.done_holders.append(ts.who_has[0].address)
+
+
+def _flush_finished(client: ClientState) -> None:
+    client.out.append(
+        KeysInMemory(
+            client.done_keys, client.done_types, client.done_values, client.done_holders
+        )
+    )
+    client.done_keys = []
+    client.done_types = []
+    client.done_values = []
+    client.done_holders = []
+
+
+def collect(s: SchedulerState) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """Take all that was said: per worker address, and per client id."""
+    to_workers: dict[str, list[Any]] = {}
+    to_clients: dict[str, list[Any]] = {}
+    for ws in s.touched_workers:
+        if ws.frees:
+            ws.out.append(Free(ws.frees))
+            ws.frees = []
+        if ws.out:
+            to_workers[ws.address] = ws.out
+            ws.out = []
+    for client in s.touched_clients:
+        if client.done_keys:
+            _flush_finished(client)
+        if client.out:
+            to_clients[client.id] = client.out
+            client.out = []
+    s.touched_workers.clear()
+    s.touched_clients.clear()
+    return to_workers, to_clients

@@ -1,0 +1,389 @@
+"""What the scheduler knows: tasks, workers, clients, groups, functions.
+
+Only data and its smallest bookkeeping live here. What happens to it is in `transitions`, who asks for
+it in `handlers`, and how choices are made in `policies`.
+
+Three habits keep a task near 600 bytes and 10 microseconds:
+
+- `wanted_by` and `who_has` are tuples, and the usual one-element tuple is shared (`ClientState.alone`,
+  `WorkerState.alone`), so most tasks own no container but their dependencies.
+- `waiting_on` and `waiters` are counts; sets exist only where somebody iterates.
+- what only few tasks have (retries, errors, restrictions at work) is in `Rare`, made when first needed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.core.policies.queueing import TaskQueue
+from shoal.wire.messages import TaskOptions
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.settings import Settings
+    from shoal.wire.blob import Blob, Buffer
+    from shoal.wire.messages import Priority, RegisterWorker
+
+__all__ = [
+    "ClientState",
+    "Erred",
+    "FunctionState",
+    "GroupState",
+    "PrefixState",
+    "Rare",
+    "SchedulerState",
+    "TaskState",
+    "WorkerState",
+]
+
+NO_OPTIONS = TaskOptions()
+
+
+class FunctionState:
+    """A pickled function; kept while a client's connection or a task refers to it."""
+
+    __slots__ = ("blob", "id", "references", "workers")
+
+    def __init__(self, id: bytes, blob: Blob) -> None:
+        self.id = id
+        self.blob = blob
+        self.references = 0  # clients' definitions + tasks
+        self.workers: set[WorkerState] = set()  # who was sent it
+
+
+class PrefixState:
+    """All groups whose tasks run the same kind of work; knows how long it takes."""
+
+    __slots__ = ("duration", "groups", "name", "suspicious")
+
+    def __init__(self, name: str, duration: float) -> None:
+        self.name = name
+        self.duration = duration  # seconds, -1 when unknown
+        self.groups: dict[str, GroupState] = {}
+        self.suspicious = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of tasks per state."""
+        total: dict[str, int] = {}
+        for group in self.groups.values():
+            for state, n in group.counts.items():
+                total[state] = total.get(state, 0) + n
+        return total
+
+
+class GroupState:
+    """Tasks that were made together, such as the chunks of one array operation."""
+
+    __slots__ = ("counts", "duration", "name", "nbytes", "prefix", "size", "types")
+
+    def __init__(self, name: str, prefix: PrefixState) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.size = 0  # tasks that are known now
+        self.counts = {
+            "released": 0,
+            "waiting": 0,
+            "no-worker": 0,
+            "queued": 0,
+            "processing": 0,
+            "memory": 0,
+            "erred": 0,
+            "forgotten": 0,
+        }
+        self.nbytes = 0  # of all results so far
+        self.duration = 0.0  # of all runs so far
+        self.types: set[str] = set()
+
+
+class Erred:
+    """Why a task failed."""
+
+    __slots__ = ("exception", "exception_text", "traceback", "traceback_text", "worker")
+
+    def __init__(
+        self, exception: Blob, traceback: Blob, exception_text: str, traceback_text: str, worker: str
+    ) -> None:
+        self.exception = exception
+        self.traceback = traceback
+        self.exception_text = exception_text
+        self.traceback_text = traceback_text
+        self.worker = worker
+
+
+class Rare:
+    """What only few tasks have."""
+
+    __slots__ = (
+        "avoid",
+        "blame",
+        "deaths",
+        "error",
+        "long_running",
+        "metadata",
+        "retries_used",
+        "thief",
+        "unrunnable_since",
+        "wake_at",
+    )
+
+    def __init__(self) -> None:
+        self.retries_used = 0
+        self.deaths: list[tuple[str, str]] = []  # (worker, how it died) while it ran this task
+        self.error: Erred | None = None
+        self.blame = ""  # the key whose run failed: this one, or one it depends on
+        self.avoid: WorkerState | None = None  # where it should rather not run next
+        self.thief: WorkerState | None = None  # who gets it once the victim gives it back
+        self.long_running = False
+        self.unrunnable_since = 0.0
+        self.wake_at = 0.0  # not placed before
+        self.metadata: dict[str, Any] | None = None
+
+
+class TaskState:
+    """One task. See the module's docstring for why it looks the way it does."""
+
+    __slots__ = (
+        "args",
+        "buffers",
+        "dependents",
+        "deps",
+        "estimate",
+        "function",
+        "group",
+        "hint",
+        "key",
+        "nbytes",
+        "options",
+        "priority",
+        "rare",
+        "run",
+        "state",
+        "type",
+        "waiters",
+        "waiting_on",
+        "wanted_by",
+        "who_has",
+        "worker",
+    )
+
+    def __init__(self, key: str, group: GroupState, priority: Priority) -> None:
+        self.key = key
+        self.state = "released"
+        self.group = group
+        self.priority = priority
+        self.function: FunctionState | None = None  # None: data that cannot be computed here
+        self.args = b""
+        self.buffers: list[Buffer] | None = None
+        self.deps: tuple[TaskState, ...] = ()
+        self.dependents: set[TaskState] | None = None
+        self.waiting_on = 0  # dependencies that are not in memory, while waiting
+        self.waiters = 0  # dependents that are waiting, ready or processing
+        self.wanted_by: tuple[ClientState, ...] = ()
+        self.who_has: tuple[WorkerState, ...] = ()
+        self.worker: WorkerState | None = None  # where it is processing, or whose queue it is in
+        self.run = 0
+        self.estimate = 0.0  # seconds, as counted in the worker's occupancy
+        self.nbytes = -1
+        self.type = ""
+        self.options: TaskOptions = NO_OPTIONS
+        self.hint: WorkerState | None = None  # where a sibling of its inputs went
+        self.rare: Rare | None = None
+
+    def __repr__(self) -> str:
+        return f"<TaskState {self.key!r} {self.state}>"
+
+    @property
+    def needed(self) -> bool:
+        """Whether a client or a dependent waits for the result."""
+        return bool(self.wanted_by) or self.waiters > 0
+
+    def rarities(self) -> Rare:
+        """Return the rare attributes, made at first use."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
+
+
+class WorkerState:
+    """One worker as the scheduler sees it."""
+
+    __slots__ = (
+        "address",
+        "alone",
+        "close_when_retired",
+        "executing",
+        "frees",
+        "has_what",
+        "info",
+        "joined",
+        "last_seen",
+        "long_running",
+        "metrics",
+        "name",
+        "nbytes",
+        "nthreads",
+        "occupancy",
+        "out",
+        "pending",
+        "processing",
+        "queue",
+        "queued_work",
+        "retiring",
+        "returning",
+        "status",
+        "used_functions",
+    )
+
+    def __init__(self, info: RegisterWorker, now: float) -> None:
+        self.address = info.address
+        self.name = info.name
+        self.nthreads = info.nthreads
+        self.info = info
+        self.status = info.status
+        self.alone = (self,)
+        self.joined = now
+        self.last_seen = now
+        self.processing: dict[TaskState, None] = {}  # in the order of assignment
+        self.long_running: set[TaskState] = set()
+        self.has_what: dict[TaskState, None] = {}
+        self.nbytes = 0
+        self.occupancy = 0.0  # estimated seconds of work in `processing`
+        self.queue = TaskQueue()  # tasks that wait in the scheduler for this worker
+        self.queued_work = 0.0  # estimated seconds in `queue`
+        self.retiring = False
+        self.close_when_retired = False
+        self.returning: set[TaskState] = set()  # asked back with `Steal`, not answered yet
+        self.pending: dict[TaskState, None] = {}  # copies asked for with `Acquire`
+        self.used_functions: set[FunctionState] = set()
+        self.metrics: dict[str, Any] = {}
+        self.executing: dict[str, float] = {}
+        self.out: list[Any] = []  # messages of the event at work
+        self.frees: list[str] = []  # keys for the next Free
+
+    def __repr__(self) -> str:
+        return f"<WorkerState {self.address!r} {self.status} processing={len(self.processing)}>"
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes new tasks."""
+        return self.status == "running" and not self.retiring
+
+
+class ClientState:
+    """One client as the scheduler sees it."""
+
+    __slots__ = (
+        "alone",
+        "defined",
+        "done_holders",
+        "done_keys",
+        "done_types",
+        "done_values",
+        "id",
+        "last_seen",
+        "name",
+        "out",
+        "real",
+        "versions",
+        "wants",
+    )
+
+    def __init__(self, id: str, now: float, name: str | None = None, real: bool = True) -> None:
+        self.id = id
+        self.real = real  # False: not a connection, nobody to tell
+        self.name = name
+        self.versions: dict[str, Any] = {}
+        self.alone = (self,)
+        self.wants: dict[TaskState, None] = {}
+        self.defined: dict[bytes, FunctionState] = {}
+        self.last_seen = now
+        self.out: list[Any] = []
+        self.done_keys: list[str] = []  # columns of the KeysInMemory at work
+        self.done_types: list[str] = []
+        self.done_values: list[bytes | None] = []
+        self.done_holders: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<ClientState {self.id!r} wants={len(self.wants)}>"
+
+
+class SchedulerState:
+    """All of it, and the worklists of the event at work."""
+
+    def __init__(self, settings: Settings, scheduler_id: str, started: float, first_run: int) -> None:
+        self.settings = settings
+        self.id = scheduler_id
+        self.started = started
+        self.now = started
+        self.tasks: dict[str, TaskState] = {}
+        self.workers: dict[str, WorkerState] = {}
+        self.aliases: dict[str, str] = {}  # worker name -> address
+        self.hosts: dict[str, dict[str, None]] = {}  # host -> addresses
+        self.clients: dict[str, ClientState] = {}
+        self.functions: dict[bytes, FunctionState] = {}
+        self.prefixes: dict[str, PrefixState] = {}
+        self.groups: dict[str, GroupState] = {}
+        # Clients that are not connections: they keep what would otherwise be dropped.
+        self.fire_and_forget = ClientState("fire-and-forget", started, real=False)
+        self.adopted = ClientState("adopted", started, real=False)
+        self.adopted_until: dict[str, float] = {}
+
+        self.queue = TaskQueue()  # ready tasks that may run anywhere
+        self.parked = 0  # ready tasks in the workers' own queues
+        self.crowded: dict[WorkerState, None] = {}  # workers with such a queue
+        self.loaded: dict[WorkerState, None] = {}  # workers that hold more tasks than threads
+        self.unrunnable: dict[TaskState, None] = {}  # "no-worker"
+        self.sleeping: dict[TaskState, None] = {}  # ready, but not before their `wake_at`
+        self.open: dict[WorkerState, None] = {}  # workers with room, emptiest first more or less
+        self.total_nthreads = 0
+
+        self.next_run = first_run
+        self.generation = 0
+        self.generation_started = float("-inf")
+        self.recovering_until: float | None = None
+        self.expected_workers: set[str] = set()
+        self.awaited: dict[TaskState, float] = {}  # data that a returning worker may bring, until when
+        self.reported: dict[str, tuple[WorkerState, int]] = {}  # unknown tasks that run, and their run
+        self.reported_until = 0.0
+        self.retiring: dict[WorkerState, None] = {}
+        self.lifetimes: dict[WorkerState, float] = {}  # when a worker wants to retire
+        self.rejected: list[tuple[str, str]] = []
+        self.leaving: dict[str, str] = {}  # workers that said goodbye, and why
+        self.idle_since: float | None = started
+
+        self.restrictions: dict[int, tuple[TaskOptions, frozenset[WorkerState] | None]] = {}  # cache
+        self.ready: list[TaskState] = []  # found ready in the event at work
+        self.unneeded: list[TaskState] = []  # lost their last user in the event at work
+        self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there
+        self.touched_workers: dict[WorkerState, None] = {}
+        self.touched_clients: dict[ClientState, None] = {}
+        self.close_workers: list[tuple[str, str]] = []
+        self.retired: list[str] = []
+        self.not_retired: list[tuple[str, str]] = []
+
+        self.stimulus = ""
+        self.stimuli = 0
+        self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)
+        self.events: dict[str, deque[tuple[float, Any]]] = {}
+        self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
+        self.killed = 0  # tasks given up as KilledWorker
+
+    def group(self, name: str, prefix: str) -> GroupState:
+        """Return the group of that name, made at first use."""
+        group = self.groups.get(name)
+        if group is None:
+            prefix_state = self.prefixes.get(prefix)
+            if prefix_state is None:
+                duration = self.settings.default_task_durations.get(prefix, -1.0)
+                prefix_state = self.prefixes[prefix] = PrefixState(prefix, duration)
+            group = self.groups[name] = GroupState(name, prefix_state)
+            prefix_state.groups[name] = group
+        return group
+
+    def log_event(self, topic: str, message: Any) -> None:
+        """Remember something for `get_events`."""
+        events = self.events.get(topic)
+        if events is None:
+            events = self.events[topic] = deque(maxlen=self.settings.events_length)
+        events.append((self.now, message))

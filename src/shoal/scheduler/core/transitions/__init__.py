@@ -1,0 +1,1 @@
+"""How tasks change. `table` says which changes exist; the other modules make them."""

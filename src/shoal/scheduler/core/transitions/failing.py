@@ -1,0 +1,93 @@
+"""Errors: a task failed, its inputs failed, its data is gone, it killed its workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.errors import DataLostError, KilledWorker, NoValidWorkerError
+from shoal.scheduler.core.speech import tell_client, tell_free
+from shoal.scheduler.core.state import Erred
+from shoal.scheduler.core.transitions.demand import drop_want, leave_worker, let_go_of_inputs
+from shoal.scheduler.core.transitions.table import ACTIVE, move
+from shoal.wire.messages import KeyErred, KeysLost
+from shoal.wire.pickling import dumps
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import ClientState, SchedulerState, TaskState
+
+__all__ = ["data_is_missing", "fail", "fail_data_lost", "fail_killed", "fail_unrunnable", "say_erred"]
+
+
+def fail(s: SchedulerState, ts: TaskState, error: Erred, blame: str) -> None:
+    """Put a task, and all that wait for it, into error; `blame` is the key whose run failed."""
+    stack = [ts]
+    while stack:
+        ts = stack.pop()
+        state = ts.state
+        if state in ACTIVE:
+            ws = leave_worker(s, ts)
+            if ws is not None:
+                tell_free(s, ws, ts.key)
+            move(s, ts, "erred")
+            ts.waiting_on = 0
+            let_go_of_inputs(s, ts)
+        elif state == "released":
+            move(s, ts, "erred")
+            if s.awaited:
+                s.awaited.pop(ts, None)
+        else:
+            continue
+        rare = ts.rarities()
+        rare.error = error
+        rare.blame = blame
+        for client in ts.wanted_by:
+            say_erred(s, client, ts)
+        if s.fire_and_forget in ts.wanted_by:
+            drop_want(s, s.fire_and_forget, ts)
+        if not ts.wanted_by and not ts.waiters:
+            s.unneeded.append(ts)
+        if ts.dependents is not None:
+            stack.extend(
+                d for d in ts.dependents if d.state in ("waiting", "queued", "no-worker")
+            )
+
+
+def say_erred(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
+    """Tell a client why a task failed."""
+    assert ts.rare is not None and ts.rare.error is not None
+    error = ts.rare.error
+    if ts.function is None:
+        tell_client(s, client, KeysLost([ts.key], error.exception_text))
+    else:
+        tell_client(s, client, KeyErred(ts.key, error.exception, error.traceback, ts.rare.blame))
+
+
+def _erred(exception: Exception, worker: str) -> Erred:
+    return Erred(dumps(exception), dumps(None), str(exception), "", worker)
+
+
+def data_is_missing(s: SchedulerState, ts: TaskState) -> None:
+    """A needed result is not there and cannot be computed: wait for workers that may bring it."""
+    if s.recovering_until is not None:
+        s.awaited[ts] = s.recovering_until
+    else:
+        fail_data_lost(s, ts, "no worker holds it")
+
+
+def fail_data_lost(s: SchedulerState, ts: TaskState, reason: str) -> None:
+    """Give up a result that nobody holds and nobody can compute."""
+    exception = DataLostError(ts.key, reason)
+    fail(s, ts, _erred(exception, ""), ts.key)
+
+
+def fail_killed(s: SchedulerState, ts: TaskState) -> None:
+    """Give up a task that ran on too many workers that died."""
+    assert ts.rare is not None
+    s.killed += 1
+    exception = KilledWorker(ts.key, list(ts.rare.deaths), s.settings.allowed_failures)
+    fail(s, ts, _erred(exception, ts.rare.deaths[-1][0]), ts.key)
+
+
+def fail_unrunnable(s: SchedulerState, ts: TaskState, why: str) -> None:
+    """Give up a task that no worker could take for too long."""
+    fail(s, ts, _erred(NoValidWorkerError(ts.key, why), ""), ts.key)

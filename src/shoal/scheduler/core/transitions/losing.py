@@ -1,0 +1,132 @@
+"""Going back: runs and results that were lost, inputs that were missing, tasks that start over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.speech import tell_client
+from shoal.scheduler.core.transitions.demand import leave_worker, let_go_of_inputs
+from shoal.scheduler.core.transitions.failing import fail_killed
+from shoal.scheduler.core.transitions.running import activate
+from shoal.scheduler.core.transitions.table import move
+from shoal.wire.messages import KeysPending
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+
+__all__ = ["drop_worker_tasks", "lose_copies", "lose_result", "rerun", "unplace"]
+
+
+def unplace(s: SchedulerState, ts: TaskState) -> None:
+    """Take a queued or unrunnable task back to `waiting`, its inputs unchanged."""
+    leave_worker(s, ts)
+    move(s, ts, "waiting")
+    ts.waiting_on = 0
+    s.ready.append(ts)
+
+
+def rerun(s: SchedulerState, ts: TaskState) -> WorkerState | None:
+    """Take a processing task back; it runs again when its inputs are (still) there.
+
+    Returns the worker that it was on; nothing is said to that worker.
+    """
+    ws = leave_worker(s, ts)
+    move(s, ts, "waiting")
+    waiting_on = 0
+    for dep in ts.deps:
+        if dep.state != "memory":
+            waiting_on += 1
+    ts.waiting_on = waiting_on
+    if not waiting_on:
+        s.ready.append(ts)
+        return ws
+    failed = next((dep for dep in ts.deps if dep.state == "erred"), None)
+    if failed is not None:
+        # Start over: `activate` finds the error and passes it on.
+        move_back_to_released(s, ts)
+        if ts.needed:
+            activate(s, ts)
+    return ws
+
+
+def move_back_to_released(s: SchedulerState, ts: TaskState) -> None:
+    """Take a waiting task back to `released`; it lets go of its inputs."""
+    move(s, ts, "released")
+    ts.waiting_on = 0
+    let_go_of_inputs(s, ts)
+
+
+def lose_copies(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> None:
+    """Copies on one worker are gone. Results without another copy are computed again where needed."""
+    lost: list[TaskState] = []
+    for ts in tasks:
+        if ws not in ts.who_has:
+            continue
+        ws.has_what.pop(ts, None)
+        ws.nbytes -= ts.nbytes
+        rest = tuple(holder for holder in ts.who_has if holder is not ws)
+        ts.who_has = rest[0].alone if len(rest) == 1 else rest
+        if not rest:
+            lost.append(ts)
+    for ts in lost:
+        lose_result(s, ts)
+    # Only now, when all that is lost is known to be lost, see what has to be computed.
+    for ts in lost:
+        if ts.state == "released":
+            if ts.needed:
+                activate(s, ts)
+            else:
+                s.unneeded.append(ts)
+
+
+def lose_result(s: SchedulerState, ts: TaskState) -> None:
+    """The last copy of a result is gone: dependents that did not start wait again."""
+    move(s, ts, "released")
+    for client in ts.wanted_by:
+        tell_client(s, client, KeysPending([ts.key]))
+    if ts.dependents is None:
+        return
+    for dependent in ts.dependents:
+        state = dependent.state
+        if state == "waiting":
+            dependent.waiting_on += 1
+        elif state in ("queued", "no-worker"):
+            leave_worker(s, dependent)
+            move(s, dependent, "waiting")
+            dependent.waiting_on = 1
+
+
+def drop_worker_tasks(s: SchedulerState, ws: WorkerState, reason: str, blame: bool) -> None:
+    """A worker is gone: place its queue anew, run its tasks again, count deaths against them."""
+    for ts in list(ws.queue.live(ws)):
+        unplace(s, ts)
+    suspects = _suspects(ws) if blame else set()
+    for ts in list(ws.processing):
+        if ts in suspects:
+            ts.group.prefix.suspicious += 1
+            rare = ts.rarities()
+            rare.deaths.append((ws.address, reason))
+            rare.avoid = None
+        rerun(s, ts)
+        if (
+            ts in suspects
+            and ts.rare is not None
+            and len(ts.rare.deaths) > s.settings.allowed_failures
+            and ts.state == "waiting"
+        ):
+            fail_killed(s, ts)
+    lose_copies(s, list(ws.has_what), ws)
+
+
+def _suspects(ws: WorkerState) -> set[TaskState]:
+    """Return the tasks that may have been running when the worker died.
+
+    A worker runs what it has in priority order, so these are the first of each kind; the ones that
+    its last heartbeat named are certain.
+    """
+    ordered = sorted(
+        (ts for ts in ws.processing if ts not in ws.long_running), key=lambda ts: ts.priority
+    )
+    suspects = set(ordered[: ws.nthreads]) | ws.long_running
+    suspects.update(ts for ts in ordered if ts.key in ws.executing)
+    return suspects

@@ -1,0 +1,190 @@
+"""From ready to a result: activation, assignment to a worker, success."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core.policies.estimates import estimate, learn
+from shoal.scheduler.core.speech import say_finished, tell_worker
+from shoal.scheduler.core.state import NO_OPTIONS
+from shoal.scheduler.core.transitions.demand import (
+    drop_want,
+    let_go_of_inputs,
+    take_hold_of_inputs,
+)
+from shoal.scheduler.core.transitions.failing import data_is_missing, fail
+from shoal.scheduler.core.transitions.table import move
+from shoal.wire.messages import Compute, DefineFunctions
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+
+__all__ = ["activate", "add_copy", "assign", "came_into_memory", "finish"]
+
+
+def activate(s: SchedulerState, ts: TaskState) -> None:
+    """Make a needed, released task wait for its inputs, and its inputs for theirs.
+
+    Tasks that wait for nothing go to `s.ready`, which is placed when the event ends.
+    """
+    stack = [ts]
+    while stack:
+        ts = stack.pop()
+        if ts.state != "released" or not (ts.waiters or ts.wanted_by):
+            continue
+        if s.reported and ts.key in s.reported:
+            _adopt_running(s, ts, stack)
+            continue
+        if ts.function is None:
+            data_is_missing(s, ts)
+            continue
+        waiting_on = 0
+        blame: TaskState | None = None
+        for dep in ts.deps:
+            state = dep.state
+            if state != "memory":
+                waiting_on += 1
+                if state == "released":
+                    stack.append(dep)
+                elif state == "erred":
+                    blame = dep
+        if blame is not None:
+            assert blame.rare is not None and blame.rare.error is not None
+            fail(s, ts, blame.rare.error, blame.rare.blame)
+            continue
+        for dep in ts.deps:
+            dep.waiters += 1
+        move(s, ts, "waiting")
+        ts.waiting_on = waiting_on
+        if not waiting_on:
+            s.ready.append(ts)
+
+
+def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> None:
+    """A worker that came back runs this task already: let it."""
+    ws, run = s.reported.pop(ts.key)
+    take_hold_of_inputs(ts)
+    stack.extend(dep for dep in ts.deps if dep.state == "released")
+    ts.run = run
+    ts.worker = ws
+    ts.estimate = estimate(s, ts)
+    ws.processing[ts] = None
+    ws.occupancy += ts.estimate
+    s.touched_workers[ws] = None
+    move(s, ts, "processing")
+
+
+def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
+    """Send a ready task to a worker."""
+    function = ts.function
+    assert function is not None
+    if function not in ws.used_functions:
+        ws.used_functions.add(function)
+        function.workers.add(ws)
+        tell_worker(s, ws, DefineFunctions([function.id], [function.blob]))
+    ts.estimate = seconds = estimate(s, ts)
+    ws.processing[ts] = None
+    ws.occupancy += seconds
+    ts.worker = ws
+    ts.run = s.next_run = s.next_run + 1
+    move(s, ts, "processing")
+    wanted = bool(ts.wanted_by) and ts.wanted_by[0].real
+    deps = ts.deps
+    if deps:
+        message = Compute(
+            ts.key,
+            ts.run,
+            function.id,
+            ts.args,
+            ts.priority,
+            seconds,
+            wanted,
+            [dep.key for dep in deps],
+            [dep.nbytes for dep in deps],
+            [[holder.address for holder in dep.who_has] for dep in deps],
+        )
+    else:
+        message = Compute(ts.key, ts.run, function.id, ts.args, ts.priority, seconds, wanted)
+    if ts.buffers is not None:
+        message.buffers = ts.buffers
+    if ts.options is not NO_OPTIONS:
+        message.options = ts.options
+    tell_worker(s, ws, message)
+    dependents = ts.dependents
+    if dependents is not None and len(dependents) == 1:
+        for dependent in dependents:
+            if dependent.hint is None:
+                dependent.hint = ws
+
+
+def finish(
+    s: SchedulerState,
+    ts: TaskState,
+    ws: WorkerState,
+    nbytes: int,
+    type_name: str,
+    seconds: float,
+    value: bytes | None,
+) -> None:
+    """A worker computed a task that it was sent."""
+    # The same as `leave_worker`, written out: this is the hottest path there is.
+    del ws.processing[ts]
+    ws.occupancy -= ts.estimate
+    rare = ts.rare
+    if rare is not None:
+        rare.thief = None
+        rare.avoid = None
+        if rare.long_running:
+            rare.long_running = False
+            ws.long_running.discard(ts)
+    if ws.returning:
+        ws.returning.discard(ts)
+    group = ts.group
+    learn(group.prefix, seconds)
+    group.duration += seconds
+    group.nbytes += nbytes
+    if type_name not in group.types:
+        group.types.add(type_name)
+    ts.worker = None
+    ts.nbytes = nbytes
+    ts.type = type_name
+    ts.who_has = ws.alone
+    ws.has_what[ts] = None
+    ws.nbytes += nbytes
+    came_into_memory(s, ts, value)
+    let_go_of_inputs(s, ts)
+
+
+def came_into_memory(s: SchedulerState, ts: TaskState, value: bytes | None) -> None:
+    """A result exists: tell who waits for it. The caller has set `who_has`."""
+    move(s, ts, "memory")
+    wanted_by = ts.wanted_by
+    if wanted_by:
+        say_finished(s, ts, value)
+        if s.fire_and_forget in wanted_by:
+            drop_want(s, s.fire_and_forget, ts)
+    elif not ts.waiters:
+        s.unneeded.append(ts)
+    dependents = ts.dependents
+    if dependents is not None:
+        for dependent in dependents:
+            if dependent.state == "waiting":
+                dependent.waiting_on -= 1
+                if not dependent.waiting_on:
+                    s.ready.append(dependent)
+
+
+def add_copy(s: SchedulerState, ts: TaskState, ws: WorkerState, nbytes: int, type_name: str) -> None:
+    """A worker holds (a copy of) a result that it did not compute just now.
+
+    Whatever state the task is in, it ends in memory.
+    """
+    if ws in ts.who_has:
+        return
+    if ts.state != "memory":
+        ts.nbytes = nbytes
+        ts.type = type_name or ts.type
+    ts.who_has = (*ts.who_has, ws) if ts.who_has else ws.alone
+    ws.has_what[ts] = None
+    ws.nbytes += ts.nbytes
+    ws.pending.pop(ts, None)

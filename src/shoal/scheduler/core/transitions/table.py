@@ -1,0 +1,84 @@
+"""The states of a task in the scheduler, and every change between them.
+
+    released ──> waiting ──> queued ──> processing ──> memory ──> forgotten
+                    │          ^            │
+                    └──> no-worker          └──> erred
+
+released    known, its result is not there and nobody needs it now
+waiting     needed; some inputs are not in memory (or all are, and it is placed when the event ends)
+no-worker   ready, but no worker fits (none at all, or none that its restrictions allow)
+queued      ready; waits in the scheduler, in the common queue or in that of one worker
+processing  sent to a worker
+memory      the result is on one worker or more
+erred       it failed, or something that it needs failed
+forgotten   no longer known
+
+`TRANSITIONS` is the whole truth: `move` refuses anything else where the core is validated, the
+simulator counts which were exercised, and the documentation's diagram is drawn from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState, TaskState
+
+__all__ = ["ACTIVE", "STATES", "TRANSITIONS", "move"]
+
+STATES = (
+    "released",
+    "waiting",
+    "no-worker",
+    "queued",
+    "processing",
+    "memory",
+    "erred",
+    "forgotten",
+)
+
+# States in which a task holds on to its inputs.
+ACTIVE = frozenset({"waiting", "no-worker", "queued", "processing"})
+
+TRANSITIONS: dict[tuple[str, str], str] = {
+    ("released", "waiting"): "somebody needs it",
+    ("released", "processing"): "a worker that came back runs it already",
+    ("released", "memory"): "a worker brought it, or it was scattered",
+    ("released", "erred"): "needed, but an input failed or its data is lost",
+    ("released", "forgotten"): "nobody can ask for it any more",
+    ("waiting", "processing"): "all inputs are there and a worker has room",
+    ("waiting", "queued"): "all inputs are there, no worker has room",
+    ("waiting", "no-worker"): "all inputs are there, no worker fits",
+    ("waiting", "memory"): "a worker that came back holds it",
+    ("waiting", "erred"): "an input failed",
+    ("waiting", "released"): "nobody needs it any more",
+    ("no-worker", "waiting"): "a worker joined, or an input was lost",
+    ("no-worker", "memory"): "a worker that joined holds it",
+    ("no-worker", "erred"): "no worker came within no-workers-timeout",
+    ("no-worker", "released"): "nobody needs it any more",
+    ("queued", "processing"): "a worker has room",
+    ("queued", "waiting"): "an input was lost, or its worker left",
+    ("queued", "memory"): "a worker that came back holds it",
+    ("queued", "released"): "nobody needs it any more",
+    ("processing", "memory"): "it ended well",
+    ("processing", "erred"): "it raised and has no retries left, or killed too many workers",
+    ("processing", "waiting"): "to run again: worker lost, retry, rescheduled, stolen, inputs missing",
+    ("processing", "released"): "nobody needs it any more",
+    ("memory", "released"): "every copy was lost, or nobody needs it but it may be needed again",
+    ("memory", "forgotten"): "nobody can ask for it any more",
+    ("erred", "released"): "to be tried again",
+    ("erred", "memory"): "a worker that came back holds it",
+    ("erred", "forgotten"): "nobody can ask for it any more",
+}
+
+
+def move(s: SchedulerState, ts: TaskState, finish: str) -> None:
+    """Change the state of a task: the one place that does."""
+    start = ts.state
+    counts = ts.group.counts
+    counts[start] -= 1
+    counts[finish] += 1
+    ts.state = finish
+    s.log.append((ts.key, start, finish, s.stimulus, s.now))
+    if s.watch is not None:
+        s.watch(ts, start, finish)

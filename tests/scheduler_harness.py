@@ -1,0 +1,179 @@
+"""A scheduler core with scripted peers: every message it sends is recorded until somebody takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shoal.scheduler.core import (
+    ClientLost,
+    Effects,
+    FromClient,
+    FromWorker,
+    Machine,
+    Settings,
+    Tick,
+    WorkerLost,
+)
+from shoal.wire import messages as m
+from shoal.wire.blob import Blob
+
+FUNCTION = b"f" * 16
+ERROR = Blob(b"error")
+
+
+class Cluster:
+    """Drives one `Machine`; checks its invariants after every event."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("validate", True)
+        self.machine = Machine(Settings(**settings), "scheduler", now=0.0, first_run=1000)
+        self.now = 0.0
+        self.to_workers: dict[str, list[Any]] = {}
+        self.to_clients: dict[str, list[Any]] = {}
+        self.effects = Effects({}, {})
+
+    @property
+    def s(self) -> Any:
+        return self.machine.state
+
+    def handle(self, event: Any) -> Effects:
+        self.effects = effects = self.machine.handle(event, self.now)
+        for address, messages in effects.to_workers.items():
+            self.to_workers.setdefault(address, []).extend(messages)
+        for client, messages in effects.to_clients.items():
+            self.to_clients.setdefault(client, []).extend(messages)
+        return effects
+
+    def advance(self, seconds: float) -> Effects:
+        self.now += seconds
+        return self.handle(Tick())
+
+    # -- peers ----------------------------------------------------------------
+
+    def worker(self, address: str, nthreads: int = 1, **more: Any) -> str:
+        name = more.pop("name", address)
+        host = more.pop("host", "host")
+        resources = more.pop("resources", {})
+        status = more.pop("status", "running")
+        register = m.RegisterWorker(
+            address=address,
+            name=name,
+            nthreads=nthreads,
+            memory_limit=0,
+            resources=resources,
+            pid=1,
+            host=host,
+            nanny=None,
+            status=status,
+            server_id=address,
+            versions={},
+            local_directory="",
+            **more,
+        )
+        self.handle(FromWorker(address, [register]))
+        return address
+
+    def client(self, name: str = "c", **more: Any) -> str:
+        hello = m.ClientHello(
+            name, None, {}, more.get("reconnect", False), more.get("known_workers", [])
+        )
+        self.handle(
+            FromClient(name, [hello, m.DefineFunctions([FUNCTION], [Blob(b"function")])])
+        )
+        return name
+
+    def say(self, client: str, *messages: Any) -> Effects:
+        return self.handle(FromClient(client, list(messages)))
+
+    def hear(self, worker: str, *messages: Any) -> Effects:
+        return self.handle(FromWorker(worker, list(messages)))
+
+    def lose_worker(self, address: str, **more: Any) -> Effects:
+        self.to_workers.pop(address, None)
+        return self.handle(WorkerLost(address, **more))
+
+    def lose_client(self, name: str) -> Effects:
+        return self.handle(ClientLost(name))
+
+    # -- clients' words ---------------------------------------------------------
+
+    def graph(self, client: str, deps: dict[str, list[str]], **more: Any) -> Effects:
+        """Submit tasks: key -> keys of its inputs."""
+        keys = list(deps)
+        index = {key: i for i, key in enumerate(keys)}
+        wanted = more.pop("wanted", keys)
+        options = more.pop("options", None)
+        return self.say(
+            client,
+            m.Graph(
+                keys=keys,
+                functions=[FUNCTION],
+                args=[b"args"] * len(keys),
+                deps=[[index.get(d, d) for d in deps[key]] for key in keys],
+                groups=["g"],
+                wanted=[index[key] for key in wanted],
+                options=[options] if options is not None else [],
+                **more,
+            ),
+        )
+
+    def release(self, client: str, *keys: str) -> Effects:
+        return self.say(client, m.Release(list(keys)))
+
+    # -- workers' words -----------------------------------------------------------
+
+    def sent(self, worker: str) -> list[m.Compute]:
+        """Take the tasks that a worker was sent."""
+        messages = self.to_workers.get(worker, [])
+        tasks = [msg for msg in messages if type(msg) is m.Compute]
+        self.to_workers[worker] = [msg for msg in messages if type(msg) is not m.Compute]
+        return tasks
+
+    def told(self, peer: str, kind: type) -> list[Any]:
+        """Take the messages of one kind that a worker or client was sent."""
+        table = self.to_workers if peer in self.to_workers else self.to_clients
+        messages = table.get(peer, [])
+        table[peer] = [msg for msg in messages if type(msg) is not kind]
+        return [msg for msg in messages if type(msg) is kind]
+
+    def done(self, worker: str, *tasks: m.Compute, seconds: float = 0.001, **more: Any) -> Effects:
+        n = len(tasks)
+        return self.hear(
+            worker,
+            m.Finished(
+                [t.key for t in tasks],
+                [t.run for t in tasks],
+                [more.get("nbytes", 28)] * n,
+                ["int"] * n,
+                [0.0] * n,
+                [seconds] * n,
+                [more.get("value", b"value") if t.wanted else None for t in tasks],
+            ),
+        )
+
+    def failed(self, worker: str, task: m.Compute, text: str = "boom") -> Effects:
+        return self.hear(worker, m.Failed(task.key, task.run, ERROR, ERROR, text, "", 0.0, 0.1))
+
+    def run_all(self, limit: int = 10_000) -> list[str]:
+        """Let all workers run what they are sent until nothing is left; return the keys in order."""
+        order: list[str] = []
+        for _ in range(limit):
+            progressed = False
+            for worker in list(self.s.workers):
+                tasks = sorted(self.sent(worker), key=lambda t: t.priority)
+                if tasks:
+                    progressed = True
+                    order.extend(t.key for t in tasks)
+                    self.done(worker, *tasks)
+            if not progressed:
+                return order
+        raise AssertionError("it does not end")
+
+    # -- what is so -----------------------------------------------------------------
+
+    def state(self, key: str) -> str | None:
+        ts = self.s.tasks.get(key)
+        return None if ts is None else ts.state
+
+    def states(self) -> dict[str, str]:
+        return {key: ts.state for key, ts in self.s.tasks.items()}
