@@ -17,7 +17,7 @@ LAYERS = {
     "base": ["shoal._base", "shoal.errors"],
     "config": ["shoal.config"],
     "wire": ["shoal.wire"],
-    "comm": ["shoal.comm", "shoal.core", "shoal.security"],
+    "comm": ["shoal.comm", "shoal.core", "shoal.preloading", "shoal.security"],
     "core": [],  # see PURE
     "shell": [
         "shoal.actors",

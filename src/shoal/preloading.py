@@ -1,0 +1,186 @@
+"""Preloads: users' code that runs when a scheduler, worker, nanny or client starts and stops.
+
+A preload is a module's name, a ``.py`` file, a web address of one, or Python text. It is imported
+before the service makes any connection. Its ``dask_setup(service)`` is called when the service
+starts and its ``dask_teardown(service)`` when it stops; both are optional and may be coroutine
+functions. A ``dask_setup`` that is a click command gets the arguments after the service's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import re
+import sys
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+__all__ = ["Preloads", "validate_preload_argv"]
+
+logger = logging.getLogger("shoal.preloading")
+
+_WEB = re.compile(r"https?://")
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
+_WEB_TIMEOUT = 30
+
+
+class Preloads:
+    """The preloads of one service, imported when this is made.
+
+    Parameters
+    ----------
+    service : object
+        What ``dask_setup`` and ``dask_teardown`` are called with.
+    preload : str or sequence of str
+        Module names, files, web addresses or Python text.
+    preload_argv : sequence of str, or one such sequence for each preload
+        Arguments for those whose ``dask_setup`` is a click command.
+
+    Raises
+    ------
+    ImportError
+        When one cannot be imported; its text names the preload.
+    """
+
+    def __init__(
+        self,
+        service: Any,
+        preload: str | Sequence[str] = (),
+        preload_argv: Sequence[str] | Sequence[Sequence[str]] = (),
+    ) -> None:
+        self._service = service
+        names = [preload] if isinstance(preload, str) else list(preload or ())
+        self._argv = _argv_of_each(names, preload_argv)
+        self._names = names
+        self._modules = [load(name) for name in names]
+        self._started: list[tuple[str, ModuleType]] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    async def start(self) -> None:
+        """Call each ``dask_setup``, in order. An error of one is the service's."""
+        for name, module, argv in zip(self._names, self._modules, self._argv):
+            setup = getattr(module, "dask_setup", None)
+            self._started.append((name, module))
+            if setup is None:
+                continue
+            if isinstance(setup, click.Command):
+                await _call(*_parse(setup, argv), self._service)
+            else:
+                await _call(setup, {}, self._service)
+            logger.info("Ran dask_setup of preload %s", _short(name))
+
+    async def teardown(self) -> None:
+        """Call each ``dask_teardown``, the last one first. Errors are logged: the service stops."""
+        while self._started:
+            name, module = self._started.pop()
+            function = getattr(module, "dask_teardown", None)
+            if function is None:
+                continue
+            try:
+                await _call(function, {}, self._service)
+            except Exception:
+                logger.exception("dask_teardown of preload %s failed", _short(name))
+
+
+def load(name: str) -> ModuleType:
+    """Import a preload and return its module.
+
+    Raises
+    ------
+    ImportError
+        When that fails, whatever the reason; the text names the preload.
+    """
+    try:
+        if _WEB.match(name):
+            with urllib.request.urlopen(name, timeout=_WEB_TIMEOUT) as reply:
+                return _run_text(reply.read().decode(), name)
+        if name.endswith(".py"):
+            return _run_file(Path(name))
+        if _MODULE.match(name):
+            return importlib.import_module(name)
+        return _run_text(name, "<preload>")
+    except Exception as error:
+        raise ImportError(
+            f"preload {_short(name)} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _run_file(path: Path) -> ModuleType:
+    """Run a file as the module of its name, which tasks can then import."""
+    text = path.read_text(encoding="utf-8")
+    module = sys.modules[path.stem] = ModuleType(path.stem)
+    module.__file__ = str(path.resolve())
+    exec(compile(text, module.__file__, "exec"), module.__dict__)
+    return module
+
+
+def _run_text(text: str, where: str) -> ModuleType:
+    module = ModuleType("preload")
+    exec(compile(text, where, "exec"), module.__dict__)
+    return module
+
+
+def _argv_of_each(
+    names: Sequence[str], argv: Sequence[str] | Sequence[Sequence[str]]
+) -> list[list[str]]:
+    """Return the arguments of each preload; a flat list is for all of them."""
+    given = [argv] if isinstance(argv, str) else list(argv or ())
+    if all(isinstance(each, str) for each in given):
+        return [[str(each) for each in given] for _ in names]
+    if len(given) != len(names) or any(isinstance(each, str) for each in given):
+        raise ValueError(
+            f"preload_argv must be a list of arguments, or one such list for each of the "
+            f"{len(names)} preloads; got {argv!r}"
+        )
+    return [list(each) for each in given]
+
+
+def _parse(command: click.Command, argv: list[str]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    context = command.make_context("dask_setup", list(argv), allow_extra_args=False)
+    assert command.callback is not None
+    return command.callback, dict(context.params)
+
+
+async def _call(function: Callable[..., Any], params: dict[str, Any], service: Any) -> None:
+    result = function(service, **params)
+    if inspect.isawaitable(result):
+        await result
+
+
+def _short(name: str) -> str:
+    line = name.strip().splitlines()[0] if name.strip() else ""
+    return repr(line if len(line) <= 60 else line[:57] + "...")
+
+
+def validate_preload_argv(
+    context: click.Context, param: click.Parameter, value: Sequence[str]
+) -> Sequence[str]:
+    """Check, as a click callback, that a preload takes the arguments after the command's own."""
+    if not value or context.resilient_parsing:
+        return value
+    preload = context.params.get("preload") or ()
+    commands = []
+    for name in [preload] if isinstance(preload, str) else preload:
+        try:
+            setup = getattr(load(name), "dask_setup", None)
+        except ImportError as error:
+            raise click.UsageError(str(error)) from None
+        if isinstance(setup, click.Command):
+            commands.append(setup)
+    if not commands:
+        what = "argument" if len(value) == 1 else "arguments"
+        raise click.UsageError(
+            f"got unexpected extra {what} ({' '.join(value)})"
+            + (": dask_setup of no --preload is a click command" if preload else "")
+        )
+    for command in commands:
+        command.make_context(context.info_name, list(value), parent=context)
+    return value
