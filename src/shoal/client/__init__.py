@@ -1,0 +1,1 @@
+"""The client: `Client`, `Future`, and the functions that wait for futures."""

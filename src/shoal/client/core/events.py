@@ -1,0 +1,98 @@
+"""What can happen to the client's core: calls, messages, connections made and lost."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from shoal.client.core.state import Record
+
+__all__ = [
+    "CancelRequested",
+    "Closed",
+    "Connected",
+    "Disconnected",
+    "Event",
+    "FireRequested",
+    "FromScheduler",
+    "GaveUp",
+    "Released",
+    "RetryRequested",
+    "Submitted",
+]
+
+
+class Connected(msgspec.Struct, gc=False):
+    """A stream to a scheduler is up."""
+
+
+class Disconnected(msgspec.Struct, gc=False):
+    """The stream ended. Nothing is given up yet."""
+
+
+class GaveUp(msgspec.Struct, gc=False):
+    """No scheduler was found for too long."""
+
+    reason: str
+
+
+class FromScheduler(msgspec.Struct, gc=False):
+    """A batch of messages."""
+
+    messages: list[Any]
+
+
+class Submitted(msgspec.Struct, gc=False):
+    """New records: tasks (they have a call), scattered data (holders), keys of others (neither).
+
+    A record for a key that is known takes the place of the one before.
+    """
+
+    records: list[Record]
+
+
+class Released(msgspec.Struct, gc=False):
+    """The last future of each of these keys is gone."""
+
+    keys: list[str]
+
+
+class CancelRequested(msgspec.Struct, gc=False):
+    """Somebody cancelled these keys; what depends on them is cancelled as well."""
+
+    keys: list[str]
+    force: bool = False
+    reason: str = "cancelled by the user"
+
+
+class RetryRequested(msgspec.Struct, gc=False):
+    """Failed tasks shall run again."""
+
+    keys: list[str]
+
+
+class FireRequested(msgspec.Struct, gc=False):
+    """These keys shall be computed even when no future is left."""
+
+    keys: list[str]
+
+
+class Closed(msgspec.Struct, gc=False):
+    """The client closes."""
+
+    reason: str = "the client was closed"
+
+
+Event: TypeAlias = (
+    Connected
+    | Disconnected
+    | GaveUp
+    | FromScheduler
+    | Submitted
+    | Released
+    | CancelRequested
+    | RetryRequested
+    | FireRequested
+    | Closed
+)

@@ -1,0 +1,412 @@
+"""The client's core: an event in, messages to the scheduler and changes of statuses out.
+
+What becomes of a record::
+
+    pending --> finished <-> pending     the result is there; it was lost and is computed again
+    pending --> error ----> pending      the task failed; it is tried again
+    any of these --> cancelled, lost     the end: the record is forgotten
+
+A record is kept while a future wants it or another record depends on it, so that all of it can be
+said again to a scheduler that knows nothing. Losing the connection changes no status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core import events as e
+from shoal.client.core.effects import Effects
+from shoal.client.core.functions import forget_functions, idle_function, untell_functions
+from shoal.client.core.replay import introduce, with_inputs
+from shoal.client.core.speech import tell_records
+from shoal.client.core.state import (
+    CANCELLED,
+    ERROR,
+    FINISHED,
+    LOST,
+    PENDING,
+    ClientState,
+    Failure,
+    Record,
+)
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.client.core.state import Function
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """The state machine of one client.
+
+    Parameters
+    ----------
+    client : str
+        The client's id.
+    name : str, optional
+        What people call it.
+    versions : dict
+        Versions of the software here, for the scheduler to compare.
+    """
+
+    def __init__(
+        self, client: str, name: str | None = None, versions: dict[str, Any] | None = None
+    ) -> None:
+        self.state = ClientState(client, name, versions or {})
+        self._effects = Effects()
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            e.Connected: self._connected,
+            e.Disconnected: self._disconnected,
+            e.GaveUp: self._gave_up,
+            e.FromScheduler: self._from_scheduler,
+            e.Submitted: self._submitted,
+            e.Released: self._released,
+            e.CancelRequested: self._cancel_requested,
+            e.RetryRequested: self._retry_requested,
+            e.FireRequested: self._fire_requested,
+            e.Closed: self._closed,
+        }
+        self._message_handlers: dict[type, Callable[[Any], None]] = {
+            m.KeysInMemory: self._on_memory,
+            m.KeyErred: self._on_erred,
+            m.KeysPending: self._on_pending,
+            m.KeysLost: self._on_lost,
+            m.KeysCancelled: self._on_cancelled,
+            m.WorkersChanged: self._on_workers,
+            m.ClientWelcome: self._on_welcome,
+            m.Restarted: self._on_restarted,
+            m.SchedulerClosing: self._on_closing,
+        }
+
+    def handle(self, event: e.Event, now: float) -> Effects:
+        """Take one event in and return all that it leads to."""
+        effects = self._effects = Effects()
+        self._handlers[type(event)](event)
+        if self.state.idle_functions and self.state.connected:
+            effects.messages += forget_functions(self.state)
+        return effects
+
+    # -------------------------------------------------------------- connection
+
+    def _connected(self, event: e.Connected) -> None:
+        s = self.state
+        if s.ended is not None:
+            return
+        s.connected = True
+        untell_functions(s)
+        self._effects.messages += introduce(s)
+
+    def _disconnected(self, event: e.Disconnected) -> None:
+        s = self.state
+        s.connected = False
+        s.held_back = {}
+        untell_functions(s)
+
+    def _gave_up(self, event: e.GaveUp) -> None:
+        self._end(event.reason)
+
+    def _closed(self, event: e.Closed) -> None:
+        if self.state.connected:
+            self._effects.messages.append(m.ClientGoodbye())
+        self._end(event.reason)
+
+    def _end(self, reason: str) -> None:
+        s = self.state
+        if s.ended is None:
+            s.ended = self._effects.ended = reason
+        s.connected = False
+        self._forget_all(reason)
+
+    def _forget_all(self, reason: str) -> list[str]:
+        """Cancel everything; return the keys there were."""
+        s = self.state
+        records, s.records = s.records, {}
+        s.held_back = {}
+        s.fired = {}
+        for record in records.values():
+            record.dependents = 0
+            if record.wanted:
+                self._finish_off(record, CANCELLED, reason)
+            if record.call is not None:
+                self._leave_function(record.call.function)
+        return list(records)
+
+    # -------------------------------------------------------------- the user's side
+
+    def _submitted(self, event: e.Submitted) -> None:
+        s = self.state
+        records = event.records
+        if s.ended is not None:
+            for record in records:
+                self._finish_off(record, CANCELLED, s.ended)
+            return
+        table = s.records
+        for record in records:
+            key = record.key
+            if key in table:
+                self._succeed(table[key], record)
+                continue
+            table[key] = record
+            call = record.call
+            if call is not None:
+                call.function.tasks += 1
+            if record.deps:
+                self._link(record)
+        if self._effects.changed:  # some of them were refused
+            records = [record for record in records if record.wanted]
+        if s.held_back and s.connected:
+            s.held_back.update((record.key, record) for record in records)
+            records = with_inputs(s, records)
+        if records and s.connected:
+            self._effects.messages += tell_records(s, records)
+
+    def _link(self, record: Record) -> None:
+        table = self.state.records
+        for dep in record.deps:
+            source = table.get(dep)
+            if source is None:
+                source = table[dep] = Record(dep, wanted=False)
+            source.dependents += 1
+
+    def _succeed(self, old: Record, new: Record) -> None:
+        """A record takes the place of one with its key, which others still depend on.
+
+        The scheduler keeps the definition it has, and so does the client.
+        """
+        s = self.state
+        if old is new:
+            return
+        if old.call is not None:
+            new.call, new.args, new.deps, new.extras = old.call, old.args, old.deps, old.extras
+        else:
+            if self._needs(new.deps, new.key):
+                self._finish_off(new, CANCELLED, f"{new.key} would depend on itself")
+                return
+            if new.call is not None:
+                new.call.function.tasks += 1
+            self._link(new)
+        new.dependents = old.dependents
+        s.records[new.key] = new
+        if new.key in s.fired:
+            s.fired[new.key] = False
+        if new.key in s.held_back:
+            s.held_back[new.key] = new
+
+    def _needs(self, deps: Iterable[str], key: str) -> bool:
+        """Whether any of these keys is, or depends on, `key`."""
+        table = self.state.records
+        seen: set[str] = set()
+        stack = list(deps)
+        while stack:
+            dep = stack.pop()
+            if dep == key:
+                return True
+            if dep not in seen and dep in table:
+                seen.add(dep)
+                stack += table[dep].deps
+        return False
+
+    def _released(self, event: e.Released) -> None:
+        s = self.state
+        table = s.records
+        gone: list[str] = []
+        for key in event.keys:
+            record = table.get(key)
+            if record is None or not record.wanted:
+                continue
+            if key in s.fired:
+                if record.status == PENDING:
+                    s.fired[key] = True
+                    continue
+                del s.fired[key]
+            record.wanted = False
+            if key not in s.held_back:
+                gone.append(key)
+            if not record.dependents:
+                self._drop(record)
+        if gone and s.connected:
+            self._effects.messages.append(m.Release(gone))
+
+    def _cancel_requested(self, event: e.CancelRequested) -> None:
+        s = self.state
+        doomed = self._with_dependents(key for key in event.keys if key in s.records)
+        told = [key for key in doomed if key not in s.held_back]
+        if told and s.connected:
+            self._effects.messages.append(m.Cancel(told, event.force, event.reason))
+        self._give_up_all(doomed.values(), CANCELLED, event.reason)
+
+    def _with_dependents(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records of these keys and of all that depends on them."""
+        table = self.state.records
+        doomed = {key: table[key] for key in keys}
+        grew = any(record.dependents for record in doomed.values())
+        while grew:
+            # Records mostly follow their inputs, so the second round mostly finds nothing new.
+            grew = False
+            for record in table.values():
+                if record.key not in doomed and not doomed.keys().isdisjoint(record.deps):
+                    doomed[record.key] = record
+                    grew = True
+        return doomed
+
+    def _retry_requested(self, event: e.RetryRequested) -> None:
+        s = self.state
+        failed = [s.records[key] for key in event.keys if key in s.records]
+        failed = [record for record in failed if record.status == ERROR]
+        told = [record.key for record in failed if record.key not in s.held_back]
+        for record in failed:
+            self._wait_again(record)
+        if not s.connected:
+            return
+        if told:
+            self._effects.messages.append(m.Retry(told))
+        again = with_inputs(s, [record for record in failed if record.key in s.held_back])
+        for record in again:
+            if record.status == ERROR:
+                self._wait_again(record)
+        if again:
+            self._effects.messages += tell_records(s, again)
+
+    def _fire_requested(self, event: e.FireRequested) -> None:
+        s = self.state
+        keys = [key for key in event.keys if key in s.records]
+        s.fired.update((key, False) for key in keys if s.records[key].status == PENDING)
+        if keys and s.connected:
+            self._effects.messages.append(m.FireAndForget(keys))
+
+    # -------------------------------------------------------------- the scheduler's side
+
+    def _from_scheduler(self, event: e.FromScheduler) -> None:
+        handlers = self._message_handlers
+        for message in event.messages:
+            handlers[type(message)](message)
+
+    def _on_memory(self, msg: m.KeysInMemory) -> None:
+        table = self.state.records
+        changed = self._effects.changed
+        holders = iter(msg.holders)
+        done: list[str] = []
+        last = ""
+        for key, type_name, value in zip(msg.keys, msg.types, msg.values, strict=True):
+            holder = next(holders) if value is None else ""
+            record = table.get(key)
+            if record is None or not record.wanted:
+                continue
+            if type_name == last:
+                type_name = last  # one text for all that are equal
+            else:
+                last = type_name
+            record.type = type_name
+            record.value = value
+            record.holder = holder
+            record.why = None
+            record.status = FINISHED
+            changed.append(record)
+            done.append(key)
+        self._fired_are_done(done)
+
+    def _on_erred(self, msg: m.KeyErred) -> None:
+        record = self.state.records.get(msg.key)
+        if record is None or not record.wanted:
+            return
+        record.value = None
+        record.type = ""
+        record.why = Failure(msg.exception, msg.traceback, msg.blame)
+        record.status = ERROR
+        self._effects.changed.append(record)
+        self._fired_are_done([msg.key])
+
+    def _fired_are_done(self, keys: list[str]) -> None:
+        fired = self.state.fired
+        if not fired:
+            return
+        forgotten = [key for key in keys if fired.pop(key, False)]
+        if forgotten:
+            self._released(e.Released(forgotten))
+
+    def _on_pending(self, msg: m.KeysPending) -> None:
+        for key in msg.keys:
+            record = self.state.records.get(key)
+            if record is not None and record.wanted and record.status != PENDING:
+                self._wait_again(record)
+
+    def _wait_again(self, record: Record) -> None:
+        record.status = PENDING
+        record.value = None
+        record.why = None
+        self._effects.changed.append(record)
+
+    def _on_lost(self, msg: m.KeysLost) -> None:
+        self._give_up(msg.keys, LOST, msg.reason)
+
+    def _on_cancelled(self, msg: m.KeysCancelled) -> None:
+        self._give_up(msg.keys, CANCELLED, msg.reason)
+
+    def _give_up(self, keys: list[str], status: str, reason: str) -> None:
+        found = [self.state.records.get(key) for key in keys]
+        self._give_up_all([r for r in found if r is not None], status, reason)
+
+    def _on_workers(self, msg: m.WorkersChanged) -> None:
+        for address in msg.removed:
+            self.state.workers.pop(address, None)
+        self.state.workers.update(dict.fromkeys(msg.added))
+        self._effects.workers_changed = True
+
+    def _on_welcome(self, msg: m.ClientWelcome) -> None:
+        self.state.scheduler = msg.scheduler
+        self.state.workers = dict.fromkeys(msg.workers)
+        self._effects.workers_changed = True
+
+    def _on_restarted(self, msg: m.Restarted) -> None:
+        keys = self._forget_all("the cluster was restarted")
+        if keys and self.state.connected:
+            # What was sent while the scheduler restarted is still known to it.
+            self._effects.messages.append(m.Release(keys))
+
+    def _on_closing(self, msg: m.SchedulerClosing) -> None:
+        self._end(msg.reason or "the scheduler was closed")
+
+    # -------------------------------------------------------------- the ends of records
+
+    def _finish_off(self, record: Record, status: str, reason: str) -> None:
+        record.wanted = False
+        record.value = None
+        record.why = reason
+        record.status = status
+        self._effects.changed.append(record)
+
+    def _give_up_all(self, records: Iterable[Record], status: str, reason: str) -> None:
+        ended = list(records)
+        for record in ended:
+            self.state.fired.pop(record.key, None)
+            if record.wanted:
+                self._finish_off(record, status, reason)
+        for record in ended:
+            if not record.dependents and self.state.records.get(record.key) is record:
+                self._drop(record)
+
+    def _drop(self, record: Record) -> None:
+        """Forget a record that nothing refers to, and then those that only it referred to."""
+        s = self.state
+        table = s.records
+        stack = [record]
+        while stack:
+            record = stack.pop()
+            del table[record.key]
+            if s.held_back:
+                s.held_back.pop(record.key, None)
+            call = record.call
+            if call is not None:
+                self._leave_function(call.function)
+            for dep in record.deps:
+                source = table[dep]
+                source.dependents -= 1
+                if not source.dependents and not source.wanted:
+                    stack.append(source)
+
+    def _leave_function(self, function: Function) -> None:
+        function.tasks -= 1
+        if not function.tasks:
+            idle_function(self.state, function)

@@ -1,0 +1,67 @@
+"""What to say on a new connection: who this is, and all that it wants, inputs first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core.speech import tell_records
+from shoal.client.core.state import ERROR
+from shoal.wire.messages import ClientHello, FireAndForget, Release
+
+if TYPE_CHECKING:
+    from shoal.client.core.state import ClientState, Record
+
+__all__ = ["introduce", "with_inputs"]
+
+
+def introduce(s: ClientState) -> list[Any]:
+    """Return all that a scheduler must hear that may know nothing.
+
+    Failed tasks are held back: they would only fail again, or take more workers with them.
+    """
+    messages: list[Any] = [
+        ClientHello(s.client, s.name, s.versions, s.registered_before, list(s.workers))
+    ]
+    s.registered_before = True
+    s.held_back = dict(s.records)
+    again = [
+        record
+        for record in s.records.values()
+        if (record.wanted or record.key in s.fired) and record.status != ERROR
+    ]
+    records = with_inputs(s, again)
+    if not records:
+        return messages
+    # Data first: it is never computed from a task, and tasks are computed from it.
+    records.sort(key=_is_task)
+    messages += tell_records(s, records)
+    fired = [record.key for record in records if record.key in s.fired]
+    if fired:
+        messages.append(FireAndForget(fired))
+    unwanted = [record.key for record in records if record.call is None and not record.wanted]
+    if unwanted:
+        messages.append(Release(unwanted))
+    return messages
+
+
+def with_inputs(s: ClientState, records: Iterable[Record]) -> list[Record]:
+    """Take the records out of those held back, with all that they need, inputs first."""
+    held_back = s.held_back
+    ordered: list[Record] = []
+    for first in records:
+        stack = [first]
+        while stack:
+            record = stack[-1]
+            missing = [held_back[dep] for dep in record.deps if dep in held_back]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            if held_back.pop(record.key, None) is not None:
+                ordered.append(record)
+    return ordered
+
+
+def _is_task(record: Record) -> bool:
+    return record.call is not None

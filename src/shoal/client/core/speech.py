@@ -1,0 +1,112 @@
+"""What the client tells a scheduler about records: functions, graphs, data, wants.
+
+The same code speaks of new records and, after a reconnection, of all of them again.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core.functions import tell_functions
+from shoal.wire.messages import Graph, Scattered, Want
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shoal.client.core.state import Call, ClientState, Record
+
+__all__ = ["tell_records"]
+
+
+def tell_records(s: ClientState, records: Sequence[Record]) -> list[Any]:
+    """Return the messages that make records known; inputs must come before their users."""
+    calls = [record.call for record in records]
+    first = calls[0]
+    if first is not None and calls.count(first) == len(calls):  # by far the most common
+        return [*tell_functions(s, (first.function,)), _graph(records, [first], None)]
+    messages: list[Any] = []
+    for kind, group in groupby(records, _kind):
+        members = list(group)
+        if kind == "data":
+            messages.append(_scattered(members))
+        elif kind == "want":
+            messages.append(Want([record.key for record in members]))
+        else:
+            index: dict[Call, int] = {}
+            call_of = [index.setdefault(r.call, len(index)) for r in members if r.call is not None]
+            messages += tell_functions(s, {call.function: None for call in index})
+            messages.append(_graph(members, list(index), call_of))
+    return messages
+
+
+def _kind(record: Record) -> object:
+    """Records of one kind may share a message."""
+    call = record.call
+    if call is not None:
+        return (call.priority, call.fifo_timeout)
+    return "data" if record.extras is not None and record.extras.holders else "want"
+
+
+def _scattered(records: list[Record]) -> Scattered:
+    extras = [record.extras for record in records if record.extras is not None]
+    return Scattered(
+        [record.key for record in records],
+        [extra.nbytes for extra in extras],
+        [record.type for record in records],
+        [extra.holders for extra in extras],
+    )
+
+
+def _graph(records: Sequence[Record], calls: list[Call], call_of: list[int] | None) -> Graph:
+    """Build the columns; `call_of` says which call each record belongs to, None: to the only."""
+    keys = [record.key for record in records]
+    graph = Graph(
+        keys=keys,
+        functions=[calls[0].function.id],
+        args=[record.args for record in records],
+        groups=[calls[0].group],
+        priority=calls[0].priority,
+        fifo_timeout=calls[0].fifo_timeout,
+    )
+    if call_of is not None:
+        _share(graph, calls, call_of)
+    elif calls[0].options is not None:
+        graph.options = [calls[0].options]
+    if any(record.deps for record in records):
+        index: dict[str, int] = {key: i for i, key in enumerate(keys)}
+        graph.deps = [[index.get(dep, dep) for dep in record.deps] for record in records]
+    wanted = [record.wanted for record in records]
+    if not all(wanted):
+        graph.wanted = [i for i, is_wanted in enumerate(wanted) if is_wanted]
+    extras = [record.extras for record in records]
+    if extras.count(None) != len(extras):
+        graph.buffers = {
+            i: extra.buffers
+            for i, extra in enumerate(extras)
+            if extra is not None and extra.buffers
+        }
+    return graph
+
+
+def _share(graph: Graph, calls: list[Call], call_of: list[int]) -> None:
+    """Fill in the columns of functions, groups and options, each distinct one named once."""
+    functions: dict[bytes, int] = {}
+    groups: dict[str, int] = {}
+    options: list[Any] = []
+    function_of, group_of, option_of = [], [], []
+    for call in calls:
+        function_of.append(functions.setdefault(call.function.id, len(functions)))
+        group_of.append(groups.setdefault(call.group, len(groups)))
+        option_of.append(-1 if call.options is None else len(options))
+        if call.options is not None:
+            options.append(call.options)
+    graph.functions = list(functions)
+    graph.groups = list(groups)
+    if len(functions) > 1:
+        graph.function_of = [function_of[i] for i in call_of]
+    if len(groups) > 1:
+        graph.group_of = [group_of[i] for i in call_of]
+    if options:
+        graph.options = options
+        graph.option_of = [option_of[i] for i in call_of]

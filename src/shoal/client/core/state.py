@@ -1,0 +1,137 @@
+"""What the client knows: a record for each key that it wants or that such a key depends on.
+
+Only data lives here. A `Record` is made by the shell, so that a `Future` can exist before the loop
+hears of it, and given to the core with `Submitted`. From then on only the core writes to it, except
+for the two fields at its end, which are the shell's own. Anybody may read it: the core writes
+`status` last, so who sees "finished" also sees the value.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+from shoal.wire.blob import Blob, Buffer
+from shoal.wire.messages import TaskOptions
+
+__all__ = [
+    "CANCELLED",
+    "DONE",
+    "ERROR",
+    "FINISHED",
+    "LOST",
+    "PENDING",
+    "Call",
+    "ClientState",
+    "Extras",
+    "Failure",
+    "Function",
+    "Record",
+]
+
+PENDING = "pending"
+FINISHED = "finished"
+ERROR = "error"
+CANCELLED = "cancelled"
+LOST = "lost"
+
+DONE = frozenset((FINISHED, ERROR, CANCELLED, LOST))
+"""Statuses in which there is nothing to wait for."""
+
+
+class Function(msgspec.Struct, eq=False, weakref=True):
+    """A pickled function. A client has one object for each id."""
+
+    id: bytes
+    blob: Blob
+    tasks: int = 0  # records of the core that need it
+
+
+class Call(msgspec.Struct, gc=False, eq=False, frozen=True):
+    """What the tasks of one submit or map have in common."""
+
+    function: Function
+    group: str
+    priority: float = 0.0
+    fifo_timeout: float = 0.1
+    options: TaskOptions | None = None
+
+
+class Failure(msgspec.Struct, gc=False, eq=False, frozen=True):
+    """Why a task failed; opaque."""
+
+    exception: Blob
+    traceback: Blob
+    blame: str
+
+
+class Extras(msgspec.Struct, gc=False, eq=False, kw_only=True):
+    """What few records have."""
+
+    buffers: list[Buffer] = []  # large out-of-band buffers of the arguments
+    keep: tuple[Any, ...] = ()  # to be kept alive as long as the record, such as futures in objects
+    nbytes: int = 0  # of scattered data
+    holders: list[str] = []  # of scattered data; empty: this is a task, or a key of somebody else
+
+
+class Record(msgspec.Struct, gc=False, eq=False):
+    """One key. No record refers to another, so none is ever part of a reference cycle."""
+
+    key: str
+    call: Call | None = None  # None: data, or a task of another client
+    args: bytes = b""
+    deps: tuple[str, ...] = ()
+    extras: Extras | None = None
+    wanted: bool = True
+    dependents: int = 0  # records that have this key among their deps
+    type: str = ""
+    value: bytes | None = None  # the pickled result, where it is small
+    holder: str = ""  # a worker that has the result
+    why: Failure | str | None = None  # the failure, or the reason of a cancellation or loss
+    status: str = PENDING
+    futures: int = 0  # the shell's: how many futures refer to it
+    watch: tuple[Any, ...] = ()  # the shell's: who is to be told when it is done
+
+
+class ClientState:
+    """All of it."""
+
+    __slots__ = (
+        "client",
+        "connected",
+        "ended",
+        "fired",
+        "functions",
+        "held_back",
+        "idle_functions",
+        "idle_functions_bytes",
+        "name",
+        "records",
+        "registered_before",
+        "scheduler",
+        "versions",
+        "workers",
+    )
+
+    def __init__(self, client: str, name: str | None, versions: dict[str, Any]) -> None:
+        self.client = client
+        self.name = name
+        self.versions = versions
+        self.connected = False
+        self.registered_before = False
+        self.ended: str | None = None  # why this client can do nothing any more
+        self.scheduler = ""  # the scheduler's incarnation
+        self.workers: dict[str, None] = {}
+        self.records: dict[str, Record] = {}
+        # Records that the scheduler was not told of on this connection: failed ones, and what only
+        # they need. A reconnection does not run them again.
+        self.held_back: dict[str, Record] = {}
+        # Fire and forget: keys that stay wanted until they are done; True when no future is left.
+        self.fired: dict[str, bool] = {}
+        # Functions that the scheduler was told on this connection, and those of them that no record
+        # needs, the least recently used first.
+        self.functions: dict[bytes, Function] = {}
+        self.idle_functions: OrderedDict[bytes, Function] = OrderedDict()
+        self.idle_functions_bytes = 0

@@ -1,0 +1,117 @@
+"""Any order of events leaves the client core consistent, and the scheduler told of the same."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from shoal.client.core import events as e
+from shoal.client.core import functions
+from shoal.client.core.state import Call, Record
+from shoal.wire import messages as m
+
+from .model import Duet, data, function, task
+
+NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+SOME = st.lists(NAMES, unique=True, max_size=3)
+
+
+class ClientMachine(RuleBasedStateMachine):
+    """Checks run inside `Duet.handle`, after every event."""
+
+    @initialize()
+    def start(self) -> None:
+        functions.MAX_IDLE = 1
+        self.duet = Duet()
+        self.calls = [Call(function(str(i)), "g", priority=float(i % 2)) for i in range(4)]
+        self.ended = False
+
+    def known(self, *keys: str) -> list[str]:
+        records = self.duet.records
+        return [k for k in keys if k in records and records[k].wanted]
+
+    @rule(key=NAMES, deps=SOME, i=st.integers(0, 3))
+    def submit(self, key: str, deps: list[str], i: int) -> None:
+        # As the shell does: a key with a future is not submitted again, inputs have futures.
+        if not self.known(key):
+            inputs = [dep for dep in self.known(*deps) if dep != key]
+            self.duet.submit(task(key, *inputs, call=self.calls[i]))
+
+    @rule(key=NAMES)
+    def scatter(self, key: str) -> None:
+        if key not in self.duet.records:
+            self.duet.submit(data(key, "w1"))
+
+    @rule(key=NAMES)
+    def want(self, key: str) -> None:
+        if key not in self.duet.records:
+            self.duet.submit(Record(key))
+
+    @rule(keys=SOME)
+    def release(self, keys: list[str]) -> None:
+        self.duet.release(*keys)
+
+    @rule(keys=SOME)
+    def cancel(self, keys: list[str]) -> None:
+        self.duet.handle(e.CancelRequested(keys))
+
+    @rule(keys=SOME)
+    def retry(self, keys: list[str]) -> None:
+        self.duet.handle(e.RetryRequested(keys))
+
+    @rule(keys=SOME)
+    def fire(self, keys: list[str]) -> None:
+        self.duet.handle(e.FireRequested(self.known(*keys)))
+
+    @rule()
+    def connect(self) -> None:
+        if self.duet.scheduler is not None:
+            self.duet.disconnect()
+        self.duet.connect()
+
+    @precondition(lambda self: self.duet.scheduler is not None)
+    @rule()
+    def disconnect(self) -> None:
+        self.duet.disconnect()
+
+    @precondition(lambda self: self.duet.scheduler is not None)
+    @rule(keys=SOME)
+    def finish(self, keys: list[str]) -> None:
+        self.duet.finish(*keys)
+
+    @precondition(lambda self: self.duet.scheduler is not None)
+    @rule(key=NAMES)
+    def fail(self, key: str) -> None:
+        self.duet.fail(key)
+
+    @precondition(lambda self: self.duet.scheduler is not None)
+    @rule(keys=SOME)
+    def lose(self, keys: list[str]) -> None:
+        self.duet.hear(m.KeysPending(keys))
+
+    @precondition(lambda self: self.duet.scheduler is not None)
+    @rule(keys=SOME, lost=st.booleans())
+    def give_up(self, keys: list[str], lost: bool) -> None:
+        assert self.duet.scheduler is not None
+        self.duet.scheduler.wants.difference_update(keys)
+        self.duet.hear(m.KeysLost(keys, "?") if lost else m.KeysCancelled(keys, "?"))
+
+    @precondition(lambda self: self.duet.scheduler is not None)
+    @rule()
+    def restart(self) -> None:
+        self.duet.hear(m.Restarted())
+
+    def teardown(self) -> None:
+        if hasattr(self, "duet"):
+            self.duet.release(*"abcdef")
+            for key in list(self.duet.machine.state.fired):
+                if self.duet.scheduler is not None:
+                    self.duet.finish(key)
+            if not self.duet.machine.state.fired:
+                assert not self.duet.records
+                assert all(call.function.tasks == 0 for call in self.calls)
+
+
+TestClientMachine = ClientMachine.TestCase
+TestClientMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
