@@ -1,0 +1,1 @@
+"""Clusters: objects that start a scheduler and workers and end them again."""
