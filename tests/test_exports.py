@@ -46,9 +46,10 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_type_checkers_see_the_same_names():
-    """The lazy table and the imports under TYPE_CHECKING say the same."""
+    """The lazy table, `__all__` and the imports under TYPE_CHECKING say the same."""
     typed = {i.name: i.target for i in find_imports(MODULES) if i.source == "shoal" and i.for_types}
     assert typed == shoal._WHERE
+    assert set(shoal.__all__) == {"__version__", *shoal._WHERE}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

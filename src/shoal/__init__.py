@@ -8,11 +8,25 @@ costs next to nothing and a scheduler's process never loads what only a client n
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the table
+    from shoal.errors import (
+        CancelledError,
+        CommClosedError,
+        DataLostError,
+        FutureCancelledError,
+        KilledWorker,
+        NoValidWorkerError,
+        RemoteError,
+        Reschedule,
+        TimeoutError,
+        WorkerStartTimeoutError,
+    )
 
 __version__ = "0.1.0"
 
-# Public name -> module that defines it.
+# Public name -> module that defines it. A test holds it, `__all__` and the imports above in step.
 _WHERE = {
     # client
     "Client": "shoal.client.client",
@@ -40,11 +54,46 @@ _WHERE = {
     # errors
     "CancelledError": "shoal.errors",
     "CommClosedError": "shoal.errors",
+    "DataLostError": "shoal.errors",
+    "FutureCancelledError": "shoal.errors",
     "KilledWorker": "shoal.errors",
+    "NoValidWorkerError": "shoal.errors",
+    "RemoteError": "shoal.errors",
     "TimeoutError": "shoal.errors",
+    "WorkerStartTimeoutError": "shoal.errors",
 }
 
-__all__ = ["__version__", *sorted(_WHERE)]
+__all__ = [
+    "CancelledError",
+    "Client",
+    "CommClosedError",
+    "DataLostError",
+    "Future",
+    "FutureCancelledError",
+    "KilledWorker",
+    "LocalCluster",
+    "Nanny",
+    "NoValidWorkerError",
+    "RemoteError",
+    "Reschedule",
+    "Scheduler",
+    "Security",
+    "TimeoutError",
+    "Worker",
+    "WorkerStartTimeoutError",
+    "__version__",
+    "as_completed",
+    "connect",
+    "default_client",
+    "fire_and_forget",
+    "futures_of",
+    "get_client",
+    "get_worker",
+    "rejoin",
+    "rpc",
+    "secede",
+    "wait",
+]
 
 
 def __getattr__(name: str) -> Any:
