@@ -45,7 +45,9 @@ def measure(workload: str, system: str, python: Path, home: str) -> dict[str, fl
     """Run one measurement; return its figures, or what went wrong."""
     if not python.exists():
         return f"{python} is not there; `make bench` makes it"
-    environment = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": home}
+    # What a system writes beside its work goes away with the folder.
+    places = ("HOME", "XDG_CONFIG_HOME", "TMPDIR", "RAY_TMPDIR")
+    environment = {**os.environ, **dict.fromkeys(places, home)}
     environment |= systems.ENVIRONMENT.get(system, {})
     process = subprocess.Popen(
         [python, "-m", f"workloads.{workload}", system],
