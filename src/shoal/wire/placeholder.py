@@ -1,39 +1,32 @@
-"""What stands in for results and shared keyword arguments inside pickled calls.
+"""What stands for a dependency in pickled arguments, and functions with arguments bound to them.
 
-The client pickles `Dependency(i)` where a future was found; on the worker, unpickling it gives the
-value of the task's i-th dependency. So the arguments need no walk there. No task is run here.
+The client replaces the futures in a call's arguments by `Dependency(i)` before it pickles them. On
+the worker the pickle itself puts the values in: a placeholder unpickles by looking up value `i` of
+those that `dependency_values` holds for this thread, so nobody walks the arguments.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["BoundFunction", "Dependency", "dependency_values"]
 
-
-class _Stack(threading.local):
-    """The values of the calls that are being unpickled in this thread, innermost last.
-
-    A stack, because unpickling runs users' code, which may unpickle a call of its own.
-    """
-
-    def __init__(self) -> None:
-        self.values: list[Sequence[Any]] = []
-
-
-_stack = _Stack()
+T = TypeVar("T")
 
 
 class Dependency:
-    """Stands for the value of the i-th dependency of a task.
+    """Placeholder of the value of a task's dependency number `index`.
 
-    Parameters
-    ----------
-    index : int
-        Index into the task's dependencies.
+    Examples
+    --------
+    >>> import pickle
+    >>> data = pickle.dumps(([1, Dependency(0)], None))
+    >>> with dependency_values(["value"]):
+    ...     pickle.loads(data)
+    ([1, 'value'], None)
     """
 
     __slots__ = ("index",)
@@ -45,7 +38,7 @@ class Dependency:
         return _dependency, (self.index,)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dependency) and self.index == other.index
+        return isinstance(other, Dependency) and other.index == self.index
 
     def __hash__(self) -> int:
         return hash((Dependency, self.index))
@@ -54,74 +47,54 @@ class Dependency:
         return f"<Dependency {self.index}>"
 
 
-def _dependency(index: int) -> Any:
-    """Return the value that `Dependency(index)` stands for where it is unpickled.
-
-    Outside of `dependency_values` it is the placeholder again, so that it survives copying.
-    """
-    stack = _stack.values
-    if not stack:
-        return Dependency(index)
-    values = stack[-1]
-    if not 0 <= index < len(values):
-        raise LookupError(
-            f"the arguments refer to dependency {index}, but the task has {len(values)}"
-        )
-    return values[index]
+class _Current(threading.local):
+    values: Sequence[Any] | None = None
 
 
-class dependency_values:  # a class, as it is on the path of every task with dependencies
-    """Context in which unpickling replaces each `Dependency(i)` by `values[i]`, in this thread.
+_current = _Current()
+
+
+class dependency_values:
+    """Context manager: while it is entered, placeholders unpickled on this thread become values.
 
     Parameters
     ----------
     values : sequence
-        The values of the task's dependencies, in order.
+        The value of each dependency, in the order of the task's `deps`.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_before", "_values")
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._values = values
 
     def __enter__(self) -> None:
-        _stack.values.append(self._values)
+        self._before = _current.values
+        _current.values = self._values
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _stack.values.pop()
+    def __exit__(self, *exc_info: object) -> None:
+        _current.values = self._before
 
 
-class BoundFunction:
-    """A function with keyword arguments that all calls of one `map` share.
+def _dependency(index: int) -> Any:
+    """What a pickled placeholder calls: its value; a placeholder again where none are set."""
+    values = _current.values
+    if values is None:
+        return Dependency(index)
+    if not 0 <= index < len(values):
+        raise IndexError(
+            f"the arguments name dependency {index}, but the task has {len(values)} dependencies"
+        )
+    return values[index]
 
-    Parameters
-    ----------
-    function : callable
-        The user's function.
-    kwargs : dict
-        Keyword arguments; those of a call win over these.
+
+class BoundFunction(functools.partial[T]):
+    """A function with arguments that all calls share; they travel with the function, once.
+
+    It is a `functools.partial`, under another name to tell it from those that users make.
+
+    Examples
+    --------
+    >>> BoundFunction(int, base=2)("101")
+    5
     """
-
-    __slots__ = ("function", "kwargs")
-
-    def __init__(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> None:
-        self.function = function
-        self.kwargs = kwargs
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            kwargs = {**self.kwargs, **kwargs}
-        else:
-            kwargs = self.kwargs
-        return self.function(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[type[BoundFunction], tuple[Callable[..., Any], dict[str, Any]]]:
-        return BoundFunction, (self.function, self.kwargs)
-
-    def __repr__(self) -> str:
-        return f"<BoundFunction {self.function!r} with {sorted(self.kwargs)}>"
