@@ -1,0 +1,49 @@
+"""What runs in a worker's process: make the worker, tell the nanny, close when either wants it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+from shoal.nanny.child import Parent
+from shoal.nanny.serving import run, serve
+
+__all__ = ["main"]
+
+
+def main(parent: Parent, body: dict[str, Any]) -> int:
+    """Run a worker until it closes.
+
+    Parameters
+    ----------
+    parent : Parent
+        The line to the nanny.
+    body : dict
+        ``worker_class`` (a class, or its ``module.name``), ``scheduler`` (address), ``options``
+        (keywords of the class), ``silence_logs`` (a log level, or None).
+    """
+    if body["silence_logs"]:
+        logging.getLogger("shoal").setLevel(body["silence_logs"])
+
+    def make() -> Any:
+        return class_of(body["worker_class"])(body["scheduler"], **body["options"])
+
+    return run(serve(parent, make, describe))
+
+
+def describe(worker: Any) -> dict[str, Any]:
+    """Return what the nanny wants to know of a worker that is up."""
+    return {
+        "address": worker.address,
+        "name": worker.name,
+        "local_directory": getattr(worker, "local_directory", None),
+    }
+
+
+def class_of(named: Any) -> Any:
+    """Return the class that is named by ``module.name``; a class is returned as it is."""
+    if not isinstance(named, str):
+        return named
+    module, _, name = named.rpartition(".")
+    return getattr(importlib.import_module(module), name)

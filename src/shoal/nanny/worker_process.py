@@ -1,0 +1,184 @@
+"""One life of a worker's process: it starts, is measured, and ends, and its end is explained.
+
+What comes after the end is the nanny's business. `run_worker` is what runs in the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psutil
+from dask.utils import format_bytes
+
+from shoal.nanny.core import End, MemoryLimit
+from shoal.nanny.deaths import count_oom_kills, explain_death
+from shoal.nanny.process import ChildProcess
+
+__all__ = ["StartError", "WorkerProcess"]
+
+logger = logging.getLogger("shoal.nanny")
+
+TARGET = "shoal.nanny.run_worker:main"
+
+
+class StartError(RuntimeError):
+    """A worker's process ended before the worker was up."""
+
+
+class WorkerProcess:
+    """A process with one worker in it.
+
+    Parameters
+    ----------
+    body : dict
+        What `run_worker.main` takes.
+    label : str
+        What `ps` shows.
+    env : mapping
+        The environment of the process.
+    limit : MemoryLimit
+        When the process uses more, it is ended.
+    monitor_interval : float
+        Seconds between two looks at its memory.
+    orphan_folders : sequence of str
+        Folders that the process removes should its parent be killed.
+    """
+
+    def __init__(
+        self,
+        body: dict[str, Any],
+        *,
+        label: str,
+        env: Mapping[str, str],
+        limit: MemoryLimit,
+        monitor_interval: float,
+        orphan_folders: Sequence[str] = (),
+    ) -> None:
+        self._child = ChildProcess(
+            TARGET,
+            body,
+            label=label,
+            env=env,
+            on_message=self._receive,
+            orphan_folders=orphan_folders,
+        )
+        self._limit = limit
+        self._interval = monitor_interval
+        self._monitor: asyncio.Task[None] | None = None
+        self._oom_kills = count_oom_kills()
+        self._closing: dict[str, Any] | None = None  # the worker said that it closes on purpose
+        self._failure = ""  # why the worker could not start
+        self._request = ""  # why we were asked to end it
+        self._exceeded = 0
+        self._used = 0
+        self.up: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.info: dict[str, Any] = {}
+        self.end: End | None = None
+        self.death = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id; None before the start."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._child.alive
+
+    async def run(self) -> End:
+        """Start the process, stay until its end, and say what kind of end it was."""
+        try:
+            await self._child.start()
+            self._monitor = asyncio.create_task(self._watch_memory())
+            await self._child.wait()
+        except BaseException:
+            self._child.kill()
+            raise
+        finally:
+            if self._monitor is not None:
+                self._monitor.cancel()
+            self._conclude()
+        assert self.end is not None
+        return self.end
+
+    async def close(self, timeout: float, reason: str) -> None:
+        """Ask the worker to close, wait for that, and kill the process when it takes longer."""
+        if self.alive:
+            self._request = self._request or reason
+            await self._child.close(timeout, reason=reason)
+
+    def kill(self, reason: str) -> None:
+        """End the process at once."""
+        self._request = self._request or reason
+        self._child.kill()
+
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the process; whether it came in time."""
+        return await self._child.wait(timeout)
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        op = message.pop("op")
+        if op == "started":
+            self.info = message
+            if not self.up.done():
+                self.up.set_result(message)
+        elif op == "closing":
+            self._closing = message
+        elif op == "failed":
+            self._failure = message["text"]
+
+    async def _watch_memory(self) -> None:
+        if not self._limit.active:
+            return
+        try:
+            process = psutil.Process(self.pid)
+            while True:
+                self._used = process.memory_info().rss
+                if self._limit.exceeded_by(self._used):
+                    break
+                await asyncio.sleep(self._interval)
+        except psutil.Error:  # it ended
+            return
+        self._exceeded = self._used
+        logger.warning(
+            "Worker %s (pid %s) uses %s, more than %.0f %% of its limit of %s; ending it",
+            self.info.get("address", ""),
+            self.pid,
+            format_bytes(self._used),
+            (self._limit.terminate or 0) * 100,
+            format_bytes(self._limit.limit),
+        )
+        self._child.kill()
+
+    def _conclude(self) -> None:
+        """Say what end it was, and clean up what a killed worker could not."""
+        returncode = self._child.returncode
+        kills, before = count_oom_kills(), self._oom_kills
+        died = explain_death(
+            returncode if returncode is not None else 1,
+            exceeded=self._exceeded,
+            limit=self._limit,
+            used=self._used,
+            oom_kills=None if kills is None or before is None else kills - before,
+            request=self._request if returncode else "",
+        )
+        if self._closing is not None and not returncode:
+            self.end = End.ASKED_RESTART if self._closing.get("restart") else End.CLOSED
+            self.death = f"closed on purpose: {self._closing.get('reason') or 'asked to'}"
+        elif self.info:
+            self.end = End.DIED
+            self.death = died
+        else:
+            self.end = End.NEVER_STARTED
+            self.death = self._failure or died
+        if not self.up.done():
+            self.up.set_exception(StartError(self._failure or f"its process was {died}"))
+            self.up.exception()  # nobody may be waiting
+        folder = self.info.get("local_directory")
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
