@@ -9,7 +9,7 @@ from shoal.client.core import functions
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import Call, Extras, Failure, Record
 from shoal.wire import messages as m
-from shoal.wire.blob import Blob, Buffer
+from shoal.wire.blob import Buffer
 from shoal.wire.messages import TaskOptions
 
 from .model import INC, Duet, data, function, task

@@ -1,0 +1,112 @@
+"""Keys of tasks: equal calls of pure functions share one.
+
+A key is the function's name and 32 hexadecimal digits of a digest over function and arguments.
+Simple arguments are hashed as they are; everything else is left to `dask.tokenize`, which knows
+arrays, data frames and many others, and costs a hundred times as much.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from hashlib import blake2b
+from itertools import count
+from typing import Any
+
+from dask.tokenize import tokenize
+from dask.utils import key_split
+
+from shoal._base.keys import decode_key
+
+__all__ = ["SCALARS", "arguments_token", "call_hasher", "group_of_key", "is_canonical", "unique"]
+
+_NUMBERS = frozenset((int, float, bool, type(None)))
+_TEXTS = frozenset((str, bytes))
+
+SCALARS = _NUMBERS | _TEXTS
+"""Types of values that hold nothing else. Exact types: a subclass may mean anything."""
+
+_SIMPLE_LIMIT = 100  # values in an argument; more are left to dask.tokenize
+
+_prefix = os.urandom(8).hex()
+_counter = count()
+
+
+def unique() -> str:
+    """Return 32 hexadecimal digits that nobody else has."""
+    return f"{_prefix}{next(_counter):016x}"
+
+
+def _new_prefix() -> None:
+    # A forked child would count on from the same number.
+    global _prefix
+    _prefix = os.urandom(8).hex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_prefix)
+
+
+def call_hasher(function_token: bytes, kwargs: dict[str, Any] | None = None) -> blake2b:
+    """Return a hash of a function and keyword arguments; copy it and add the positional ones."""
+    hasher = blake2b(function_token, digest_size=16)
+    if kwargs:
+        items = tuple(sorted(kwargs.items(), key=_name))
+        hasher.update(_token(items))
+    return hasher
+
+
+def _name(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def is_canonical(args: tuple[Any, ...]) -> bool:
+    """Whether equal arguments of these types have equal pickles, so that the pickle can be hashed.
+
+    A pickle refers back to a text that it had before if it is the same object: one is the most.
+    """
+    texts = 0
+    for arg in args:
+        kind = type(arg)
+        if kind not in _NUMBERS:
+            if kind not in _TEXTS or texts:
+                return False
+            texts = 1
+    return True
+
+
+def arguments_token(args: tuple[Any, ...]) -> bytes:
+    """Return bytes that are equal for equal arguments."""
+    if is_canonical(args):
+        return pickle.dumps((args, None), 5)
+    return _token(args)
+
+
+def _token(values: tuple[Any, ...]) -> bytes:
+    if _simple(values, _SIMPLE_LIMIT) > 0:
+        # The repr of these types names type and value exactly.
+        return b"r" + repr(values).encode()
+    return b"t" + tokenize(*values).encode()
+
+
+def _simple(value: Any, room: int) -> int:
+    """Return how much of `room` is left after counting the values; 0: too many, or not simple."""
+    kind = type(value)
+    if kind in SCALARS:
+        return room - 1
+    if kind is tuple or kind is list:
+        for item in value:
+            room = _simple(item, room)
+            if room <= 0:
+                return 0
+        return room
+    return 0
+
+
+def group_of_key(key: str) -> str:
+    """Return a wire key's group: ``("x-123", 0)`` is of ``x-123``, ``inc-1`` is of ``inc``."""
+    if key.startswith("("):
+        decoded = decode_key(key)
+        if isinstance(decoded, tuple) and decoded and isinstance(decoded[0], str):
+            return decoded[0]
+    return str(key_split(key))

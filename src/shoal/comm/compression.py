@@ -1,0 +1,109 @@
+"""Compression of large frames between hosts: sampled first, done only where it pays.
+
+Both sides agree on a codec in the handshake. With compression on, each batch has one more frame at its
+front: a byte per frame that says whether it is compressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from shoal import config
+from shoal.errors import ProtocolError
+from shoal.wire.blob import BytesLike
+
+__all__ = ["available_compressions", "compress_frames", "decompress_frames"]
+
+# Smaller frames are not looked at.
+_MIN_SIZE = 10_000
+# A compressed sample must be smaller than this part of itself, or the frame is left alone.
+_PAYS = 0.7
+_SAMPLE = 10_000
+_SAMPLES = 5
+
+
+def available_compressions() -> list[str]:
+    """Return the codecs this process may use, best first, as ``distributed.comm.compression`` says."""
+    wanted = config.get("distributed.comm.compression")
+    if wanted in (False, None, "none", "false"):
+        return []
+    installed = [name for name in ("lz4", "zstd") if _is_installed(name)]
+    if wanted == "auto":
+        return installed
+    if wanted not in ("lz4", "zstd"):
+        raise ValueError(
+            f"configuration 'distributed.comm.compression' is {wanted!r}; "
+            "it must be 'auto', 'lz4', 'zstd' or false"
+        )
+    if wanted not in installed:
+        raise ValueError(
+            f"configuration 'distributed.comm.compression' is {wanted!r}, which is not installed; "
+            "run 'pip install shoal[compression]'"
+        )
+    return [wanted]
+
+
+@cache
+def _is_installed(name: str) -> bool:
+    return find_spec({"lz4": "lz4", "zstd": "zstandard"}[name]) is not None
+
+
+@cache
+def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], bytes]]:
+    if name == "lz4":
+        import lz4.block
+
+        def expand_lz4(data: Any, limit: int) -> bytes:
+            if int.from_bytes(data[:4], "little") > limit:
+                raise ProtocolError("a compressed frame that expands beyond 'shoal.comm.max-message'")
+            return lz4.block.decompress(data, return_bytearray=True)  # type: ignore[no-any-return]
+
+        return lz4.block.compress, expand_lz4
+    import zstandard
+
+    def shrink_zstd(data: Any) -> bytes:
+        return zstandard.ZstdCompressor(level=3).compress(data)
+
+    def expand_zstd(data: Any, limit: int) -> bytes:
+        if zstandard.frame_content_size(data) > limit:
+            raise ProtocolError("a compressed frame that expands beyond 'shoal.comm.max-message'")
+        return bytearray(zstandard.ZstdDecompressor().decompress(data))
+
+    return shrink_zstd, expand_zstd
+
+
+def compress_frames(frames: list[BytesLike], name: str) -> list[BytesLike]:
+    """Return the frames with those compressed that are worth it, and the flags in front."""
+    shrink, _ = _codec(name)
+    flags = bytearray(len(frames))
+    out: list[BytesLike] = [flags]
+    for i, frame in enumerate(frames):
+        view = memoryview(frame).cast("B")
+        if len(view) >= _MIN_SIZE and _pays(view, shrink):
+            small = shrink(view)
+            if len(small) < _PAYS * len(view):
+                flags[i] = 1
+                out.append(small)
+                continue
+        out.append(frame)
+    return out
+
+
+def _pays(view: memoryview, shrink: Callable[[Any], bytes]) -> bool:
+    step = max(1, len(view) // _SAMPLES)
+    size = max(1, min(_SAMPLE, step))
+    sample = b"".join(view[i * step : i * step + size] for i in range(_SAMPLES))
+    return len(shrink(sample)) < _PAYS * len(sample)
+
+
+def decompress_frames(frames: list[BytesLike], name: str) -> list[BytesLike]:
+    """Return the frames as they were before `compress_frames`."""
+    flags, *rest = frames
+    if len(flags) != len(rest):
+        raise ProtocolError("a compressed message without its flags")
+    _, expand = _codec(name)
+    limit = config.get_bytes("shoal.comm.max-message")
+    return [expand(f, limit) if flag else f for flag, f in zip(flags, rest, strict=True)]

@@ -1,0 +1,412 @@
+"""Frames over a byte stream: one `asyncio.BufferedProtocol` for tcp, tls and Unix sockets.
+
+A batch on the wire is a count of frames (u32), their lengths (u64 each), and the frames. Everything is
+little-endian. Lengths are checked before memory is taken. Small batches are parsed out of one buffer;
+large ones are received straight into memory of their own, which the frames then refer to.
+
+Before the handshake has ended, the connection carries preambles instead (see `handshake`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from shoal.errors import CommClosedError, ProtocolError
+from shoal.wire.blob import BytesLike
+
+__all__ = ["MAX_PREAMBLE", "FrameProtocol"]
+
+MAX_PREAMBLE = 65_536
+MAX_FRAMES = 1 << 24
+
+# Batches up to this size are copied together and written at once, and parsed out of one buffer.
+_JOIN_BELOW = 64 * 1024
+_BUFFER_SIZE = _JOIN_BELOW
+# From this size on, memory is mapped: the pages are taken when data arrives, not when a length is read.
+_MAP_FROM = 1 << 20
+_HIGH_WATER = 4 << 20
+
+_COUNT = struct.Struct("<I")
+
+FramesCallback = Callable[[list[BytesLike]], None]
+ClosedCallback = Callable[[BaseException | None], None]
+
+
+class FrameProtocol(asyncio.BufferedProtocol):
+    """Receives and sends batches of frames.
+
+    Parameters
+    ----------
+    max_message : int
+        Largest batch accepted, in bytes.
+    """
+
+    def __init__(
+        self, max_message: int, on_connected: Callable[[FrameProtocol], None] | None = None
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport | None = None
+        self.max_message = max_message
+        self.closed_by: BaseException | None = None
+        self.closed = False
+        self._on_connected = on_connected
+        self._buffer = bytearray(_BUFFER_SIZE)
+        self._view = memoryview(self._buffer)
+        self._start = 0
+        self._end = 0
+        # A large batch at work: its frames, and where the next byte goes.
+        self._large: list[memoryview] | None = None
+        self._large_index = 0
+        self._large_offset = 0
+        self._raw = True  # before the handshake ended
+        self._raw_waiter: asyncio.Future[None] | None = None
+        self._received: deque[list[BytesLike]] = deque()
+        self._received_bytes = 0
+        self._reader: asyncio.Future[list[BytesLike]] | None = None
+        self._on_frames: FramesCallback | None = None
+        self._on_closed: ClosedCallback | None = None
+        self._paused_reading = False
+        self._writable: asyncio.Future[None] | None = None
+        self.on_writable: Callable[[], None] | None = None
+        self._done: asyncio.Future[None] = self.loop.create_future()
+
+    # ------------------------------------------------------------------ asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=_HIGH_WATER)
+        if self._on_connected is not None:
+            self._on_connected(self)
+            self._on_connected = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._large is not None:
+            return self._large[self._large_index][self._large_offset :]
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            # The rest of a batch that began near the end: move it to the front.
+            rest = bytes(self._view[self._start : self._end])
+            self._view[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        if self._raw:
+            return self._view[self._end : MAX_PREAMBLE]
+        return self._view[self._end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._large is not None:
+            self._large_offset += nbytes
+            self._advance_large()
+            return
+        self._end += nbytes
+        if self._raw:
+            if self._raw_waiter is not None and not self._raw_waiter.done():
+                self._raw_waiter.set_result(None)
+            if self._end - self._start >= MAX_PREAMBLE:
+                self._pause()
+            return
+        self._parse()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.closed = True
+        if self.closed_by is None:
+            self.closed_by = exc
+        self.transport = None
+        self._large = None
+        error = self.closed_error()
+        for waiter in (self._reader, self._raw_waiter, self._writable):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+                waiter.exception()  # retrieved: nobody has to
+        self._reader = self._raw_waiter = self._writable = None
+        if not self._done.done():
+            self._done.set_result(None)
+        if self._on_closed is not None:
+            callback, self._on_closed = self._on_closed, None
+            self._on_frames = None
+            callback(error)
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+        if self.on_writable is not None:
+            self.on_writable()
+
+    # ------------------------------------------------------------------ parsing
+
+    def _parse(self) -> None:
+        """Take all complete batches out of the buffer; begin a large one."""
+        try:
+            while self._take_batch():
+                pass
+        except ProtocolError as error:
+            self.fail(error)
+
+    def _take_batch(self) -> bool:
+        available = self._end - self._start
+        if available < 4 or self._large is not None or self.closed:
+            return False
+        start = self._start
+        (count,) = _COUNT.unpack_from(self._buffer, start)
+        if not 0 < count <= MAX_FRAMES:
+            raise ProtocolError(f"a batch of {count} frames; the limit is {MAX_FRAMES}")
+        header = 4 + 8 * count
+        if available < header:
+            if header > _BUFFER_SIZE:
+                self._grow(header)
+            return False
+        lengths = struct.unpack_from(f"<{count}Q", self._buffer, start + 4)
+        total = sum(lengths)
+        if total > self.max_message:
+            raise ProtocolError(
+                f"a message of {total} bytes; 'shoal.comm.max-message' is {self.max_message}"
+            )
+        body = start + header
+        if available >= header + total:
+            frames: list[BytesLike] = []
+            for length in lengths:
+                # bytearray: what is unpickled from a frame must be writable
+                frames.append(bytearray(self._view[body : body + length]))
+                body += length
+            self._start = body
+            self._deliver(frames, total)
+            return True
+        if header + total > _JOIN_BELOW:
+            self._begin_large(lengths, body)
+        return False
+
+    def _grow(self, size: int) -> None:
+        """Make room for the header of a batch of very many frames."""
+        rest = bytes(self._view[self._start : self._end])
+        self._view.release()
+        self._buffer = bytearray(2 * size)
+        self._view = memoryview(self._buffer)
+        self._view[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
+
+    def _begin_large(self, lengths: Sequence[int], body: int) -> None:
+        """Receive the rest of a batch into memory of its own."""
+        frames = [_memory(length) for length in lengths]
+        position = body
+        index = offset = 0
+        for index, frame in enumerate(frames):
+            part = min(len(frame), self._end - position)
+            frame[:part] = self._view[position : position + part]
+            position += part
+            offset = part
+            if part < len(frame):
+                break
+        self._start = self._end = 0
+        self._large = frames
+        self._large_index = index
+        self._large_offset = offset
+        self._advance_large()
+
+    def _advance_large(self) -> None:
+        frames = self._large
+        assert frames is not None
+        while self._large_offset == len(frames[self._large_index]):
+            self._large_index += 1
+            self._large_offset = 0
+            if self._large_index == len(frames):
+                self._large = None
+                self._deliver(list(frames), sum(map(len, frames)))
+                return
+
+    # ------------------------------------------------------------------ reading
+
+    def _deliver(self, frames: list[BytesLike], nbytes: int) -> None:
+        if self._on_frames is not None:
+            self._on_frames(frames)
+        elif self._reader is not None and not self._reader.done():
+            self._reader.set_result(frames)
+            self._reader = None
+        else:
+            self._received.append(frames)
+            self._received_bytes += nbytes
+            if self._received_bytes > _HIGH_WATER:
+                self._pause()
+
+    async def read(self) -> list[BytesLike]:
+        """Return the next batch."""
+        if self._received:
+            return self._next_received()
+        if self.closed:
+            raise self.closed_error()
+        if self._reader is not None:
+            raise RuntimeError("this connection is being read already")
+        self._reader = self.loop.create_future()
+        try:
+            return await self._reader
+        finally:
+            self._reader = None
+
+    def _next_received(self) -> list[BytesLike]:
+        frames = self._received.popleft()
+        self._received_bytes -= sum(map(len, frames))
+        if self._received_bytes <= _HIGH_WATER // 2:
+            self._resume()
+        return frames
+
+    def set_callbacks(self, on_frames: FramesCallback, on_closed: ClosedCallback) -> None:
+        """Call back from now on, instead of being read; what came already is delivered first."""
+        self._on_frames = on_frames
+        self._on_closed = on_closed
+        while self._received and self._on_frames is not None:
+            self._on_frames(self._next_received())
+        if self.closed and self._on_closed is not None:
+            callback, self._on_closed = self._on_closed, None
+            callback(self.closed_error())
+
+    def _pause(self) -> None:
+        if not self._paused_reading and self.transport is not None:
+            self._paused_reading = True
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused_reading and self.transport is not None:
+            self._paused_reading = False
+            self.transport.resume_reading()
+
+    # ------------------------------------------------------------------ handshake
+
+    async def read_raw(self, nbytes: int) -> bytes:
+        """Return exactly so many bytes, before the handshake ended."""
+        while self._end - self._start < nbytes:
+            if self.closed:
+                raise self.closed_error()
+            self._raw_waiter = self.loop.create_future()
+            try:
+                await self._raw_waiter
+            finally:
+                self._raw_waiter = None
+        data = bytes(self._view[self._start : self._start + nbytes])
+        self._start += nbytes
+        self._resume()
+        return data
+
+    def peek_raw(self) -> bytes:
+        """Return what came and was not read, before the handshake ended."""
+        return bytes(self._view[self._start : self._end])
+
+    def write_raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def begin_frames(self) -> None:
+        """The handshake ended: from now on the connection carries batches."""
+        self._raw = False
+        self._resume()
+        if self._start != self._end:
+            self._parse()
+
+    # ------------------------------------------------------------------ writing
+
+    def send(self, frames: Sequence[BytesLike]) -> int:
+        """Send a batch without waiting; return its size in bytes."""
+        transport = self.transport
+        if transport is None or self.closed:
+            raise self.closed_error()
+        if len(frames) == 1 and len(frames[0]) < _JOIN_BELOW:
+            frame = frames[0]
+            size = len(frame)
+            transport.write(b"\x01\x00\x00\x00" + size.to_bytes(8, "little") + frame)
+            return size
+        sizes = [memoryview(frame).nbytes for frame in frames]
+        total = sum(sizes)
+        header = struct.pack(f"<I{len(frames)}Q", len(frames), *sizes)
+        if total < _JOIN_BELOW:
+            transport.write(b"".join((header, *frames)))
+        else:
+            for part in _gather(header, frames, sizes):
+                transport.write(part)
+        return total
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything sent has been handed to the operating system."""
+        transport = self.transport
+        return transport is not None and transport.get_write_buffer_size() == 0
+
+    def notify_when_sent(self, callback: Callable[[], None] | None) -> None:
+        """Call back each time when all that was sent is with the operating system."""
+        self.on_writable = callback
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=0 if callback else _HIGH_WATER)
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken most of what was sent."""
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    # ------------------------------------------------------------------ closing
+
+    def fail(self, error: BaseException) -> None:
+        """Close at once because the peer broke the protocol."""
+        if self.closed_by is None:
+            self.closed_by = error
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is dropped."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Send what is to be sent, then close."""
+        if self.transport is None:
+            return
+        self._resume()  # a paused transport does not notice that the peer is gone
+        self.transport.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._done), timeout)
+        except (TimeoutError, asyncio.TimeoutError):
+            self.abort()
+
+    def closed_error(self) -> CommClosedError:
+        """Return why the connection is closed."""
+        cause = self.closed_by
+        if isinstance(cause, CommClosedError):
+            return cause
+        text = f"the connection is closed: {cause}" if cause else "the peer closed the connection"
+        error = CommClosedError(text)
+        error.__cause__ = cause
+        return error
+
+
+def _memory(length: int) -> memoryview:
+    if length >= _MAP_FROM:
+        return memoryview(mmap.mmap(-1, length))
+    return memoryview(bytearray(length))
+
+
+def _gather(header: bytes, frames: Sequence[BytesLike], sizes: Sequence[int]) -> list[Any]:
+    """Join runs of small frames, so that each write is worth its system call."""
+    parts: list[Any] = []
+    run: list[Any] = [header]
+    for frame, size in zip(frames, sizes, strict=True):
+        if size >= _JOIN_BELOW:
+            if run:
+                parts.append(b"".join(run))
+                run = []
+            parts.append(memoryview(frame).cast("B") if isinstance(frame, memoryview) else frame)
+        elif size:
+            run.append(frame)
+    if run:
+        parts.append(b"".join(run))
+    return parts

@@ -1,0 +1,185 @@
+"""Typed batches on a connection: callbacks in, adaptive batching out.
+
+What is sent during one turn of the loop leaves as one batch at its end. While an earlier batch is still
+on its way to the operating system, new messages gather and leave together when it is gone. So an idle
+connection answers at once, and a busy one sends few large batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from shoal.comm.base import Comm
+from shoal.comm.inproc import InProc
+from shoal.comm.sockets import SocketComm
+from shoal.errors import CommClosedError, ProtocolError
+from shoal.wire.blob import BytesLike
+from shoal.wire.codec import BatchCodec
+
+__all__ = ["MessageStream"]
+
+M = TypeVar("M")
+
+
+class MessageStream(Generic[M]):
+    """Carries messages of one edge, both ways.
+
+    Parameters
+    ----------
+    comm : Comm
+        A connection that nobody else uses any more.
+    sends, receives : BatchCodec
+        Of the two directions. On ``inproc`` they are not used: messages are handed over.
+    """
+
+    def __init__(self, comm: Comm, *, sends: BatchCodec[Any], receives: BatchCodec[M]) -> None:
+        self.comm = comm
+        self._sends = sends
+        self._receives = receives
+        self._loop = asyncio.get_running_loop()
+        self._outbox: list[Any] = []
+        self._flush_scheduled = False
+        self._in_flight = False
+        self._closing = False
+        self._on_messages: Callable[[list[M]], None] | None = None
+        self._on_closed: Callable[[BaseException | None], None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def peer_address(self) -> str:
+        """The address of the other end."""
+        return self.comm.peer_address
+
+    @property
+    def local_address(self) -> str:
+        """The address of this end."""
+        return self.comm.local_address
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._closing or self.comm.closed()
+
+    def start(
+        self,
+        on_messages: Callable[[list[M]], None],
+        on_closed: Callable[[BaseException | None], None],
+    ) -> None:
+        """Begin to receive.
+
+        Parameters
+        ----------
+        on_messages : callable
+            Called with each batch of messages, on the loop.
+        on_closed : callable
+            Called once when the connection has ended, with the reason.
+        """
+        self._on_messages = on_messages
+        self._on_closed = on_closed
+        comm = self.comm
+        if isinstance(comm, SocketComm):
+            comm.protocol.notify_when_sent(self._sent)
+            comm.protocol.set_callbacks(self._receive_frames, self._ended)
+        elif isinstance(comm, InProc):
+            comm.set_callbacks(self._receive_batches, self._ended)
+        else:
+            self._reader = self._loop.create_task(self._read_comm())
+
+    # -- receiving ---------------------------------------------------------------
+
+    def _receive_frames(self, frames: list[BytesLike]) -> None:
+        comm = self.comm
+        assert isinstance(comm, SocketComm) and self._on_messages is not None
+        try:
+            messages = self._receives.decode(comm.received(frames))
+        except ProtocolError as error:
+            comm.protocol.fail(
+                CommClosedError(f"{comm.peer_address} broke the protocol: {error}")
+            )
+            return
+        self._on_messages(messages)
+
+    def _receive_batches(self, batches: list[Any]) -> None:
+        assert self._on_messages is not None
+        for batch in batches:
+            self._on_messages(batch)
+
+    async def _read_comm(self) -> None:
+        assert self._on_messages is not None
+        reason: BaseException | None = None
+        try:
+            while True:
+                frames = await self.comm.read()
+                self._on_messages(self._receives.decode(frames))
+        except (OSError, ProtocolError) as error:
+            reason = error
+            self.comm.abort()
+        self._ended(reason)
+
+    def _ended(self, reason: BaseException | None) -> None:
+        self._outbox = []
+        if self._on_closed is not None:
+            callback, self._on_closed = self._on_closed, None
+            self._on_messages = None
+            callback(reason)
+
+    # -- sending -------------------------------------------------------------------
+
+    def send(self, messages: Sequence[Any]) -> None:
+        """Send messages, in order, without waiting; after the end they are dropped."""
+        if self._closing:
+            return
+        self._outbox.extend(messages)
+        if not self._flush_scheduled and not self._in_flight:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        outbox = self._outbox
+        if not outbox or self.comm.closed():
+            return
+        self._outbox = []
+        comm = self.comm
+        try:
+            if isinstance(comm, SocketComm):
+                comm.send_frames(self._sends.encode(outbox))
+                self._in_flight = not comm.protocol.idle
+            elif isinstance(comm, InProc):
+                comm.put(outbox)
+            else:
+                self._in_flight = True
+                self._loop.create_task(self._write_comm(self._sends.encode(outbox)))
+        except CommClosedError:
+            return  # `_ended` is told by the connection
+
+    def _sent(self) -> None:
+        self._in_flight = False
+        if self._outbox and not self._flush_scheduled:
+            self._flush()
+
+    async def _write_comm(self, frames: list[BytesLike]) -> None:
+        with contextlib.suppress(OSError):
+            await self.comm.write(frames)
+        self._sent()
+
+    # -- closing -------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Send what is to be sent, then close."""
+        if not self._closing:
+            self._flush()
+            self._closing = True
+        if self._reader is not None:
+            self._reader.cancel()
+        await self.comm.close()
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is dropped."""
+        self._closing = True
+        if self._reader is not None:
+            self._reader.cancel()
+        self.comm.abort()

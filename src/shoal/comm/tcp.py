@@ -1,0 +1,249 @@
+"""The schemes ``tcp`` and ``tls``: sockets over IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from shoal import config
+from shoal._base.network import get_ip, get_ipv6
+from shoal.comm.addressing import parse_host_port, unparse_host_port
+from shoal.comm.base import Comm, Connector, Listener
+from shoal.comm.frames import FrameProtocol
+from shoal.comm.registry import Backend
+from shoal.comm.sockets import SocketConnector, SocketListener
+
+__all__ = ["TCPBackend", "TLSBackend"]
+
+
+class TCPConnector(SocketConnector):
+    """Connects over TCP."""
+
+    scheme = "tcp"
+
+    async def _open(
+        self, loc: str, make_protocol: Callable[[], FrameProtocol], **connection_args: Any
+    ) -> tuple[FrameProtocol, str, str]:
+        host, port = parse_host_port(loc)
+        context = self._context(connection_args)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(
+            make_protocol, host, port, ssl=context, server_hostname="" if context else None
+        )
+        _tune(transport)
+        local = transport.get_extra_info("sockname")
+        return (
+            protocol,
+            f"{self.scheme}://{unparse_host_port(*local[:2])}",
+            f"{self.scheme}://{unparse_host_port(host, port)}",
+        )
+
+    def _context(self, connection_args: dict[str, Any]) -> ssl.SSLContext | None:
+        return None
+
+
+class TLSConnector(TCPConnector):
+    """Connects over TLS."""
+
+    scheme = "tls"
+
+    def _context(self, connection_args: dict[str, Any]) -> ssl.SSLContext | None:
+        return _require_context(connection_args, "connect to")
+
+
+class TCPListener(SocketListener):
+    """Listens on TCP; on every address when the host is empty.
+
+    Parameters
+    ----------
+    loc : str
+        ``host:port``; both may be left out.
+    sockets : list of socket, optional
+        Sockets that listen already, inherited from a parent.
+    """
+
+    scheme = "tcp"
+
+    def __init__(
+        self, loc: str, handle_comm: Callable[[Comm], Any], deserialize: bool, **args: Any
+    ) -> None:
+        super().__init__(handle_comm, deserialize, **args)
+        self._host, self._port = parse_host_port(loc, default_port=0)
+        self._sockets: list[socket.socket] = args.get("sockets") or []
+        self._context = self._make_context(args)
+
+    def _make_context(self, args: dict[str, Any]) -> ssl.SSLContext | None:
+        return None
+
+    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> asyncio.AbstractServer:
+        loop = asyncio.get_running_loop()
+        if not self._sockets:
+            self._sockets = _bind(self._host, self._port)
+        servers = [
+            await loop.create_server(
+                make_protocol,
+                sock=sock,
+                backlog=config.get_int("distributed.comm.socket-backlog"),
+                ssl=self._context,
+            )
+            for sock in self._sockets
+        ]
+        self._bound_host, self._bound_port = self._sockets[0].getsockname()[:2]
+        return _Servers(servers) if len(servers) > 1 else servers[0]
+
+    def _addresses(self, protocol: FrameProtocol) -> tuple[str, str]:
+        assert protocol.transport is not None
+        _tune(protocol.transport)
+        local = protocol.transport.get_extra_info("sockname")
+        peer = protocol.transport.get_extra_info("peername")
+        return tuple(
+            f"{self.scheme}://{unparse_host_port(*name[:2])}" if name else f"{self.scheme}://?"
+            for name in (local, peer)
+        )  # type: ignore[return-value]
+
+    @property
+    def listen_address(self) -> str:
+        return f"{self.scheme}://{unparse_host_port(self._host, self._bound_port)}"
+
+    @property
+    def contact_address(self) -> str:
+        host = self._host if self._host not in ("", "0.0.0.0", "::") else self._outer_host()
+        return f"{self.scheme}://{unparse_host_port(host, self._bound_port)}"
+
+    def _outer_host(self) -> str:
+        if any(sock.family == socket.AF_INET for sock in self._sockets):
+            return get_ip()
+        return get_ipv6()
+
+
+class TLSListener(TCPListener):
+    """Listens on TLS."""
+
+    scheme = "tls"
+
+    def _make_context(self, args: dict[str, Any]) -> ssl.SSLContext | None:
+        return _require_context(args, "listen on")
+
+
+class _Servers(asyncio.AbstractServer):
+    """Several servers as one."""
+
+    def __init__(self, servers: list[asyncio.Server]) -> None:
+        self._servers = servers
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets: one per address family when the host is empty, on the same port."""
+    if host:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return [_bound_socket(family, kind, proto, address)]
+    for attempt in range(5):
+        first = _bound_socket(socket.AF_INET, socket.SOCK_STREAM, 0, ("0.0.0.0", port))
+        if not socket.has_ipv6:
+            return [first]
+        try:
+            both = _bound_socket(
+                socket.AF_INET6, socket.SOCK_STREAM, 0, ("::", first.getsockname()[1])
+            )
+        except OSError:
+            # The port is free for IPv4 only: take another, or do without IPv6.
+            if port or attempt == 4:
+                return [first]
+            first.close()
+        else:
+            return [first, both]
+    raise AssertionError
+
+
+def _bound_socket(family: int, kind: int, proto: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(config.get_int("distributed.comm.socket-backlog"))
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise type(error)(
+            error.errno, f"cannot listen on {unparse_host_port(*address[:2])}: {error.strerror}"
+        ) from None
+    return sock
+
+
+def _tune(transport: asyncio.BaseTransport) -> None:
+    """Send at once, and notice dead peers."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    seconds = max(3, int(config.get_seconds("distributed.comm.timeouts.tcp")))
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds // 3)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 6))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+
+
+def _require_context(args: dict[str, Any], verb: str) -> ssl.SSLContext:
+    context = args.get("ssl_context")
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(
+            f"to {verb} tls:// addresses, give certificates: a shoal.security.Security "
+            "(Security.temporary() makes some), or the configuration 'distributed.comm.tls'"
+        )
+    return context
+
+
+class TCPBackend(Backend):
+    """The scheme ``tcp``."""
+
+    connector: type[TCPConnector] = TCPConnector
+    listener: type[TCPListener] = TCPListener
+
+    def get_connector(self) -> Connector:
+        return self.connector()
+
+    def get_listener(
+        self, loc: str, handle_comm: Any, deserialize: bool, **connection_args: Any
+    ) -> Listener:
+        return self.listener(loc, handle_comm, deserialize, **connection_args)
+
+    def get_address_host(self, loc: str) -> str:
+        return parse_host_port(loc, default_port=0)[0]
+
+    def get_address_host_port(self, loc: str) -> tuple[str, int]:
+        return parse_host_port(loc)
+
+    def resolve_address(self, loc: str) -> str:
+        host, port = parse_host_port(loc)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise OSError(f"the host name {host!r} does not resolve: {error.strerror}") from None
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+        return unparse_host_port(str(found[0][4][0]), port)
+
+    def get_local_address_for(self, loc: str) -> str:
+        host, _ = parse_host_port(loc, default_port=0)
+        return get_ipv6(host) if ":" in host else get_ip(host)
+
+
+class TLSBackend(TCPBackend):
+    """The scheme ``tls``."""
+
+    connector = TLSConnector
+    listener = TLSListener

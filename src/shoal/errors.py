@@ -1,0 +1,195 @@
+"""Every exception that shoal raises on its own account.
+
+    Exception
+    ├── OSError
+    │   └── CommClosedError             a connection ended
+    │       └── FatalCommClosedError    and trying again is of no use
+    │           └── HandshakeError      peers could not agree: secret, version, not shoal at all
+    ├── ValueError
+    │   └── ProtocolError               a message that is not what the connection carries
+    ├── RuntimeError
+    │   └── RemoteError                 a remote exception that could not be pickled
+    ├── AttributeError
+    │   └── UnknownOperationError       an `op` the server does not have
+    ├── KilledWorker                    a task died with too many workers
+    ├── NoValidWorkerError              no worker may run the task
+    ├── DataLostError                   data that nobody holds and nobody can compute
+    ├── Reschedule                      raised by a task: run me elsewhere
+    ├── TimeoutError                    the builtin
+    └── CancelledError                  of concurrent.futures
+        └── FutureCancelledError        with the key and the reason
+"""
+
+from __future__ import annotations
+
+import builtins
+from concurrent.futures import CancelledError
+
+__all__ = [
+    "CancelledError",
+    "CommClosedError",
+    "DataLostError",
+    "FatalCommClosedError",
+    "FutureCancelledError",
+    "HandshakeError",
+    "KilledWorker",
+    "NoValidWorkerError",
+    "ProtocolError",
+    "RemoteError",
+    "Reschedule",
+    "TimeoutError",
+    "UnknownOperationError",
+    "WorkerStartTimeoutError",
+]
+
+TimeoutError = builtins.TimeoutError
+
+
+class CommClosedError(OSError):
+    """A connection is closed: by the peer, by us, or by the network."""
+
+
+class FatalCommClosedError(CommClosedError):
+    """A connection is closed for a reason that trying again does not change."""
+
+
+class HandshakeError(FatalCommClosedError):
+    """The peers could not agree at the start of a connection; the text says on what."""
+
+
+class ProtocolError(ValueError):
+    """A peer sent something that does not belong on this connection."""
+
+
+class RemoteError(RuntimeError):
+    """An exception of a remote process that could not be brought here; the text is all there is."""
+
+
+class UnknownOperationError(AttributeError):
+    """A request names an operation that the server does not have."""
+
+
+class KilledWorker(Exception):
+    """A task was given up because too many workers died while they ran it.
+
+    Parameters
+    ----------
+    task : str
+        Its key.
+    deaths : list of (str, str)
+        Address of each worker, and how it died.
+    allowed_failures : int
+        ``distributed.scheduler.allowed-failures``.
+    """
+
+    def __init__(self, task: str, deaths: list[tuple[str, str]], allowed_failures: int) -> None:
+        super().__init__(task, deaths, allowed_failures)
+        self.task = task
+        self.deaths = deaths
+        self.last_worker = deaths[-1][0] if deaths else None
+        self.allowed_failures = allowed_failures
+
+    def __str__(self) -> str:
+        how = "; ".join(f"{worker}: {reason}" for worker, reason in self.deaths)
+        return (
+            f"Attempted to run task {self.task!r} on {len(self.deaths)} workers, but all of them "
+            f"died while running it ({how}). See the worker logs; "
+            "'distributed.scheduler.allowed-failures' is "
+            f"{self.allowed_failures}."
+        )
+
+
+class NoValidWorkerError(Exception):
+    """No worker may run a task, and none came in time.
+
+    Parameters
+    ----------
+    task : str
+        Its key.
+    why : str
+        What was asked for and not found.
+    """
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"No worker can run task {self.task!r}: {self.why}"
+
+
+class DataLostError(Exception):
+    """Data is gone with the workers that held it, and there is no task to compute it again.
+
+    Parameters
+    ----------
+    key : str
+        The key of the data.
+    reason : str
+        How it was lost.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The data of {self.key!r} is lost and cannot be computed again: {self.reason}"
+
+
+class Reschedule(Exception):  # noqa: N818 the documented name
+    """Raise this in a task to have it run again, on another worker if possible.
+
+    Examples
+    --------
+    >>> def f(x):
+    ...     if not ready_here():
+    ...         raise Reschedule
+    ...     return x
+    """
+
+
+class FutureCancelledError(CancelledError):
+    """A future was cancelled.
+
+    Parameters
+    ----------
+    key : str
+        Its key.
+    reason : str
+        Why.
+    """
+
+    def __init__(self, key: str, reason: str, msg: str | None = None) -> None:
+        super().__init__(key, reason, msg)
+        self.key = key
+        self.reason = reason
+        self.msg = msg
+
+    def __str__(self) -> str:
+        return f"{self.key} cancelled for reason: {self.reason}." + (f" {self.msg}" if self.msg else "")
+
+
+class WorkerStartTimeoutError(TimeoutError):
+    """Too few workers came within the time to wait.
+
+    Parameters
+    ----------
+    available, expected : int
+        Numbers of workers.
+    timeout : float
+        Seconds waited.
+    """
+
+    def __init__(self, available: int, expected: int, timeout: float) -> None:
+        super().__init__(available, expected, timeout)
+        self.available = available
+        self.expected = expected
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return (
+            f"Only {self.available}/{self.expected} workers arrived after {self.timeout} s"
+        )

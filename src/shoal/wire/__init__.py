@@ -1,0 +1,1 @@
+"""What travels between processes: messages, their codecs, blobs, serialization. No sockets here."""

@@ -1,0 +1,93 @@
+"""Values to bytes and back: pickle protocol 5 with large buffers out of band, cloudpickle where needed.
+
+`pickle` is several times faster than cloudpickle, so it goes first. It fails on lambdas and local
+functions, and it pickles what `__main__` defines by reference, which no other process can resolve:
+both go to cloudpickle, which pickles by value.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import cloudpickle
+
+from shoal.wire.blob import Blob, Buffer
+
+__all__ = ["SMALL", "dumps", "dumps_bytes", "loads", "loads_bytes"]
+
+# Buffers below this many bytes are cheaper to copy into the pickle than to send as frames of their own.
+SMALL = 65_536
+
+_PROTOCOL = 5
+
+
+def dumps(obj: Any, *, small: int = SMALL) -> Blob:
+    """Pickle a value; buffers of at least `small` bytes are referred to, not copied.
+
+    Raises
+    ------
+    TypeError
+        When the value cannot be pickled; the message says what kept it from being pickled.
+    """
+    buffers: list[Buffer] = []
+
+    def take(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes < small:
+            return True
+        buffers.append(Buffer(raw))
+        return False
+
+    try:
+        data = pickle.dumps(obj, _PROTOCOL, buffer_callback=take)
+        by_value = b"__main__" in data
+    except Exception:  # whatever a user's __reduce__ raises
+        by_value = True
+    if by_value:
+        buffers.clear()
+        data = _by_value(obj, take)
+    if len(data) >= small:
+        return Blob(b"", [Buffer(data), *buffers])
+    return Blob(data, buffers)
+
+
+def loads(blob: Blob) -> Any:
+    """Unpickle a value; arrays in it refer to the buffers of the blob."""
+    data, buffers = blob.data, blob.buffers
+    if not len(data):
+        if not buffers:
+            raise ValueError("an empty blob has no value")
+        return pickle.loads(buffers[0].data, buffers=[b.data for b in buffers[1:]])
+    if buffers:
+        return pickle.loads(data, buffers=[b.data for b in buffers])
+    return pickle.loads(data)
+
+
+def dumps_bytes(obj: Any) -> bytes:
+    """Pickle a value into one `bytes`, all buffers in band."""
+    try:
+        data = pickle.dumps(obj, _PROTOCOL)
+        if b"__main__" not in data:
+            return data
+    except Exception:  # whatever a user's __reduce__ raises
+        pass
+    return _by_value(obj, None)
+
+
+def loads_bytes(data: Any) -> Any:
+    """Unpickle what `dumps_bytes` made."""
+    return pickle.loads(data)
+
+
+def _by_value(obj: Any, take: Any) -> bytes:
+    try:
+        data: bytes = cloudpickle.dumps(obj, _PROTOCOL, buffer_callback=take)
+    except Exception as error:
+        raise TypeError(
+            f"cannot pickle {type(obj).__module__}.{type(obj).__qualname__} object: {error}"
+        ) from error
+    return data
