@@ -115,7 +115,7 @@ async def _hear(protocol: FrameProtocol, peer: str) -> dict[str, Any]:
     except HandshakeError:
         raise
     except CommClosedError as error:
-        raise HandshakeError(f"{peer} closed the connection during the handshake") from error
+        raise HandshakeError(f"{peer} closed the connection during the handshake; does it expect TLS (tls://)?") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise HandshakeError(f"{peer} sent garbage during the handshake: {error}") from error
     if "error" in word:

@@ -43,6 +43,7 @@ class TCPConnector(SocketConnector):
         )
 
     def _context(self, connection_args: dict[str, Any]) -> ssl.SSLContext | None:
+        _refuse_plain(connection_args, "connect to")
         return None
 
 
@@ -77,6 +78,7 @@ class TCPListener(SocketListener):
         self._context = self._make_context(args)
 
     def _make_context(self, args: dict[str, Any]) -> ssl.SSLContext | None:
+        _refuse_plain(args, "listen on")
         return None
 
     async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> asyncio.AbstractServer:
@@ -196,6 +198,14 @@ def _tune(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+
+
+def _refuse_plain(args: dict[str, Any], verb: str) -> None:
+    if args.get("require_encryption"):
+        raise RuntimeError(
+            f"encryption is required ('distributed.comm.require-encryption' or Security), so shoal "
+            f"does not {verb} tcp:// addresses; use tls://"
+        )
 
 
 def _require_context(args: dict[str, Any], verb: str) -> ssl.SSLContext:

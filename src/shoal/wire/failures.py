@@ -1,0 +1,163 @@
+"""What went wrong in users' code: made ready to travel, pickled and as text, and raised again.
+
+Tracebacks start at the user's first frame; those of the executor say nothing to anybody. The pickle
+is tried out before it leaves, as an exception that cannot be unpickled would be an error in the
+client's loop, far away from its cause.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import traceback
+from types import TracebackType
+from typing import Any
+
+import cloudpickle
+from tblib.pickling_support import pickle_exception, pickle_traceback
+
+from shoal.errors import RemoteError
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import loads
+
+__all__ = ["Failure", "load_failure", "pack_failure"]
+
+_OWN = "shoal."
+_NO_TRACEBACK = pickle.dumps(None)
+
+
+class Failure:
+    """An exception and its traceback, pickled and as text.
+
+    Attributes
+    ----------
+    exception, traceback : Blob
+        Pickles of the exception instance and of the traceback, which may be None.
+    exception_text, traceback_text : str
+        The same for people.
+    """
+
+    __slots__ = ("exception", "exception_text", "traceback", "traceback_text")
+
+    def __init__(
+        self, exception: Blob, traceback: Blob, exception_text: str, traceback_text: str
+    ) -> None:
+        self.exception = exception
+        self.traceback = traceback
+        self.exception_text = exception_text
+        self.traceback_text = traceback_text
+
+
+def pack_failure(error: BaseException, max_length: int = 10_000) -> Failure:
+    """Make an exception, just caught, ready to travel; never raises.
+
+    Parameters
+    ----------
+    error : BaseException
+        What the user's code raised.
+    max_length : int
+        Characters of each text to keep, ``distributed.admin.max-error-length``.
+    """
+    frames = _users_frames(error.__traceback__)
+    try:
+        error.__traceback__ = frames
+    except Exception:  # a class may forbid it
+        pass
+    exception_text = _text_of(error)
+    try:
+        traceback_text = "".join(traceback.format_tb(frames))
+    except Exception:  # odd code objects, sources that cannot be read
+        traceback_text = ""
+    return Failure(
+        Blob(_pickle_exception(error, exception_text)),
+        Blob(_pickle_traceback(frames)),
+        _shorten(exception_text, max_length),
+        _shorten(traceback_text, max_length),
+    )
+
+
+def load_failure(exception: Blob, traceback: Blob, text: str) -> BaseException:
+    """Return the exception that `pack_failure` packed, with its traceback; never raises.
+
+    Parameters
+    ----------
+    exception, traceback : Blob
+        The pickles.
+    text : str
+        What to say where the exception cannot be unpickled here.
+    """
+    try:
+        error = loads(exception)
+    except Exception as problem:
+        return RemoteError(f"{text} (it cannot be unpickled here: {_text_of(problem)})")
+    if not isinstance(error, BaseException):
+        return RemoteError(text)
+    try:
+        return error.with_traceback(loads(traceback))
+    except Exception:  # a traceback that cannot be had is no reason to hide the error
+        return error
+
+
+def _users_frames(frames: TracebackType | None) -> TracebackType | None:
+    while frames is not None:
+        if not str(frames.tb_frame.f_globals.get("__name__", "")).startswith(_OWN):
+            break
+        frames = frames.tb_next
+    return frames
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception:
+        return f"{type(error).__qualname__} (its repr raises)"
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: max(length - 4, 0)] + " ..."
+
+
+def _pickle_exception(error: BaseException, text: str) -> bytes:
+    try:
+        data = _dumps(error)
+        loaded = pickle.loads(data)
+        if isinstance(loaded, BaseException):
+            return data
+        why = f"it unpickles to a {type(loaded).__name__}"
+    except Exception as problem:
+        why = _text_of(problem)
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    stand_in = RemoteError(f"{_shorten(text, 10_000)} (a {kind} that cannot be pickled: {why})")
+    stand_in.__traceback__ = error.__traceback__
+    try:
+        return _dumps(stand_in)
+    except Exception:
+        return pickle.dumps(stand_in)
+
+
+def _pickle_traceback(frames: TracebackType | None) -> bytes:
+    if frames is None:
+        return _NO_TRACEBACK
+    try:
+        data = _dumps(frames)
+        pickle.loads(data)
+    except Exception:
+        return _NO_TRACEBACK
+    return data
+
+
+def _dumps(obj: Any) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, protocol=5).dump(obj)
+    return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Takes along tracebacks, causes and notes of exceptions. Registers nothing for all of pickle."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, TracebackType):
+            return pickle_traceback(obj)
+        if isinstance(obj, BaseException):
+            return pickle_exception(obj)
+        return super().reducer_override(obj)
