@@ -50,6 +50,8 @@ class ChildProcess:
         Called with each message of the child.
     orphan_folders : sequence of str
         Folders that the child removes should this process die without doing so.
+    config : dict, optional
+        Configuration of the process; default this one's.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ChildProcess:
         env: Mapping[str, str] | None = None,
         sockets: Sequence[socket.socket] = (),
         orphan_folders: Sequence[str] = (),
+        config: dict[str, Any] | None = None,
     ) -> None:
         self._target = target
         self._body = cloudpickle.dumps(body)
@@ -69,6 +72,7 @@ class ChildProcess:
         self._env = dict(os.environ if env is None else env)
         self._sockets = sockets
         self._orphan_folders = list(orphan_folders)
+        self._config = config
         self._on_message = on_message
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -101,13 +105,14 @@ class ChildProcess:
         finally:
             theirs.close()
         self._process = process
+        config = cloudpickle.dumps(dask.config.config if self._config is None else self._config)
         header = {
             "path": [path for path in sys.path if isinstance(path, str)],
             "target": self._target,
             "label": self._label,
             "sockets": handles,
             "parent": os.getpid(),
-            "config": len(config := cloudpickle.dumps(dask.config.config)),
+            "config": len(config),
             "body": len(self._body),
             "orphan_folders": self._orphan_folders,
         }

@@ -46,6 +46,8 @@ class WorkerProcess:
         Seconds between two looks at its memory.
     orphan_folders : sequence of str
         Folders that the process removes should its parent be killed.
+    config : dict, optional
+        Configuration of the process; default this one's.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class WorkerProcess:
         limit: MemoryLimit,
         monitor_interval: float,
         orphan_folders: Sequence[str] = (),
+        config: dict[str, Any] | None = None,
     ) -> None:
         self._child = ChildProcess(
             TARGET,
@@ -65,13 +68,14 @@ class WorkerProcess:
             env=env,
             on_message=self._receive,
             orphan_folders=orphan_folders,
+            config=config,
         )
         self._limit = limit
         self._interval = monitor_interval
         self._monitor: asyncio.Task[None] | None = None
         self._oom_kills = count_oom_kills()
         self._closing: dict[str, Any] | None = None  # the worker said that it closes on purpose
-        self._failure = ""  # why the worker could not start
+        self.failure = ""  # why the worker says that it cannot start
         self._request = ""  # why we were asked to end it
         self._exceeded = 0
         self._used = 0
@@ -79,6 +83,7 @@ class WorkerProcess:
         self.info: dict[str, Any] = {}
         self.end: End | None = None
         self.death = ""
+        self._explained = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
@@ -121,6 +126,13 @@ class WorkerProcess:
         """Wait for the end of the process; whether it came in time."""
         return await self._child.wait(timeout)
 
+    async def explained(self, timeout: float) -> None:
+        """Wait until it is known how the process ended, for at most `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self._explained.wait(), timeout)
+        except TimeoutError:
+            pass
+
     def _receive(self, message: dict[str, Any]) -> None:
         op = message.pop("op")
         if op == "started":
@@ -130,7 +142,7 @@ class WorkerProcess:
         elif op == "closing":
             self._closing = message
         elif op == "failed":
-            self._failure = message["text"]
+            self.failure = message["text"]
 
     async def _watch_memory(self) -> None:
         if not self._limit.active:
@@ -175,9 +187,10 @@ class WorkerProcess:
             self.death = died
         else:
             self.end = End.NEVER_STARTED
-            self.death = self._failure or died
+            self.death = self.failure or died
+        self._explained.set()
         if not self.up.done():
-            self.up.set_exception(StartError(self._failure or f"its process was {died}"))
+            self.up.set_exception(StartError(self.failure or f"its process was {died}"))
             self.up.exception()  # nobody may be waiting
         folder = self.info.get("local_directory")
         if folder:

@@ -1,0 +1,447 @@
+"""The nanny: a server that keeps one worker's process alive, and knows how each one died.
+
+What runs in the process is `run_worker`, one life of it is `worker_process`, and whether another
+life follows is decided by the restart policy in `core`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shoal import config
+from shoal._base.logs import LogBuffer
+from shoal._base.system import CPU_COUNT, parse_memory_limit
+from shoal.core import Server, Status
+from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
+from shoal.nanny.options import (
+    listening_addresses,
+    scheduler_of,
+    with_secret,
+    worker_environment,
+)
+from shoal.nanny.running import own_versions, run_on
+from shoal.nanny.worker_process import StartError, WorkerProcess
+from shoal.preloading import Preloads
+from shoal.security import Security
+from shoal.wire.blob import Blob
+
+__all__ = ["Nanny"]
+
+logger = logging.getLogger("shoal.nanny")
+
+_WORKER_CLASS = "shoal.worker.worker.Worker"
+# Seconds that `death` waits for a process whose connections broke already.
+_DEATH_WAIT = 3.0
+_KEPT_DEATHS = 100
+
+
+class Nanny(Server):
+    """Starts a worker in a process of its own, watches it, and starts it again when it dies.
+
+    Parameters
+    ----------
+    scheduler_ip : str, optional
+        Address of the scheduler, or its host when `scheduler_port` is given too.
+    scheduler_port : int, optional
+        Its port.
+    scheduler_file : str, optional
+        Instead of an address, a file that the scheduler wrote.
+    worker_port : int or str
+        Port of the worker; a range ``"3000:3026"`` tries one after the other.
+    nthreads : int, optional
+        Threads of the worker; default all cores.
+    local_directory : str, optional
+        Where the worker may write files.
+    name : object, optional
+        Name of the worker.
+    memory_limit : str, float or int
+        Of the worker: ``"auto"``, ``"4 GiB"``, bytes, a fraction of the memory, or 0 for none.
+    resources : dict, optional
+        Abstract resources of the worker, such as ``{"GPU": 2}``.
+    silence_logs : int or str, optional
+        Level below which the worker's process logs nothing.
+    death_timeout : float or str, optional
+        Time after which a worker that finds no scheduler closes.
+    preload, preload_argv
+        Preloads of the worker and their arguments.
+    preload_nanny, preload_nanny_argv
+        Preloads of the nanny itself.
+    security : Security, optional
+        Certificates.
+    contact_address : str, optional
+        Address of the worker that others are told.
+    listen_address : str, optional
+        Where the nanny itself listens; made from the arguments below by default.
+    worker_class : type or str, optional
+        A class to use for `Worker`, or its ``module.name``.
+    env : dict, optional
+        Variables for the environment of the worker's process.
+    interface, host, port, protocol
+        Network interface, host name, port of the nanny, and scheme, of nanny and worker.
+    config : dict, optional
+        Configuration of the worker's process; default this process's.
+    restart : bool
+        Whether a process that dies is replaced.
+    orphan_folders : sequence of str
+        Folders that the worker's process removes should this process be killed.
+    **worker_kwargs
+        More arguments of the worker.
+    """
+
+    def __init__(
+        self,
+        scheduler_ip: str | None = None,
+        scheduler_port: int | None = None,
+        *,
+        scheduler_file: str | None = None,
+        worker_port: int | str | Sequence[int] | None = 0,
+        nthreads: int | None = None,
+        loop: Any = None,
+        local_directory: str | None = None,
+        name: Any = None,
+        memory_limit: str | float | None = "auto",
+        resources: Mapping[str, float] | None = None,
+        silence_logs: int | str | None = None,
+        death_timeout: float | str | None = None,
+        preload: Sequence[str] | str | None = None,
+        preload_argv: Sequence[Any] | None = None,
+        preload_nanny: Sequence[str] | str | None = None,
+        preload_nanny_argv: Sequence[Any] | None = None,
+        security: Security | None = None,
+        contact_address: str | None = None,
+        listen_address: str | None = None,
+        worker_class: type | str | None = None,
+        env: Mapping[str, Any] | None = None,
+        interface: str | None = None,
+        host: str | None = None,
+        port: int | str | Sequence[int] | None = None,
+        protocol: str | None = None,
+        config: dict[str, Any] | None = None,
+        restart: bool = True,
+        orphan_folders: Sequence[str] = (),
+        **worker_kwargs: Any,
+    ) -> None:
+        self.scheduler_addr, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
+        self.security = with_secret(security or Security(), secret)
+        self.nthreads = int(nthreads or CPU_COUNT)
+        self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
+        self.local_directory = local_directory
+        self.env = worker_environment(env)
+        self.worker_class = worker_class or _WORKER_CLASS
+        self.process: WorkerProcess | None = None
+        self._config = config
+        self._silence_logs = silence_logs
+        self._orphan_folders = list(orphan_folders)
+        self._given_listen_address = listen_address
+        self._where: dict[str, Any] = {
+            "protocol": protocol,
+            "host": host,
+            "interface": interface,
+            "port": port,
+        }
+        self._options: dict[str, Any] = {
+            "name": name,
+            "resources": resources,
+            "local_directory": local_directory,
+            "death_timeout": death_timeout,
+            "preload": preload,
+            "preload_argv": preload_argv,
+            "contact_address": contact_address,
+            "security": self.security,
+            "host": host,
+            "interface": interface,
+            "protocol": protocol,
+            "port": worker_port or None,
+        }
+        self._options = {key: value for key, value in self._options.items() if value is not None}
+        self._options.update(worker_kwargs, nthreads=self.nthreads, memory_limit=self.memory_limit)
+        self._read_settings(restart)
+        super().__init__(
+            self._make_handlers(),
+            connection_args=self.security.get_connection_args("worker"),
+            name=name,
+        )
+        self._preloads = Preloads(self, *_preloads_of(preload_nanny, preload_nanny_argv))
+
+    def _read_settings(self, restart: bool) -> None:
+        self._limit = MemoryLimit(
+            self.memory_limit, config.get_fraction("distributed.worker.memory.terminate")
+        )
+        self._interval = config.get_seconds("distributed.worker.memory.monitor-interval")
+        self._policy = RestartPolicy(restart=restart)
+        self._log = LogBuffer(config.get_int("distributed.admin.log-length"))
+        self._deaths: dict[int, str] = {}  # by process id
+        self._keeper: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
+        self._stopping = ""  # why no other process is to follow
+        self._ending: asyncio.Task[Any] | None = None
+        self._notes: set[asyncio.Task[None]] = set()
+
+    def _make_handlers(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "identity": self.identity,
+            "run": self.run,
+            "kill": self.kill,
+            "restart": self.restart,
+            "instantiate": self.instantiate,
+            "terminate": self.terminate,
+            "death": self.death,
+            "logs": self.logs,
+            "versions": self.versions,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Nanny: {self.worker_address}, threads: {self.nthreads}>"
+
+    # -- what there is to know -------------------------------------------------------
+
+    @property
+    def worker_address(self) -> str | None:
+        """Address of the worker; None while there is none."""
+        return self.process.info.get("address") if self.process is not None else None
+
+    @property
+    def worker_dir(self) -> str | None:
+        """Folder in which the worker keeps its files; None while there is no worker."""
+        return self.process.info.get("local_directory") if self.process is not None else None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker."""
+        return self.process.pid if self.process is not None else None
+
+    def is_alive(self) -> bool:
+        """Whether the worker's process runs."""
+        return self.process is not None and self.process.alive
+
+    def identity(self) -> dict[str, Any]:
+        """Return what this nanny is, and which worker it has."""
+        return {
+            **super().identity(),
+            "name": self.name,
+            "worker": self.worker_address,
+            "pid": self.pid,
+            "nthreads": self.nthreads,
+            "memory_limit": self.memory_limit,
+        }
+
+    def logs(self, n: int | None = None) -> list[tuple[str, str]]:
+        """Return (level, line) of the latest log records of this process's nannies."""
+        return self._log.tail(n)
+
+    def versions(self) -> dict[str, Any]:
+        """Return the versions of Python and of the packages that matter here."""
+        return own_versions()
+
+    async def death(self, pid: int) -> dict[str, str | None]:
+        """Say how a process of this nanny ended; waits a moment when it did not yet."""
+        process = self.process
+        if process is not None and process.pid == pid:
+            await process.explained(_DEATH_WAIT)
+            if process.death:
+                return {"reason": process.death}
+        return {"reason": self._deaths.get(pid)}
+
+    async def run(
+        self,
+        function: Blob,
+        args: Blob | None = None,
+        kwargs: Blob | None = None,
+        wait: bool = True,
+    ) -> dict[str, Any]:
+        """Call a function in the nanny's process; it gets the nanny as ``dask_worker``."""
+        return await run_on(self, "dask_worker", function, args, kwargs, wait)
+
+    # -- life ----------------------------------------------------------------------
+
+    async def start_unsafe(self) -> None:
+        """Listen, run the preloads, and start the worker."""
+        logging.getLogger("shoal.nanny").addHandler(self._log)
+        await self._listen_somewhere()
+        await self._preloads.start()
+        await self.instantiate()
+
+    async def _listen_somewhere(self) -> None:
+        """Listen on the first of the possible addresses that is free."""
+        given = self._given_listen_address
+        addresses = [given] if given else listening_addresses(self.scheduler_addr, **self._where)
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses):
+            try:
+                await self.listen(address, **self.security.get_listen_args("worker"))
+                return
+            except OSError:
+                if not left:
+                    raise
+
+    async def instantiate(self) -> str:
+        """Start the worker's process, when there is none, and wait until the worker is up."""
+        if self._keeper is None or self._keeper.done():
+            self._stopping = ""
+            self._first = asyncio.get_running_loop().create_future()
+            self._keeper = asyncio.create_task(self._keep_alive())
+        if self._first is not None:
+            await asyncio.shield(self._first)
+        return Status.running.name
+
+    async def kill(self, timeout: float = 5, reason: str = "the nanny was asked to") -> str:
+        """End the worker's process, which may take `timeout` seconds for it; start no other."""
+        self._stopping = reason
+        alive = self.is_alive()
+        if self.process is not None:
+            await self.process.close(timeout, reason)
+        if self._keeper is not None:
+            # It ends with the process, unless it pauses before the next one.
+            await asyncio.wait([self._keeper], timeout=1 if alive else 0)
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            self._fail_start(f"ended meanwhile: {reason}")
+        return "OK"
+
+    async def restart(self, timeout: float = 30, reason: str = "restart") -> str:
+        """End the worker's process and start another; says "OK" or "timed out"."""
+
+        async def again() -> None:
+            await self.kill(min(timeout, 5), reason)
+            await self.instantiate()
+
+        try:
+            await asyncio.wait_for(again(), timeout)
+        except TimeoutError:
+            logger.error("Restarting the worker %s took longer than %s s", self.name, timeout)
+            return "timed out"
+        return "OK"
+
+    def terminate(self, reason: str = "the nanny was asked to") -> str:
+        """Close worker and nanny; answers before that is done."""
+        self._end_soon(reason)
+        return "OK"
+
+    async def close(self, timeout: float = 5, reason: str = "the nanny closes") -> None:  # type: ignore[override]
+        """Close the worker, then the nanny."""
+        if self.status in (Status.closing, Status.closing_gracefully, Status.closed):
+            await self.finished()
+            return
+        self.status = Status.closing_gracefully
+        try:
+            await self._preloads.teardown()
+            await self.kill(timeout, reason)
+        finally:
+            logging.getLogger("shoal.nanny").removeHandler(self._log)
+            if self.process is not None:
+                self.process.kill(reason)
+            await super().close()
+
+    def _end_soon(self, reason: str) -> None:
+        if self._ending is None:
+            self._ending = asyncio.create_task(self.close(reason=reason))
+
+    # -- one process after the other ---------------------------------------------------
+
+    async def _keep_alive(self) -> None:
+        """Start the process, and another one after its end, as long as the policy says so."""
+        while True:
+            process = self.process = self._new_process()
+            process.up.add_done_callback(lambda up: self._came_up() if not up.exception() else None)
+            end = await process.run()
+            self._note_end(process)
+            if self._stopping:
+                return
+            decision = self._decide(process, end)
+            if isinstance(decision, Close):
+                self._give_up(process, end, decision)
+                return
+            self._say(process, end, decision.delay)
+            await asyncio.sleep(decision.delay)
+
+    def _new_process(self) -> WorkerProcess:
+        body = {
+            "worker_class": self.worker_class,
+            "scheduler": self.scheduler_addr,
+            "options": {**self._options, "nanny": self.address},
+            "silence_logs": self._silence_logs,
+        }
+        return WorkerProcess(
+            body,
+            label=f"shoal worker {self.name if self.name is not None else ''}".rstrip(),
+            env=self.env,
+            limit=self._limit,
+            monitor_interval=self._interval,
+            orphan_folders=self._orphan_folders,
+            config=self._config,
+        )
+
+    def _came_up(self) -> None:
+        self._policy.came_up(time.monotonic())
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    def _decide(self, process: WorkerProcess, end: End) -> Decision:
+        starting = self._first is not None and not self._first.done()
+        if starting and process.failure:
+            # The worker itself said why it cannot start; it would say so again.
+            return Close("the worker cannot start")
+        return self._policy.ended(end, time.monotonic())
+
+    def _note_end(self, process: WorkerProcess) -> None:
+        """Remember how a process ended, and tell the scheduler when it did so by accident."""
+        if process.pid is not None:
+            self._deaths[process.pid] = process.death
+            while len(self._deaths) > _KEPT_DEATHS:
+                del self._deaths[next(iter(self._deaths))]
+        address = process.info.get("address")
+        if process.end is End.DIED and address and self.scheduler_addr:
+            note = asyncio.create_task(self._tell_scheduler(address, process.death))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+
+    async def _tell_scheduler(self, address: str, reason: str) -> None:
+        call = self.rpc(self.scheduler_addr).worker_died(address=address, reason=reason)
+        try:
+            await asyncio.wait_for(call, 5)
+        except Exception:  # it learns of it by its own stream, without the reason
+            logger.debug("could not tell the scheduler of a death", exc_info=True)
+
+    def _say(self, process: WorkerProcess, end: End, delay: float) -> None:
+        when = f"in {delay:g} s" if delay else "now"
+        who = (
+            process.info.get("address")
+            or f"process of {self.name if self.name is not None else ''}"
+        )
+        if end is End.ASKED_RESTART:
+            logger.info("Worker %s (pid %s) %s; starting another", who, process.pid, process.death)
+        else:
+            logger.warning(
+                "Worker %s (pid %s) ended: %s. Starting another %s",
+                *(who, process.pid, process.death, when),
+            )
+
+    def _give_up(self, process: WorkerProcess, end: End, decision: Close) -> None:
+        reason = f"{decision.reason}: {process.death}"
+        if self._fail_start(process.death):
+            return
+        if end is End.CLOSED:
+            logger.info("Worker %s %s", process.info.get("address"), process.death)
+        else:
+            logger.error("Worker %s is given up: %s", self.name, reason)
+        self._end_soon(reason)
+
+    def _fail_start(self, why: str) -> bool:
+        """Let the start that somebody waits for fail; whether there was one."""
+        if self._first is None or self._first.done():
+            return False
+        self._first.set_exception(StartError(f"worker {self.name} did not start: {why}"))
+        self._first.exception()  # nobody may be waiting
+        return True
+
+
+def _preloads_of(
+    preload: Sequence[str] | str | None, argv: Sequence[Any] | None
+) -> tuple[Sequence[str] | str, Sequence[Any]]:
+    return (
+        config.get_list("distributed.nanny.preload") if preload is None else preload,
+        config.get_list("distributed.nanny.preload-argv") if argv is None else argv,
+    )

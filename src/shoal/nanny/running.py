@@ -1,0 +1,98 @@
+"""Calls of users' functions in a nanny's process, and what is known of that process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from shoal.wire.blob import Blob
+from shoal.wire.failures import pack_failure
+from shoal.wire.pickling import dumps, loads
+
+__all__ = ["own_versions", "run_on"]
+
+_PACKAGES = (
+    "shoal",
+    "dask",
+    "msgspec",
+    "cloudpickle",
+    "click",
+    "tornado",
+    "numpy",
+    "pandas",
+    "lz4",
+)
+_detached: set[asyncio.Future[Any]] = set()
+
+
+async def run_on(
+    server: Any,
+    keyword: str,
+    function: Blob,
+    args: Blob | None = None,
+    kwargs: Blob | None = None,
+    wait: bool = True,
+) -> dict[str, Any]:
+    """Call a pickled function here, and return its result or error, pickled.
+
+    Parameters
+    ----------
+    server : object
+        Passed to the function as `keyword` where it takes that.
+    wait : bool
+        False: a coroutine function is started only.
+    """
+    try:
+        call: Callable[..., Any] = loads(function)
+        positional = loads(args) if args is not None else ()
+        keywords = dict(loads(kwargs)) if kwargs is not None else {}
+        if keyword not in keywords and _takes(call, keyword):
+            keywords[keyword] = server
+        result = call(*positional, **keywords)
+        if inspect.isawaitable(result):
+            task = asyncio.ensure_future(result)
+            if not wait:
+                _detached.add(task)
+                task.add_done_callback(_detached.discard)
+                return {"status": "OK", "result": dumps(None)}
+            result = await task
+        return {"status": "OK", "result": dumps(result)}
+    except Exception as error:
+        failure = pack_failure(error)
+        return {
+            "status": "error",
+            "exception": failure.exception,
+            "traceback": failure.traceback,
+            "text": failure.exception_text,
+        }
+
+
+def _takes(function: Callable[..., Any], keyword: str) -> bool:
+    try:
+        return keyword in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # builtins without one
+        return False
+
+
+def own_versions() -> dict[str, Any]:
+    """Return the versions of Python, of this system, and of the packages that peers must share."""
+    packages: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    host = {
+        "python": sys.version,
+        "python-bits": 64 if sys.maxsize > 2**32 else 32,
+        "OS": platform.system(),
+        "OS-release": platform.release(),
+        "machine": platform.machine(),
+        "byteorder": sys.byteorder,
+    }
+    return {"host": host, "packages": packages}
