@@ -168,10 +168,12 @@ def test_too_much_memory_ends_the_process(monkeypatch):
     async def main():
         async with (
             FakeScheduler() as scheduler,
-            nanny_of(scheduler, memory_limit="10 MB") as nanny,
+            nanny_of(scheduler, memory_limit="200 MiB") as nanny,
         ):
-            await until(lambda: nanny._deaths)
-            assert "memory limit of 9.54 MiB" in next(iter(nanny._deaths.values()))
+            pid = nanny.pid
+            await scheduler.rpc(nanny.worker_address).grow(nbytes=250_000_000)
+            await until(lambda: nanny.pid != pid and nanny.worker_address)
+            assert "memory limit of 200.00 MiB" in (await nanny.death(pid=pid))["reason"]
 
     run(main())
 

@@ -1,4 +1,4 @@
-"""Workers without any work, for tests of nannies; found by name, through the parent's module path."""
+"""Workers without any work, for tests of nannies; found by name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Idle(Server):
         self.local_directory = local_directory
         self.close_reason = ""
         self.close_restart = False
-        handlers = {"leave": self.leave, "quit": self.quit, "options": self.show, "env": os.getenv}
-        super().__init__({**handlers, "env": self.env}, name=name)
+        handlers = {"leave": self.leave, "quit": self.quit, "options": self.show}
+        super().__init__({**handlers, "env": self.env, "grow": self.grow}, name=name)
 
     async def start_unsafe(self):
         await self.listen("tcp://127.0.0.1:0")
@@ -29,6 +29,9 @@ class Idle(Server):
 
     def env(self, name):
         return os.environ.get(name)
+
+    def grow(self, nbytes):
+        self.ballast = b"x" * nbytes
 
     def leave(self, code):
         os._exit(code)

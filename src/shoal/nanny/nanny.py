@@ -407,10 +407,7 @@ class Nanny(Server):
 
     def _say(self, process: WorkerProcess, end: End, delay: float) -> None:
         when = f"in {delay:g} s" if delay else "now"
-        who = (
-            process.info.get("address")
-            or f"process of {self.name if self.name is not None else ''}"
-        )
+        who = process.info.get("address") or self.name
         if end is End.ASKED_RESTART:
             logger.info("Worker %s (pid %s) %s; starting another", who, process.pid, process.death)
         else:

@@ -70,6 +70,7 @@ class WorkerProcess:
             orphan_folders=orphan_folders,
             config=config,
         )
+        self._label = label
         self._limit = limit
         self._interval = monitor_interval
         self._monitor: asyncio.Task[None] | None = None
@@ -158,8 +159,8 @@ class WorkerProcess:
             return
         self._exceeded = self._used
         logger.warning(
-            "Worker %s (pid %s) uses %s, more than %.0f %% of its limit of %s; ending it",
-            self.info.get("address", ""),
+            "%s (pid %s) uses %s, more than %.0f %% of its limit of %s; ending it",
+            self._label,
             self.pid,
             format_bytes(self._used),
             (self._limit.terminate or 0) * 100,
