@@ -1,0 +1,49 @@
+"""The worker's pure core: runs, data and fetches as books, and one `Machine` that keeps them.
+
+Nothing in here may touch a socket, a clock, a thread, a file, a logger, the configuration or a
+user's object. See `machine` for the entry point and `transitions` for the states of a run.
+"""
+
+from shoal.worker.core.effects import Effects, Fetch, Registration
+from shoal.worker.core.events import (
+    Close,
+    Connected,
+    DataAdded,
+    DataLost,
+    Disconnected,
+    Fetched,
+    FetchFailed,
+    FromScheduler,
+    MemoryMeasured,
+    Outcome,
+    Outcomes,
+    Revoked,
+    Seceded,
+    Tick,
+)
+from shoal.worker.core.machine import Machine
+from shoal.worker.core.settings import Settings
+from shoal.worker.core.state import TaskRun
+
+__all__ = [
+    "Close",
+    "Connected",
+    "DataAdded",
+    "DataLost",
+    "Disconnected",
+    "Effects",
+    "Fetch",
+    "FetchFailed",
+    "Fetched",
+    "FromScheduler",
+    "Machine",
+    "MemoryMeasured",
+    "Outcome",
+    "Outcomes",
+    "Registration",
+    "Revoked",
+    "Seceded",
+    "Settings",
+    "TaskRun",
+    "Tick",
+]

@@ -1,0 +1,145 @@
+"""What the worker's shell tells its core. Values never come along, only what is known about them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from shoal.worker.core.state import TaskRun
+
+__all__ = [
+    "Close",
+    "Connected",
+    "DataAdded",
+    "DataLost",
+    "Disconnected",
+    "Event",
+    "FetchFailed",
+    "Fetched",
+    "FromScheduler",
+    "MemoryMeasured",
+    "Outcome",
+    "Outcomes",
+    "Revoked",
+    "Seceded",
+    "Tick",
+]
+
+
+class Connected(msgspec.Struct, gc=False):
+    """A stream to a scheduler is up; the effects say what to register with."""
+
+
+class Disconnected(msgspec.Struct, gc=False):
+    reason: str = ""
+
+
+class FromScheduler(msgspec.Struct, gc=False):
+    messages: list[Any]
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """How one run ended.
+
+    `kind` is ``"ok"`` (the result is in the store), ``"error"``, ``"reschedule"``, ``"missing"``
+    (dependencies were not in the store when the run was to start) or ``"discarded"`` (the core had
+    discarded the run; nothing was stored).
+    """
+
+    key: str
+    run: int
+    kind: str
+    start: float = 0.0  # wall clock
+    stop: float = 0.0
+    nbytes: int = 0
+    type: str = ""
+    value: bytes | None = None  # the pickled result of a wanted task, where small
+    failure: Any = None  # exception, traceback: Blob; exception_text, traceback_text: str
+    missing: list[str] = []
+
+
+class Outcomes(msgspec.Struct, gc=False):
+    outcomes: list[Outcome]
+
+
+class Seceded(msgspec.Struct, gc=False):
+    key: str
+    run: int
+    elapsed: float
+
+
+class Fetched(msgspec.Struct, gc=False):
+    """A peer's answer to all or some of the keys of one `Fetch`; each key is answered for once.
+
+    The shell stores the values of those keys that the effects name in `keep`, and no others.
+    """
+
+    peer: str
+    got: list[tuple[str, int, str]]  # key, nbytes, type
+    absent: list[str] = []
+
+
+class FetchFailed(msgspec.Struct, gc=False):
+    """The peer could not be reached, or broke off; about the keys it did not answer for."""
+
+    peer: str
+    keys: list[str]
+    reason: str = ""
+
+
+class DataAdded(msgspec.Struct, gc=False):
+    """A client scattered data to this worker. The shell stores it when the effects say `keep`."""
+
+    keys: list[str]
+    nbytes: list[int]
+    types: list[str]
+
+
+class DataLost(msgspec.Struct, gc=False):
+    """The store lost data it had (a spill file that cannot be read)."""
+
+    keys: list[str]
+    reason: str
+
+
+class Revoked(msgspec.Struct, gc=False):
+    """Answer of the executor to `Effects.revoke` and `Effects.discard`, fed back at once.
+
+    `revoked` had not started and never will, `kept` had started or ended.
+    """
+
+    revoked: list[TaskRun]
+    kept: list[TaskRun]
+
+
+class MemoryMeasured(msgspec.Struct, gc=False):
+    process_bytes: int
+    managed_bytes: int  # what the store holds in memory
+
+
+class Tick(msgspec.Struct, gc=False):
+    """The deadline of an earlier batch of effects has come."""
+
+
+class Close(msgspec.Struct, gc=False):
+    """Somebody other than the scheduler wants this worker to close."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    Connected
+    | Disconnected
+    | FromScheduler
+    | Outcomes
+    | Seceded
+    | Fetched
+    | FetchFailed
+    | DataAdded
+    | DataLost
+    | Revoked
+    | MemoryMeasured
+    | Tick
+    | Close
+)

@@ -1,0 +1,210 @@
+"""Getting keys from peers: who is asked, for how much at a time, and who else when that fails.
+
+A key that is not here and should be is a `Lack`. It is in the queue of one peer, part of one request
+(`Flight`), or waiting for a retry. Requests are limited in keys and bytes each, in number per peer,
+and in bytes over all peers; one value larger than a limit still goes out, alone, while there is room
+at all, so that nothing starves.
+
+A peer that cannot be reached is tried again after a pause only when it is the last holder left, so
+that one broken connection does not make the scheduler compute data again.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from shoal.worker.core.effects import Fetch
+from shoal.worker.core.state import Flight, Lack, Peer
+
+if TYPE_CHECKING:
+    from shoal.wire.messages import Priority
+    from shoal.worker.core.state import TaskRun, WorkerState
+
+__all__ = [
+    "answered",
+    "deadline",
+    "failed",
+    "forget_all",
+    "forget_lack",
+    "lack",
+    "let_go",
+    "plan",
+    "retry_due",
+    "try_next",
+]
+
+
+def lack(s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Priority) -> Lack:
+    """Return the lack of a key, with these holders to try besides those already known."""
+    found = s.lacks.get(key)
+    if found is None:
+        found = s.lacks[key] = Lack(key, nbytes, priority)
+        found.holders = list(holders)
+        try_next(s, found)
+        return found
+    known = {*found.holders, *found.absent, *found.unreachable}
+    if found.peer is not None:
+        known.add(found.peer.address)
+    found.holders += [address for address in holders if address not in known]
+    if priority < found.priority:
+        found.priority = priority
+        if found.peer is not None and found.flight is None:
+            _enqueue(s, found.peer, found)
+    return found
+
+
+def try_next(s: WorkerState, item: Lack) -> bool:
+    """Queue a lack at the least busy of its holders; return False when none is left."""
+    holders = item.holders
+    if not holders:
+        return False
+    if len(holders) == 1:
+        address = holders.pop()
+    else:
+        s.serial += 1
+        start = s.serial % len(holders)
+        turn = holders[start:] + holders[:start]  # equals take turns
+        address = min(turn, key=lambda a: s.peers[a].assigned if a in s.peers else 0)
+        holders.remove(address)
+    peer = s.peers.get(address)
+    if peer is None:
+        peer = s.peers[address] = Peer(address)
+    item.peer = peer
+    peer.assigned += item.nbytes
+    _enqueue(s, peer, item)
+    return True
+
+
+def _enqueue(s: WorkerState, peer: Peer, item: Lack) -> None:
+    s.serial += 1
+    heappush(peer.queue, (item.priority, s.serial, item))
+
+
+def plan(s: WorkerState) -> None:
+    """Send out as many requests as the limits allow."""
+    settings = s.settings
+    idle: list[str] = []
+    for peer in s.peers.values():
+        while len(peer.flights) < settings.fetches_per_peer:
+            flight = _fill(s, peer)
+            if flight is None:
+                break
+            peer.flights.append(flight)
+            nbytes = sum(flight.keys.values())
+            s.fetching_bytes += nbytes
+            s.effects.fetch.append(Fetch(peer.address, list(flight.keys), nbytes))
+        if not peer.flights and not peer.queue:
+            idle.append(peer.address)
+    for address in idle:
+        del s.peers[address]
+
+
+def _fill(s: WorkerState, peer: Peer) -> Flight | None:
+    """Take from a peer's queue what fits into one request; the first fits while any room is left."""
+    total = s.settings.fetch_bytes - s.fetching_bytes
+    room = min(s.settings.fetch_message_bytes, total)
+    keys: dict[str, int] = {}
+    flight = Flight(peer, keys)
+    queue = peer.queue
+    while queue and len(keys) < s.settings.fetch_message_keys:
+        item = queue[0][2]
+        if item.peer is not peer or item.flight is not None or s.lacks.get(item.key) is not item:
+            heappop(queue)
+            continue
+        if item.nbytes > room and (keys or total <= 0):
+            break
+        heappop(queue)
+        room -= item.nbytes
+        keys[item.key] = item.nbytes
+        item.flight = flight
+    return flight if keys else None
+
+
+def answered(s: WorkerState, address: str, key: str) -> Lack | None:
+    """Note that a peer answered for a key; return its lack if this was what it waited for."""
+    item = s.lacks.get(key)
+    if item is not None and item.flight is not None and item.flight.peer.address == address:
+        flight = item.flight
+        item.flight = None
+        item.peer = None
+    else:
+        item = None
+        peer = s.peers.get(address)
+        flights = () if peer is None else peer.flights
+        for flight in flights:
+            if key in flight.keys:
+                break
+        else:
+            return None
+    _land(s, flight, key)
+    return item
+
+
+def _land(s: WorkerState, flight: Flight, key: str) -> None:
+    nbytes = flight.keys.pop(key)
+    flight.peer.assigned -= nbytes
+    s.fetching_bytes -= nbytes
+    if not flight.keys:
+        flight.peer.flights.remove(flight)
+
+
+def failed(s: WorkerState, item: Lack, address: str, absent: bool) -> bool:
+    """A holder could not serve a key: try the next one. Return False when none is left."""
+    if absent:
+        item.absent.append(address)
+    if try_next(s, item):
+        if not absent:
+            item.unreachable.append(address)
+        return True
+    if not absent:
+        if item.retries < s.settings.fetch_retries:
+            item.retries += 1
+            item.holders.append(address)
+            s.serial += 1
+            item.waits_for_retry = True
+            heappush(s.retries, (s.now + s.settings.fetch_retry_delay, s.serial, item))
+            return True
+        item.unreachable.append(address)
+    return False
+
+
+def retry_due(s: WorkerState) -> None:
+    """Try again what waited long enough."""
+    while s.retries and s.retries[0][0] <= s.now:
+        item = heappop(s.retries)[2]
+        if s.lacks.get(item.key) is item:
+            item.waits_for_retry = False
+            try_next(s, item)
+
+
+def deadline(s: WorkerState) -> float | None:
+    """When the next retry is due."""
+    while s.retries and s.lacks.get(s.retries[0][2].key) is not s.retries[0][2]:
+        heappop(s.retries)
+    return s.retries[0][0] if s.retries else None
+
+
+def forget_lack(s: WorkerState, item: Lack) -> None:
+    """Stop wanting a key; an answer that is under way will find nobody."""
+    del s.lacks[item.key]
+    if item.peer is not None and item.flight is None:
+        item.peer.assigned -= item.nbytes
+    item.peer = None
+
+
+def let_go(s: WorkerState, task: TaskRun) -> None:
+    """A waiting run ends: nothing is fetched for it any more."""
+    for dep in task.compute.deps:
+        item = s.lacks.get(dep)
+        if item is not None and task in item.tasks:
+            del item.tasks[task]
+            if not item.tasks and not item.acquire:
+                forget_lack(s, item)
+    task.lacking = 0
+
+
+def forget_all(s: WorkerState) -> None:
+    """Stop wanting everything (there is no scheduler to want it for)."""
+    for item in list(s.lacks.values()):
+        forget_lack(s, item)

@@ -1,0 +1,107 @@
+"""What is true of a worker's core after every event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal.worker.core.transitions import HOLDING, WITH_EXECUTOR
+
+if TYPE_CHECKING:
+    from shoal.worker.core.machine import Machine
+    from shoal.worker.core.state import WorkerState
+
+__all__ = ["check"]
+
+
+def check(machine: Machine) -> None:
+    """Raise `AssertionError`, with a text that says what is wrong, when the state contradicts itself."""
+    s = machine.state
+    _check_tasks(s)
+    _check_lacks(s)
+    _check_peers(s)
+    _check_resources(s)
+    _check_effects(s)
+
+
+def _check_tasks(s: WorkerState) -> None:
+    for key, task in s.tasks.items():
+        assert key == task.key, f"{task} is filed under {key!r}"
+        assert task.state in WITH_EXECUTOR | {"waiting", "constrained"}, f"{task} among the tasks"
+        waits_for = [item for item in s.lacks.values() if task in item.tasks]
+        assert task.lacking == len(waits_for), f"{task} counts {task.lacking}, not {len(waits_for)}"
+        if task.state == "waiting":
+            assert waits_for, f"{task} waits for nothing"
+        else:
+            assert not waits_for, f"{task} has dependencies that are fetched: {waits_for}"
+        if task.state == "constrained":
+            heap = s.constrained.get(task.need, [])
+            assert any(entry[2] is task for entry in heap), f"{task} is in no heap"
+    for run, task in s.orphans.items():
+        assert task.state == "orphaned", f"{task} among the orphans"
+        assert task.run == run, f"{task} is filed under run {run}"
+        assert s.tasks.get(task.key) is not task, f"{task} is an orphan and a task"
+
+
+def _check_lacks(s: WorkerState) -> None:
+    for key, item in s.lacks.items():
+        assert key == item.key, f"{item} is filed under {key!r}"
+        assert key not in s.data, f"{item}, but it is here"
+        assert item.tasks or item.acquire, f"nobody wants {item}"
+        for task in item.tasks:
+            assert task.state == "waiting", f"{item} for {task}"
+            assert s.tasks.get(task.key) is task, f"{item} for {task}, which is gone"
+        ways = (item.flight is not None) + item.waits_for_retry
+        if item.peer is not None and item.flight is None:
+            ways += 1
+            assert any(entry[2] is item for entry in item.peer.queue), f"{item} is in no queue"
+        assert ways == 1, f"{item} is on {ways} ways"
+        if item.waits_for_retry:
+            assert any(entry[2] is item for entry in s.retries), f"{item} is never retried"
+
+
+def _check_peers(s: WorkerState) -> None:
+    flying = 0
+    for address, peer in s.peers.items():
+        assert address == peer.address
+        assert peer.flights or peer.queue, f"peer {address} has nothing to do"
+        assert len(peer.flights) <= s.settings.fetches_per_peer, f"too many requests to {address}"
+        total = 0
+        for flight in peer.flights:
+            assert flight.keys, f"an empty request to {address}"
+            total += sum(flight.keys.values())
+        flying += total
+        queued = sum(
+            item.nbytes for item in s.lacks.values() if item.peer is peer and item.flight is None
+        )
+        assert peer.assigned == total + queued, f"peer {address} has {total} + {queued} bytes"
+    assert flying == s.fetching_bytes, f"{flying} bytes in flight, not {s.fetching_bytes}"
+    for item in s.lacks.values():
+        if item.peer is not None:
+            assert s.peers.get(item.peer.address) is item.peer, f"{item} is at an unknown peer"
+
+
+def _check_resources(s: WorkerState) -> None:
+    left = dict(s.settings.resources)
+    for task in [*s.tasks.values(), *s.orphans.values()]:
+        if task.state in HOLDING:
+            for name, amount in task.need:
+                left[name] -= amount
+    for name, amount in left.items():
+        assert abs(amount - s.available[name]) < 1e-6, f"{name}: {s.available[name]}, not {amount}"
+        assert amount > -1e-6, f"{name} is overcommitted"
+    for need, heap in s.constrained.items():
+        fits = all(s.available.get(name, 0.0) >= amount + 1e-6 for name, amount in need)
+        waiting = [entry[2] for entry in heap if entry[2].state == "constrained"]
+        assert not (fits and waiting), f"{waiting[0]} could run"
+
+
+def _check_effects(s: WorkerState) -> None:
+    e = s.effects
+    for task in e.execute:
+        assert task.state in HOLDING | {"ended"}, f"{task} is executed"
+    for key in e.keep:
+        assert key in s.data, f"{key!r} is kept but not in the books"
+    if not s.connected:
+        assert not s.lacks, "data is fetched without a scheduler"
+        assert not [x for x in s.tasks.values() if x.state not in WITH_EXECUTOR]
+        assert not e.send, "messages without a scheduler"

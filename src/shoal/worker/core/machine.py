@@ -1,0 +1,332 @@
+"""The worker's core: one event in, one ordered batch of effects out.
+
+The core is pure. It touches no socket, clock, thread, file, logger or configuration, and no value:
+functions, arguments and results are opaque bytes or sizes here. The same object runs in a real worker
+and in the simulator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.wire import messages as m
+from shoal.worker.core import data, events, fetch
+from shoal.worker.core.effects import Effects, Registration
+from shoal.worker.core.invariants import check
+from shoal.worker.core.memory import measured
+from shoal.worker.core.state import TaskRun, WorkerState
+from shoal.worker.core.transitions import WITH_EXECUTOR, add_run, end_run, free_run, held_back
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.worker.core.settings import Settings
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """The worker without its process.
+
+    Parameters
+    ----------
+    settings : Settings
+        What can be tuned.
+
+    Examples
+    --------
+    >>> from shoal.wire.messages import Compute
+    >>> from shoal.worker.core import Connected, FromScheduler, Machine, Outcome, Outcomes, Settings
+    >>> machine = Machine(Settings())
+    >>> machine.handle(Connected(), now=0.0).register.held
+    []
+    >>> task = Compute("x", 1, b"function", b"arguments", (0.0, 0, 0), 0.001, False)
+    >>> machine.handle(FromScheduler([task]), now=0.0).execute
+    [<TaskRun 'x' run 1, ready>]
+    >>> outcome = Outcome("x", 1, "ok", start=5.0, stop=6.0, nbytes=28, type="int")
+    >>> [message] = machine.handle(Outcomes([outcome]), now=1.0).send
+    >>> message.keys, message.nbytes
+    (['x'], [28])
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.state = WorkerState(settings, Effects())
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            events.FromScheduler: self._from_scheduler,
+            events.Outcomes: self._outcomes,
+            events.Revoked: self._revoked,
+            events.Fetched: self._fetched,
+            events.FetchFailed: self._fetch_failed,
+            events.Seceded: self._seceded,
+            events.DataAdded: self._data_added,
+            events.DataLost: self._data_lost,
+            events.MemoryMeasured: self._memory_measured,
+            events.Connected: self._connected,
+            events.Disconnected: self._disconnected,
+            events.Tick: self._tick,
+            events.Close: self._close,
+        }
+        self._messages: dict[type, Callable[[Any], None]] = {
+            m.Compute: self._on_compute,
+            m.Free: self._on_free,
+            m.Steal: self._on_steal,
+            m.Acquire: self._on_acquire,
+            m.DefineFunctions: self._on_define,
+            m.ForgetFunctions: self._on_forget,
+            m.WorkerWelcome: self._on_welcome,
+            m.WorkerRejected: self._on_rejected,
+            m.CloseWorker: self._on_close,
+        }
+
+    def handle(self, event: events.Event, now: float) -> Effects:
+        """Take one event into account and return all that follows from it."""
+        s = self.state
+        s.now = now
+        effects = s.effects = Effects()
+        self._handlers[type(event)](event)
+        if s.lacks or s.peers:
+            if s.retries:
+                fetch.retry_due(s)
+            if not s.paused:
+                fetch.plan(s)
+        if s.landed or s.missed:
+            data.report(s)
+        if s.retries:
+            effects.deadline = fetch.deadline(s)
+        if s.settings.validate:
+            check(self)
+        return effects
+
+    def registration(self) -> Registration:
+        """Return what the scheduler should know of this worker's data and runs."""
+        s = self.state
+        running = [task for task in s.tasks.values() if task.state in WITH_EXECUTOR]
+        return Registration(
+            held=list(s.data),
+            held_nbytes=[nbytes for nbytes, _ in s.data.values()],
+            held_types=[type_name for _, type_name in s.data.values()],
+            running=[task.key for task in running],
+            running_runs=[task.run for task in running],
+            status="paused" if s.paused else "running",
+        )
+
+    def where(self, key: str) -> str | None:
+        """Return the state of a key's run, ``"memory"`` for data, None for an unknown key."""
+        s = self.state
+        task = s.tasks.get(key)
+        if task is not None:
+            return task.state
+        return "memory" if key in s.data else None
+
+    # ------------------------------------------------------------------ connection
+
+    def _connected(self, event: events.Connected) -> None:
+        s = self.state
+        s.connected = True
+        used = {task.compute.function for task in s.tasks.values()}
+        s.effects.forget = [function for function in s.functions if function not in used]
+        s.functions &= used
+        s.effects.register = self.registration()
+
+    def _disconnected(self, event: events.Disconnected) -> None:
+        """Keep data and what executes; the executor says next which runs do (`Revoked`)."""
+        s = self.state
+        s.connected = False
+        for task in list(s.tasks.values()):
+            if task.state in ("waiting", "constrained"):
+                end_run(s, task)
+            elif task.state in ("ready", "returning"):
+                task.state = "returning"
+                s.effects.revoke.append(task)
+        fetch.forget_all(s)
+        s.constrained.clear()
+        s.landed.clear()
+        s.missed.clear()
+
+    def _close(self, event: events.Close) -> None:
+        s = self.state
+        if s.connected and not s.closing:
+            s.effects.send.append(m.WorkerGoodbye(event.reason))
+        s.closing = True
+        s.effects.close = (event.reason, False)
+
+    def _tick(self, event: events.Tick) -> None:
+        """Whatever is due is done after every event."""
+
+    # ------------------------------------------------------------------ the executor
+
+    def _outcomes(self, event: events.Outcomes) -> None:
+        s = self.state
+        tasks = s.tasks
+        known = s.data
+        lacks = s.lacks
+        done = m.Finished([], [], [], [], [], [], [])
+        for outcome in event.outcomes:
+            key = outcome.key
+            run = outcome.run
+            task = tasks.get(key)
+            if task is None or task.run != run or task.state not in WITH_EXECUTOR:
+                orphan = s.orphans.get(run)
+                if orphan is not None:
+                    end_run(s, orphan)
+                continue
+            if outcome.kind != "ok":
+                self._not_ok(task, outcome)
+                continue
+            if task.need:
+                end_run(s, task)
+            else:  # what end_run does, for the most frequent case
+                task.state = "ended"
+                del tasks[key]
+            if key in lacks:
+                data.came(s, key, outcome.nbytes, outcome.type)
+            else:
+                known[key] = (outcome.nbytes, outcome.type)
+            done.keys.append(key)
+            done.runs.append(run)
+            done.nbytes.append(outcome.nbytes)
+            done.types.append(outcome.type)
+            done.starts.append(outcome.start)
+            done.stops.append(outcome.stop)
+            done.values.append(outcome.value)
+        if done.keys and s.connected:
+            s.effects.send.append(done)
+
+    def _not_ok(self, task: TaskRun, outcome: events.Outcome) -> None:
+        s = self.state
+        if outcome.kind == "missing" and s.connected:
+            held_back(s, task)
+            return
+        end_run(s, task)
+        if not s.connected:
+            return  # a scheduler that is told of neither a result nor a run assigns it again
+        if outcome.kind == "error":
+            failure = outcome.failure
+            s.effects.send.append(
+                m.Failed(
+                    task.key,
+                    task.run,
+                    failure.exception,
+                    failure.traceback,
+                    failure.exception_text,
+                    failure.traceback_text,
+                    outcome.start,
+                    outcome.stop,
+                )
+            )
+        else:
+            s.effects.send.append(m.Rescheduled(task.key, task.run))
+
+    def _revoked(self, event: events.Revoked) -> None:
+        s = self.state
+        stolen: list[TaskRun] = []
+        for task in event.revoked:
+            if task.state == "returning":
+                stolen.append(task)
+            if task.state != "ended":
+                end_run(s, task)
+        kept: list[str] = []
+        for task in event.kept:
+            if task.state == "returning":
+                task.state = "ready"
+                kept.append(task.key)
+        if s.connected and (stolen or kept):
+            s.effects.send.append(
+                m.StealReply([task.key for task in stolen], [task.run for task in stolen], kept)
+            )
+
+    def _seceded(self, event: events.Seceded) -> None:
+        s = self.state
+        task = s.tasks.get(event.key)
+        if task is not None and task.run == event.run and task.state in ("ready", "returning"):
+            task.state = "long-running"
+            if s.connected:
+                s.effects.send.append(m.LongRunning(event.key, event.run, event.elapsed))
+
+    # ------------------------------------------------------------------ data
+
+    def _fetched(self, event: events.Fetched) -> None:
+        data.fetched(self.state, event.peer, event.got, event.absent)
+
+    def _fetch_failed(self, event: events.FetchFailed) -> None:
+        data.holder_failed(self.state, event.peer, event.keys)
+
+    def _data_added(self, event: events.DataAdded) -> None:
+        data.added(self.state, event.keys, event.nbytes, event.types)
+
+    def _data_lost(self, event: events.DataLost) -> None:
+        data.lost(self.state, event.keys, event.reason)
+
+    def _memory_measured(self, event: events.MemoryMeasured) -> None:
+        s = self.state
+        measured(s, event.process_bytes, event.managed_bytes)
+        if s.effects.pause:
+            data.refuse_copies(s)
+
+    # ------------------------------------------------------------------ the scheduler's messages
+
+    def _from_scheduler(self, event: events.FromScheduler) -> None:
+        if not self.state.connected:
+            return  # what an earlier connection still had to say
+        handlers = self._messages
+        for message in event.messages:
+            handlers[type(message)](message)
+
+    def _on_compute(self, message: m.Compute) -> None:
+        add_run(self.state, message)
+
+    def _on_free(self, message: m.Free) -> None:
+        data.drop(self.state, message.keys)
+
+    def _on_steal(self, message: m.Steal) -> None:
+        s = self.state
+        keys: list[str] = []
+        runs: list[int] = []
+        kept: list[str] = []
+        for key in message.keys:
+            task = s.tasks.get(key)
+            if task is None or task.state == "long-running":
+                kept.append(key)
+            elif task.state == "ready":
+                task.state = "returning"
+                s.effects.revoke.append(task)
+            elif task.state in ("waiting", "constrained"):
+                keys.append(key)
+                runs.append(task.run)
+                end_run(s, task)
+        if keys or kept:
+            s.effects.send.append(m.StealReply(keys, runs, kept))
+
+    def _on_acquire(self, message: m.Acquire) -> None:
+        data.acquire(self.state, message)
+
+    def _on_define(self, message: m.DefineFunctions) -> None:
+        s = self.state
+        for function, blob in zip(message.ids, message.blobs, strict=True):
+            s.functions.add(function)
+            s.effects.define[function] = blob
+            if function in s.effects.forget:
+                s.effects.forget.remove(function)
+
+    def _on_forget(self, message: m.ForgetFunctions) -> None:
+        self.state.functions.difference_update(message.ids)
+        self.state.effects.forget += message.ids
+
+    def _on_welcome(self, message: m.WorkerWelcome) -> None:
+        s = self.state
+        for key in message.stop:
+            task = s.tasks.get(key)
+            if task is not None:
+                free_run(s, task)
+        data.drop(s, message.forget, runs=False)
+
+    def _on_rejected(self, message: m.WorkerRejected) -> None:
+        self.state.closing = True
+        self.state.effects.close = (message.reason, False)
+
+    def _on_close(self, message: m.CloseWorker) -> None:
+        s = self.state
+        if not s.closing:
+            s.effects.send.append(m.WorkerGoodbye(message.reason))
+        s.closing = True
+        s.effects.close = (message.reason, message.restart)

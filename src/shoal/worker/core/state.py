@@ -1,0 +1,146 @@
+"""What the worker's core remembers: tasks, data, what is being fetched, resources. No logic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from shoal.wire.messages import Compute
+    from shoal.worker.core.effects import Effects
+    from shoal.worker.core.settings import Settings
+
+__all__ = ["Flight", "Lack", "Need", "Peer", "TaskRun", "WorkerState"]
+
+Need: TypeAlias = tuple[tuple[str, float], ...]
+"""Resources of a task, sorted by name; tasks with equal needs wait in one heap."""
+
+
+class TaskRun:
+    """One assignment of a task to this worker.
+
+    The core owns all attributes but `status`, which belongs to the executor: where the run is in
+    its ready queue. Attributes of the task itself are those of `compute`, the scheduler's message.
+    """
+
+    __slots__ = ("compute", "key", "lacking", "need", "run", "state", "status")
+
+    def __init__(self, compute: Compute) -> None:
+        self.compute = compute
+        self.key = compute.key
+        self.run = compute.run
+        self.state = "ready"  # see transitions.py
+        self.lacking = 0  # dependencies that are being fetched
+        self.need: Need = ()  # resources; taken in the states that transitions.py names
+        self.status = 0
+
+    def __repr__(self) -> str:
+        return f"<TaskRun {self.key!r} run {self.run}, {self.state}>"
+
+
+class Lack:
+    """A key that is not here and should be: what is tried to get it, and for whom."""
+
+    __slots__ = (
+        "absent",
+        "acquire",
+        "flight",
+        "holders",
+        "key",
+        "nbytes",
+        "peer",
+        "priority",
+        "retries",
+        "tasks",
+        "unreachable",
+        "waits_for_retry",
+    )
+
+    def __init__(self, key: str, nbytes: int, priority: tuple[float, int, int]) -> None:
+        self.key = key
+        self.nbytes = nbytes
+        self.priority = priority
+        self.holders: list[str] = []  # not tried yet
+        self.absent: list[str] = []
+        self.unreachable: list[str] = []
+        self.tasks: dict[TaskRun, None] = {}
+        self.acquire = False  # the scheduler asked for a copy
+        self.peer: Peer | None = None  # whose queue or request it is in
+        self.flight: Flight | None = None  # the request it is part of
+        self.retries = 0
+        self.waits_for_retry = False
+
+    def __repr__(self) -> str:
+        return f"<Lack {self.key!r}, {self.nbytes} bytes, for {len(self.tasks)} tasks>"
+
+
+class Flight:
+    """One request under way to a peer. It outlives lacks that are given up meanwhile."""
+
+    __slots__ = ("keys", "peer")
+
+    def __init__(self, peer: Peer, keys: dict[str, int]) -> None:
+        self.peer = peer
+        self.keys = keys  # not answered yet, with their sizes
+
+
+class Peer:
+    """A worker that data is fetched from; known only while something is."""
+
+    __slots__ = ("address", "assigned", "flights", "queue")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.queue: list[
+            tuple[tuple[float, int, int], int, Lack]
+        ] = []  # a heap; may hold stale ones
+        self.assigned = 0  # bytes queued and in flight
+        self.flights: list[Flight] = []
+
+
+class WorkerState:
+    """All of it. `effects` and `now` are those of the event that is being handled."""
+
+    __slots__ = (
+        "available",
+        "closing",
+        "connected",
+        "constrained",
+        "data",
+        "effects",
+        "fetching_bytes",
+        "functions",
+        "lacks",
+        "landed",
+        "missed",
+        "now",
+        "orphans",
+        "paused",
+        "peers",
+        "retries",
+        "serial",
+        "settings",
+        "spilling",
+        "tasks",
+    )
+
+    def __init__(self, settings: Settings, effects: Effects) -> None:
+        self.settings = settings
+        self.effects = effects
+        self.now = 0.0
+        self.connected = False
+        self.paused = False
+        self.spilling = False  # the process passed `memory_spill` and is not below target yet
+        self.closing = False
+        self.tasks: dict[str, TaskRun] = {}
+        self.orphans: dict[int, TaskRun] = {}  # by run: discarded, not known to have ended
+        self.data: dict[str, tuple[int, str]] = {}  # what the store holds: size, type
+        self.functions: set[bytes] = set()
+        self.available = dict(settings.resources)
+        self.constrained: dict[Need, list[tuple[tuple[float, int, int], int, TaskRun]]] = {}
+        self.lacks: dict[str, Lack] = {}
+        self.peers: dict[str, Peer] = {}
+        self.fetching_bytes = 0
+        self.retries: list[tuple[float, int, Lack]] = []  # a heap of what is tried again, and when
+        self.serial = 0  # breaks ties in heaps, and which of equal holders is asked
+        self.landed: list[str] = []  # fetched in this event, to be acquired in one message
+        self.missed: list[str] = []  # copies asked for that could not be had, in this event

@@ -1,0 +1,208 @@
+"""The life of a task's run on a worker, from `Compute` to its one answer.
+
+======================  ============================================================
+state                   meaning
+======================  ============================================================
+``waiting``             dependencies are being fetched
+``constrained``         dependencies are here, resources are taken by other runs
+``ready``               handed to the executor: in its ready queue or on a thread
+``returning``           as ``ready``, and the scheduler wants it back if it did not start
+``long-running``        it seceded from the executor's threads
+``orphaned``            freed while with the executor; nobody hears of its end
+``ended``               answered, or freed
+======================  ============================================================
+
+Resources are taken while a run is in `HOLDING`. The runs in `s.tasks` are in any state but the last
+two; the orphaned ones are in `s.orphans`.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from shoal.wire import messages as m
+from shoal.worker.core.fetch import lack, let_go
+from shoal.worker.core.state import Lack, Need, TaskRun
+
+if TYPE_CHECKING:
+    from shoal.wire.messages import Compute
+    from shoal.worker.core.state import WorkerState
+
+__all__ = [
+    "HOLDING",
+    "TRANSITIONS",
+    "WITH_EXECUTOR",
+    "add_run",
+    "end_run",
+    "free_run",
+    "give_up",
+    "held_back",
+    "start_or_wait",
+]
+
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    "new": ("waiting", "constrained", "ready", "ended"),
+    "waiting": ("constrained", "ready", "ended"),
+    "constrained": ("waiting", "ready", "ended"),
+    "ready": ("returning", "long-running", "waiting", "orphaned", "ended"),
+    "returning": ("ready", "long-running", "waiting", "orphaned", "ended"),
+    "long-running": ("orphaned", "ended"),
+    "orphaned": ("ended",),
+}
+"""Where a run can go from each state; `invariants.py` and the tests hold the code to it."""
+
+WITH_EXECUTOR = frozenset({"ready", "returning", "long-running"})
+_ROUNDING = 1e-9  # resources may be fractions, summed up and down many times
+
+HOLDING = WITH_EXECUTOR | {"orphaned"}
+
+
+def add_run(s: WorkerState, compute: Compute) -> None:
+    """Take on a run. An older one of the same key makes way: the scheduler has given it up."""
+    key = compute.key
+    old = s.tasks.get(key)
+    if old is not None:
+        free_run(s, old)
+    if key in s.data:  # the scheduler would not compute it if it knew of this copy
+        del s.data[key]
+        s.effects.drop.append(key)
+    task = s.tasks[key] = TaskRun(compute)
+    options = compute.options
+    if options is not None and options.resources:
+        task.need = tuple(sorted(options.resources.items()))
+    if compute.deps:
+        start_or_wait(s, task)
+    elif task.need:
+        _constrain_or_execute(s, task)
+    else:
+        s.effects.execute.append(task)  # by far the most frequent case; its state is "ready"
+
+
+def start_or_wait(s: WorkerState, task: TaskRun) -> None:
+    """Execute a run whose dependencies are here, fetch them otherwise, or say that nobody has them."""
+    compute = task.compute
+    data = s.data
+    missing = [i for i, dep in enumerate(compute.deps) if dep not in data]
+    if not missing:
+        _constrain_or_execute(s, task)
+        return
+    task.state = "waiting"
+    hopeless: list[Lack] = []
+    for i in missing:
+        dep = compute.deps[i]
+        nbytes = compute.dep_nbytes[i] if compute.dep_nbytes else 0
+        holders = compute.dep_holders[i] if compute.dep_holders else []
+        found = lack(s, dep, nbytes, holders, compute.priority)
+        if task not in found.tasks:
+            found.tasks[task] = None
+            task.lacking += 1
+        if found.peer is None and not found.waits_for_retry:
+            hopeless.append(found)
+    if hopeless:
+        give_up(s, task, hopeless)
+
+
+def give_up(s: WorkerState, task: TaskRun, hopeless: list[Lack]) -> None:
+    """Drop a run whose dependencies cannot be had, and say so."""
+    end_run(s, task)
+    s.effects.send.append(
+        m.MissingDeps(
+            task.key,
+            task.run,
+            [item.key for item in hopeless],
+            [item.absent for item in hopeless],
+            [item.unreachable for item in hopeless],
+        )
+    )
+
+
+def free_run(s: WorkerState, task: TaskRun) -> None:
+    """Nobody needs this run any more: nothing will be said of it."""
+    if task.state in WITH_EXECUTOR:
+        del s.tasks[task.key]
+        task.state = "orphaned"
+        s.orphans[task.run] = task
+        s.effects.discard.append(task)
+        s.effects.drop.append(task.key)  # its result may be in the store already
+    else:
+        end_run(s, task)
+
+
+def end_run(s: WorkerState, task: TaskRun) -> None:
+    """Take a run out of all books, whatever its state was."""
+    before = task.state
+    task.state = "ended"
+    if before == "orphaned":
+        del s.orphans[task.run]
+    else:
+        del s.tasks[task.key]
+        if before == "waiting":
+            let_go(s, task)
+    if task.need and before in HOLDING:
+        _return_resources(s, task.need)
+
+
+def held_back(s: WorkerState, task: TaskRun) -> None:
+    """The executor could not start a run: dependencies were not in the store.
+
+    They were freed after the run was handed over, or their spill file cannot be read; the store
+    tells of the latter by itself.
+    """
+    task.state = "waiting"
+    if task.need:
+        _return_resources(s, task.need)
+    start_or_wait(s, task)
+
+
+# ------------------------------------------------------------------------------ resources
+
+
+def _constrain_or_execute(s: WorkerState, task: TaskRun) -> None:
+    need = task.need
+    if need and not _take_resources(s, need):
+        task.state = "constrained"
+        heappush(s.constrained.setdefault(need, []), (task.compute.priority, task.run, task))
+        return
+    task.state = "ready"
+    s.effects.execute.append(task)
+
+
+def _take_resources(s: WorkerState, need: Need) -> bool:
+    available = s.available
+    for name, amount in need:
+        if available.get(name, 0.0) < amount - _ROUNDING:
+            return False
+    for name, amount in need:
+        available[name] -= amount
+    return True
+
+
+def _return_resources(s: WorkerState, need: Need) -> None:
+    """Give resources back and start the best of those that wait for some and fit now."""
+    for name, amount in need:
+        s.available[name] += amount
+    passed: set[Need] = set()
+    while True:
+        best: Need | None = None
+        for other, heap in s.constrained.items():
+            while heap and heap[0][2].state != "constrained":
+                heappop(heap)
+            if not heap or other in passed:
+                continue
+            if best is None or heap[0] < s.constrained[best][0]:
+                best = other
+        if best is None:
+            break
+        task = s.constrained[best][0][2]
+        if any(dep not in s.data for dep in task.compute.deps):
+            heappop(s.constrained[best])
+            start_or_wait(s, task)
+        elif _take_resources(s, best):
+            heappop(s.constrained[best])
+            task.state = "ready"
+            s.effects.execute.append(task)
+        else:
+            passed.add(best)
+    for other in [other for other, heap in s.constrained.items() if not heap]:
+        del s.constrained[other]
