@@ -1,0 +1,140 @@
+"""Data through the scheduler, for clients that cannot reach the workers themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+from shoal.errors import CommClosedError
+from shoal.scheduler.core import FromClient, HoldersFailed
+from shoal.scheduler.core.state import WorkerState
+from shoal.scheduler.operations.information import find_workers
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["gather", "scatter"]
+
+_DEFAULT_TIMEOUT = 30.0
+
+
+async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
+    """Fetch results from workers: ``{"data": {key: Blob}, "missing": [keys]}``."""
+    data: dict[str, Any] = {}
+    left = list(dict.fromkeys(keys))
+    while left:
+        asked: dict[str, list[str]] = {}
+        for key in left:
+            ts = scheduler.tasks.get(key)
+            if ts is not None and ts.who_has:
+                asked.setdefault(ts.who_has[-1].address, []).append(key)
+        if not asked:
+            break
+        answers = await asyncio.gather(
+            *(scheduler.rpc(address).get_data(keys=some) for address, some in asked.items()),
+            return_exceptions=True,
+        )
+        for (address, some), answer in zip(asked.items(), answers, strict=True):
+            found = {} if isinstance(answer, BaseException) else answer["data"]
+            data.update(found)
+            for key in some:
+                if key not in found:
+                    scheduler.feed(HoldersFailed(key, [address]))
+        left = [key for key in left if key not in data]
+    return {"data": data, "missing": left}
+
+
+async def scatter(
+    scheduler: Scheduler,
+    data: dict[str, Any],
+    client: str,
+    workers: list[Any] | None = None,
+    broadcast: bool | int = False,
+    timeout: float | None = None,
+) -> dict[str, Any]:
+    """Put data on workers, for a client that wants it: ``{key: [addresses]}``."""
+    chosen = await _wait_for_workers(
+        scheduler, workers, _DEFAULT_TIMEOUT if timeout is None else timeout
+    )
+    plan = _plan(chosen, list(data), broadcast)
+    pending = list(plan.items())
+    answers = await asyncio.gather(
+        *(
+            scheduler.rpc(address).update_data(data={key: data[key] for key in keys})
+            for address, keys in pending
+        ),
+        return_exceptions=True,
+    )
+    nbytes: dict[str, int] = {}
+    types: dict[str, str] = {}
+    holders: dict[str, list[str]] = {key: [] for key in data}
+    problem: BaseException | None = None
+    for (address, keys), answer in zip(pending, answers, strict=True):
+        if isinstance(answer, BaseException):
+            problem = answer
+            continue
+        nbytes.update(answer["nbytes"])
+        types.update(answer["types"])
+        for key in keys:
+            holders[key].append(address)
+    lost = [key for key in data if not holders[key]]
+    if lost:
+        raise CommClosedError(f"{len(lost)} of {len(data)} values could not be stored: {problem}")
+    keys = list(data)
+    if client in scheduler.clients:
+        scheduler.feed(
+            FromClient(
+                client,
+                [
+                    m.Scattered(
+                        keys,
+                        [nbytes[key] for key in keys],
+                        [types[key] for key in keys],
+                        [holders[key] for key in keys],
+                    )
+                ],
+            )
+        )
+    return {"who_has": holders, "nbytes": nbytes, "types": types}
+
+
+async def _wait_for_workers(
+    scheduler: Scheduler, names: list[Any] | None, timeout: float
+) -> list[WorkerState]:
+    deadline = asyncio.get_running_loop().time() + timeout
+    while True:
+        problem = "no worker came"
+        try:
+            found = [ws for ws in find_workers(scheduler, names) if ws.running]
+            if found:
+                return found
+        except ValueError as error:
+            problem = str(error)
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait_for(scheduler.workers_changed(), left)
+        except asyncio.TimeoutError:
+            raise TimeoutError(
+                f"no worker to scatter to within {timeout:g} s: {problem}"
+            ) from None
+
+
+def _plan(
+    workers: list[WorkerState], keys: list[str], broadcast: bool | int
+) -> dict[str, list[str]]:
+    """Share keys out to workers by their threads; a broadcast gives each key to several."""
+    if broadcast is True:
+        return {ws.address: list(keys) for ws in workers}
+    copies = min(int(broadcast) or 1, len(workers))
+    plan: dict[str, list[str]] = {}
+    workers = sorted(workers, key=lambda ws: ws.nbytes)
+    slots = cycle([ws for ws in workers for _ in range(ws.nthreads)])
+    for number, key in enumerate(keys):
+        if copies == 1:
+            plan.setdefault(next(slots).address, []).append(key)
+        else:
+            for ws in islice(cycle(workers), number, number + copies):
+                plan.setdefault(ws.address, []).append(key)
+    return plan

@@ -1,0 +1,137 @@
+"""Questions about tasks, workers and what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.versions import own_versions
+from shoal.scheduler.core import LogEvent
+from shoal.scheduler.core.explain import explain, story
+from shoal.scheduler.core.state import WorkerState
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = [
+    "events",
+    "explain_task",
+    "find_workers",
+    "has_what",
+    "log_event",
+    "logs",
+    "nbytes",
+    "nthreads",
+    "processing",
+    "task_status",
+    "tell_story",
+    "versions",
+    "who_has",
+]
+
+
+def find_workers(scheduler: Scheduler, names: Iterable[Any] | None) -> list[WorkerState]:
+    """Return the workers with these addresses, names or hosts, each once; all for None.
+
+    Raises
+    ------
+    ValueError
+        When a name is nobody's; the message lists the workers there are.
+    """
+    s = scheduler.core.state
+    if names is None:
+        return list(s.workers.values())
+    found: dict[str, WorkerState] = {}
+    for name in [names] if isinstance(names, (str, int)) else names:
+        text = str(name)
+        address = s.aliases.get(text, text)
+        if address in s.workers:
+            found[address] = s.workers[address]
+        elif text in s.hosts:
+            found.update((each, s.workers[each]) for each in s.hosts[text])
+        else:
+            known = ", ".join(f"{ws.address} ({ws.name})" for ws in s.workers.values())
+            raise ValueError(f"there is no worker {text!r}; there are: {known or 'none'}")
+    return list(found.values())
+
+
+def who_has(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, list[str]]:
+    """Return the addresses of the workers that hold each key."""
+    tasks = scheduler.tasks
+    if keys is None:
+        return {key: [ws.address for ws in ts.who_has] for key, ts in tasks.items()}
+    return {
+        key: [ws.address for ws in tasks[key].who_has] if key in tasks else [] for key in keys
+    }
+
+
+def has_what(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
+    """Return the keys that each worker holds."""
+    return {
+        ws.address: [ts.key for ts in ws.has_what] for ws in find_workers(scheduler, workers)
+    }
+
+
+def nbytes(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, int]:
+    """Return the sizes of results that are there, in bytes."""
+    tasks = scheduler.tasks
+    chosen = tasks.values() if keys is None else [tasks[key] for key in keys if key in tasks]
+    return {ts.key: ts.nbytes for ts in chosen if ts.nbytes >= 0}
+
+
+def nthreads(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, int]:
+    """Return the number of threads of each worker."""
+    return {ws.address: ws.nthreads for ws in find_workers(scheduler, workers)}
+
+
+def processing(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
+    """Return the keys that each worker runs, or is to run next."""
+    return {
+        ws.address: [ts.key for ts in ws.processing] for ws in find_workers(scheduler, workers)
+    }
+
+
+def task_status(scheduler: Scheduler, keys: list[str]) -> dict[str, str | None]:
+    """Return the state of each task; None for those that are not known."""
+    tasks = scheduler.tasks
+    return {key: tasks[key].state if key in tasks else None for key in keys}
+
+
+def explain_task(scheduler: Scheduler, key: str) -> str:
+    """Say why a task is where it is."""
+    return explain(scheduler.core.state, key)
+
+
+def tell_story(scheduler: Scheduler, keys: list[str]) -> list[tuple[Any, ...]]:
+    """Return the remembered transitions of keys or stimuli: (key, start, finish, stimulus, time)."""
+    return [
+        (*entry[:4], scheduler.wall_time(entry[4]))
+        for entry in story(scheduler.core.state, keys)
+    ]
+
+
+def events(scheduler: Scheduler, topic: str | None = None) -> Any:
+    """Return the remembered events of a topic, or of all topics, each (time, message)."""
+    found = scheduler.core.state.events
+    topics = list(found) if topic is None else [topic]
+    told = {
+        name: [(scheduler.wall_time(when), message) for when, message in found.get(name, ())]
+        for name in topics
+    }
+    return told if topic is None else told[topic]
+
+
+def log_event(scheduler: Scheduler, topic: str | list[str], msg: Any) -> None:
+    """Remember an event under one topic or several."""
+    for name in [topic] if isinstance(topic, str) else topic:
+        scheduler.feed(LogEvent(name, msg))
+
+
+def logs(scheduler: Scheduler, n: int | None = None) -> list[tuple[str, str]]:
+    """Return the last log records of this process: (level, text)."""
+    return scheduler.log_buffer.tail(n)
+
+
+def versions(scheduler: Scheduler) -> dict[str, Any]:
+    """Return the versions of Python and of packages in this process."""
+    return own_versions()

@@ -1,0 +1,221 @@
+"""Workers are asked, closed, retired, restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from shoal.comm.requests import error_message
+from shoal.scheduler.core import RestartAll, RetireWorkers
+from shoal.scheduler.core.state import WorkerState
+from shoal.scheduler.operations.information import find_workers
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = [
+    "broadcast",
+    "close_worker",
+    "restart",
+    "restart_workers",
+    "retire_workers",
+    "terminate",
+    "worker_died",
+]
+
+logger = logging.getLogger("shoal.scheduler")
+
+_NANNY_TIMEOUT = 10.0
+
+
+async def broadcast(
+    scheduler: Scheduler,
+    msg: dict[str, Any],
+    workers: list[Any] | None = None,
+    hosts: list[str] | None = None,
+    nanny: bool = False,
+    on_error: str = "raise",
+) -> dict[str, Any]:
+    """Send a request to workers, or to their nannies, and return the answers by address.
+
+    Parameters
+    ----------
+    msg : dict
+        The request, with its `op`.
+    workers, hosts : list, optional
+        Whom to ask; all by default.
+    on_error : {"raise", "return", "ignore"}
+        What to do about those that do not answer: raise, answer in their place with the error, or leave
+        them out.
+    """
+    chosen = [] if workers is None and hosts is not None else find_workers(scheduler, workers)
+    if hosts is not None:
+        chosen += [ws for ws in find_workers(scheduler, hosts) if ws not in chosen]
+    addresses = {ws.address: ws.info.nanny if nanny else ws.address for ws in chosen}
+    missing = [address for address, target in addresses.items() if target is None]
+    if missing:
+        raise ValueError(f"these workers have no nanny: {', '.join(missing)}")
+
+    async def ask(target: str) -> Any:
+        arguments = dict(msg)
+        return await getattr(scheduler.rpc(target), arguments.pop("op"))(**arguments)
+
+    answers = await asyncio.gather(
+        *(ask(target) for target in addresses.values() if target is not None),
+        return_exceptions=True,
+    )
+    result: dict[str, Any] = {}
+    for address, answer in zip(addresses, answers, strict=True):
+        if not isinstance(answer, BaseException):
+            result[address] = answer
+        elif on_error == "raise":
+            raise answer
+        elif on_error != "ignore":
+            result[address] = {**error_message(answer), "status": "error"}
+    return result
+
+
+def close_worker(scheduler: Scheduler, worker: str, reason: str = "asked to close") -> None:
+    """Close a worker; its nanny closes too."""
+    for ws in find_workers(scheduler, [worker]):
+        scheduler.close_worker(ws.address, reason)
+
+
+async def retire_workers(
+    scheduler: Scheduler,
+    workers: list[Any] | None = None,
+    names: list[Any] | None = None,
+    close_workers: bool = True,
+    remove: bool = True,
+    n: int | None = None,
+) -> dict[str, Any]:
+    """Empty workers, data first, and close them; return what they were, by address.
+
+    Without `workers` and `names`, those are chosen that have nothing to do: `n`, or as many as can go
+    while the data still fits in half the memory of the others.
+    """
+    if workers is not None and names is not None:
+        raise TypeError("give workers= or names=, not both")
+    chosen = (
+        workers_to_close(scheduler, n)
+        if workers is None and names is None
+        else find_workers(scheduler, names if workers is None else workers)
+    )
+    if not chosen:
+        return {}
+    infos = {ws.address: scheduler.describe_worker(ws) for ws in chosen}
+    waiters = [scheduler.retired(ws.address) for ws in chosen]
+    scheduler.feed(RetireWorkers([ws.address for ws in chosen], close_workers and remove))
+    results = await asyncio.gather(*waiters, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            logger.warning("%s", result)
+    return {
+        address: info
+        for (address, info), result in zip(infos.items(), results, strict=True)
+        if result is None
+    }
+
+
+def workers_to_close(scheduler: Scheduler, n: int | None = None) -> list[WorkerState]:
+    """Return workers that can be spared, those with least data first."""
+    workers = [ws for ws in scheduler.workers.values() if ws.running]
+    workers.sort(key=lambda ws: (len(ws.processing) > 0, ws.nbytes))
+    if n is not None:
+        return workers[:n]
+    room = sum(ws.info.memory_limit for ws in workers)
+    used = sum(ws.nbytes for ws in workers)
+    spared: list[WorkerState] = []
+    for ws in workers[:-1]:
+        room -= ws.info.memory_limit
+        if ws.processing or used * 2 > room:
+            break
+        spared.append(ws)
+    return spared
+
+
+async def restart_workers(
+    scheduler: Scheduler,
+    workers: list[Any] | None = None,
+    timeout: float = 60.0,
+    on_error: str = "raise",
+) -> dict[str, str]:
+    """Have nannies start the processes of workers anew: ``{address: "OK" or "timed out"}``."""
+    chosen = find_workers(scheduler, workers)
+    alone = [ws.address for ws in chosen if ws.info.nanny is None]
+    if alone:
+        raise ValueError(f"workers without a nanny cannot be restarted: {', '.join(alone)}")
+
+    async def restart_one(ws: WorkerState) -> str:
+        scheduler.expect_close(ws.address)
+        try:
+            answer = await asyncio.wait_for(
+                scheduler.rpc(str(ws.info.nanny)).restart(timeout=timeout), timeout + 1
+            )
+        except asyncio.TimeoutError:
+            return "timed out"
+        return str(answer)
+
+    answers = await asyncio.gather(*map(restart_one, chosen), return_exceptions=True)
+    result: dict[str, str] = {}
+    for ws, answer in zip(chosen, answers, strict=True):
+        if isinstance(answer, BaseException):
+            if on_error == "raise":
+                raise answer
+            answer = f"{type(answer).__name__}: {answer}"
+        result[ws.address] = answer
+    return result
+
+
+async def restart(
+    scheduler: Scheduler, timeout: float = 60.0, wait_for_workers: bool = True
+) -> None:
+    """Forget all tasks and restart all workers; those without a nanny close."""
+    scheduler.feed(RestartAll())
+    all_workers = list(scheduler.workers.values())
+    nannied = [ws.address for ws in all_workers if ws.info.nanny is not None]
+    for ws in all_workers:
+        if ws.info.nanny is None:
+            scheduler.close_worker(ws.address, "the cluster was restarted")
+    outcome = await restart_workers(scheduler, nannied, timeout) if nannied else {}
+    late = [address for address, answer in outcome.items() if answer != "OK"]
+    if late:
+        raise TimeoutError(
+            f"{len(late)} of {len(nannied)} workers did not restart within {timeout:g} s: "
+            + ", ".join(late)
+        )
+    if not wait_for_workers:
+        return
+    deadline = asyncio.get_running_loop().time() + timeout
+    while len(scheduler.workers) < len(nannied):
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait_for(scheduler.workers_changed(), left)
+        except asyncio.TimeoutError:
+            raise TimeoutError(
+                f"Waited for {len(nannied)} workers to come back after the restart, but after "
+                f"{timeout:g} s there are {len(scheduler.workers)}"
+            ) from None
+
+
+async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut down") -> None:
+    """Close workers, their nannies, and the scheduler."""
+    nannies = {ws.info.nanny for ws in scheduler.workers.values() if ws.info.nanny}
+    for address in list(scheduler.workers):
+        scheduler.expect_close(address)
+
+    async def close_nanny(address: str) -> None:
+        await asyncio.wait_for(scheduler.rpc(address).terminate(reason=reason), _NANNY_TIMEOUT)
+
+    await asyncio.gather(*map(close_nanny, nannies), return_exceptions=True)
+    # After the answer: it travels on a connection that closing ends.
+    asyncio.get_running_loop().call_soon(
+        lambda: scheduler.close_soon(reason)
+    )
+
+
+def worker_died(scheduler: Scheduler, address: str, reason: str) -> None:
+    """A nanny tells that the process of a worker has ended."""
+    if address in scheduler.workers:
+        scheduler.lose_worker(address, reason)

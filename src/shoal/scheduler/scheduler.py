@@ -1,0 +1,482 @@
+"""The scheduler's shell: sockets, timers and calls around the core of `scheduler.core`.
+
+Messages become events, effects become messages. No decision about tasks is made here, and nothing that
+users sent is unpickled, but what `operations.functions` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from shoal import config
+from shoal._base.logs import LogBuffer
+from shoal.comm.base import Comm
+from shoal.comm.places import listening_addresses
+from shoal.comm.secret import cluster_secret
+from shoal.comm.server import Server
+from shoal.comm.status import Status
+from shoal.preloading import Preloads
+from shoal.scheduler.core import ClientLost, FromClient, FromWorker, Machine, Tick, WorkerLost
+from shoal.scheduler.core.effects import Effects
+from shoal.scheduler.core.events import Event
+from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
+from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
+from shoal.scheduler.operations import OPERATIONS
+from shoal.scheduler.settings import read_settings
+from shoal.scheduler.streams import Streams
+from shoal.security import Security
+from shoal.wire import messages as m
+
+__all__ = ["Scheduler"]
+
+logger = logging.getLogger("shoal.scheduler")
+
+# Seconds that a nanny may take to say how its worker died.
+_POST_MORTEM = 3.0
+_FAREWELL = 2.0
+
+
+class Scheduler(Server):
+    """The center of a cluster: knows tasks, workers and clients, and tells workers what to run.
+
+    Parameters
+    ----------
+    host : str, optional
+        Name or address to listen on, or a whole address; every address of this host by default.
+    port : int or str, optional
+        Port, or a range such as ``"8786:8790"``; 0, the default, is any.
+    interface : str, optional
+        Network interface to listen on, instead of `host`.
+    protocol : str, optional
+        Scheme: ``tcp``, ``tls``, ``ipc`` or ``inproc``.
+    security : Security, optional
+        Certificates and secret.
+    scheduler_file : str, optional
+        A file to write address and secret to, for workers and clients to find.
+    idle_timeout : float or str, optional
+        Close when nothing was asked for this long.
+    worker_ttl : float or str, optional
+        A worker silent for this long is dead.
+    preload, preload_argv : sequence of str, optional
+        Users' modules to run at the start, and their arguments.
+    validate : bool, optional
+        Check the whole state after every event.
+    sockets : sequence of socket, optional
+        Sockets that listen already, handed down by a parent process.
+    contact_address : str, optional
+        The address to give to others, where it is not the one listened on.
+    blocked_handlers : sequence of str, optional
+        Operations that are refused.
+    name, id : str, optional
+        For people; and to be told from others.
+
+    Examples
+    --------
+    >>> async def main():
+    ...     async with Scheduler(port=0) as scheduler:
+    ...         return len(scheduler.workers)
+    >>> asyncio.run(main())
+    0
+    """
+
+    default_port = 8786
+
+    def __init__(
+        self,
+        loop: Any = None,
+        *,
+        host: str | None = None,
+        port: int | str | Sequence[int] | None = 0,
+        interface: str | None = None,
+        protocol: str | None = None,
+        security: Security | dict[str, Any] | None = None,
+        scheduler_file: str | None = None,
+        idle_timeout: float | str | None = None,
+        worker_ttl: float | str | None = None,
+        preload: str | Sequence[str] | None = None,
+        preload_argv: Sequence[str] | Sequence[Sequence[str]] = (),
+        validate: bool | None = None,
+        sockets: Sequence[Any] = (),
+        contact_address: str | None = None,
+        blocked_handlers: Iterable[str] | None = None,
+        connection_limit: int = 512,
+        name: str | None = None,
+        id: str | None = None,
+        dashboard: bool | None = None,
+        dashboard_address: str | None = None,
+        http_prefix: str | None = None,
+        services: dict[Any, Any] | None = None,
+        service_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self.security = Security(**security) if isinstance(security, dict) else (
+            security or Security()
+        )
+        if protocol is None and self.security.encrypted and "://" not in (host or ""):
+            protocol = "tls"
+        default = f"{config.get_str('distributed.comm.default-scheme')}://"
+        self._places = (
+            [f"{(protocol or default).removesuffix('://')}://"]
+            if sockets
+            else listening_addresses(default, protocol, host or "", interface, port)
+        )
+        self._sockets = list(sockets)
+        self._contact_address = contact_address or config.get_optional_str(
+            "distributed.scheduler.contact-address"
+        )
+        self.scheduler_file = scheduler_file
+        self.settings = read_settings(
+            idle_timeout=idle_timeout, worker_ttl=worker_ttl, validate=validate
+        )
+        if blocked_handlers is None:
+            blocked_handlers = config.get_list("distributed.scheduler.blocked-handlers")
+        super().__init__(
+            {"stream": self._stream},
+            blocked_handlers=blocked_handlers,
+            connection_limit=connection_limit,
+            deserialize=False,
+            connection_args=self.security.get_connection_args("scheduler"),
+            name=name,
+        )
+        for op, function in OPERATIONS.items():
+            self.handlers.setdefault(op, partial(function, self))
+        if id is not None:
+            self.id = id
+        self._preloads = Preloads(
+            self,
+            config.get_list("distributed.scheduler.preload", preload),
+            preload_argv or config.get_list("distributed.scheduler.preload-argv"),
+        )
+        self.started_at = time.time()
+        self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
+        self.worker_streams = Streams(
+            "worker", self._from_worker, self._worker_replaced, self._worker_closed
+        )
+        self.client_streams = Streams(
+            "client", self._from_client, self._client_replaced, self._client_closed
+        )
+        self._retiring: dict[str, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing_workers: set[str] = set()
+        self._changed = asyncio.Event()
+        self._last_words: asyncio.Task[None] | None = None
+        self._machine: Machine | None = None
+
+    # -- life --------------------------------------------------------------------
+
+    async def start_unsafe(self) -> None:
+        logging.getLogger("shoal").addHandler(self.log_buffer)
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._clock = loop.time
+        # Runs grow over restarts of the scheduler: late words about older ones are recognised.
+        self._machine = Machine(
+            self.settings, self.id, now=loop.time(), first_run=int(time.time() * 1e6)
+        )
+        await self._listen_somewhere()
+        await self._preloads.start()
+        if self.scheduler_file:
+            write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
+        logger.info("Scheduler at: %s", self.address)
+        self._plan(loop.time() + 1.0)
+
+    async def _listen_somewhere(self) -> None:
+        args = self.security.get_listen_args("scheduler")
+        if self._sockets:
+            args["sockets"] = self._sockets
+        failure: OSError | None = None
+        for place in self._places:
+            try:
+                await self.listen(place, **args)
+                return
+            except OSError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    def _secret(self) -> str:
+        return cluster_secret(self.security.secret).decode()
+
+    async def close(self, reason: str = "", close_workers: bool = True) -> None:
+        """Tell all peers, then stop.
+
+        Parameters
+        ----------
+        reason : str
+            For the logs of the others.
+        close_workers : bool
+            False: workers look for another scheduler at this address.
+        """
+        if self.status in (Status.closing, Status.closed):
+            await self.finished()
+            return
+        started = self._machine is not None
+        self.status = Status.closing
+        logger.info("Closing scheduler%s", f": {reason}" if reason else "")
+        await self._preloads.teardown()
+        if self._timer is not None:
+            self._timer.cancel()
+        if started:
+            await self._farewell(reason or "the scheduler was closed", close_workers)
+        if self.scheduler_file:
+            remove_scheduler_file(self.scheduler_file, self.id)
+        logging.getLogger("shoal").removeHandler(self.log_buffer)
+        await self.rpc.close()
+        self._end()
+
+    async def _farewell(self, reason: str, close_workers: bool) -> None:
+        for client in self.client_streams:
+            self.client_streams.send(client, [m.SchedulerClosing(reason)])
+        if close_workers:
+            for worker in self.worker_streams:
+                self.worker_streams.send(worker, [m.CloseWorker(reason)])
+        goodbyes = [self.client_streams.dismiss(client) for client in self.client_streams]
+        goodbyes += [self.worker_streams.dismiss(worker) for worker in self.worker_streams]
+        if goodbyes:
+            try:
+                await asyncio.wait_for(
+                    asyncio.gather(*goodbyes, return_exceptions=True), _FAREWELL
+                )
+            except asyncio.TimeoutError:
+                logger.info("some peers did not take the goodbye in time")
+
+    # -- what is known -------------------------------------------------------------
+
+    @property
+    def core(self) -> Machine:
+        """The state machine."""
+        if self._machine is None:
+            raise RuntimeError("the scheduler is not started")
+        return self._machine
+
+    @property
+    def tasks(self) -> dict[str, TaskState]:
+        """All tasks by key."""
+        return self.core.state.tasks
+
+    @property
+    def workers(self) -> dict[str, WorkerState]:
+        """All workers by address."""
+        return self.core.state.workers
+
+    @property
+    def clients(self) -> dict[str, ClientState]:
+        """All clients by id."""
+        return self.core.state.clients
+
+    @property
+    def total_nthreads(self) -> int:
+        """Threads of all workers together."""
+        return self.core.state.total_nthreads
+
+    @property
+    def address(self) -> str:
+        """The address at which others reach this scheduler."""
+        return self._contact_address or super().address
+
+    def identity(self, n_workers: int = -1) -> dict[str, Any]:
+        """Return what this scheduler is, and its workers."""
+        workers = list(self.workers.values()) if self._machine is not None else []
+        if n_workers >= 0:
+            workers = workers[:n_workers]
+        return {
+            "type": type(self).__name__,
+            "id": self.id,
+            "address": self.address_safe,
+            "services": {},
+            "started": self.started_at,
+            "n_workers": len(self.workers) if self._machine is not None else 0,
+            "total_threads": sum(ws.nthreads for ws in workers),
+            "workers": {ws.address: self.describe_worker(ws) for ws in workers},
+        }
+
+    def describe_worker(self, ws: WorkerState) -> dict[str, Any]:
+        """Return what is known of a worker, for people."""
+        info = ws.info
+        return {
+            "type": "Worker",
+            "id": ws.name,
+            "host": info.host,
+            "resources": info.resources,
+            "local_directory": info.local_directory,
+            "name": ws.name,
+            "nthreads": ws.nthreads,
+            "memory_limit": info.memory_limit,
+            "last_seen": self.wall_time(ws.last_seen),
+            "services": info.services,
+            "metrics": ws.metrics,
+            "status": ws.status,
+            "nanny": info.nanny,
+            "pid": info.pid,
+        }
+
+    def wall_time(self, when: float) -> float:
+        """Return seconds since the epoch for a time of the core's clock."""
+        return time.time() - self._clock() + when
+
+    # -- events and effects --------------------------------------------------------
+
+    def feed(self, event: Event) -> Effects:
+        """Give the core an event and carry out what follows from it."""
+        effects = self.core.handle(event, self._clock())
+        for name, messages in effects.to_workers.items():
+            self.worker_streams.send(name, messages)
+        for name, messages in effects.to_clients.items():
+            self.client_streams.send(name, messages)
+        if (
+            effects.close_workers
+            or effects.rejected
+            or effects.close_clients
+            or effects.retired
+            or effects.not_retired
+        ):
+            self._carry_out(effects)
+        if effects.idle and self.status is Status.running:
+            timeout = self.settings.idle_timeout
+            logger.info("Nothing was asked for %s seconds; closing", timeout)
+            self.background(self.close(reason="it was idle for longer than idle-timeout"))
+        self._plan(effects.next_deadline)
+        return effects
+
+    def _carry_out(self, effects: Effects) -> None:
+        for address, reason in effects.rejected:
+            logger.warning("Worker %s was refused: %s", address, reason)
+            self.worker_streams.send(address, [m.WorkerRejected(reason)])
+            self.background(self.worker_streams.dismiss(address))
+        for address, reason in effects.close_workers:
+            logger.warning("Closing the connection to worker %s: %s", address, reason)
+            self.worker_streams.drop(address)
+            if address in self.workers:
+                self.feed(WorkerLost(address, reason))
+        for client, reason in effects.close_clients:
+            logger.warning("Closing the connection to client %s: %s", client, reason)
+            self.client_streams.send(client, [m.SchedulerClosing(reason)])
+            self.background(self.client_streams.dismiss(client))
+            if client in self.clients:
+                self.feed(ClientLost(client, reason))
+        for address in effects.retired:
+            waiter = self._retiring.pop(address, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        for address, why in effects.not_retired:
+            waiter = self._retiring.pop(address, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(RuntimeError(f"worker {address} cannot be retired: {why}"))
+
+    def retired(self, address: str) -> asyncio.Future[None]:
+        """Return a future that is done when a worker that is being retired is empty."""
+        waiter = self._retiring.get(address)
+        if waiter is None:
+            waiter = self._retiring[address] = self._loop.create_future()
+        return waiter
+
+    def _plan(self, deadline: float | None) -> None:
+        """Have the core told when its next deadline has come."""
+        timer = self._timer
+        if timer is not None:
+            if deadline is not None and timer.when() <= deadline:
+                return  # it is asked again then
+            timer.cancel()
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self.status is not Status.closing:
+            self.feed(Tick())
+
+    # -- peers -----------------------------------------------------------------------
+
+    def _stream(self, comm: Comm, edge: str) -> Status:
+        if self._machine is None or self.status not in (Status.starting, Status.running):
+            raise RuntimeError(f"this scheduler is {self.status.value}")
+        if edge not in ("worker", "client"):
+            raise ValueError(f"a stream is for a 'worker' or a 'client', not {edge!r}")
+        (self.worker_streams if edge == "worker" else self.client_streams).accept(comm)
+        return Status.dont_reply
+
+    def _from_worker(self, address: str, messages: list[Any]) -> None:
+        new = address not in self.workers
+        self.feed(FromWorker(address, messages))
+        if new and address in self.workers:
+            logger.info("Register worker %s", address)
+            self._notify()
+
+    def _from_client(self, client: str, messages: list[Any]) -> None:
+        new = client not in self.clients
+        self.feed(FromClient(client, messages))
+        if new:
+            logger.info("Receive client connection: %s", client)
+        elif client not in self.clients:  # it said goodbye
+            logger.info("Remove client %s", client)
+            self.background(self.client_streams.dismiss(client))
+
+    def _worker_replaced(self, address: str) -> None:
+        if address in self.workers:
+            self.feed(WorkerLost(address, "it connected again", expected=True))
+
+    def _client_replaced(self, client: str) -> None:
+        if client in self.clients:
+            self.feed(ClientLost(client, "it connected again"))
+
+    def _client_closed(self, client: str, reason: str) -> None:
+        if client in self.clients and self.status is not Status.closing:
+            logger.info("Lost client %s: %s", client, reason)
+            self.feed(ClientLost(client, reason))
+
+    def _worker_closed(self, address: str, reason: str) -> None:
+        ws = self.workers.get(address)
+        if ws is None or self.status is Status.closing:
+            return
+        if address in self.core.state.leaving or ws.info.nanny is None:
+            self.lose_worker(address, reason)
+        else:
+            self.background(self._post_mortem(ws, reason))
+
+    async def _post_mortem(self, ws: WorkerState, reason: str) -> None:
+        """Ask the nanny how the worker died before its tasks are blamed for it."""
+        assert ws.info.nanny is not None
+        try:
+            answer = await asyncio.wait_for(
+                self.rpc(ws.info.nanny).death(pid=ws.info.pid), _POST_MORTEM
+            )
+            reason = answer.get("reason") or reason
+        except Exception as error:
+            logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
+        if self.workers.get(ws.address) is ws and ws.address not in self.worker_streams:
+            self.lose_worker(ws.address, reason)
+
+    def lose_worker(self, address: str, reason: str) -> None:
+        """Take a worker as gone."""
+        expected = address in self.core.state.leaving or address in self._closing_workers
+        self._closing_workers.discard(address)
+        log = logger.info if expected else logger.warning
+        log("Remove worker %s: %s", address, reason)
+        self.worker_streams.drop(address)
+        self.feed(WorkerLost(address, reason, expected=expected))
+        self._notify()
+
+    def close_worker(self, address: str, reason: str, restart: bool = False) -> None:
+        """Tell a worker to close; what it did is done elsewhere, and no task is blamed for it."""
+        if address in self.workers:
+            self.expect_close(address)
+            self.worker_streams.send(address, [m.CloseWorker(reason, restart)])
+
+    def expect_close(self, address: str) -> None:
+        """Take the coming end of a worker's connection as meant."""
+        self._closing_workers.add(address)
+
+    def close_soon(self, reason: str) -> None:
+        """Close, once what was answered so far is on its way."""
+        self._last_words = self._loop.create_task(self.close(reason))
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def workers_changed(self) -> None:
+        """Wait until a worker came or went."""
+        await self._changed.wait()

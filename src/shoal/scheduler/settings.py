@@ -1,0 +1,38 @@
+"""The settings of the scheduler's core, read from the configuration once, when a scheduler is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dask.utils import parse_timedelta
+
+from shoal import config
+from shoal.scheduler.core import Settings
+
+__all__ = ["read_settings"]
+
+
+def read_settings(
+    *, idle_timeout: Any = None, worker_ttl: Any = None, validate: bool | None = None
+) -> Settings:
+    """Return the settings; arguments that are given win over the configuration."""
+    durations = config.get_dict("distributed.scheduler.default-task-durations")
+    return Settings(
+        allowed_failures=config.get_int("distributed.scheduler.allowed-failures", minimum=0),
+        bandwidth=float(config.get_bytes("distributed.scheduler.bandwidth")),
+        unknown_task_duration=config.get_seconds("distributed.scheduler.unknown-task-duration"),
+        default_task_durations={
+            name: float(parse_timedelta(value)) for name, value in durations.items()
+        },
+        pipeline=config.get_seconds("shoal.pipeline"),
+        steal=config.get_bool("distributed.scheduler.work-stealing"),
+        worker_ttl=config.get_optional_seconds("distributed.scheduler.worker-ttl", worker_ttl),
+        idle_timeout=config.get_optional_seconds("distributed.scheduler.idle-timeout", idle_timeout),
+        no_workers_timeout=config.get_optional_seconds(
+            "distributed.scheduler.no-workers-timeout"
+        ),
+        recovery_window=config.get_seconds("shoal.recovery.window"),
+        recovery_grace=config.get_seconds("shoal.recovery.grace"),
+        log_length=config.get_int("distributed.scheduler.transition-log-length", minimum=0),
+        validate=config.get_bool("distributed.scheduler.validate", validate),
+    )

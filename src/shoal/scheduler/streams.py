@@ -1,0 +1,114 @@
+"""The streams of a scheduler's peers: one per worker, one per client, each with its own codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shoal.comm.base import Comm
+from shoal.comm.stream import MessageStream
+from shoal.wire import messages as m
+from shoal.wire.codec import BatchCodec
+
+__all__ = ["Streams"]
+
+_EDGES: dict[str, tuple[Any, Any, Any]] = {
+    # edge: first message, sent, received
+    "worker": (m.RegisterWorker, m.SchedulerToWorker, m.WorkerToScheduler),
+    "client": (m.ClientHello, m.SchedulerToClient, m.ClientToScheduler),
+}
+
+
+class Streams:
+    """All streams of one edge, by the name under which the peer introduced itself.
+
+    Parameters
+    ----------
+    edge : {"worker", "client"}
+        The kind of peers.
+    on_messages : callable
+        Called with a peer's name and a batch of its messages.
+    on_replaced : callable
+        Called with the name of a peer that comes again while it is still known.
+    on_closed : callable
+        Called with a peer's name and the reason when its stream has ended, unless it was replaced.
+    """
+
+    def __init__(
+        self,
+        edge: str,
+        on_messages: Callable[[str, list[Any]], None],
+        on_replaced: Callable[[str], None],
+        on_closed: Callable[[str, str], None],
+    ) -> None:
+        self._first, sends, receives = _EDGES[edge]
+        self._edge = edge
+        self._sends: BatchCodec[Any] = BatchCodec(sends)
+        self._receives: BatchCodec[Any] = BatchCodec(receives)
+        self._on_messages = on_messages
+        self._on_replaced = on_replaced
+        self._on_closed = on_closed
+        self._streams: dict[str, MessageStream[Any]] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._streams
+
+    def __iter__(self) -> Iterable[str]:
+        return iter(list(self._streams))
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def accept(self, comm: Comm) -> None:
+        """Take over a connection on which a peer asked for a stream."""
+        stream: MessageStream[Any] = MessageStream(
+            comm, sends=self._sends, receives=self._receives
+        )
+        name = ""
+
+        def receive(messages: list[Any]) -> None:
+            nonlocal name
+            if not name:
+                name = self._introduce(stream, messages)
+                if not name:
+                    return
+            if self._streams.get(name) is stream:
+                self._on_messages(name, messages)
+
+        def closed(reason: BaseException | None) -> None:
+            if name and self._streams.get(name) is stream:
+                del self._streams[name]
+                self._on_closed(name, str(reason or "the connection ended"))
+
+        stream.start(receive, closed)
+
+    def _introduce(self, stream: MessageStream[Any], messages: list[Any]) -> str:
+        first = messages[0] if messages else None
+        if type(first) is not self._first:
+            stream.abort()
+            return ""
+        name: str = first.address if self._edge == "worker" else first.client
+        before = self._streams.pop(name, None)
+        if before is not None:
+            before.abort()
+            self._on_replaced(name)
+        self._streams[name] = stream
+        return name
+
+    def send(self, name: str, messages: list[Any]) -> None:
+        """Send messages to a peer; those to one that is gone are dropped."""
+        stream = self._streams.get(name)
+        if stream is not None:
+            stream.send(messages)
+
+    async def dismiss(self, name: str) -> None:
+        """Send what is to be sent, then close a stream; `on_closed` is not called."""
+        stream = self._streams.pop(name, None)
+        if stream is not None:
+            await stream.close()
+
+    def drop(self, name: str) -> None:
+        """Close a stream at once; `on_closed` is not called."""
+        stream = self._streams.pop(name, None)
+        if stream is not None:
+            stream.abort()
