@@ -12,7 +12,7 @@ from helpers import run, until
 
 from shoal.core import Server, rpc
 from shoal.nanny.nanny import Nanny
-from shoal.nanny.worker_process import StartError
+from shoal.nanny.server_process import StartError
 from shoal.wire.pickling import dumps, loads
 
 pytestmark = pytest.mark.process
@@ -171,7 +171,7 @@ def test_too_much_memory_ends_the_process(monkeypatch):
             nanny_of(scheduler, memory_limit="200 MiB") as nanny,
         ):
             pid = nanny.pid
-            await scheduler.rpc(nanny.worker_address).grow(nbytes=250_000_000)
+            await scheduler.rpc(nanny.worker_address).grow(nbytes=250_000_000, reply=False)
             await until(lambda: nanny.pid != pid and nanny.worker_address)
             assert "memory limit of 200.00 MiB" in (await nanny.death(pid=pid))["reason"]
 

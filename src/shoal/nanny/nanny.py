@@ -1,6 +1,6 @@
 """The nanny: a server that keeps one worker's process alive, and knows how each one died.
 
-What runs in the process is `run_worker`, one life of it is `worker_process`, and whether another
+What runs in the process is `run_worker`, one life of it is `server_process`, and whether another
 life follows is decided by the restart policy in `core`.
 """
 
@@ -24,7 +24,7 @@ from shoal.nanny.options import (
     worker_environment,
 )
 from shoal.nanny.running import own_versions, run_on
-from shoal.nanny.worker_process import StartError, WorkerProcess
+from shoal.nanny.server_process import ServerProcess, StartError
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire.blob import Blob
@@ -33,6 +33,7 @@ __all__ = ["Nanny"]
 
 logger = logging.getLogger("shoal.nanny")
 
+_TARGET = "shoal.nanny.run_worker:main"
 _WORKER_CLASS = "shoal.worker.worker.Worker"
 # Seconds that `death` waits for a process whose connections broke already.
 _DEATH_WAIT = 3.0
@@ -132,7 +133,7 @@ class Nanny(Server):
         self.local_directory = local_directory
         self.env = worker_environment(env)
         self.worker_class = worker_class or _WORKER_CLASS
-        self.process: WorkerProcess | None = None
+        self.process: ServerProcess | None = None
         self._config = config
         self._silence_logs = silence_logs
         self._orphan_folders = list(orphan_folders)
@@ -357,14 +358,15 @@ class Nanny(Server):
             self._say(process, end, decision.delay)
             await asyncio.sleep(decision.delay)
 
-    def _new_process(self) -> WorkerProcess:
+    def _new_process(self) -> ServerProcess:
         body = {
             "worker_class": self.worker_class,
             "scheduler": self.scheduler_addr,
             "options": {**self._options, "nanny": self.address},
             "silence_logs": self._silence_logs,
         }
-        return WorkerProcess(
+        return ServerProcess(
+            _TARGET,
             body,
             label=f"shoal worker {self.name if self.name is not None else ''}".rstrip(),
             env=self.env,
@@ -379,14 +381,14 @@ class Nanny(Server):
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
 
-    def _decide(self, process: WorkerProcess, end: End) -> Decision:
+    def _decide(self, process: ServerProcess, end: End) -> Decision:
         starting = self._first is not None and not self._first.done()
         if starting and process.failure:
             # The worker itself said why it cannot start; it would say so again.
             return Close("the worker cannot start")
         return self._policy.ended(end, time.monotonic())
 
-    def _note_end(self, process: WorkerProcess) -> None:
+    def _note_end(self, process: ServerProcess) -> None:
         """Remember how a process ended, and tell the scheduler when it did so by accident."""
         if process.pid is not None:
             self._deaths[process.pid] = process.death
@@ -405,7 +407,7 @@ class Nanny(Server):
         except Exception:  # it learns of it by its own stream, without the reason
             logger.debug("could not tell the scheduler of a death", exc_info=True)
 
-    def _say(self, process: WorkerProcess, end: End, delay: float) -> None:
+    def _say(self, process: ServerProcess, end: End, delay: float) -> None:
         when = f"in {delay:g} s" if delay else "now"
         who = process.info.get("address") or self.name
         if end is End.ASKED_RESTART:
@@ -416,7 +418,7 @@ class Nanny(Server):
                 *(who, process.pid, process.death, when),
             )
 
-    def _give_up(self, process: WorkerProcess, end: End, decision: Close) -> None:
+    def _give_up(self, process: ServerProcess, end: End, decision: Close) -> None:
         reason = f"{decision.reason}: {process.death}"
         if self._fail_start(process.death):
             return

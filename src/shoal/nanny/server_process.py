@@ -1,6 +1,7 @@
-"""One life of a worker's process: it starts, is measured, and ends, and its end is explained.
+"""One life of a server's process: it starts, is measured, and ends, and its end is explained.
 
-What comes after the end is the nanny's business. `run_worker` is what runs in the process.
+What comes after the end is the owner's business: a nanny's, or a local cluster's. What runs in the
+process is the target's: `run_worker`, or the cluster's `run_scheduler`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,56 +20,63 @@ from shoal.nanny.core import End, MemoryLimit
 from shoal.nanny.deaths import count_oom_kills, explain_death
 from shoal.nanny.process import ChildProcess
 
-__all__ = ["StartError", "WorkerProcess"]
+__all__ = ["ServerProcess", "StartError"]
 
 logger = logging.getLogger("shoal.nanny")
 
-TARGET = "shoal.nanny.run_worker:main"
+_NO_LIMIT = MemoryLimit(0, None)
 
 
 class StartError(RuntimeError):
-    """A worker's process ended before the worker was up."""
+    """A server's process ended before the server was up."""
 
 
-class WorkerProcess:
-    """A process with one worker in it.
+class ServerProcess:
+    """A process with one server in it.
 
     Parameters
     ----------
+    target : str
+        ``module:function`` that runs the server with `shoal.nanny.serving.serve`.
     body : dict
-        What `run_worker.main` takes.
+        What the function takes.
     label : str
         What `ps` shows.
     env : mapping
         The environment of the process.
-    limit : MemoryLimit
+    limit : MemoryLimit, optional
         When the process uses more, it is ended.
     monitor_interval : float
         Seconds between two looks at its memory.
     orphan_folders : sequence of str
         Folders that the process removes should its parent be killed.
+    sockets : sequence of socket
+        Sockets to hand down.
     config : dict, optional
         Configuration of the process; default this one's.
     """
 
     def __init__(
         self,
+        target: str,
         body: dict[str, Any],
         *,
         label: str,
         env: Mapping[str, str],
-        limit: MemoryLimit,
-        monitor_interval: float,
+        limit: MemoryLimit = _NO_LIMIT,
+        monitor_interval: float = 0.1,
         orphan_folders: Sequence[str] = (),
+        sockets: Sequence[socket.socket] = (),
         config: dict[str, Any] | None = None,
     ) -> None:
         self._child = ChildProcess(
-            TARGET,
+            target,
             body,
             label=label,
             env=env,
             on_message=self._receive,
             orphan_folders=orphan_folders,
+            sockets=sockets,
             config=config,
         )
         self._label = label
