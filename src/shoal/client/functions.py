@@ -21,6 +21,7 @@ from dask.utils import funcname
 from shoal.client.core.state import Call, Function
 from shoal.client.keys import call_hasher, group_of_key
 from shoal.wire.pickling import dumps
+from shoal.wire.placeholder import BoundFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ class PickledFunctions:
     def bind(self, func: Any, kwargs: dict[str, Any]) -> Pickled:
         """Return the pickle of a function with keyword arguments put in, which travel with it."""
         plain = self.get(func)
-        function = self._function(partial(func, **kwargs), plain.name)
+        function = self._function(BoundFunction(func, **kwargs), plain.name)
         return Pickled(function, plain.name, plain.token, call_hasher(plain.token, kwargs))
 
     def _pickle(self, func: Any) -> Pickled:

@@ -17,6 +17,7 @@ from dask.tokenize import tokenize
 from dask.utils import key_split
 
 from shoal._base.keys import decode_key
+from shoal.wire.placeholder import Dependency
 
 __all__ = ["SCALARS", "arguments_token", "call_hasher", "group_of_key", "is_canonical", "unique"]
 
@@ -75,10 +76,23 @@ def is_canonical(args: tuple[Any, ...]) -> bool:
     return True
 
 
-def arguments_token(args: tuple[Any, ...]) -> bytes:
-    """Return bytes that are equal for equal arguments."""
-    if is_canonical(args):
-        return pickle.dumps((args, None), 5)
+def arguments_token(
+    args: tuple[Any, ...], plain: tuple[Any, ...] = (), deps: tuple[str, ...] = ()
+) -> bytes:
+    """Return bytes that are equal for equal arguments.
+
+    Parameters
+    ----------
+    args, plain : tuple
+        The arguments with futures, and with placeholders for them.
+    deps : tuple of str
+        Keys of the futures.
+    """
+    if not deps:
+        return pickle.dumps((args, None), 5) if is_canonical(args) else _token(args)
+    if _simple(plain, _SIMPLE_LIMIT + len(deps)) > 0:
+        # No text looks like a placeholder, as the repr of texts has quotes.
+        return b"d" + repr((plain, deps)).encode()
     return _token(args)
 
 
@@ -92,7 +106,7 @@ def _token(values: tuple[Any, ...]) -> bytes:
 def _simple(value: Any, room: int) -> int:
     """Return how much of `room` is left after counting the values; 0: too many, or not simple."""
     kind = type(value)
-    if kind in SCALARS:
+    if kind in SCALARS or kind is Dependency:
         return room - 1
     if kind is tuple or kind is list:
         for item in value:

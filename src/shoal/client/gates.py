@@ -1,0 +1,117 @@
+"""Waiting for records: one gate for any number of them, opened from the loop's thread.
+
+A gate is put on each record that is not done yet. The loop calls it with every record that gets
+done; the gate counts, and wakes whoever waits once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from shoal.client.core.state import FINISHED
+
+if TYPE_CHECKING:
+    from shoal.client.core.state import Record
+
+__all__ = ["AsyncGate", "Gate", "ThreadGate"]
+
+# Windows does not interrupt a thread that waits for a lock: Ctrl-C is looked for this often there.
+_POLL = 0.1 if sys.platform == "win32" else None
+
+
+class Gate(ABC):
+    """Opens when enough records are done, or at the first failure when `fail_fast`.
+
+    Parameters
+    ----------
+    enough : int, optional
+        How many records have to get done; all of them by default.
+    fail_fast : bool
+        Open when one fails, is cancelled or lost.
+    """
+
+    __slots__ = ("enough", "fail_fast", "left", "opened")
+
+    def __init__(self, enough: int | None = None, fail_fast: bool = False) -> None:
+        self.enough = enough
+        self.fail_fast = fail_fast
+        self.left = 0  # set by `Session.watch`, which knows how many are not done yet
+        self.opened = False
+
+    def __call__(self, record: Record) -> None:
+        """Count a record that is done. Called on the loop's thread only."""
+        self.left -= 1
+        if self.opened or (
+            self.left > 0 and not (self.fail_fast and record.status != FINISHED)
+        ):
+            return
+        self.opened = True
+        self.open()
+
+    @abstractmethod
+    def open(self) -> None:
+        """Wake who waits."""
+
+
+class ThreadGate(Gate):
+    """A gate that a thread waits at."""
+
+    __slots__ = ("_shut",)
+
+    def __init__(self, enough: int | None = None, fail_fast: bool = False) -> None:
+        super().__init__(enough, fail_fast)
+        # A bare lock is cheaper than an Event, and Ctrl-C gets through.
+        self._shut = threading.Lock()
+        self._shut.acquire()
+
+    def open(self) -> None:
+        self._shut.release()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Block until it is open; return whether it is."""
+        if _POLL is None:
+            return self._shut.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._shut.acquire(timeout=_POLL):
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+        return True
+
+
+class AsyncGate(Gate):
+    """A gate that a coroutine waits at, on the session's loop or any other."""
+
+    __slots__ = ("_foreign", "_loop", "_waiter")
+
+    def __init__(
+        self,
+        enough: int | None = None,
+        fail_fast: bool = False,
+        home: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(enough, fail_fast)
+        self._loop = asyncio.get_running_loop()
+        self._foreign = self._loop is not home
+        self._waiter: asyncio.Future[None] = self._loop.create_future()
+
+    def open(self) -> None:
+        if not self._foreign:
+            self._set()
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._set)
+        except RuntimeError:  # that loop was closed: nobody waits there any more
+            pass
+
+    def _set(self) -> None:
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is open."""
+        await self._waiter

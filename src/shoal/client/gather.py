@@ -1,0 +1,164 @@
+"""`gather`: containers of futures to containers of results."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.loop import sync
+from shoal.client.core.state import DONE, FINISHED, Record
+from shoal.client.fetching import fetch
+from shoal.client.future import Future
+from shoal.client.outcome import error_of, load
+from shoal.errors import FutureCancelledError
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+    from shoal.wire.blob import Blob
+
+__all__ = ["gather_async", "gather_blocking"]
+
+_CONTAINERS = frozenset((list, tuple, set, frozenset))
+_ABSENT: Any = object()
+
+
+def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | None) -> Any:
+    """Wait for all futures in a container; return it with results in their places.
+
+    Unpickling happens here, on the user's thread; the loop stays free.
+    """
+    _check_errors(errors)
+    records = _records(client, futures)
+    session = client._session
+    while True:
+        session.block(records, fail_fast=errors == "raise")
+        if errors == "raise":
+            _raise_first(client, records)
+        values, remote = _here(records)
+        if remote:
+            values.update(sync(client.loop, fetch, client, remote, direct))
+        if errors == "skip" or len(values) == len(records):
+            return _rebuild(client, futures, values)
+        _raise_first(client, records)  # failed while it was fetched
+
+
+async def gather_async(client: Client, futures: Any, errors: str, direct: bool | None) -> Any:
+    """`gather_blocking` for coroutines."""
+    _check_errors(errors)
+    records = _records(client, futures)
+    session = client._session
+    while True:
+        await session.until(records, fail_fast=errors == "raise")
+        if errors == "raise":
+            _raise_first(client, records)
+        values, remote = _here(records)
+        if remote:
+            values.update(await _fetch_anywhere(client, remote, direct))
+        if errors == "skip" or len(values) == len(records):
+            return _rebuild(client, futures, values)
+        _raise_first(client, records)
+
+
+async def _fetch_anywhere(
+    client: Client, records: list[Record], direct: bool | None
+) -> dict[str, bytes | Blob]:
+    loop = client.loop
+    if asyncio.get_running_loop() is loop:
+        return await fetch(client, records, direct)
+    waiting = asyncio.run_coroutine_threadsafe(fetch(client, records, direct), loop)
+    return await asyncio.wrap_future(waiting)
+
+
+def _check_errors(errors: str) -> None:
+    if errors not in ("raise", "skip"):
+        raise ValueError(f"errors= must be 'raise' or 'skip', got {errors!r}")
+
+
+def _records(client: Client, futures: Any) -> list[Record]:
+    """Return the records of all futures in a container, each once."""
+    found: dict[str, Record] = {}
+    session = client._session
+    stack = [futures]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is Future or isinstance(item, Future):
+            if item._session is not session:
+                raise ValueError(
+                    f"{item!r} belongs to another client; gather it with `future.client.gather`"
+                )
+            record = item._record
+            if not item._held and record.status not in DONE:
+                raise FutureCancelledError(record.key, "this future was released")
+            found[record.key] = record
+        elif kind in _CONTAINERS:
+            stack += reversed(list(item))
+        elif kind is dict:
+            stack += reversed(list(item.values()))
+    return list(found.values())
+
+
+def _raise_first(client: Client, records: list[Record]) -> None:
+    for record in records:
+        if record.status in DONE and record.status != FINISHED:
+            error = error_of(client, record)
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error  # the traceback refers to this frame; break the cycle
+
+
+def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob], list[Record]]:
+    """Return the values that came along with the news, and the records of others."""
+    values: dict[str, bytes | Blob] = {}
+    remote: list[Record] = []
+    for record in records:
+        value = record.value
+        if value is not None:
+            values[record.key] = value
+        elif record.status == FINISHED or record.status not in DONE:
+            remote.append(record)
+    return values, remote
+
+
+def _rebuild(client: Client, futures: Any, values: dict[str, bytes | Blob]) -> Any:
+    result = _Builder(client, values).build(futures)
+    return None if result is _ABSENT else result
+
+
+class _Builder:
+    """Puts results where futures were. One object for each key, as in the container of futures."""
+
+    __slots__ = ("client", "loaded", "values")
+
+    def __init__(self, client: Client, values: dict[str, bytes | Blob]) -> None:
+        self.client = client
+        self.values = values
+        self.loaded: dict[str, Any] = {}
+
+    def build(self, item: Any) -> Any:
+        kind = type(item)
+        if kind is Future or isinstance(item, Future):
+            return self.value(item._record.key)
+        if kind in _CONTAINERS:
+            items = [built for part in item if (built := self.build(part)) is not _ABSENT]
+            same = len(items) == len(item) and all(map(operator.is_, items, item))
+            return item if same and items else kind(items)
+        if kind is dict:
+            return {
+                name: built
+                for name, part in item.items()
+                if (built := self.build(part)) is not _ABSENT
+            }
+        return item
+
+    def value(self, key: str) -> Any:
+        if key in self.loaded:
+            return self.loaded[key]
+        value = self.values.get(key)
+        if value is None:
+            return _ABSENT
+        loaded = self.loaded[key] = load(self.client, value)
+        return loaded

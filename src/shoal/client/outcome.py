@@ -1,0 +1,61 @@
+"""What became of a task, in Python objects: values and exceptions are unpickled here."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core.state import CANCELLED, ERROR, LOST, Failure, Record
+from shoal.client.current import as_current
+from shoal.errors import DataLostError, FutureCancelledError, RemoteError
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import loads, loads_bytes
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["error_of", "load", "load_error", "traceback_of"]
+
+
+def load(client: Client | None, value: bytes | Blob) -> Any:
+    """Unpickle a result; futures in it become those of `client`."""
+    with as_current(client):
+        return loads(value) if type(value) is Blob else loads_bytes(value)
+
+
+def error_of(client: Client, record: Record) -> BaseException | None:
+    """Return why there is no result; `None` when there is one, or may be one later."""
+    # The status may change at any moment, so the reason is looked at by its own kind.
+    status, why = record.status, record.why
+    if status == ERROR and isinstance(why, Failure):
+        return load_error(client, why.exception, why.traceback)
+    if status == CANCELLED:
+        return FutureCancelledError(record.key, _reason(why), "")
+    if status == LOST:
+        return DataLostError(record.key, _reason(why))
+    return None
+
+
+def traceback_of(client: Client, record: Record) -> TracebackType | None:
+    """Return where the task failed, as far as that is known."""
+    error = error_of(client, record)
+    return None if error is None else error.__traceback__
+
+
+def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseException:
+    """Unpickle an exception with its traceback; never raises."""
+    try:
+        error = load(client, exception)
+    except Exception as problem:
+        # The worker could unpickle it: a class or module is missing here.
+        return RemoteError(f"the remote exception cannot be unpickled here: {problem!r}")
+    if not isinstance(error, BaseException):
+        return RemoteError(f"the remote exception is not an exception but {error!r}")
+    with contextlib.suppress(Exception):  # the exception matters more than where it came from
+        error = error.with_traceback(load(client, frames))
+    return error
+
+
+def _reason(why: Failure | str | None) -> str:
+    return why if isinstance(why, str) else "unknown"

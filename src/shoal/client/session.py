@@ -1,0 +1,299 @@
+"""The shell around the client's core: futures are counted here, and threads meet the loop.
+
+Users' threads make records and put what they want done into an outbox; one scheduled callback a
+burst hands all of it to the core, on the loop. The order in the outbox is the order of the calls,
+because it decides what is released before what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core.events import Event, FromScheduler, Released, Submitted
+from shoal.client.core.machine import Machine
+from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
+from shoal.client.functions import PickledFunctions
+from shoal.client.gates import AsyncGate, Gate, ThreadGate
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+    from shoal.comm.stream import MessageStream
+
+__all__ = ["Session"]
+
+_BATCH = 10_000  # records handed to the core in one turn of the loop
+
+
+class Session:
+    """What the futures of one client have in common.
+
+    Parameters
+    ----------
+    client : Client
+        Whose session it is.
+    id : str
+        The client's id.
+    name : str, optional
+        What people call it.
+    versions : dict
+        Versions of the software here.
+
+    Attributes
+    ----------
+    records : dict
+        The record of each key that has a future, guarded by `lock`. The loop takes the lock too,
+        so nothing slow happens under it.
+    """
+
+    def __init__(
+        self, client: Client, id: str, name: str | None, versions: dict[str, Any]
+    ) -> None:
+        self.client = client
+        self.machine = Machine(id, name, versions)
+        self.functions = PickledFunctions()
+        self.records: dict[str, Record] = {}
+        self.lock = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.stream: MessageStream[Any] | None = None
+        self.ended: str | None = None
+        self.on_ended: Callable[[str], None] | None = None
+        # Called whenever workers came or went, or the scheduler said welcome.
+        self.on_workers: list[Callable[[], None]] = []
+        self._outbox: deque[Any] = deque()
+        self._awake = False
+
+    # ------------------------------------------------------------------ from any thread
+
+    def share(self, record: Record) -> Record:
+        """Count a future of this record's key; the record itself is used if the key is new."""
+        with self.lock:
+            known = self.records.get(record.key)
+            if known is not None:
+                known.futures += 1
+                return known
+            self.records[record.key] = record
+            record.futures = 1
+            self._outbox.append(record)
+        if not self._awake:
+            self._wake()
+        return record
+
+    def share_all(self, records: list[Record]) -> list[Record]:
+        """`share` for many."""
+        table = self.records
+        shared: list[Record] = []
+        fresh: list[Record] = []
+        with self.lock:
+            for record in records:
+                known = table.setdefault(record.key, record)
+                known.futures += 1
+                shared.append(known)
+                if known is record:
+                    fresh.append(record)
+            self._outbox.append(fresh)
+        if not self._awake:
+            self._wake()
+        return shared
+
+    def find(self, key: str) -> Record | None:
+        """Return the record of a key that has a future, and count another one."""
+        with self.lock:
+            known = self.records.get(key)
+            if known is not None:
+                known.futures += 1
+            return known
+
+    def post(self, event: Event) -> None:
+        """Hand an event to the core, after all that was posted before."""
+        self._outbox.append(event)
+        if not self._awake:
+            self._wake()
+
+    def release(self, record: Record) -> None:
+        """A future is gone. Never blocks or raises: it is called by the garbage collector."""
+        self._outbox.append((record,))
+        if not self._awake:
+            try:
+                self._wake()
+            except RuntimeError:  # the loop is closed: there is nobody to tell
+                pass
+
+    def _wake(self) -> None:
+        loop = self.loop
+        if loop is None:
+            return  # `attach` wakes it
+        self._awake = True
+        try:
+            if asyncio._get_running_loop() is loop:
+                loop.call_soon(self._flush)
+            else:
+                loop.call_soon_threadsafe(self._flush)
+        except RuntimeError:
+            self._awake = False
+            raise
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether a call made here and now must not block."""
+        return asyncio._get_running_loop() is self.loop or self.client._asynchronous
+
+    def watch(self, records: Iterable[Record], gate: Gate) -> bool:
+        """Put a gate on those that are not done; return whether there is something to wait for."""
+        pending = 0
+        done = 0
+        with self.lock:
+            for record in records:
+                status = record.status
+                if status not in DONE:
+                    record.watch = (*record.watch, gate)
+                    pending += 1
+                else:
+                    done += 1
+                    if gate.fail_fast and status != FINISHED:
+                        gate.opened = True
+            gate.left = pending if gate.enough is None else min(pending, gate.enough - done)
+            if gate.left <= 0:
+                gate.opened = True
+            return not gate.opened
+
+    def unwatch(self, records: Iterable[Record], gate: Callable[[Record], None]) -> None:
+        """Take a gate off again."""
+        with self.lock:
+            for record in records:
+                if record.watch:
+                    record.watch = tuple(w for w in record.watch if w is not gate)
+
+    def block(
+        self,
+        records: Sequence[Record],
+        timeout: float | None = None,
+        enough: int | None = None,
+        fail_fast: bool = False,
+    ) -> bool:
+        """Block this thread until records are done; return whether they are (see `Gate`)."""
+        gate = ThreadGate(enough, fail_fast)
+        if not self.watch(records, gate):
+            self.unwatch(records, gate)
+            return True
+        opened = False
+        try:
+            opened = gate.wait(timeout)
+        finally:
+            if not opened or enough is not None or fail_fast:
+                self.unwatch(records, gate)
+        return opened
+
+    async def until(
+        self,
+        records: Sequence[Record],
+        timeout: float | None = None,
+        enough: int | None = None,
+        fail_fast: bool = False,
+    ) -> bool:
+        """Wait until records are done; return whether they are (see `Gate`)."""
+        gate = AsyncGate(enough, fail_fast, home=self.loop)
+        try:
+            if self.watch(records, gate):
+                await asyncio.wait_for(gate.wait(), timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self.unwatch(records, gate)
+        return True
+
+    # ------------------------------------------------------------------ on the loop
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say which loop this session lives on."""
+        self.loop = loop
+        if self._outbox and not self._awake:
+            self._wake()
+
+    def receive(self, messages: list[Any]) -> None:
+        """Take in messages of the scheduler."""
+        self.hand(FromScheduler(messages))
+
+    def drain(self) -> None:
+        """Hand over at once what waits in the outbox."""
+        while self._outbox:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._awake = False
+        outbox = self._outbox
+        records: list[Record] = []
+        released: dict[str, None] = {}
+        while outbox:
+            item = outbox.popleft()
+            kind = type(item)
+            if kind is Record:
+                if item.key in released:
+                    self._hand_over(records, released)
+                records.append(item)
+            elif kind is tuple:
+                self._uncount(item[0], released)
+            elif kind is list:
+                if not released.keys().isdisjoint([record.key for record in item]):
+                    self._hand_over(records, released)
+                records += item
+            else:
+                self._hand_over(records, released)
+                self.hand(item)
+            if len(records) + len(released) > _BATCH and outbox:
+                if not self._awake:
+                    self._wake()
+                break
+        self._hand_over(records, released)
+
+    def _uncount(self, record: Record, released: dict[str, None]) -> None:
+        key = record.key
+        with self.lock:
+            record.futures -= 1
+            if record.futures == 0 and self.records.get(key) is record:
+                del self.records[key]
+                released[key] = None
+
+    def _hand_over(self, records: list[Record], released: dict[str, None]) -> None:
+        # Releases go last: what was submitted before may depend on what is released.
+        if records:
+            self.hand(Submitted(records.copy()))
+            records.clear()
+        if released:
+            self.hand(Released(list(released)))
+            released.clear()
+
+    def hand(self, event: Event) -> None:
+        """Give one event to the core and do what it asks for."""
+        effects = self.machine.handle(event, time.monotonic())
+        if effects.messages and self.stream is not None:
+            self.stream.send(effects.messages)
+        if effects.changed:
+            self._changed(effects.changed)
+        if effects.ended is not None:
+            self.ended = effects.ended
+            if self.on_ended is not None:
+                self.on_ended(effects.ended)
+        if effects.workers_changed or effects.ended is not None:
+            for callback in list(self.on_workers):
+                callback()
+
+    def _changed(self, records: list[Record]) -> None:
+        woken: list[tuple[Record, tuple[Any, ...]]] = []
+        table = self.records
+        with self.lock:
+            for record in records:
+                status = record.status
+                if status in (CANCELLED, LOST) and table.get(record.key) is record:
+                    # Whoever submits this key again begins anew.
+                    del table[record.key]
+                if record.watch and status in DONE:
+                    woken.append((record, record.watch))
+                    record.watch = ()
+        for record, watchers in woken:
+            for watcher in watchers:
+                watcher(record)

@@ -1,0 +1,261 @@
+"""`submit` and `map`: calls to records, records to futures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import format_bytes, parse_timedelta
+
+from shoal._base.keys import encode_key
+from shoal.client.arguments import pack, pack_scalars
+from shoal.client.core.state import Call, Extras, Record
+from shoal.client.future import Future, make_future
+from shoal.client.keys import call_hasher, group_of_key, unique
+from shoal.wire.messages import TaskOptions
+
+if TYPE_CHECKING:
+    from shoal.client.functions import Pickled
+    from shoal.client.session import Session
+
+__all__ = ["Asked", "as_workers", "map_calls", "submit_call"]
+
+_BATCH = 2000  # tasks of a `map` that are told at once, so that work begins before all are pickled
+_DEFAULT_FIFO = "100 ms"
+
+
+class Asked:
+    """What a user asked for calls beyond function and arguments."""
+
+    __slots__ = ("fifo_timeout", "options", "priority", "pure")
+
+    def __init__(
+        self,
+        *,
+        workers: Any = None,
+        resources: dict[str, float] | None = None,
+        retries: int | None = None,
+        priority: float = 0,
+        fifo_timeout: float | str = _DEFAULT_FIFO,
+        allow_other_workers: bool = False,
+        actor: bool = False,
+        pure: bool | None = None,
+    ) -> None:
+        if actor:
+            raise ValueError("actor=True: this version of shoal has no actors; leave it out")
+        if allow_other_workers not in (True, False, None):
+            raise TypeError(f"allow_other_workers= must be True or False: {allow_other_workers!r}")
+        if allow_other_workers and workers is None:
+            raise ValueError("allow_other_workers=True only makes sense together with workers=")
+        self.pure = pure is None or pure
+        self.priority = float(priority)
+        if fifo_timeout == _DEFAULT_FIFO:
+            self.fifo_timeout = 0.1
+        else:
+            self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
+        self.options: TaskOptions | None = None
+        if workers is not None or resources or retries:
+            self.options = TaskOptions(
+                workers=None if workers is None else as_workers(workers),
+                allow_other_workers=bool(allow_other_workers),
+                resources={name: float(n) for name, n in (resources or {}).items()} or None,
+                retries=_retries(retries),
+            )
+
+    def call(self, pickled: Pickled, group: str) -> Call:
+        """Return what all tasks of one function and group share."""
+        return Call(pickled.function, group, self.priority, self.fifo_timeout, self.options)
+
+
+def as_workers(workers: Any) -> list[str]:
+    """Return addresses, names or host names of workers as texts; ``(host, port)`` is an address."""
+    if isinstance(workers, (str, int)) or (isinstance(workers, tuple) and len(workers) == 2 and type(workers[1]) is int):
+        workers = [workers]
+    texts: list[str] = []
+    for worker in workers:
+        if isinstance(worker, tuple):
+            host, port = worker
+            texts.append(f"tcp://{host}:{port}")
+        elif isinstance(worker, (str, int)):
+            texts.append(str(worker))
+        else:
+            raise TypeError(
+                f"workers= takes addresses, names and host names, not the "
+                f"{type(worker).__name__} {worker!r}"
+            )
+    return texts
+
+
+def _retries(retries: Any) -> int:
+    if retries is None:
+        return 0
+    if not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries= must be a whole number of at least 0, got {retries!r}")
+    return int(retries)
+
+
+def submit_call(
+    session: Session,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+    key: Any,
+    asked: Asked | None,
+) -> Future:
+    """Return the future of one call."""
+    pickled = session.functions.get(func)
+    pure = asked is None or asked.pure
+    data = None if kwargs else pack_scalars(args)
+    deps: tuple[str, ...] = ()
+    extras: Extras | None = None
+    if data is not None:
+        token = data
+    else:
+        packed = pack(session, args, kwargs, tokenize=pure and key is None)
+        data, deps, extras, token = packed.data, packed.deps, packed.extras, packed.token
+        _warn_if_large(session, packed.nbytes)
+    if key is not None:
+        wire = encode_key(key)
+        group = group_of_key(wire)
+    else:
+        group = pickled.call.group
+        if pure:
+            hasher = call_hasher(pickled.token, kwargs) if kwargs else pickled.hasher.copy()
+            hasher.update(token)
+            wire = f"{pickled.name}-{hasher.hexdigest()}"
+        else:
+            wire = f"{pickled.name}-{unique()}"
+    if asked is None and group == pickled.call.group:
+        call = pickled.call
+    else:
+        call = (asked or _PLAIN).call(pickled, group)
+    record = Record(wire, call, data, deps, extras)
+    return make_future(session, session.share(record))
+
+
+_PLAIN = Asked()
+
+
+def map_calls(
+    session: Session,
+    func: Callable[..., Any],
+    iterables: Sequence[Iterable[Any]],
+    kwargs: dict[str, Any],
+    key: Any,
+    batch_size: int | None,
+    asked: Asked,
+) -> list[Future]:
+    """Return the futures of many calls, told to the scheduler batch by batch."""
+    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+        raise ValueError(f"batch_size= must be a whole number of at least 1, got {batch_size!r}")
+    calls = _rows(iterables)
+    keys: list[Any] | None = None
+    if key is not None and not isinstance(key, str):
+        keys, rows = list(key), list(calls)
+        if len(keys) != len(rows):
+            raise ValueError(f"key= has {len(keys)} keys for {len(rows)} calls")
+        calls = iter(rows)
+    plan = _Plan(session, func, kwargs, key if keys is None else None, keys, asked)
+    futures: list[Future] = []
+    size = min(batch_size or _BATCH, _BATCH)
+    while batch := list(islice(calls, size)):
+        records = [plan.record(args) for args in batch]
+        futures += [make_future(session, record) for record in session.share_all(records)]
+    _warn_if_large(session, plan.largest)
+    return futures
+
+
+def _rows(iterables: Sequence[Iterable[Any]]) -> Iterator[tuple[Any, ...]]:
+    if not iterables:
+        raise TypeError("map() needs at least one iterable to map over")
+    for iterable in iterables:
+        if not isinstance(iterable, Iterable):
+            raise TypeError(
+                f"map() maps over iterables, got the {type(iterable).__name__} {iterable!r}; "
+                "pass what is the same for all calls as a keyword argument"
+            )
+    return zip(*iterables)
+
+
+class _Plan:
+    """Makes the records of one `map`."""
+
+    def __init__(
+        self,
+        session: Session,
+        func: Callable[..., Any],
+        kwargs: dict[str, Any],
+        prefix: str | None,
+        keys: list[Any] | None,
+        asked: Asked,
+    ) -> None:
+        self._session = session
+        self._kwargs: dict[str, Any] | None = None
+        self._pickled = pickled = session.functions.get(func)
+        hasher = pickled.hasher
+        if kwargs:
+            # Shared arguments travel once, with the function, unless they are futures.
+            if pack(session, (), kwargs, tokenize=False).deps:
+                self._kwargs = kwargs
+                hasher = call_hasher(pickled.token, kwargs)
+            else:
+                self._pickled = pickled = session.functions.bind(func, kwargs)
+                hasher = pickled.hasher
+        self._hasher = hasher
+        self._pure = asked.pure
+        self._asked = asked
+        self._name = prefix or pickled.name
+        self._keys = None if keys is None else iter(keys)
+        group = pickled.call.group
+        if prefix:
+            group = group_of_key(f"{prefix}-{'0' * 32}")
+        self._call = asked.call(pickled, group)
+        self._calls: dict[str, Call] = {}
+        self.largest = 0  # bytes of the arguments of one call
+
+    def record(self, args: tuple[Any, ...]) -> Record:
+        """Return the record of the next call."""
+        data = None if self._kwargs else pack_scalars(args)
+        if data is None:
+            return self._packed(args)
+        if self._keys is not None:
+            return self._keyed(data, (), None)
+        return Record(self._key_of(data), self._call, data)
+
+    def _packed(self, args: tuple[Any, ...]) -> Record:
+        tokenize = self._pure and self._keys is None
+        packed = pack(self._session, args, self._kwargs, tokenize)
+        self.largest = max(self.largest, packed.nbytes)
+        if self._keys is not None:
+            return self._keyed(packed.data, packed.deps, packed.extras)
+        key = self._key_of(packed.token)
+        return Record(key, self._call, packed.data, packed.deps, packed.extras)
+
+    def _key_of(self, token: bytes) -> str:
+        if not self._pure:
+            return f"{self._name}-{unique()}"
+        hasher = self._hasher.copy()
+        hasher.update(token)
+        return f"{self._name}-{hasher.hexdigest()}"
+
+    def _keyed(self, data: bytes, deps: tuple[str, ...], extras: Extras | None) -> Record:
+        assert self._keys is not None
+        wire = encode_key(next(self._keys))
+        group = group_of_key(wire)
+        call = self._calls.get(group)
+        if call is None:
+            call = self._calls[group] = self._asked.call(self._pickled, group)
+        return Record(wire, call, data, deps, extras)
+
+
+def _warn_if_large(session: Session, nbytes: int) -> None:
+    limit = session.large
+    if nbytes > limit:
+        warnings.warn(
+            f"sending {format_bytes(nbytes)} of arguments with a task: put large data on workers "
+            "once with `client.scatter(data)` and pass the future, or load it in the task",
+            UserWarning,
+            stacklevel=4,
+        )
