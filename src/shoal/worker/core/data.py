@@ -113,7 +113,6 @@ def drop(s: WorkerState, keys: list[str], data: bool = True, runs: bool = True) 
 def lost(s: WorkerState, keys: list[str], reason: str) -> None:
     """The store lost data. Runs that need it find out when they start."""
     gone = [key for key in keys if s.data.pop(key, None) is not None]
-    s.effects.drop += gone
     if gone and s.connected:
         s.effects.send.append(m.Dropped(gone, reason))
 

@@ -1,4 +1,4 @@
-"""What the worker's shell tells its core. Values never come along, only what is known about them."""
+"""What the worker's shell tells its core. Values never come along, only what is known of them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Getting keys from peers: who is asked, for how much at a time, and who else when that fails.
 
-A key that is not here and should be is a `Lack`. It is in the queue of one peer, part of one request
-(`Flight`), or waiting for a retry. Requests are limited in keys and bytes each, in number per peer,
-and in bytes over all peers; one value larger than a limit still goes out, alone, while there is room
-at all, so that nothing starves.
+A key that is not here and should be is a `Lack`. It is in the queue of one peer, part of one
+request (`Flight`), or waiting for a retry. Requests are limited in keys and bytes each, in number
+per peer, and in bytes over all peers; one value larger than a limit still goes out, alone, while
+there is room at all, so that nothing starves.
 
 A peer that cannot be reached is tried again after a pause only when it is the last holder left, so
 that one broken connection does not make the scheduler compute data again.
@@ -46,7 +46,11 @@ def lack(s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Pr
     known = {*found.holders, *found.absent, *found.unreachable}
     if found.peer is not None:
         known.add(found.peer.address)
-    found.holders += [address for address in holders if address not in known]
+    new = [address for address in holders if address not in known]
+    found.holders = new + found.holders
+    if new and found.waits_for_retry:
+        found.waits_for_retry = False
+        try_next(s, found)
     if priority < found.priority:
         found.priority = priority
         if found.peer is not None and found.flight is None:
@@ -82,11 +86,11 @@ def _enqueue(s: WorkerState, peer: Peer, item: Lack) -> None:
 
 
 def plan(s: WorkerState) -> None:
-    """Send out as many requests as the limits allow."""
+    """Send out as many requests as the limits allow, none while paused; forget idle peers."""
     settings = s.settings
     idle: list[str] = []
     for peer in s.peers.values():
-        while len(peer.flights) < settings.fetches_per_peer:
+        while not s.paused and len(peer.flights) < settings.fetches_per_peer:
             flight = _fill(s, peer)
             if flight is None:
                 break
@@ -101,7 +105,7 @@ def plan(s: WorkerState) -> None:
 
 
 def _fill(s: WorkerState, peer: Peer) -> Flight | None:
-    """Take from a peer's queue what fits into one request; the first fits while any room is left."""
+    """Take from a peer's queue what fits into one request; the first fits if any room is left."""
     total = s.settings.fetch_bytes - s.fetching_bytes
     room = min(s.settings.fetch_message_bytes, total)
     keys: dict[str, int] = {}
@@ -173,7 +177,7 @@ def retry_due(s: WorkerState) -> None:
     """Try again what waited long enough."""
     while s.retries and s.retries[0][0] <= s.now:
         item = heappop(s.retries)[2]
-        if s.lacks.get(item.key) is item:
+        if s.lacks.get(item.key) is item and item.waits_for_retry:
             item.waits_for_retry = False
             try_next(s, item)
 

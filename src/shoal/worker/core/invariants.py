@@ -14,7 +14,7 @@ __all__ = ["check"]
 
 
 def check(machine: Machine) -> None:
-    """Raise `AssertionError`, with a text that says what is wrong, when the state contradicts itself."""
+    """Raise `AssertionError`, with a text that says what is wrong, on any contradiction."""
     s = machine.state
     _check_tasks(s)
     _check_lacks(s)

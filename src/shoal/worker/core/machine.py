@@ -1,8 +1,8 @@
 """The worker's core: one event in, one ordered batch of effects out.
 
 The core is pure. It touches no socket, clock, thread, file, logger or configuration, and no value:
-functions, arguments and results are opaque bytes or sizes here. The same object runs in a real worker
-and in the simulator.
+functions, arguments and results are opaque bytes or sizes here. The same object runs in a real
+worker and in the simulator.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ class Machine:
             events.Close: self._close,
         }
         self._messages: dict[type, Callable[[Any], None]] = {
-            m.Compute: self._on_compute,
             m.Free: self._on_free,
             m.Steal: self._on_steal,
             m.Acquire: self._on_acquire,
@@ -87,8 +86,7 @@ class Machine:
         if s.lacks or s.peers:
             if s.retries:
                 fetch.retry_due(s)
-            if not s.paused:
-                fetch.plan(s)
+            fetch.plan(s)
         if s.landed or s.missed:
             data.report(s)
         if s.retries:
@@ -266,14 +264,15 @@ class Machine:
     # ------------------------------------------------------------------ the scheduler's messages
 
     def _from_scheduler(self, event: events.FromScheduler) -> None:
-        if not self.state.connected:
+        s = self.state
+        if not s.connected:
             return  # what an earlier connection still had to say
         handlers = self._messages
         for message in event.messages:
-            handlers[type(message)](message)
-
-    def _on_compute(self, message: m.Compute) -> None:
-        add_run(self.state, message)
+            if type(message) is m.Compute:
+                add_run(s, message)
+            else:
+                handlers[type(message)](message)
 
     def _on_free(self, message: m.Free) -> None:
         data.drop(self.state, message.keys)

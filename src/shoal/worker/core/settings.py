@@ -1,4 +1,4 @@
-"""What can be tuned in the worker's core. Plain values; reading the configuration is the shell's work."""
+"""What can be tuned in the worker's core. Plain values; the shell reads the configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ __all__ = ["Settings"]
 class Settings:
     """Tunable values of the worker's core; times in seconds, sizes in bytes.
 
-    A fraction of the memory limit that is ``None`` turns its threshold off; a limit of 0 all of them.
+    A fraction of the memory limit that is ``None`` turns its threshold off; a limit of 0 turns off
+    all of them.
     """
 
     resources: dict[str, float] = field(default_factory=dict)

@@ -80,7 +80,7 @@ def add_run(s: WorkerState, compute: Compute) -> None:
 
 
 def start_or_wait(s: WorkerState, task: TaskRun) -> None:
-    """Execute a run whose dependencies are here, fetch them otherwise, or say that nobody has them."""
+    """Execute a run whose dependencies are here; fetch them, or say that nobody has them."""
     compute = task.compute
     data = s.data
     missing = [i for i, dep in enumerate(compute.deps) if dep not in data]
