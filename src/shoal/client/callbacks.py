@@ -1,4 +1,4 @@
-"""Done-callbacks of futures, called one after the other in a thread that exists when one is needed."""
+"""Done-callbacks of futures, called one after the other in a thread made when it is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results from where they are: from the workers directly, else through the scheduler. On the loop."""
+"""Results from where they are: the workers directly, else through the scheduler. On the loop."""
 
 from __future__ import annotations
 

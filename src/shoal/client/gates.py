@@ -46,9 +46,7 @@ class Gate(ABC):
     def __call__(self, record: Record) -> None:
         """Count a record that is done. Called on the loop's thread only."""
         self.left -= 1
-        if self.opened or (
-            self.left > 0 and not (self.fail_fast and record.status != FINISHED)
-        ):
+        if self.opened or (self.left > 0 and not (self.fail_fast and record.status != FINISHED)):
             return
         self.opened = True
         self.open()

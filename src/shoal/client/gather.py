@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import operator
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.loop import sync
 from shoal.client.core.state import DONE, FINISHED, Record
+from shoal.client.current import as_current
 from shoal.client.fetching import fetch
 from shoal.client.future import Future
-from shoal.client.outcome import error_of, load
+from shoal.client.outcome import error_of
 from shoal.errors import FutureCancelledError
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import loads, loads_bytes
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
-    from shoal.wire.blob import Blob
 
 __all__ = ["gather_async", "gather_blocking"]
 
@@ -124,17 +125,17 @@ def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob], list[Record]]
 
 
 def _rebuild(client: Client, futures: Any, values: dict[str, bytes | Blob]) -> Any:
-    result = _Builder(client, values).build(futures)
+    with as_current(client):  # futures in results become this client's
+        result = _Builder(values).build(futures)
     return None if result is _ABSENT else result
 
 
 class _Builder:
-    """Puts results where futures were. One object for each key, as in the container of futures."""
+    """Puts results where futures were; one object for each key."""
 
-    __slots__ = ("client", "loaded", "values")
+    __slots__ = ("loaded", "values")
 
-    def __init__(self, client: Client, values: dict[str, bytes | Blob]) -> None:
-        self.client = client
+    def __init__(self, values: dict[str, bytes | Blob]) -> None:
         self.values = values
         self.loaded: dict[str, Any] = {}
 
@@ -143,9 +144,7 @@ class _Builder:
         if kind is Future or isinstance(item, Future):
             return self.value(item._record.key)
         if kind in _CONTAINERS:
-            items = [built for part in item if (built := self.build(part)) is not _ABSENT]
-            same = len(items) == len(item) and all(map(operator.is_, items, item))
-            return item if same and items else kind(items)
+            return kind([built for part in item if (built := self.build(part)) is not _ABSENT])
         if kind is dict:
             return {
                 name: built
@@ -160,5 +159,6 @@ class _Builder:
         value = self.values.get(key)
         if value is None:
             return _ABSENT
-        loaded = self.loaded[key] = load(self.client, value)
+        loaded = loads(value) if type(value) is Blob else loads_bytes(value)
+        self.loaded[key] = loaded
         return loaded

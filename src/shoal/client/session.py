@@ -50,9 +50,7 @@ class Session:
         so nothing slow happens under it.
     """
 
-    def __init__(
-        self, client: Client, id: str, name: str | None, versions: dict[str, Any]
-    ) -> None:
+    def __init__(self, client: Client, id: str, name: str | None, versions: dict[str, Any]) -> None:
         self.client = client
         self.machine = Machine(id, name, versions)
         self.functions = PickledFunctions()

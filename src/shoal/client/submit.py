@@ -70,8 +70,10 @@ class Asked:
 
 
 def as_workers(workers: Any) -> list[str]:
-    """Return addresses, names or host names of workers as texts; ``(host, port)`` is an address."""
-    if isinstance(workers, (str, int)) or (isinstance(workers, tuple) and len(workers) == 2 and type(workers[1]) is int):
+    """Return addresses, names or hosts of workers as texts; ``(host, port)`` is an address."""
+    if isinstance(workers, (str, int)) or (
+        isinstance(workers, tuple) and len(workers) == 2 and type(workers[1]) is int
+    ):
         workers = [workers]
     texts: list[str] = []
     for worker in workers:

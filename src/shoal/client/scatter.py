@@ -1,0 +1,177 @@
+"""`scatter`: local data to workers, directly or through the scheduler. On the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dask.sizeof import sizeof
+from dask.tokenize import tokenize
+from dask.utils import typename
+
+from shoal._base.keys import encode_key
+from shoal.client.core.state import FINISHED, Extras, Record
+from shoal.client.future import Future, make_future
+from shoal.client.keys import unique
+from shoal.client.submit import as_workers
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import dumps
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["Parcel", "scatter_data"]
+
+logger = logging.getLogger("shoal.client")
+
+
+class Parcel:
+    """Data on its way: pickled and named on the user's thread, before the loop hears of it.
+
+    Raises
+    ------
+    TypeError
+        When a value cannot be pickled.
+    """
+
+    def __init__(self, data: Any, hash: bool = True) -> None:
+        self.data: dict[str, Blob] = {}
+        self.types: dict[str, str] = {}
+        self.nbytes: dict[str, int] = {}
+        self._shape: Any
+        if isinstance(data, Mapping):
+            self._shape = {name: self._add(encode_key(name), data[name]) for name in data}
+        elif type(data) in (list, tuple, set, frozenset):
+            self._shape = type(data)([self._add(_name(item, hash), item) for item in data])
+        else:
+            self._shape = self._add(_name(data, hash), data)
+
+    def _add(self, key: str, value: Any) -> str:
+        if isinstance(value, Future):
+            raise TypeError(f"{value!r} is on the cluster already; use it as it is")
+        if key not in self.data:
+            try:
+                self.data[key] = dumps(value)
+            except Exception as error:
+                raise TypeError(f"a {type(value).__name__} cannot be scattered: {error}") from error
+            self.types[key] = typename(type(value))
+            self.nbytes[key] = int(sizeof(value))
+        return key
+
+    def futures(self, client: Client, holders: Mapping[str, list[str]]) -> Any:
+        """Return futures in the shape of the data."""
+        session = client._session
+
+        def future(key: str) -> Future:
+            extras = Extras(nbytes=self.nbytes[key], holders=list(holders[key]))
+            record = Record(
+                key,
+                type=self.types[key],
+                holder=extras.holders[0],
+                extras=extras,
+                status=FINISHED,
+            )
+            return make_future(session, session.share(record))
+
+        shape = self._shape
+        if isinstance(shape, str):
+            return future(shape)
+        if isinstance(shape, dict):
+            return {name: future(key) for name, key in shape.items()}
+        return type(shape)([future(key) for key in shape])
+
+
+def _name(value: Any, hash: bool) -> str:
+    name = type(value).__name__
+    return f"{name}-{tokenize(value)}" if hash else f"{name}-{unique()}"
+
+
+async def scatter_data(
+    client: Client,
+    parcel: Parcel,
+    workers: Any,
+    broadcast: bool | int,
+    direct: bool | None,
+    timeout: float,
+) -> dict[str, list[str]]:
+    """Put data on workers; return which workers hold each key.
+
+    Raises
+    ------
+    TimeoutError
+        When no worker came in time.
+    """
+    if type(broadcast) is not bool and (type(broadcast) is not int or broadcast < 1):
+        raise ValueError(f"broadcast= is True, False or a number of workers, got {broadcast!r}")
+    if not parcel.data:
+        return {}
+    wanted = None if workers is None else as_workers(workers)
+    if direct is None:
+        direct = client.direct_to_workers
+    if direct is not False:
+        try:
+            return await _to_workers(client, parcel, wanted, broadcast, timeout)
+        except OSError as error:
+            if direct is True or isinstance(error, TimeoutError):
+                raise
+            logger.info("cannot reach the workers, scattering through the scheduler: %s", error)
+    reply = await client.scheduler.scatter(
+        data=parcel.data,
+        types=parcel.types,
+        nbytes=parcel.nbytes,
+        workers=wanted,
+        client=client.id,
+        broadcast=broadcast,
+        timeout=timeout,
+    )
+    return {key: list(addresses) for key, addresses in reply.items()}
+
+
+async def _to_workers(
+    client: Client,
+    parcel: Parcel,
+    wanted: list[str] | None,
+    broadcast: bool | int,
+    timeout: float,
+) -> dict[str, list[str]]:
+    nthreads = await _find_workers(client, wanted, timeout)
+    copies = 1
+    if broadcast:
+        copies = len(nthreads) if broadcast is True else min(broadcast, len(nthreads))
+    # Each worker comes once for each of its threads, a round at a time.
+    rounds = max(nthreads.values())
+    turns = [w for i in range(rounds) for w in nthreads if nthreads[w] > i]
+    turn = itertools.cycle(turns)
+    holders: dict[str, list[str]] = {}
+    by_worker: dict[str, dict[str, Blob]] = {}
+    for key, blob in parcel.data.items():
+        chosen: dict[str, None] = {}
+        while len(chosen) < copies:
+            chosen[next(turn)] = None
+        holders[key] = list(chosen)
+        for worker in chosen:
+            by_worker.setdefault(worker, {})[key] = blob
+    replies = await asyncio.gather(
+        *(client.rpc(worker).update_data(data=data) for worker, data in by_worker.items())
+    )
+    for reply in replies:
+        # What the workers measured is what they will say, too.
+        parcel.nbytes.update(reply["nbytes"])
+        parcel.types.update(reply["types"])
+    return holders
+
+
+async def _find_workers(client: Client, wanted: list[str] | None, timeout: float) -> dict[str, int]:
+    deadline = client.loop.time() + timeout
+    while True:
+        found: dict[str, int] = await client.scheduler.nthreads(workers=wanted)
+        nthreads = {worker: max(1, n) for worker, n in found.items() if n is not None}
+        if nthreads:
+            return nthreads
+        left = deadline - client.loop.time()
+        named = f" of {wanted}" if wanted else ""
+        if left <= 0 or not await client._workers_changed(left):
+            raise TimeoutError(f"no workers{named} to put data on, waited {timeout:g} s")
