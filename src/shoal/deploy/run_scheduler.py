@@ -1,0 +1,37 @@
+"""What runs in the process of a local cluster's scheduler."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from shoal.nanny.child import Parent
+from shoal.nanny.run_worker import class_of
+from shoal.nanny.serving import run, serve
+
+__all__ = ["main"]
+
+
+def main(parent: Parent, body: dict[str, Any]) -> int:
+    """Run a scheduler until it closes.
+
+    Parameters
+    ----------
+    parent : Parent
+        The line to the cluster; it handed down the socket to listen on.
+    body : dict
+        ``scheduler_class`` (a class, or its ``module.name``), ``options`` (its keywords),
+        ``silence_logs`` (a log level, or None).
+    """
+    if body["silence_logs"]:
+        logging.getLogger("shoal").setLevel(body["silence_logs"])
+
+    def make() -> Any:
+        return class_of(body["scheduler_class"])(sockets=parent.sockets, **body["options"])
+
+    return run(serve(parent, make, describe))
+
+
+def describe(scheduler: Any) -> dict[str, Any]:
+    """Return what the cluster wants to know of a scheduler that is up."""
+    return {"address": scheduler.address, "id": scheduler.id}
