@@ -1,4 +1,4 @@
-"""Sockets that a parent binds and its scheduler listens on, so that the address is known at once."""
+"""Sockets that a parent binds for its scheduler, so that the address is known beforehand."""
 
 from __future__ import annotations
 

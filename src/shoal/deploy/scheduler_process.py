@@ -65,7 +65,12 @@ class SchedulerProcess(ProcessInterface):
         given = None if protocol == "ipc" else host
         self._body = {
             "scheduler_class": scheduler_class,
-            "options": {"protocol": protocol, "host": given, "contact_address": self.address, **options},
+            "options": {
+                "protocol": protocol,
+                "host": given,
+                "contact_address": self.address,
+                **options,
+            },
             "silence_logs": silence_logs,
         }
         self._orphan_folders = orphan_folders
@@ -136,7 +141,7 @@ class SchedulerProcess(ProcessInterface):
             if process.failure or isinstance(decision, Close):
                 if end is not End.CLOSED and self._up.done():
                     logger.error("The scheduler is given up: %s", process.death)
-                self._give_up(process.death)
+                self._give_up(process.death, closed=end is End.CLOSED)
                 return
             logger.warning(
                 "The scheduler's process (pid %s) ended: %s. Starting another at %s%s",
@@ -151,9 +156,9 @@ class SchedulerProcess(ProcessInterface):
             if self._up is not None and not self._up.done():
                 self._up.set_result(None)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str, closed: bool) -> None:
         self._listening.close()
-        self.status = Status.failed
+        self.status = Status.closed if closed else Status.failed
         self._ended()
         if self._up is not None and not self._up.done():
             self._up.set_exception(StartError(f"the scheduler did not start: {why}"))

@@ -175,6 +175,7 @@ class Nanny(Server):
         self._deaths: dict[int, str] = {}  # by process id
         self._keeper: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
+        self._lives = 0
         self._stopping = ""  # why no other process is to follow
         self._ending: asyncio.Task[Any] | None = None
         self._notes: set[asyncio.Task[None]] = set()
@@ -356,10 +357,15 @@ class Nanny(Server):
             await asyncio.sleep(decision.delay)
 
     def _new_process(self) -> ServerProcess:
+        options = {**self._options, "nanny": self.address}
+        self._lives += 1
+        if self._where["protocol"] == "ipc" and self._where["host"]:
+            # An address of its own for each life: what is said of the last does not hit the next.
+            options["host"] = f"{self._where['host']}-{self._lives}"
         body = {
             "worker_class": self.worker_class,
             "scheduler": self.scheduler_addr,
-            "options": {**self._options, "nanny": self.address},
+            "options": options,
             "silence_logs": self._silence_logs,
         }
         return ServerProcess(

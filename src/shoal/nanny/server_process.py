@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
@@ -202,6 +203,19 @@ class ServerProcess:
         if not self.up.done():
             self.up.set_exception(StartError(self.failure or f"its process was {died}"))
             self.up.exception()  # nobody may be waiting
-        folder = self.info.get("local_directory")
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        _clean_up(self.info)
+
+
+def _clean_up(info: Mapping[str, Any]) -> None:
+    """Remove what a server that was killed left behind: its folder, its Unix socket."""
+    folder = info.get("local_directory")
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+    scheme, _, path = str(info.get("address")).partition("://")
+    if scheme != "ipc":
+        return
+    try:
+        os.unlink(path)
+        os.rmdir(os.path.dirname(path))  # one made for this socket alone
+    except OSError:  # it is gone, or others use it
+        pass

@@ -1,0 +1,271 @@
+"""What every kind of cluster offers: address, workers, logs, a client, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import importlib
+import logging
+import uuid
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dask.utils import format_bytes, parse_timedelta
+
+from shoal._base.loop import LoopRunner, SyncMethodMixin
+from shoal.core import Status, rpc
+from shoal.deploy.logs import Log, Logs
+from shoal.errors import WorkerStartTimeoutError
+from shoal.security import Security
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["Cluster"]
+
+logger = logging.getLogger("shoal.deploy")
+
+C = TypeVar("C", bound="Cluster")
+_NO_WORKERS: dict[str, Any] = {"workers": {}}
+
+
+class Cluster(SyncMethodMixin):
+    """Base of cluster objects.
+
+    Subclasses start scheduler and workers in `_start` after setting ``scheduler_comm``, and end
+    them in `_close`; both call the methods of this class.
+
+    Parameters
+    ----------
+    asynchronous : bool
+        Whether methods are awaited.
+    loop : event loop, optional
+        Loop to live on.
+    quiet : bool
+        Accepted for compatibility.
+    name : str, optional
+        Name of the cluster.
+    scheduler_sync_interval : float
+        Seconds between two looks at the scheduler's workers.
+    """
+
+    _supports_scaling = True
+
+    def __init__(
+        self,
+        asynchronous: bool = False,
+        loop: Any = None,
+        quiet: bool = False,
+        name: str | None = None,
+        scheduler_sync_interval: float | str = 1,
+    ) -> None:
+        self._loop_runner = LoopRunner(loop=loop, asynchronous=asynchronous)
+        self._asynchronous = asynchronous
+        self.quiet = quiet
+        self.name = name or uuid.uuid4().hex[:8]
+        self.scheduler_comm: rpc | None = None
+        self.scheduler_info: dict[str, Any] = dict(_NO_WORKERS)
+        self.security: Security | None = getattr(self, "security", None)
+        self.shutdown_on_close: bool = getattr(self, "shutdown_on_close", True)
+        self.status = Status.created
+        self._interval = float(parse_timedelta(scheduler_sync_interval))
+        self._watcher: asyncio.Task[None] | None = None
+        self._manager_log: list[tuple[datetime.datetime, str]] = []
+
+    # -- life ----------------------------------------------------------------------
+
+    @property
+    def called_from_running_loop(self) -> bool:
+        """Whether this is code that runs on the cluster's own event loop."""
+        running = asyncio._get_running_loop()
+        return self._asynchronous or (running is not None and running is self._loop_runner._loop)
+
+    async def _start(self) -> None:
+        if self.scheduler_comm is not None:
+            await self._look()
+            self._watcher = asyncio.create_task(self._keep_looking())
+        self.status = Status.running
+
+    async def _close(self) -> None:
+        if self.status == Status.closed:
+            return
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self.scheduler_comm is not None:
+            await self.scheduler_comm.close_rpc()
+        self.scheduler_info = dict(_NO_WORKERS)
+        self.status = Status.closed
+
+    def close(self, timeout: float | None = None) -> Any:
+        """Close workers and scheduler.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds after which to stop waiting for that.
+        """
+        if self.status == Status.closed:
+            return _nothing() if self.asynchronous else None
+        result = self.sync(self._close, callback_timeout=timeout)
+        if not self.asynchronous:
+            self._loop_runner.stop()
+        return result
+
+    def __enter__(self: C) -> C:
+        if self._asynchronous:
+            raise RuntimeError(f"write 'async with {type(self).__name__}(asynchronous=True)'")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __await__(self: C) -> Generator[Any, None, C]:
+        async def started() -> C:
+            if self.status == Status.created:
+                await self._start()
+            return self
+
+        return started().__await__()
+
+    async def __aenter__(self: C) -> C:
+        return await self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._close()
+
+    # -- scaling -------------------------------------------------------------------
+
+    def scale(self, n: int) -> Any:
+        """Ask for `n` workers in all."""
+        raise TypeError(f"a {type(self).__name__} cannot be scaled")
+
+    @property
+    def requested(self) -> set[Any]:
+        """Names of workers that were asked for."""
+        return {worker["name"] for worker in self.scheduler_info["workers"].values()}
+
+    @property
+    def plan(self) -> set[Any]:
+        """Names of workers that there shall be."""
+        return self.requested
+
+    @property
+    def observed(self) -> set[Any]:
+        """Names of workers that the scheduler knows."""
+        return {worker["name"] for worker in self.scheduler_info["workers"].values()}
+
+    def wait_for_workers(self, n_workers: int = 1, timeout: float | str | None = None) -> Any:
+        """Wait until there are at least `n_workers`.
+
+        Raises
+        ------
+        WorkerStartTimeoutError
+            When they do not come within `timeout` seconds.
+        """
+        if isinstance(n_workers, bool) or not isinstance(n_workers, int) or n_workers < 1:
+            raise ValueError(f"n_workers must be a whole number of at least 1, got {n_workers!r}")
+        return self.sync(self._wait_for_workers, n_workers, parse_timedelta(timeout))
+
+    async def _wait_for_workers(self, n_workers: int, timeout: float | None) -> None:
+        clock = asyncio.get_running_loop().time
+        deadline = None if timeout is None else clock() + timeout
+        pause = 0.005
+        while True:
+            await self._look()
+            found = len(self.scheduler_info["workers"])
+            if found >= n_workers:
+                return
+            if self.status not in (Status.created, Status.starting, Status.running):
+                raise RuntimeError(f"{self.name} is {self.status.name}; no workers will come")
+            if deadline is not None and clock() + pause > deadline:
+                raise WorkerStartTimeoutError(found, n_workers, float(timeout or 0))
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.2)
+
+    # -- what there is to know --------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Ask the scheduler for its workers; while it does not answer, there are none known."""
+        if self.scheduler_comm is None:
+            return
+        try:
+            self.scheduler_info = await asyncio.wait_for(self.scheduler_comm.identity(), 5)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            logger.debug("the scheduler does not answer: %s", error)
+            self.scheduler_info = dict(_NO_WORKERS)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            await self._look()
+
+    @property
+    def scheduler_address(self) -> str:
+        """Address of the scheduler; a text that says so where there is none yet."""
+        return self.scheduler_comm.address if self.scheduler_comm is not None else "<Not Connected>"
+
+    @property
+    def dashboard_link(self) -> str:
+        """Web address of the dashboard; empty where there is none."""
+        return ""
+
+    def get_client(self) -> Client:
+        """Return a new client of this cluster."""
+        # By name: clients can make clusters, so neither module can import the other.
+        module = importlib.import_module("shoal.client.client")
+        client: Client = module.Client(self, asynchronous=self._asynchronous)
+        return client
+
+    def _log(self, text: str) -> None:
+        self._manager_log.append((datetime.datetime.now(), text))
+        logger.info("%s: %s", self.name, text)
+
+    def get_logs(self, cluster: bool = True, scheduler: bool = True, workers: Any = True) -> Any:
+        """Return the logs of the cluster, its scheduler, and its workers.
+
+        Parameters
+        ----------
+        cluster, scheduler : bool
+            Whether to include these.
+        workers : bool or list of str
+            Whether to include the workers', or the addresses of those wanted.
+
+        Returns
+        -------
+        dict
+            Text by name: ``"Cluster"``, ``"Scheduler"``, and the addresses of workers.
+        """
+        return self.sync(self._get_logs, cluster=cluster, scheduler=scheduler, workers=workers)
+
+    async def _get_logs(self, cluster: bool, scheduler: bool, workers: Any) -> Logs:
+        logs = Logs()
+        if cluster:
+            logs["Cluster"] = Log("\n".join(f"{when} {text}" for when, text in self._manager_log))
+        if self.scheduler_comm is None:
+            return logs
+        if scheduler:
+            logs["Scheduler"] = _as_log(await self.scheduler_comm.logs())
+        if workers:
+            chosen = None if workers is True else list(workers)
+            found = await self.scheduler_comm.broadcast(msg={"op": "logs"}, workers=chosen)
+            logs.update({address: _as_log(lines) for address, lines in found.items()})
+        return logs
+
+    def __repr__(self) -> str:
+        workers = self.scheduler_info.get("workers", {}).values()
+        text = (
+            f"{type(self).__name__}({self.name}, {self.scheduler_address!r}, "
+            f"workers={len(workers)}, threads={sum(w['nthreads'] for w in workers)}"
+        )
+        limits = [w["memory_limit"] for w in workers]
+        if limits and all(limits):
+            text += f", memory={format_bytes(sum(limits))}"
+        return text + ")"
+
+
+def _as_log(newest_first: list[tuple[str, str]]) -> Log:
+    return Log("\n".join(line for _, line in reversed(newest_first)))
+
+
+async def _nothing() -> None:
+    pass

@@ -1,0 +1,237 @@
+"""Clusters on this host: scheduler and workers in processes of their own, or all in this one."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shoal._base.system import CPU_COUNT, parse_memory_limit
+from shoal.deploy.folder import ClusterFolder
+from shoal.deploy.scheduler_process import SchedulerProcess
+from shoal.deploy.sizing import worker_shape
+from shoal.deploy.spec import SpecCluster
+from shoal.nanny.nanny import Nanny
+from shoal.security import Security
+
+__all__ = ["LocalCluster"]
+
+# By name: who runs processes needs neither in this one.
+_SCHEDULER = "shoal.scheduler.scheduler.Scheduler"
+_WORKER = "shoal.worker.worker.Worker"
+
+
+class LocalCluster(SpecCluster):
+    """Start a scheduler and workers on this host.
+
+    By default the scheduler has a process of its own, each worker too, and they talk over Unix
+    sockets, so nothing is open to the network. All is ended and cleaned up when the cluster is
+    closed or this process ends, whatever ends it.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the cluster.
+    n_workers : int, optional
+        Number of workers; default by the number of cores.
+    threads_per_worker : int, optional
+        Threads of each worker.
+    processes : bool, optional
+        Whether to use processes (the default), or to run everything in this one.
+    loop : event loop, optional
+        Loop to live on.
+    host : str, optional
+        Address or name to listen on, over TCP; default Unix sockets.
+    scheduler_port : int
+        Port of the scheduler, over TCP.
+    silence_logs : int, str or False
+        Level below which nothing is logged; False for all.
+    dashboard_address, worker_dashboard_address : str, optional
+        Accepted for compatibility; there is no dashboard yet.
+    asynchronous : bool
+        Whether the cluster is used from coroutines: ``async with LocalCluster(...)``.
+    blocked_handlers : list of str, optional
+        Operations that the scheduler refuses.
+    security : Security or bool, optional
+        Certificates; True makes temporary ones. Connections are then encrypted.
+    protocol : str, optional
+        ``"ipc"``, ``"tcp"``, ``"tls"`` or, with ``processes=False``, ``"inproc"``.
+    interface : str, optional
+        Network interface to listen on, over TCP.
+    worker_class : type, optional
+        A subclass of `Nanny` or `Worker` to use.
+    scheduler_kwargs : dict, optional
+        More arguments of the scheduler.
+    scheduler_sync_interval : float
+        Seconds between two looks at the scheduler's workers.
+    **worker_kwargs
+        More arguments of `Nanny` or `Worker`, such as ``memory_limit="4 GiB"``.
+
+    Examples
+    --------
+    >>> cluster = LocalCluster(n_workers=2)  # doctest: +SKIP
+    >>> cluster.scale(3)  # doctest: +SKIP
+    >>> client = cluster.get_client()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        n_workers: int | None = None,
+        threads_per_worker: int | None = None,
+        processes: bool | None = None,
+        loop: Any = None,
+        start: Any = None,
+        host: str | None = None,
+        ip: str | None = None,
+        scheduler_port: int | None = 0,
+        silence_logs: int | str | bool = logging.WARNING,
+        dashboard_address: str | None = ":8787",
+        worker_dashboard_address: str | None = None,
+        diagnostics_port: Any = None,
+        services: Any = None,
+        worker_services: Any = None,
+        service_kwargs: Any = None,
+        asynchronous: bool = False,
+        security: Security | Mapping[str, Any] | bool | None = None,
+        protocol: str | None = None,
+        blocked_handlers: Sequence[str] | None = None,
+        interface: str | None = None,
+        worker_class: type | str | None = None,
+        scheduler_kwargs: Mapping[str, Any] | None = None,
+        scheduler_sync_interval: float | str = 1,
+        **worker_kwargs: Any,
+    ) -> None:
+        if ip is not None:
+            warnings.warn("ip= is deprecated; use host=", FutureWarning, stacklevel=2)
+            host = host or ip
+        if host and interface:
+            raise ValueError(f"give host= or interface=, not both; got {host!r} and {interface!r}")
+        if processes is None:
+            processes = worker_class is None or _is_nanny(worker_class)
+        certificates = _security_of(security)
+        if host and "://" in host:
+            protocol, host = host.split("://", 1)
+        on_network = bool(host or interface or scheduler_port)
+        self.protocol = _protocol_of(protocol, processes, on_network, certificates)
+        self.processes = processes
+        n_workers, threads = worker_shape(n_workers, threads_per_worker, processes)
+        self._folder: ClusterFolder | None = None
+        self._lives = 0  # workers made so far
+        if self.protocol == "ipc":
+            self._folder = _folder_or_none()
+            if self._folder is None:
+                if protocol:
+                    raise OSError("this system has no Unix sockets; use protocol='tcp'")
+                self.protocol = "tcp"
+        if self.protocol in ("tcp", "tls") and not (host or interface):
+            host = "127.0.0.1"
+        where = {"host": host, "interface": interface, "protocol": self.protocol}
+        where = {key: value for key, value in where.items() if value is not None}
+        quiet = silence_logs or None
+        worker = {
+            **where,
+            "nthreads": threads,
+            "security": certificates,
+            "memory_limit": _memory_of(worker_kwargs.pop("memory_limit", "auto"), threads),
+            **({"silence_logs": quiet} if processes else {}),
+            **worker_kwargs,
+        }
+        scheduler = {
+            **where,
+            "port": scheduler_port or 0,
+            "security": certificates,
+            "blocked_handlers": blocked_handlers,
+            **(scheduler_kwargs or {}),
+        }
+        worker_cls: type | str = worker_class or (Nanny if processes else _WORKER)
+        if processes and not _is_nanny(worker_cls):
+            worker["worker_class"], worker_cls = worker_cls, Nanny
+        spec = {"cls": worker_cls, "options": worker}
+        try:
+            super().__init__(
+                workers=dict.fromkeys(range(n_workers), spec),
+                scheduler=self._scheduler_spec(scheduler, quiet),
+                worker=spec,
+                asynchronous=asynchronous,
+                loop=loop,
+                security=certificates,
+                silence_logs=silence_logs,
+                name=name,
+                scheduler_sync_interval=scheduler_sync_interval,
+            )
+        except BaseException:
+            self._remove_folder()
+            raise
+
+    def _scheduler_spec(self, options: dict[str, Any], quiet: Any) -> dict[str, Any]:
+        if not self.processes:
+            if self._folder is not None:
+                options["host"] = self._folder.socket_path("scheduler")
+            return {"cls": _SCHEDULER, "options": options}
+        options["silence_logs"] = quiet
+        if self._folder is not None:
+            options["host"] = self._folder.socket_path("scheduler")
+            options["orphan_folders"] = [self._folder.path]
+        return {"cls": SchedulerProcess, "options": options}
+
+    def _worker_options(self, name: Any, options: dict[str, Any]) -> dict[str, Any]:
+        if self._folder is None:
+            return options
+        self._lives += 1
+        options["host"] = self._folder.socket_path(f"w{self._lives}")
+        if self.processes:
+            options["listen_address"] = f"ipc://{self._folder.socket_path(f'n{self._lives}')}"
+            options["orphan_folders"] = [self._folder.path]
+        return options
+
+    async def _close(self) -> None:
+        await super()._close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            self._folder.remove()
+
+
+def _is_nanny(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Nanny)
+
+
+def _security_of(security: Any) -> Security | None:
+    if security is True:
+        return Security.temporary()
+    if isinstance(security, Mapping):
+        return Security(**security)
+    return security or None
+
+
+def _protocol_of(
+    protocol: str | None, processes: bool, on_network: bool, security: Security | None
+) -> str:
+    """Return the scheme to use: what was asked for, else the most private one that will do."""
+    if protocol is not None:
+        scheme = protocol.removesuffix("://")
+        if processes and scheme == "inproc":
+            raise ValueError(
+                "protocol='inproc' is for processes=False: other processes cannot connect to it"
+            )
+        return scheme
+    if security is not None and security.require_encryption:
+        return "tls"
+    if on_network:
+        return "tcp"
+    return "ipc" if processes else "inproc"
+
+
+def _folder_or_none() -> ClusterFolder | None:
+    try:
+        return ClusterFolder()
+    except OSError:
+        return None
+
+
+def _memory_of(limit: Any, threads: int) -> int:
+    """Return the memory limit of one worker in bytes, 0 for none."""
+    return parse_memory_limit(limit, threads, max(CPU_COUNT, threads)) or 0

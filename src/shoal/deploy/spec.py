@@ -1,0 +1,391 @@
+"""Clusters made of specifications: which workers there shall be, each with class and arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import copy
+import importlib
+import logging
+import math
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from dask.utils import parse_bytes
+
+from shoal.core import Status, rpc
+from shoal.deploy.cluster import Cluster
+from shoal.deploy.interface import NoOpAwaitable, ProcessInterface
+from shoal.security import Security
+
+__all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster"]
+
+logger = logging.getLogger("shoal.deploy")
+
+_EXIT_TIMEOUT = 10.0
+_open: dict[int, tuple[int, SpecCluster]] = {}  # by id: process that made it, cluster
+
+
+class SpecCluster(Cluster):
+    """A cluster that is told which workers there shall be, and starts and closes them.
+
+    Parameters
+    ----------
+    workers : dict, optional
+        Specification of each worker by name: ``{"cls": Nanny, "options": {...}}``. With a
+        ``"group"`` of suffixes, one object stands for several workers.
+    scheduler : dict, optional
+        Specification of the scheduler.
+    worker : dict, optional
+        Specification of workers that `scale` adds.
+    asynchronous, loop
+        As for `Cluster`.
+    security : Security, optional
+        Certificates.
+    silence_logs : int or False
+        Level below which this process's shoal logs nothing while the cluster is open.
+    name : str, optional
+        Name of the cluster.
+    shutdown_on_close : bool
+        Whether the cluster closes when its process ends.
+    scheduler_sync_interval : float
+        Seconds between two looks at the scheduler's workers.
+    """
+
+    def __init__(
+        self,
+        workers: dict[Any, dict[str, Any]] | None = None,
+        scheduler: dict[str, Any] | None = None,
+        worker: dict[str, Any] | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        security: Security | dict[str, Any] | None = None,
+        silence_logs: int | str | bool = False,
+        name: str | None = None,
+        shutdown_on_close: bool = True,
+        scheduler_sync_interval: float | str = 1,
+    ) -> None:
+        self.scheduler_spec = copy.copy(scheduler)
+        self.worker_spec: dict[Any, dict[str, Any]] = dict(workers or {})
+        self.new_spec = copy.copy(worker)
+        self.scheduler: Any = None
+        self.workers: dict[Any, Any] = {}
+        self.security = Security(**security) if isinstance(security, dict) else security
+        self.shutdown_on_close = shutdown_on_close
+        self._i = 0
+        self._lock: asyncio.Lock | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        super().__init__(
+            asynchronous=asynchronous,
+            loop=loop,
+            name=name,
+            scheduler_sync_interval=scheduler_sync_interval,
+        )
+        self._silenced = _silence(silence_logs) if silence_logs else None
+        _open[id(self)] = (os.getpid(), self)
+        if not self.called_from_running_loop:
+            try:
+                self._loop_runner.start()
+                self.sync(self._start)
+            except BaseException:  # Ctrl-C too: nothing may stay behind
+                self.close(timeout=_EXIT_TIMEOUT)
+                raise
+
+    # -- life ------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        if self.status not in (Status.created, Status.running):
+            raise RuntimeError(f"the cluster {self.name} is {self.status.name}; make a new one")
+        if self.status == Status.running:
+            return
+        self.status = Status.starting
+        self._lock = asyncio.Lock()
+        try:
+            await self._start_scheduler()
+            # A scheduler in another process comes up while the workers do.
+            await _all([self._scheduler_up(), self._correct_state_internal()])
+            await super()._start()
+        except BaseException:
+            await self._close()
+            raise
+        self._spawn(self._follow_scheduler(self.scheduler))
+
+    async def _start_scheduler(self) -> None:
+        if self.scheduler_spec is None:
+            raise ValueError("a SpecCluster needs scheduler={'cls': ..., 'options': ...}")
+        cls = _class_of(self.scheduler_spec["cls"])
+        scheduler = cls(**self.scheduler_spec.get("options", {}))
+        self.scheduler = scheduler
+        await scheduler
+        security = self.security or Security()
+        address = getattr(scheduler, "external_address", None) or scheduler.address
+        self.scheduler_comm = rpc(address, connection_args=security.get_connection_args("client"))
+
+    async def _scheduler_up(self) -> None:
+        if hasattr(self.scheduler, "up"):
+            await self.scheduler.up()
+
+    async def _follow_scheduler(self, scheduler: Any) -> None:
+        """Close the cluster when its scheduler closes by itself: idle for long, or shut down."""
+        await scheduler.finished()
+        if self.status == Status.running:
+            self._log("the scheduler closed")
+            await self._close()
+
+    async def _close(self) -> None:
+        if self.status == Status.closing:
+            while self.status != Status.closed:  # somebody else is at it
+                await asyncio.sleep(0.01)
+        if self.status == Status.closed:
+            return
+        self.status = Status.closing
+        try:
+            self.worker_spec = {}
+            workers, self.workers = list(self.workers.values()), {}
+            await _settled([worker.close() for worker in workers])
+            if self.scheduler is not None:
+                await _settled([self.scheduler.close()])
+        finally:
+            current = asyncio.current_task()
+            for task in list(self._tasks):
+                if task is not current:
+                    task.cancel()
+            _open.pop(id(self), None)
+            if self._silenced is not None:
+                logging.getLogger("shoal").setLevel(self._silenced)
+            await super()._close()
+
+    # -- state -------------------------------------------------------------------------
+
+    def _correct_state(self) -> asyncio.Task[None]:
+        """Begin to start and close workers, as the specification says."""
+        return self._spawn(self._correct_state_internal())
+
+    async def _correct_state_internal(self) -> None:
+        assert self._lock is not None
+        async with self._lock:
+            leaving = [name for name in self.workers if name not in self.worker_spec]
+            if leaving:
+                await self._retire(leaving)
+            coming = [name for name in self.worker_spec if name not in self.workers]
+            if coming and self.status in (Status.starting, Status.running):
+                await self._add(coming)
+
+    async def _retire(self, names: list[Any]) -> None:
+        """Close workers, after their data moved to others."""
+        if self.scheduler_comm is not None:
+            try:
+                await self.scheduler_comm.retire_workers(names=self._names_of(names))
+            except Exception as error:
+                logger.warning("Closing workers whose data could not be moved: %s", error)
+        leaving = [self.workers.pop(name) for name in names if name in self.workers]
+        await _settled([worker.close() for worker in leaving])
+
+    async def _add(self, names: list[Any]) -> None:
+        workers = {}
+        for name in names:
+            spec = self.worker_spec[name]
+            options = self._worker_options(name, dict(spec.get("options", {})))
+            options.setdefault("name", name)
+            workers[name] = _class_of(spec["cls"])(self.scheduler.address, **options)
+        self.workers.update(workers)
+        try:
+            await _all([_started(worker) for worker in workers.values()])
+        except BaseException:
+            for name, worker in workers.items():
+                self.workers.pop(name, None)
+                self.worker_spec.pop(name, None)
+                self._spawn(worker.close())
+            raise
+        for name, worker in workers.items():
+            self._spawn(self._follow_worker(name, worker))
+
+    async def _follow_worker(self, name: Any, worker: Any) -> None:
+        """Forget a worker that closed by itself."""
+        await worker.finished()
+        if self.workers.get(name) is worker:
+            self._log(f"worker {name} closed")
+            del self.workers[name]
+            self.worker_spec.pop(name, None)
+
+    def _worker_options(self, name: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of one worker, from those of its specification."""
+        return options
+
+    def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._spawned_done)
+        return task
+
+    def _spawned_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None and self.status == Status.running:
+            logger.error("Cluster %s: %s", self.name, task.exception())
+
+    # -- scaling -----------------------------------------------------------------------
+
+    def scale(self, n: int = 0, memory: str | int | None = None, cores: int | None = None) -> Any:
+        """Have `n` workers, or as many as have this memory or these cores in all.
+
+        Returns at once; workers come and go meanwhile (see `wait_for_workers`).
+
+        Parameters
+        ----------
+        n : int
+            Number of workers.
+        memory : str or int, optional
+            Memory of all workers together, such as ``"20 GB"``.
+        cores : int, optional
+            Threads of all workers together.
+        """
+        if memory is not None:
+            n = max(n, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
+        if cores is not None:
+            n = max(n, math.ceil(cores / self._threads_per_worker()))
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise ValueError(f"the number of workers must be a whole number from 0 on, got {n!r}")
+        if len(self.worker_spec) > n:
+            names = list(self.worker_spec)
+            # Those that did not come up yet go first, then the newest.
+            names.sort(key=lambda name: name in self.workers)
+            fresh = [name for name in names if name not in self.workers]
+            old = [name for name in names if name in self.workers][::-1]
+            for name in (fresh + old)[: len(names) - n]:
+                del self.worker_spec[name]
+        while len(self.worker_spec) < n:
+            self.worker_spec.update(self.new_worker_spec())
+        return self._correct_soon()
+
+    def scale_up(self, n: int = 0, memory: Any = None, cores: int | None = None) -> Any:
+        """Have `n` workers; the same as `scale`."""
+        return self.scale(n, memory, cores)
+
+    def scale_down(self, workers: Iterable[Any]) -> Any:
+        """Close the workers of these names."""
+        for name in workers:
+            self.worker_spec.pop(self._spec_name(name), None)
+        return self._correct_soon()
+
+    def _correct_soon(self) -> Any:
+        if self.asynchronous:
+            self._correct_state()
+        else:
+            self.loop.call_soon_threadsafe(self._correct_state)
+        return NoOpAwaitable() if self.asynchronous else None
+
+    def new_worker_spec(self) -> dict[Any, dict[str, Any]]:
+        """Return name and specification of one more worker."""
+        if self.new_spec is None:
+            raise ValueError("this cluster cannot be scaled up: it was made without worker={...}")
+        name = self._new_worker_name(self._i)
+        while name in self.worker_spec or name in self.workers:
+            self._i += 1
+            name = self._new_worker_name(self._i)
+        self._i += 1
+        return {name: copy.copy(self.new_spec)}
+
+    def _new_worker_name(self, worker_number: int) -> Any:
+        """Return the name of a new worker; subclasses may choose others."""
+        return worker_number
+
+    def _spec_name(self, name: Any) -> Any:
+        for candidate, spec in self.worker_spec.items():
+            if name == candidate:
+                return candidate
+            if name in [f"{candidate}{suffix}" for suffix in spec.get("group", ())]:
+                return candidate
+        return name
+
+    def _names_of(self, specs: Iterable[Any]) -> list[Any]:
+        """Return the workers' names; an object with a group of suffixes has several."""
+        known = set(self.observed)
+        names: list[Any] = []
+        for name in specs:
+            group = [each for each in known if str(each).startswith(f"{name}-")]
+            names += [name] if name in known or not group else group
+        return names
+
+    def _threads_per_worker(self) -> int:
+        if self.new_spec is None:
+            raise ValueError("this cluster was made without worker={...}: give scale(n)")
+        options = self.new_spec.get("options", {})
+        threads = options.get("nthreads") or options.get("cores")
+        if not threads:
+            raise ValueError("the threads of a worker are not known here: give scale(n)")
+        return int(threads)
+
+    def _memory_per_worker(self) -> int:
+        if self.new_spec is None:
+            raise ValueError("this cluster was made without worker={...}: give scale(n)")
+        limit = self.new_spec.get("options", {}).get("memory_limit")
+        if not limit or limit == "auto":
+            raise ValueError("the memory of a worker is not known here: give scale(n)")
+        return int(parse_bytes(limit))
+
+    @property
+    def requested(self) -> set[Any]:
+        """Names of workers that were asked for and exist, up or not."""
+        return self._expand(self.workers)
+
+    @property
+    def plan(self) -> set[Any]:
+        """Names of workers that there shall be."""
+        return self._expand(self.worker_spec)
+
+    def _expand(self, names: Iterable[Any]) -> set[Any]:
+        found: set[Any] = set()
+        for name in names:
+            group = self.worker_spec.get(name, {}).get("group")
+            found |= {f"{name}{suffix}" for suffix in group} if group else {name}
+        return found
+
+
+async def _started(worker: Any) -> None:
+    await worker
+
+
+async def _all(coroutines: list[Any]) -> None:
+    """Run coroutines at once; the first error ends the others."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _settled(coroutines: list[Any]) -> None:
+    """Run coroutines at once and wait for all; their errors are no reason to stop closing."""
+    for result in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(result, Exception):
+            logger.warning("closing: %s: %s", type(result).__name__, result)
+
+
+def _class_of(named: Any) -> Any:
+    if not isinstance(named, str):
+        return named
+    module, _, name = named.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _silence(level: int | str | bool) -> int:
+    """Raise the level of shoal's loggers and return the one before."""
+    log = logging.getLogger("shoal")
+    before = log.level
+    log.setLevel(logging.WARNING if level is True else level)
+    return before
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what the user did not; runs before the loop's own exit handler."""
+    for made_by, cluster in list(_open.values()):
+        if made_by != os.getpid() or not cluster.shutdown_on_close or cluster._asynchronous:
+            continue
+        try:
+            cluster.close(timeout=_EXIT_TIMEOUT)
+        except Exception as error:
+            logger.warning("the cluster %s did not close cleanly: %s", cluster.name, error)
