@@ -1,0 +1,124 @@
+"""Values in files: one file a value, the pickle and its large buffers one after another.
+
+A file begins with a mark, the number of parts and the length of each, so that one that was cut short
+is noticed. Files are private to the user, and their folder ends with the worker. Nothing here knows of
+memory, limits or threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import struct
+import tempfile
+from typing import Any, BinaryIO
+
+from shoal.wire.blob import Blob, Buffer
+from shoal.wire.pickling import dumps, loads
+
+__all__ = ["SpillFolder"]
+
+_MARK = b"shoal-v1"
+_COUNT = struct.Struct("<I")
+_LENGTH = struct.Struct("<Q")
+
+
+class SpillFolder:
+    """A folder of spilled values, made when the first one comes.
+
+    Parameters
+    ----------
+    parent : str
+        The folder in which it is made, under a name that nobody else has.
+    """
+
+    def __init__(self, parent: str) -> None:
+        self._parent = parent
+        self._path: str | None = None
+        self._numbers = itertools.count()
+
+    def write(self, value: Any) -> tuple[str, int]:
+        """Write a value into a new file; return its path and size in bytes.
+
+        Raises
+        ------
+        TypeError
+            When the value cannot be pickled.
+        OSError
+            When the disk is full or not to be written to. No file is left then.
+        """
+        blob = dumps(value)
+        parts = [memoryview(part.data).cast("B") for part in [Buffer(blob.data), *blob.buffers]]
+        if self._path is None:
+            os.makedirs(self._parent, exist_ok=True)
+            self._path = tempfile.mkdtemp(prefix="storage-", dir=self._parent)  # mode 0700
+        path = os.path.join(self._path, str(next(self._numbers)))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+        try:
+            with open(descriptor, "wb", buffering=0) as file:
+                lengths = b"".join(_LENGTH.pack(part.nbytes) for part in parts)
+                _write(file, memoryview(_MARK + _COUNT.pack(len(parts)) + lengths))
+                for part in parts:
+                    _write(file, part)
+                nbytes = file.tell()
+        except BaseException:
+            self.remove(path)
+            raise
+        return path, nbytes
+
+    def read(self, path: str) -> Any:
+        """Return the value in a file; arrays in it can be written to.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be read.
+        Exception
+            Whatever unpickling raises; `ValueError` when the file is not what was written.
+        """
+        with open(path, "rb", buffering=0) as file:
+            head = _read(file, len(_MARK) + _COUNT.size)
+            if not head.startswith(_MARK):
+                raise ValueError(f"{path} is not a file of spilled data")
+            (count,) = _COUNT.unpack_from(head, len(_MARK))
+            raw = _read(file, count * _LENGTH.size)
+            if (
+                sum(length for (length,) in _LENGTH.iter_unpack(raw))
+                > os.fstat(file.fileno()).st_size
+            ):
+                raise ValueError(f"{path} was cut short")
+            parts = [_read(file, length) for (length,) in _LENGTH.iter_unpack(raw)]
+        return loads(Blob(parts[0], [Buffer(part) for part in parts[1:]]))
+
+    def remove(self, path: str) -> None:
+        """Delete a file, if it is there."""
+        try:
+            os.unlink(path)
+        except OSError:  # gone already; on Windows perhaps open, then it goes with the folder
+            pass
+
+    def close(self) -> None:
+        """Delete the folder and all in it."""
+        if self._path is not None:
+            shutil.rmtree(self._path, ignore_errors=True)
+            self._path = None
+
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
+
+def _write(file: BinaryIO, data: memoryview) -> None:
+    while data.nbytes:
+        data = data[file.write(data) :]
+
+
+def _read(file: BinaryIO, nbytes: int) -> bytearray:
+    data = bytearray(nbytes)
+    view = memoryview(data)
+    while view.nbytes:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise ValueError(f"{file.name} was cut short")
+        view = view[count:]
+    return data

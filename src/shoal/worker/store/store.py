@@ -1,0 +1,273 @@
+"""The store: key to value, in memory by age of last use, the oldest on disk when told so.
+
+It decides nothing: the worker's core says when and how much to evict. All methods may be called from
+any thread. Files are written and read without the lock, so one thread's disk does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from shoal.worker.store.spill import SpillFolder
+
+__all__ = ["Store"]
+
+logger = logging.getLogger("shoal.worker.store")
+
+_ON_DISK = object()
+
+
+class _Entry:
+    __slots__ = ("file", "fixed", "nbytes", "on_disk", "value")
+
+    def __init__(self, value: Any, nbytes: int, fixed: bool) -> None:
+        self.value = value
+        self.nbytes = nbytes
+        self.fixed = fixed  # never goes to disk
+        self.file: str | None = None  # stays after a value was read back, until it is dropped
+        self.on_disk = 0  # bytes of the file
+
+
+class Store:
+    """Values by key.
+
+    Parameters
+    ----------
+    directory : str, optional
+        Where spilled values go, in a folder of their own. Without it nothing is ever spilled.
+    max_spill : int, optional
+        Most bytes on disk.
+    on_lost : callable, optional
+        Called as ``on_lost(key, reason)``, on whatever thread, when a spilled value cannot be read.
+
+    Attributes
+    ----------
+    memory_bytes, disk_bytes : int
+        Estimated size of the values in memory; size of the files.
+
+    Examples
+    --------
+    >>> store = Store()
+    >>> store.put("x", 1, 28)
+    >>> store.get("x")
+    1
+    >>> store.memory_bytes
+    28
+    """
+
+    def __init__(
+        self,
+        directory: str | None = None,
+        *,
+        max_spill: int | None = None,
+        on_lost: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self.memory_bytes = 0
+        self.disk_bytes = 0
+        self._folder = None if directory is None else SpillFolder(directory)
+        self._max_spill = max_spill
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._evicting = threading.Lock()
+        self._memory: dict[str, _Entry] = {}  # least recently used first
+        self._disk: dict[str, _Entry] = {}
+        self._warned: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._memory) + len(self._disk)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._memory or key in self._disk
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            return iter([*self._memory, *self._disk])
+
+    def put(self, key: str, value: Any, nbytes: int, *, fixed: bool = False) -> None:
+        """Store a value, in place of an older one of the same key.
+
+        Parameters
+        ----------
+        nbytes : int
+            Estimate of its size.
+        fixed : bool
+            Never write it to disk (an actor: a copy of it would not be it).
+        """
+        entry = _Entry(value, nbytes, fixed)
+        with self._lock:
+            if key in self._memory or key in self._disk:
+                self._remove(key)
+            self._memory[key] = entry
+            self.memory_bytes += nbytes
+
+    def get(self, key: str) -> Any:
+        """Return a value; `KeyError` when it is not here (any more)."""
+        return self.get_many((key,))[0]
+
+    def get_many(self, keys: Iterable[str]) -> list[Any]:
+        """Return the values of keys, in order.
+
+        Raises
+        ------
+        KeyError
+            When some are not here, or cannot be read; its `args` are all of these keys.
+        """
+        values: list[Any] = []
+        absent: list[str] = []
+        read: list[tuple[int, str, _Entry]] = []
+        memory = self._memory
+        with self._lock:
+            for key in keys:
+                entry = memory.pop(key, None)
+                if entry is not None:
+                    memory[key] = entry  # the most recently used now
+                    values.append(entry.value)
+                    continue
+                entry = self._disk.get(key)
+                if entry is None:
+                    absent.append(key)
+                else:
+                    read.append((len(values), key, entry))
+                values.append(None)
+        for index, key, entry in read:
+            try:
+                values[index] = self._read_back(key, entry)
+            except KeyError:
+                absent.append(key)
+        if absent:
+            raise KeyError(*absent)
+        return values
+
+    def pop(self, key: str) -> bool:
+        """Drop a value and its file; return whether it was here."""
+        with self._lock:
+            return self._remove(key)
+
+    def is_on_disk(self, key: str) -> bool:
+        """Return whether a value is on disk only."""
+        return key in self._disk
+
+    def evict(self, nbytes: int) -> int:
+        """Write the values not used for the longest time to disk; return how many bytes went.
+
+        It blocks while it writes: call it on a thread that may. Values that cannot be pickled stay in
+        memory. When the disk is full, or `max_spill` reached, all the rest stays.
+        """
+        moved = 0
+        if self._folder is None:
+            return 0
+        with self._evicting:
+            for key, entry in self._oldest(nbytes):
+                if not self._spill(key, entry):
+                    break
+                if entry.value is _ON_DISK:
+                    moved += entry.nbytes
+        return moved
+
+    def close(self) -> None:
+        """Drop everything, and the folder on disk."""
+        with self._evicting, self._lock:
+            self._memory.clear()
+            self._disk.clear()
+            self.memory_bytes = self.disk_bytes = 0
+            if self._folder is not None:
+                self._folder.close()
+
+    # ------------------------------------------------------------------
+
+    def _remove(self, key: str) -> bool:
+        entry = self._memory.pop(key, None)
+        if entry is not None:
+            self.memory_bytes -= entry.nbytes
+        else:
+            entry = self._disk.pop(key, None)
+            if entry is None:
+                return False
+        self._remove_file(entry)
+        return True
+
+    def _remove_file(self, entry: _Entry) -> None:
+        if entry.file is not None and self._folder is not None:
+            self._folder.remove(entry.file)
+            self.disk_bytes -= entry.on_disk
+            entry.file = None
+
+    def _oldest(self, nbytes: int) -> list[tuple[str, _Entry]]:
+        chosen = []
+        with self._lock:
+            for key, entry in self._memory.items():
+                if nbytes <= 0:
+                    break
+                if not entry.fixed:
+                    chosen.append((key, entry))
+                    nbytes -= entry.nbytes
+        return chosen
+
+    def _spill(self, key: str, entry: _Entry) -> bool:
+        """Move one value to disk where that is possible; return whether to go on with others."""
+        assert self._folder is not None
+        file, size = entry.file, entry.on_disk
+        if file is None:
+            if self._max_spill is not None and self.disk_bytes + entry.nbytes > self._max_spill:
+                self._warn("limit", f"not more than {self._max_spill} bytes are spilled to disk")
+                return False
+            try:
+                file, size = self._folder.write(entry.value)
+            except OSError as error:
+                self._warn("disk", f"data cannot be spilled to disk and stays in memory: {error}")
+                return False
+            except Exception as error:
+                entry.fixed = True
+                self._warn("pickle", f"{key!r} cannot be spilled to disk, it stays: {error}")
+                return True
+            self._warned.discard("disk")
+        with self._lock:
+            if self._memory.get(key) is not entry:  # dropped or replaced meanwhile
+                if entry.file is None:
+                    self._folder.remove(file)
+                return True
+            if entry.file is None:
+                entry.file, entry.on_disk = file, size
+                self.disk_bytes += size
+            del self._memory[key]
+            self.memory_bytes -= entry.nbytes
+            entry.value = _ON_DISK
+            self._disk[key] = entry
+        return True
+
+    def _read_back(self, key: str, entry: _Entry) -> Any:
+        assert self._folder is not None
+        file = entry.file
+        try:
+            if file is None:
+                raise KeyError(key)
+            value = self._folder.read(file)
+        except Exception as error:
+            with self._lock:
+                known = self._memory.get(key) or self._disk.get(key)
+                if known is not None and known.value is not _ON_DISK:
+                    return known.value  # replaced, or read by another thread
+                if known is not entry:
+                    raise KeyError(key) from None
+                self._remove(key)
+            logger.warning("Spilled data of %r cannot be read: %s", key, error)
+            if self._on_lost is not None:
+                self._on_lost(key, f"its spill file cannot be read: {error}")
+            raise KeyError(key) from error
+        with self._lock:
+            if entry.value is not _ON_DISK:
+                return entry.value  # another thread was faster: all share one object
+            if self._disk.get(key) is entry:
+                del self._disk[key]
+                entry.value = value
+                self._memory[key] = entry
+                self.memory_bytes += entry.nbytes
+        return value
+
+    def _warn(self, about: str, text: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            logger.warning("%s", text[:1].upper() + text[1:])
