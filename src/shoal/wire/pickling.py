@@ -7,19 +7,43 @@ both go to cloudpickle, which pickles by value.
 
 from __future__ import annotations
 
+import copyreg
+import io
 import pickle
+from collections import ChainMap
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 
 from shoal.wire.blob import Blob, Buffer
 
-__all__ = ["SMALL", "dumps", "dumps_bytes", "loads", "loads_bytes"]
+__all__ = ["SMALL", "dumps", "dumps_bytes", "loads", "loads_bytes", "register_reducer"]
 
 # Buffers below this many bytes are cheaper to copy into the pickle than to send as frames of their own.
 SMALL = 65_536
 
 _PROTOCOL = 5
+
+_reducers: dict[type, Callable[[Any], Any]] = {}
+
+
+def register_reducer(cls: type, reduce: Callable[[Any], Any]) -> None:
+    """Have objects of a class pickled by a function that works like ``__reduce__``.
+
+    For pickles of shoal only; `copyreg` would change those of everybody in the process.
+    """
+    _reducers[cls] = reduce
+
+
+def _pickle(obj: Any, buffer_callback: Any) -> bytes:
+    if not _reducers:
+        return pickle.dumps(obj, _PROTOCOL, buffer_callback=buffer_callback)
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, _PROTOCOL, buffer_callback=buffer_callback)
+    pickler.dispatch_table = ChainMap(_reducers, copyreg.dispatch_table)  # type: ignore[assignment]
+    pickler.dump(obj)
+    return file.getvalue()
 
 
 def dumps(obj: Any, *, small: int = SMALL) -> Blob:
@@ -43,7 +67,7 @@ def dumps(obj: Any, *, small: int = SMALL) -> Blob:
         return False
 
     try:
-        data = pickle.dumps(obj, _PROTOCOL, buffer_callback=take)
+        data = _pickle(obj, take)
         by_value = b"__main__" in data
     except Exception:  # whatever a user's __reduce__ raises
         by_value = True
@@ -70,7 +94,7 @@ def loads(blob: Blob) -> Any:
 def dumps_bytes(obj: Any) -> bytes:
     """Pickle a value into one `bytes`, all buffers in band."""
     try:
-        data = pickle.dumps(obj, _PROTOCOL)
+        data = _pickle(obj, None)
         if b"__main__" not in data:
             return data
     except Exception:  # whatever a user's __reduce__ raises
@@ -84,10 +108,14 @@ def loads_bytes(data: Any) -> Any:
 
 
 def _by_value(obj: Any, take: Any) -> bytes:
+    file = io.BytesIO()
+    pickler = cloudpickle.Pickler(file, _PROTOCOL, buffer_callback=take)
+    if _reducers:
+        pickler.dispatch_table = ChainMap(_reducers, pickler.dispatch_table)
     try:
-        data: bytes = cloudpickle.dumps(obj, _PROTOCOL, buffer_callback=take)
+        pickler.dump(obj)
     except Exception as error:
         raise TypeError(
             f"cannot pickle {type(obj).__module__}.{type(obj).__qualname__} object: {error}"
         ) from error
-    return data
+    return file.getvalue()

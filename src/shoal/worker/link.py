@@ -1,0 +1,139 @@
+"""The line to the scheduler: made, used, lost, and made again for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from shoal import config
+from shoal.comm.base import connect
+from shoal.comm.stream import MessageStream
+from shoal.errors import FatalCommClosedError
+from shoal.wire import messages as m
+from shoal.wire.codec import BatchCodec
+
+__all__ = ["SchedulerLink"]
+
+logger = logging.getLogger("shoal.worker")
+
+_ONE_TRY = 5.0  # seconds
+_PAUSE = 0.1
+
+
+class SchedulerLink:
+    """Connects to the scheduler, and again whenever the connection was lost.
+
+    Parameters
+    ----------
+    address : str
+        The scheduler's.
+    connection_args : dict
+        What `Security.get_connection_args` returned.
+    on_up, on_down : callable
+        Called when a connection was made, and with the reason when it ended.
+    on_messages : callable
+        Called with each batch of messages.
+    patience : float or None
+        Seconds to look for the scheduler at first; None: for ever.
+    reconnect : float
+        Seconds to look for it after the connection was lost; 0: not at all.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        connection_args: dict[str, Any],
+        *,
+        on_up: Callable[[], None],
+        on_down: Callable[[str], None],
+        on_messages: Callable[[list[Any]], None],
+        patience: float | None,
+        reconnect: float,
+    ) -> None:
+        self.address = address
+        self._args = connection_args
+        self._on_up = on_up
+        self._on_down = on_down
+        self._on_messages = on_messages
+        self._patience = patience
+        self._reconnect = reconnect
+        self._stream: MessageStream[Any] | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._stopping = False
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection."""
+        return self._stream is not None
+
+    def send(self, messages: list[Any]) -> None:
+        """Send a batch; without a connection it is dropped."""
+        if self._stream is not None:
+            self._stream.send(messages)
+
+    async def run(self) -> str:
+        """Keep the connection up; return why that is not possible any more."""
+        patience = self._patience
+        while not self._stopping:
+            try:
+                stream = await self._connect(patience)
+            except OSError as error:
+                return f"no scheduler at {self.address}: {error}"
+            ended = self._ended = asyncio.get_running_loop().create_future()
+
+            def closed(
+                reason: BaseException | None, ended: asyncio.Future[str] = ended
+            ) -> None:
+                self._stream = None
+                if not ended.done():
+                    ended.set_result(str(reason or "it was closed"))
+
+            self._stream = stream
+            stream.start(self._on_messages, closed)
+            self._on_up()
+            reason = await ended
+            if self._stopping:
+                break
+            self._on_down(reason)
+            if not self._reconnect:
+                return f"the connection to the scheduler was lost: {reason}"
+            logger.info("Lost the scheduler at %s (%s); looking for it", self.address, reason)
+            patience = self._reconnect
+        return "closed"
+
+    async def _connect(self, patience: float | None) -> MessageStream[Any]:
+        loop = asyncio.get_running_loop()
+        deadline = None if patience is None else loop.time() + patience
+        slow = loop.time() + config.get_seconds("distributed.comm.timeouts.connect") / 3
+        while True:
+            left = _ONE_TRY if deadline is None else min(_ONE_TRY, deadline - loop.time())
+            try:
+                comm = await connect(self.address, max(left, _PAUSE), **self._args)
+                await comm.write({"op": "stream", "edge": "worker", "reply": False})
+            except FatalCommClosedError:
+                raise
+            except OSError as error:
+                if deadline is not None and loop.time() + _PAUSE > deadline:
+                    raise
+                if loop.time() > slow:
+                    logger.warning("Waiting to connect to %s: %s", self.address, error)
+                    slow = loop.time() + 60
+                await asyncio.sleep(_PAUSE)
+            else:
+                comm.name = "worker to scheduler"
+                return MessageStream(
+                    comm,
+                    sends=BatchCodec(m.WorkerToScheduler),
+                    receives=BatchCodec(m.SchedulerToWorker),
+                )
+
+    async def close(self) -> None:
+        """Send what is to be sent, and stay closed."""
+        self._stopping = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result("closed")

@@ -1,0 +1,71 @@
+"""What a worker does on request: operations of the open protocol, by name.
+
+Each is a function whose first argument is the worker; the others are fields of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.versions import own_versions
+from shoal.comm.base import Comm
+from shoal.comm.running import run_on
+from shoal.wire.blob import Blob
+
+if TYPE_CHECKING:
+    from shoal.worker.worker import Worker
+
+__all__ = ["OPERATIONS"]
+
+
+async def _get_data(worker: Worker, comm: Comm, keys: list[str]) -> dict[str, Any]:
+    return await worker.give_data(comm, keys)
+
+
+async def _update_data(worker: Worker, data: dict[str, Any]) -> dict[str, Any]:
+    return await worker.take_data(data)
+
+
+async def _run(
+    worker: Worker,
+    function: Blob,
+    args: Blob | None = None,
+    kwargs: Blob | None = None,
+    wait: bool = True,
+) -> dict[str, Any]:
+    return await run_on(worker, "dask_worker", function, args, kwargs, wait)
+
+
+def _terminate(worker: Worker, reason: str = "asked to close") -> str:
+    worker.close_soon(reason)
+    return "OK"
+
+
+def _versions(worker: Worker) -> dict[str, Any]:
+    return own_versions()
+
+
+def _logs(worker: Worker, n: int | None = None) -> list[tuple[str, str]]:
+    return worker.log_buffer.tail(n)
+
+
+def _keys(worker: Worker) -> list[str]:
+    return worker.data.keys()
+
+
+def _memory(worker: Worker) -> dict[str, int]:
+    return worker.memory()
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "get_data": _get_data,
+    "update_data": _update_data,
+    "run": _run,
+    "run_coroutine": _run,
+    "terminate": _terminate,
+    "versions": _versions,
+    "logs": _logs,
+    "keys": _keys,
+    "memory": _memory,
+}

@@ -1,0 +1,30 @@
+"""What stands for a value that came and could not be unpickled here."""
+
+from __future__ import annotations
+
+__all__ = ["Unreadable"]
+
+
+class Unreadable:
+    """Kept in the value's place, so that the tasks that need it fail and say why.
+
+    Parameters
+    ----------
+    key : str
+        The value's key.
+    error : Exception
+        What unpickling raised.
+    """
+
+    __slots__ = ("error", "key")
+
+    def __init__(self, key: str, error: Exception) -> None:
+        self.key = key
+        self.error = error
+
+    def raise_error(self) -> None:
+        """Raise what a task that needs the value fails with."""
+        raise RuntimeError(
+            f"the input {self.key!r} cannot be unpickled on this worker: "
+            f"{type(self.error).__name__}: {self.error}"
+        ) from self.error

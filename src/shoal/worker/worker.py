@@ -1,0 +1,590 @@
+"""The worker's shell: sockets, threads, files and timers around the core of `worker.core`.
+
+Messages become events, effects become calls of the executor, the store, the transfer and the link to the
+scheduler. What a task means is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+import psutil
+from dask.sizeof import sizeof
+from dask.utils import typename
+
+from shoal import config
+from shoal._base.logs import LogBuffer
+from shoal._base.system import CPU_COUNT, parse_memory_limit
+from shoal._base.versions import own_versions
+from shoal.comm.addressing import get_address_host
+from shoal.comm.places import listening_addresses, scheduler_of, with_secret
+from shoal.comm.server import Server
+from shoal.comm.status import Status
+from shoal.preloading import Preloads
+from shoal.security import Security
+from shoal.wire import messages as m
+from shoal.worker import core
+from shoal.worker.core.effects import Effects, Fetch, Registration
+from shoal.worker.executor.functions import FunctionCache
+from shoal.worker.executor.pool import ThreadPool
+from shoal.worker.link import SchedulerLink
+from shoal.worker.operations import OPERATIONS
+from shoal.worker.settings import Lifetime, read_settings
+from shoal.worker.store.store import Store
+from shoal.worker.transfer import Packer, unpack_values
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("shoal.worker")
+
+_FAREWELL = 2.0
+
+
+class Worker(Server):
+    """Runs tasks on threads, keeps their results, and gives them to those who need them.
+
+    Parameters
+    ----------
+    scheduler_ip : str, optional
+        Address of the scheduler, or its host when `scheduler_port` is given too.
+    scheduler_port : int, optional
+        Its port.
+    scheduler_file : str, optional
+        Instead of an address, a file that the scheduler wrote.
+    nthreads : int, optional
+        Number of threads that run tasks; all cores by default.
+    name : object, optional
+        Unique in the cluster; the address by default.
+    resources : dict, optional
+        Abstract resources, such as ``{"GPU": 2}``, that tasks may ask for.
+    memory_limit : str, float or int
+        ``"auto"``, ``"4 GiB"``, bytes, a fraction of the memory, or 0 for none.
+    memory_target_fraction, memory_spill_fraction, memory_pause_fraction : float or False, optional
+        Parts of the limit from which values go to disk, and no new task is begun.
+    local_directory : str, optional
+        Where files may be written; a folder of its own in there is removed at the end.
+    lifetime, lifetime_stagger : float or str, optional
+        Retire after that time, plus or minus up to that much.
+    lifetime_restart : bool, optional
+        Whether the nanny starts another worker then.
+    preload, preload_argv : sequence of str, optional
+        Users' modules to run at the start, and their arguments.
+    contact_address : str, optional
+        The address to give to others, where it is not the one listened on.
+    executor : concurrent.futures.Executor or str, optional
+        Instead of the worker's own threads; ``"offload"`` stands for them.
+    executors : dict, optional
+        Other executors by name; tasks choose with ``dask.annotate(executor=name)``.
+    reconnect : bool
+        Whether to look for the scheduler when the connection to it was lost.
+    death_timeout : float or str, optional
+        Close when no scheduler was found for this long.
+    nanny : str, optional
+        The address of the nanny that keeps this worker.
+    security : Security, optional
+        Certificates and secret.
+    host, interface, port, protocol
+        Where to listen.
+    validate : bool, optional
+        Check the core's state after every event.
+
+    Examples
+    --------
+    >>> from shoal.scheduler.scheduler import Scheduler
+    >>> async def main():
+    ...     async with Scheduler() as scheduler, Worker(scheduler.address, nthreads=2):
+    ...         return scheduler.total_nthreads
+    >>> asyncio.run(main())
+    2
+    """
+
+    def __init__(
+        self,
+        scheduler_ip: str | None = None,
+        scheduler_port: int | None = None,
+        *,
+        scheduler_file: str | None = None,
+        nthreads: int | None = None,
+        name: Any = None,
+        resources: Mapping[str, float] | None = None,
+        memory_limit: str | float | None = "auto",
+        memory_target_fraction: float | bool | None = None,
+        memory_spill_fraction: float | bool | None = None,
+        memory_pause_fraction: float | bool | None = None,
+        local_directory: str | None = None,
+        lifetime: float | str | None = None,
+        lifetime_stagger: float | str | None = None,
+        lifetime_restart: bool | None = None,
+        preload: str | Sequence[str] | None = None,
+        preload_argv: Sequence[str] | Sequence[Sequence[str]] = (),
+        contact_address: str | None = None,
+        executor: Executor | str | None = None,
+        executors: Mapping[str, Executor] | None = None,
+        reconnect: bool = True,
+        death_timeout: float | str | None = None,
+        nanny: str | None = None,
+        security: Security | dict[str, Any] | None = None,
+        host: str | None = None,
+        interface: str | None = None,
+        port: int | str | Sequence[int] | None = None,
+        protocol: str | None = None,
+        validate: bool | None = None,
+        services: dict[Any, Any] | None = None,
+        heartbeat_interval: float | str | None = None,
+        loop: Any = None,
+        silence_logs: Any = None,
+        dashboard: bool | None = None,
+        dashboard_address: str | None = None,
+        http_prefix: str | None = None,
+    ) -> None:
+        if isinstance(security, dict):
+            security = Security(**security)
+        address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
+        self.scheduler_address = address
+        self.security = with_secret(security or Security(), secret)
+        self.nthreads = _positive("nthreads", nthreads, CPU_COUNT)
+        self.resources = dict(resources or config.get_dict("distributed.worker.resources"))
+        self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
+        self._places = listening_addresses(address, protocol, host, interface, port)
+        self._contact_address = contact_address
+        self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
+        self.nanny = nanny
+        self._heartbeat_interval = heartbeat_interval
+        self.close_reason = ""
+        self.close_restart = False
+        super().__init__(
+            {},
+            blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
+            connection_args=self.security.get_connection_args("worker"),
+            name=name,
+        )
+        for op, function in OPERATIONS.items():
+            self.handlers.setdefault(op, partial(function, self))
+        self._preloads = Preloads(
+            self,
+            config.get_list("distributed.worker.preload", preload),
+            preload_argv or config.get_list("distributed.worker.preload-argv"),
+        )
+        self._given_directory = local_directory or config.get_optional_str(
+            "distributed.worker.local-directory"
+        )
+        self.local_directory = ""
+        self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
+        self._core = core.Machine(
+            read_settings(
+                resources=self.resources,
+                memory_limit=self.memory_limit,
+                validate=validate,
+                memory_target_fraction=memory_target_fraction,
+                memory_spill_fraction=memory_spill_fraction,
+                memory_pause_fraction=memory_pause_fraction,
+            )
+        )
+        self._executors = dict(executors or {})
+        self._main_executor = executor
+        self._functions = FunctionCache()
+        self._reconnect = reconnect
+        self._death_timeout = death_timeout
+        self._registered_once = False
+        self._process = psutil.Process()
+
+    # -- life --------------------------------------------------------------------
+
+    async def start_unsafe(self) -> None:
+        logging.getLogger("shoal").addHandler(self.log_buffer)
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._started = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._welcome: asyncio.Future[None] = self._loop.create_future()
+        self._make_directory()
+        self.data = Store(self.local_directory, on_lost=self._data_lost)
+        self.pool = ThreadPool(
+            self.nthreads,
+            functions=self._functions,
+            store=self.data,
+            loop=self._loop,
+            on_outcomes=self._outcomes,
+            on_seceded=self._seceded,
+            worker=self,
+            executors=self._all_executors(),
+            inline_result=config.get_bytes("shoal.inline-result"),
+        )
+        self._packer = Packer()
+        await self._listen_somewhere()
+        if self.name is None:
+            self.name = self.address
+        await self._preloads.start()
+        self._link = SchedulerLink(
+            self.scheduler_address,
+            self.security.get_connection_args("worker"),
+            on_up=self._connected,
+            on_down=self._disconnected,
+            on_messages=self._from_scheduler,
+            patience=config.get_optional_seconds_value(self._death_timeout),
+            reconnect=config.get_seconds("shoal.recovery.reconnect") if self._reconnect else 0.0,
+        )
+        linking = self.background(self._keep_link())
+        await asyncio.wait([linking, self._welcome], return_when=asyncio.FIRST_COMPLETED)
+        if not self._welcome.done():
+            raise OSError(f"this worker could not join: {self.close_reason or linking.result()}")
+        self._welcome.result()
+        self.background(self._watch_memory())
+        logger.info("Worker %s at %s joined %s", self.name, self.address, self.scheduler_address)
+
+    def _make_directory(self) -> None:
+        base = self._given_directory or dask_temporary_directory()
+        os.makedirs(base, exist_ok=True)
+        self.local_directory = tempfile.mkdtemp(prefix="shoal-worker-", dir=base)  # mode 0700
+
+    async def _listen_somewhere(self) -> None:
+        failure: OSError | None = None
+        for place in self._places:
+            try:
+                await self.listen(place, **self.security.get_listen_args("worker"))
+                return
+            except OSError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    @property
+    def address(self) -> str:
+        """The address at which others reach this worker."""
+        return self._contact_address or super().address
+
+    async def _keep_link(self) -> str:
+        why = await self._link.run()
+        if self.status not in (Status.closing, Status.closed):
+            self.close_reason = self.close_reason or why
+            if self._welcome.done():
+                logger.warning("%s; closing", why)
+                self._close_soon(why, restart=False)
+        return why
+
+    def _close_soon(self, reason: str, restart: bool) -> None:
+        if self.status in (Status.closing, Status.closed):
+            return
+        self.close_reason, self.close_restart = reason, restart
+        self._last_words = self._loop.create_task(self.close(reason=reason))
+
+    async def close(
+        self,
+        timeout: float | str = 30,
+        executor_wait: bool = True,
+        nanny: bool = True,
+        reason: str = "asked to close",
+    ) -> None:
+        """Say goodbye and stop; what runs now is not waited for longer than `timeout` seconds."""
+        if self.status in (Status.closing, Status.closed, Status.failed):
+            await self.finished()
+            return
+        started = hasattr(self, "_link")
+        self.status = Status.closing
+        self.close_reason = self.close_reason or reason
+        logger.info("Closing worker %s: %s", self.name, self.close_reason)
+        await self._preloads.teardown()
+        if started:
+            if self._link.up:
+                self._link.send([m.WorkerGoodbye(self.close_reason)])
+            try:
+                await asyncio.wait_for(self._link.close(), _FAREWELL)
+            except asyncio.TimeoutError:
+                logger.info("the scheduler did not take the goodbye in time")
+            if self._timer is not None:
+                self._timer.cancel()
+        if hasattr(self, "pool"):
+            seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
+            await self._loop.run_in_executor(
+                None, self.pool.close, min(seconds, 1.0) if executor_wait else 0.0
+            )
+            self.data.close()
+        shutil.rmtree(self.local_directory, ignore_errors=True)
+        logging.getLogger("shoal").removeHandler(self.log_buffer)
+        await self.rpc.close()
+        self._end()
+
+    async def close_gracefully(self, restart: bool | None = None, reason: str = "retired") -> None:
+        """Have the scheduler move the data away, then close."""
+        if self.status in (Status.closing, Status.closed):
+            await self.finished()
+            return
+        self.close_restart = self._lifetime.restart if restart is None else restart
+        self.close_reason = reason
+        try:
+            await self.rpc(self.scheduler_address).retire_workers(
+                workers=[self.address], close_workers=False
+            )
+        except OSError as error:
+            logger.info("the scheduler could not be asked to retire this worker: %s", error)
+        await self.close(reason=reason)
+
+    # -- the core ------------------------------------------------------------------
+
+    def feed(self, event: core.events.Event, values: Mapping[str, Any] | None = None) -> Effects:
+        """Give the core an event and carry out what follows from it.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        values : mapping, optional
+            The values that came with it; those that the core wants are stored.
+        """
+        effects = self._core.handle(event, self._clock())
+        if effects.register is not None:
+            self._register(effects.register)
+        if effects.keep:
+            assert values is not None
+            for key in effects.keep:
+                self.data.put(key, values[key])
+        for function, blob in effects.define.items():
+            self._functions.define(function, blob)
+        if effects.revoke or effects.discard:
+            self._take_back(effects)
+        if effects.drop:
+            self.data.drop(effects.drop)
+        if effects.execute:
+            self.pool.submit(effects.execute)
+        for function in effects.forget:
+            self._functions.forget(function)
+        for fetch in effects.fetch:
+            self.background(self._fetch(fetch))
+        if effects.pause:
+            self.pool.pause()
+            self.status = Status.paused
+            logger.warning("Worker %s is paused: too much memory in use", self.name)
+        if effects.resume:
+            self.pool.resume()
+            self.status = Status.running
+            logger.warning("Worker %s is running again", self.name)
+        if effects.evict:
+            self._loop.run_in_executor(None, self.data.evict, effects.evict)
+        if effects.send:
+            self._link.send(effects.send)
+        if effects.close is not None:
+            self._told_to_close(*effects.close)
+        if effects.deadline is not None:
+            self._plan(effects.deadline)
+        return effects
+
+    def _take_back(self, effects: Effects) -> None:
+        revoked, kept = self.pool.revoke(effects.revoke)
+        gone, started = self.pool.discard(effects.discard)
+        self.feed(core.Revoked([*revoked, *gone], [*kept, *started]))
+
+    def _told_to_close(self, reason: str, restart: bool) -> None:
+        if not self._welcome.done():
+            self._welcome.set_exception(RuntimeError(f"the scheduler refused this worker: {reason}"))
+            return
+        if reason == "retired" and self._lifetime.seconds is not None:
+            restart = restart or self._lifetime.restart
+        self._close_soon(reason, restart)
+
+    def _plan(self, deadline: float) -> None:
+        timer = self._timer
+        if timer is not None:
+            if timer.when() <= deadline:
+                return
+            timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.feed(core.Tick())
+
+    # -- the scheduler ---------------------------------------------------------------
+
+    def _connected(self) -> None:
+        self.feed(core.Connected())
+        self._registered_once = True
+
+    def _disconnected(self, reason: str) -> None:
+        self.feed(core.Disconnected(reason))
+
+    def _from_scheduler(self, messages: list[Any]) -> None:
+        first = messages[0]
+        if type(first) is m.WorkerWelcome:
+            self.scheduler_id = first.scheduler
+            if not self._welcome.done():
+                self._welcome.set_result(None)
+                self.background(self._heartbeat(first.heartbeat_interval))
+        self.feed(core.FromScheduler(messages))
+
+    def _register(self, known: Registration) -> None:
+        lifetime = self._lifetime.seconds
+        if lifetime is not None:
+            lifetime = max(0.0, lifetime - (self._clock() - self._started))
+        self._link.send(
+            [
+                m.RegisterWorker(
+                    address=self.address,
+                    name=str(self.name),
+                    nthreads=self.nthreads,
+                    memory_limit=self.memory_limit,
+                    resources=self.resources,
+                    pid=os.getpid(),
+                    host=_host(self.address),
+                    nanny=self.nanny,
+                    status=known.status,
+                    server_id=self.id,
+                    versions=own_versions(),
+                    local_directory=self.local_directory,
+                    reconnect=self._registered_once,
+                    lifetime=lifetime,
+                    held=known.held,
+                    held_nbytes=known.held_nbytes,
+                    held_types=known.held_types,
+                    running=known.running,
+                    running_runs=known.running_runs,
+                )
+            ]
+        )
+
+    async def _heartbeat(self, interval: float) -> None:
+        given = self._heartbeat_interval
+        if given is not None:
+            interval = config.get_seconds("distributed.client.heartbeat", given)
+        while True:
+            if self._link.up:
+                self._link.send([m.WorkerHeartbeat(self.metrics(), self.pool.long_running_tasks())])
+            await asyncio.sleep(interval)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what people want to know of a worker at work."""
+        memory = self._process.memory_info().rss
+        return {
+            "time": time.time(),
+            "cpu": self._process.cpu_percent(),
+            "memory": memory,
+            "managed_bytes": self.data.memory_bytes,
+            "spilled_bytes": self.data.disk_bytes,
+            "executing": self.pool.executing,
+            "ready": self.pool.ready,
+            "in_memory": len(self.data),
+        }
+
+    # -- the executor -----------------------------------------------------------------
+
+    def _all_executors(self) -> dict[str, Executor]:
+        found = dict(self._executors)
+        if isinstance(self._main_executor, Executor):
+            found["default"] = self._main_executor
+        return found
+
+    def _outcomes(self, outcomes: list[core.Outcome]) -> None:
+        self.feed(core.Outcomes(outcomes))
+
+    def _seceded(self, key: str, run: int, elapsed: float) -> None:
+        self.feed(core.Seceded(key, run, elapsed))
+
+    def _data_lost(self, keys: list[str], reason: str) -> None:
+        self._loop.call_soon_threadsafe(self.feed, core.DataLost(keys, reason))
+
+    # -- data --------------------------------------------------------------------------
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        """Get values from a peer and tell the core what came."""
+        try:
+            answer = await self.rpc(fetch.peer).get_data(keys=fetch.keys)
+            values = await unpack_values(answer["data"])
+        except Exception as error:
+            if not isinstance(error, OSError):
+                logger.warning("fetching from %s failed: %s", fetch.peer, error, exc_info=True)
+            self.feed(core.FetchFailed(fetch.peer, fetch.keys, str(error)))
+            return
+        got = [(key, *describe(value)) for key, value in values.items()]
+        absent = [key for key in fetch.keys if key not in values]
+        self.feed(core.Fetched(fetch.peer, got, absent), values)
+
+    async def give_data(self, comm: Any, keys: list[str]) -> dict[str, Any]:
+        """Return values that this worker holds, ready to be sent over a connection."""
+        values = await self._read(keys)
+        nbytes = {key: self.data.nbytes(key) for key in values}
+        return {
+            "data": await self._packer.pack(comm, values, nbytes),
+            "missing": [key for key in keys if key not in values],
+        }
+
+    async def _read(self, keys: list[str]) -> dict[str, Any]:
+        """Return values; those on disk are read on another thread."""
+        if self.data.disk_bytes:
+            return await asyncio.to_thread(self.data.get_present, keys)
+        return self.data.get_present(keys)
+
+    async def take_data(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Store values that a client or the scheduler brings."""
+        values = await unpack_values(data)
+        for value in values.values():
+            if type(value) is Unreadable:
+                value.raise_error()
+        described = {key: describe(value) for key, value in values.items()}
+        keys = list(described)
+        nbytes = [described[key][0] for key in keys]
+        types = [described[key][1] for key in keys]
+        self.feed(core.DataAdded(keys, nbytes, types), values)
+        return {
+            "nbytes": dict(zip(keys, nbytes, strict=True)),
+            "types": dict(zip(keys, types, strict=True)),
+        }
+
+    async def _watch_memory(self) -> None:
+        if not self.memory_limit:
+            return
+        interval = config.get_seconds("distributed.worker.memory.monitor-interval")
+        while True:
+            used = self._process.memory_info().rss
+            self.feed(core.MemoryMeasured(used, self.data.memory_bytes))
+            await asyncio.sleep(interval)
+
+    # -- for people ----------------------------------------------------------------------
+
+    def identity(self) -> dict[str, Any]:
+        """Return what this worker is."""
+        return {
+            **super().identity(),
+            "name": self.name,
+            "nthreads": self.nthreads,
+            "memory_limit": self.memory_limit,
+            "scheduler": self.scheduler_address,
+            "nanny": self.nanny,
+            "local_directory": self.local_directory,
+            "status": self.status.value,
+        }
+
+
+def describe(value: Any) -> tuple[int, str]:
+    """Return the size in bytes and the name of the type of a value."""
+    try:
+        nbytes = int(sizeof(value))
+    except Exception:  # a user's broken __sizeof__
+        nbytes = 1_000_000
+    return nbytes, str(typename(type(value)))
+
+
+def dask_temporary_directory() -> str:
+    """Return the folder for temporary files: dask's ``temporary-directory``, else the system's."""
+    return config.get_optional_str("temporary-directory") or tempfile.gettempdir()
+
+
+def _host(address: str) -> str:
+    host = get_address_host(address)
+    return socket.gethostname() if host in ("localhost", "") else host
+
+
+def _positive(name: str, value: int | None, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)
