@@ -153,7 +153,7 @@ def test_no_more_than_max_spill_goes_to_disk(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "other", "length"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "other", "length", "count"])
 def test_an_unreadable_file_is_a_loss(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,6 +171,8 @@ def test_an_unreadable_file_is_a_loss(
             file.unlink()
         case "other":
             file.write_bytes(b"something else altogether")
+        case "count":
+            file.write_bytes(content[:8] + b"\xff" * 4 + content[12:])
         case "length":
             file.write_bytes(content[:12] + b"\xff" * 8 + content[20:])
     with pytest.raises(KeyError) as caught:

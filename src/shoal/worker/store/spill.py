@@ -1,8 +1,8 @@
 """Values in files: one file a value, the pickle and its large buffers one after another.
 
-A file begins with a mark, the number of parts and the length of each, so that one that was cut short
-is noticed. Files are private to the user, and their folder ends with the worker. Nothing here knows of
-memory, limits or threads.
+A file begins with a mark, the number of parts and the length of each, so that one that was cut
+short is noticed. Files are private to the user, and their folder ends with the worker. Nothing here
+knows of memory, limits or threads.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ class SpillFolder:
             if not head.startswith(_MARK):
                 raise ValueError(f"{path} is not a file of spilled data")
             (count,) = _COUNT.unpack_from(head, len(_MARK))
-            raw = _read(file, count * _LENGTH.size)
-            if (
-                sum(length for (length,) in _LENGTH.iter_unpack(raw))
-                > os.fstat(file.fileno()).st_size
-            ):
+            size = os.fstat(file.fileno()).st_size  # before memory is taken for what a file claims
+            if count * _LENGTH.size > size:
                 raise ValueError(f"{path} was cut short")
-            parts = [_read(file, length) for (length,) in _LENGTH.iter_unpack(raw)]
+            lengths = [n for (n,) in _LENGTH.iter_unpack(_read(file, count * _LENGTH.size))]
+            if sum(lengths) > size:
+                raise ValueError(f"{path} was cut short")
+            parts = [_read(file, length) for length in lengths]
         return loads(Blob(parts[0], [Buffer(part) for part in parts[1:]]))
 
     def remove(self, path: str) -> None:

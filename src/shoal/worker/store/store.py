@@ -1,7 +1,8 @@
 """The store: key to value, in memory by age of last use, the oldest on disk when told so.
 
-It decides nothing: the worker's core says when and how much to evict. All methods may be called from
-any thread. Files are written and read without the lock, so one thread's disk does not stop the others.
+It decides nothing: the worker's core says when and how much to evict. All methods may be called
+from any thread. Files are written and read without the lock, so that one thread's disk does not stop
+the others.
 """
 
 from __future__ import annotations
@@ -153,8 +154,8 @@ class Store:
     def evict(self, nbytes: int) -> int:
         """Write the values not used for the longest time to disk; return how many bytes went.
 
-        It blocks while it writes: call it on a thread that may. Values that cannot be pickled stay in
-        memory. When the disk is full, or `max_spill` reached, all the rest stays.
+        It blocks while it writes: call it on a thread that may. Values that cannot be pickled stay
+        in memory. When the disk is full, or `max_spill` reached, all the rest stays.
         """
         moved = 0
         if self._folder is None:
