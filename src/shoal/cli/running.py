@@ -1,0 +1,142 @@
+"""Run servers until they close or somebody wants the process to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import dask.config
+
+from shoal import config
+from shoal._base.logs import start_logging
+from shoal._base.loop import new_event_loop
+from shoal.cli.signals import wait_for_signals
+from shoal.core import Server, Status
+from shoal.security import Security
+
+__all__ = ["pid_file", "run_servers", "security_for", "tls_options"]
+
+
+def run_servers(make: Callable[[], Sequence[Server]]) -> None:
+    """Start servers and run until all have closed, or a signal comes; then close them.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the servers; called on the loop.
+
+    Raises
+    ------
+    click.ClickException
+        When one cannot start; in one line.
+    """
+    start_logging(
+        config.get_dict("distributed.logging") if _logging_configured() else {},
+        config.get_str("distributed.admin.log-format"),
+    )
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(make))
+
+
+async def _run(make: Callable[[], Sequence[Server]]) -> None:
+    signalled = asyncio.ensure_future(wait_for_signals())
+    await asyncio.sleep(0)  # the handlers are set before anything is started
+    try:
+        servers = make()
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        signalled.cancel()
+        raise click.ClickException(str(error)) from error
+    try:
+        if await _unless(signalled, _all(server.start() for server in servers)):
+            await _unless(signalled, _all(server.finished() for server in servers))
+    except click.ClickException:
+        raise
+    except Exception as error:
+        raise click.ClickException(_in_one_line(error)) from error
+    finally:
+        reason = f"it got {signalled.result().name}" if signalled.done() else "it closes"
+        signalled.cancel()
+        over = (Status.closed, Status.failed)
+        closing = (s.close(reason=reason) for s in servers if s.status not in over)
+        await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def _unless(signalled: asyncio.Future[Any], work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work` until a signal comes; whether it was done."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task, signalled], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    await asyncio.wait([task])
+    return False
+
+
+async def _all(coroutines: Iterator[Coroutine[Any, Any, Any]]) -> None:
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _logging_configured() -> bool:
+    return bool(dask.config.get("distributed.logging", None))
+
+
+def tls_options(role: str) -> Callable[[Any], Any]:
+    """Add the options for certificates of a role."""
+
+    def add(command: Any) -> Any:
+        for name, text in reversed(
+            [
+                ("--tls-ca-file", "Certificates of the authorities to trust (PEM)."),
+                ("--tls-cert", f"Certificate of the {role} (PEM)."),
+                ("--tls-key", f"Private key of the {role} (PEM)."),
+            ]
+        ):
+            kind = click.Path(exists=True, dir_okay=False, resolve_path=True)
+            command = click.option(name, type=kind, default=None, help=text)(command)
+        return command
+
+    return add
+
+
+def security_for(
+    role: str, tls_ca_file: str | None, tls_cert: str | None, tls_key: str | None
+) -> Security:
+    """Return the certificates of options and configuration."""
+    given: dict[str, Any] = {
+        "tls_ca_file": tls_ca_file,
+        f"tls_{role}_cert": tls_cert,
+        f"tls_{role}_key": tls_key,
+    }
+    return Security(**{name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def pid_file(path: str | None) -> Iterator[None]:
+    """Keep the process id in a file as long as the process runs."""
+    if not path:
+        yield
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
+    try:
+        yield
+    finally:
+        try:
+            os.remove(path)
+        except FileNotFoundError:
+            pass

@@ -1,0 +1,94 @@
+"""The command `shoal scheduler`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from shoal.cli.parsing import Duration, Ports
+from shoal.cli.running import pid_file, run_servers, security_for, tls_options
+from shoal.preloading import validate_preload_argv
+from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["scheduler"]
+
+logger = logging.getLogger("shoal.cli")
+
+_PORT = 8786
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--host", default=None, help="Name or address to listen on; default all.")
+@click.option("--port", type=Ports(), default=None, help=f"Port, or a range; default {_PORT}.")
+@click.option("--interface", default=None, help="Network interface to listen on, such as eth0.")
+@click.option("--protocol", default=None, help="tcp, tls or ipc; default tcp, or tls with --tls-*.")
+@tls_options("scheduler")
+@click.option("--dashboard-address", default=":8787", help="Accepted; there is no dashboard yet.")
+@click.option("--dashboard/--no-dashboard", default=True, help="Accepted as well.")
+@click.option("--dashboard-prefix", default="", help="Accepted as well.")
+@click.option("--show/--no-show", default=False, help="Accepted as well.")
+@click.option("--use-xheaders", type=bool, default=False, help="Accepted as well.")
+@click.option("--pid-file", type=click.Path(), default=None, help="File for the process id.")
+@click.option(
+    "--scheduler-file",
+    type=click.Path(),
+    default=None,
+    help="File to write address and secret to, for workers and clients that share a disk.",
+)
+@click.option(
+    "--preload",
+    multiple=True,
+    help="Module, file or text to run at the start; its dask_setup(scheduler) is called.",
+)
+@click.option("--idle-timeout", type=Duration(), default=None, help="Close when idle for so long.")
+@click.argument("preload_argv", nargs=-1, type=click.UNPROCESSED, callback=validate_preload_argv)
+def scheduler(
+    host: str | None,
+    port: list[int | None] | None,
+    interface: str | None,
+    protocol: str | None,
+    tls_ca_file: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    pid_file: str | None,
+    scheduler_file: str | None,
+    preload: Sequence[str],
+    idle_timeout: float | None,
+    preload_argv: Sequence[str],
+    **dashboard: Any,
+) -> None:
+    """Start a scheduler, and print its address.
+
+    Workers join with `shoal worker ADDRESS`, clients with `Client("ADDRESS")`.
+    """
+
+    def make() -> list[Scheduler]:
+        return [
+            Scheduler(
+                host=host,
+                port=_ports(port),
+                interface=interface,
+                protocol=protocol,
+                security=security_for("scheduler", tls_ca_file, tls_cert, tls_key),
+                scheduler_file=scheduler_file,
+                idle_timeout=idle_timeout,
+                preload=list(preload) or None,
+                preload_argv=list(preload_argv),
+            )
+        ]
+
+    with _written(pid_file):
+        run_servers(make)
+
+
+_written = pid_file
+
+
+def _ports(given: list[int | None] | None) -> list[int]:
+    """Return the ports to try: those asked for, else the usual one and then any."""
+    if given is None:
+        return [_PORT, 0]
+    return [0 if port is None else port for port in given]
