@@ -1,0 +1,204 @@
+"""Clusters of specifications, with workers that are only noted down."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from helpers import run, until
+
+from shoal.core import Server
+from shoal.deploy.spec import ProcessInterface, SpecCluster
+from shoal.errors import WorkerStartTimeoutError
+
+
+class FakeScheduler(Server):
+    """Knows the workers that are up, by name."""
+
+    known: dict[str, dict] = {}
+
+    def __init__(self):
+        self.retired = []
+        FakeScheduler.known = {}
+        super().__init__(
+            {
+                "retire_workers": self.retire,
+                "logs": lambda: [("INFO", "second"), ("INFO", "first")],
+                "broadcast": lambda msg, workers: {"a": [("INFO", "hello")]},
+            }
+        )
+
+    async def start_unsafe(self):
+        await self.listen("inproc://")
+
+    def retire(self, names):
+        self.retired.append(list(names))
+
+    def identity(self):
+        return {**super().identity(), "workers": dict(FakeScheduler.known)}
+
+
+class FakeWorker(ProcessInterface):
+    made = 0
+
+    def __init__(self, scheduler, name=None, fail=False, nthreads=1):
+        super().__init__(scheduler=scheduler, name=name)
+        FakeWorker.made += 1
+        self.fail = fail
+        self.nthreads = nthreads
+
+    async def start(self):
+        await asyncio.sleep(0)
+        if self.fail:
+            raise RuntimeError("no room for it")
+        FakeScheduler.known[f"addr-{self.name}"] = {
+            "name": self.name,
+            "nthreads": self.nthreads,
+            "memory_limit": 10,
+        }
+        await super().start()
+
+    async def close(self):
+        FakeScheduler.known.pop(f"addr-{self.name}", None)
+        await super().close()
+
+
+SCHEDULER = {"cls": FakeScheduler, "options": {}}
+
+
+def cluster_of(n=2, **kwargs):
+    spec = {"cls": FakeWorker, "options": {"nthreads": 2}}
+    kwargs.setdefault("workers", dict.fromkeys(range(n), spec))
+    kwargs.setdefault("worker", spec)
+    return SpecCluster(scheduler=SCHEDULER, asynchronous=True, **kwargs)
+
+
+def test_a_life():
+    async def main():
+        cluster = cluster_of(2, name="fish")
+        assert cluster.status == "created"
+        async with cluster:
+            assert cluster.status == "running"
+            assert set(cluster.workers) == {0, 1}
+            assert cluster.observed == cluster.plan == cluster.requested == {0, 1}
+            assert repr(cluster).startswith("SpecCluster(fish, 'inproc://")
+            assert "workers=2, threads=4, memory=20 B" in repr(cluster)
+            workers = list(cluster.workers.values())
+            scheduler = cluster.scheduler
+        assert cluster.status == "closed"
+        assert [worker.status for worker in workers] == ["closed", "closed"]
+        assert scheduler.status == "closed"
+        await cluster.close()
+
+    run(main())
+
+
+def test_scaling_up_and_down():
+    async def main():
+        async with cluster_of(1) as cluster:
+            await cluster.scale(3)
+            await cluster.wait_for_workers(3)
+            assert cluster.observed == {0, 1, 2}
+            cluster.scale_down([1])
+            await until(lambda: set(cluster.workers) == {0, 2})
+            assert cluster.scheduler.retired == [[1]]
+            cluster.scale(cores=5)
+            await until(lambda: len(cluster.workers) == 3)
+            cluster.scale(0)
+            await until(lambda: not cluster.workers)
+            cluster.scale(1)
+            await until(lambda: len(cluster.workers) == 1)
+
+    run(main())
+
+
+def test_scaling_to_and_fro_ends_in_the_last_state():
+    async def main():
+        async with cluster_of(0) as cluster:
+            for n in [5, 0, 3, 7, 2]:
+                cluster.scale(n)
+            await until(lambda: len(cluster.workers) == 2 and cluster.plan == cluster.requested)
+            await cluster.wait_for_workers(2)
+            assert cluster.observed == cluster.plan
+
+    run(main())
+
+
+def test_a_worker_that_cannot_start_fails_the_cluster_and_closes_the_rest():
+    async def main():
+        bad = {"cls": FakeWorker, "options": {"fail": True}}
+        good = {"cls": FakeWorker, "options": {}}
+        cluster = cluster_of(workers={"good": good, "bad": bad})
+        with pytest.raises(RuntimeError, match="no room"):
+            await cluster
+        assert cluster.status == "closed"
+        assert FakeScheduler.known == {}
+        with pytest.raises(RuntimeError, match="closed; make a new one"):
+            await cluster._start()
+
+    run(main())
+
+
+def test_a_worker_that_closes_by_itself_is_forgotten():
+    async def main():
+        async with cluster_of(2) as cluster:
+            await cluster.workers[0].close()
+            await until(lambda: set(cluster.workers) == {1})
+            assert cluster.plan == {1}
+            logs = await cluster.get_logs()
+            assert "worker 0 closed" in logs["Cluster"]
+            assert logs["Scheduler"] == "first\nsecond"
+            assert logs["a"] == "hello"
+
+    run(main())
+
+
+def test_a_scheduler_that_closes_by_itself_closes_the_cluster():
+    async def main():
+        async with cluster_of(1) as cluster:
+            worker = cluster.workers[0]
+            await cluster.scheduler.close()
+            await until(lambda: cluster.status == "closed")
+            assert worker.status == "closed"
+
+    run(main())
+
+
+def test_groups_count_as_several_workers():
+    async def main():
+        spec = {"cls": FakeWorker, "options": {}, "group": ["-0", "-1"]}
+        async with cluster_of(workers={"job": spec}) as cluster:
+            assert cluster.plan == {"job-0", "job-1"}
+            cluster.scale_down(["job-1"])
+            await until(lambda: not cluster.workers)
+
+    run(main())
+
+
+def test_waiting_for_workers_that_do_not_come():
+    async def main():
+        async with cluster_of(1) as cluster:
+            with pytest.raises(WorkerStartTimeoutError, match="Only 1/2 workers"):
+                await cluster.wait_for_workers(2, timeout=0.05)
+            with pytest.raises(ValueError, match="at least 1"):
+                await cluster.wait_for_workers(0)
+            with pytest.raises(ValueError, match="whole number"):
+                cluster.scale(-1)
+            with pytest.raises(ValueError, match="memory of a worker"):
+                cluster.scale(memory="1 GB")
+
+    run(main())
+
+
+def test_blocking_use():
+    with SpecCluster(workers={"w": WORKER_OF_ONE}, scheduler=SCHEDULER, worker=WORKER_OF_ONE) as c:
+        c.scale(2)
+        c.wait_for_workers(2, timeout=10)
+        assert len(c.scheduler_info["workers"]) == 2
+    assert c.status == "closed"
+    c.close()
+    with pytest.raises(ValueError, match="scheduler="):
+        SpecCluster()
+
+
+WORKER_OF_ONE = {"cls": FakeWorker, "options": {}}
