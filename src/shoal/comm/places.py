@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import time
@@ -19,12 +20,14 @@ from shoal.comm.addressing import (
     parse_address,
     unparse_host_port,
 )
+from shoal.security import Security
 
 __all__ = [
     "listening_addresses",
     "ports_of",
     "read_scheduler_file",
     "scheduler_of",
+    "with_secret",
 ]
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -131,3 +134,12 @@ def ports_of(port: int | str | Sequence[int] | None) -> list[int]:
         return list(range(int(first), int(last if colon else first) + 1)) or [0]
     except ValueError:
         raise ValueError(f"{port!r} is neither a port nor a range such as '3000:3026'") from None
+
+
+def with_secret(security: Security, secret: str | None) -> Security:
+    """Return `security` with the secret of a scheduler file, unless it has one already."""
+    if not secret or security.secret is not None:
+        return security
+    found = copy.copy(security)
+    found.secret = secret
+    return found

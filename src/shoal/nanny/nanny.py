@@ -16,11 +16,11 @@ from shoal import config
 from shoal._base.logs import LogBuffer
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
-from shoal.comm.places import listening_addresses, scheduler_of
+from shoal.comm.places import listening_addresses, scheduler_of, with_secret
 from shoal.comm.running import run_on
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
-from shoal.nanny.options import with_secret, worker_environment
+from shoal.nanny.options import worker_environment
 from shoal.nanny.server_process import ServerProcess, StartError
 from shoal.preloading import Preloads
 from shoal.security import Security

@@ -1,25 +1,14 @@
-"""What a nanny makes of its arguments: the environment of the process, and the secret to use."""
+"""What a nanny makes of its arguments: the environment of the process."""
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from shoal import config
-from shoal.security import Security
 
-__all__ = ["with_secret", "worker_environment"]
-
-
-def with_secret(security: Security, secret: str | None) -> Security:
-    """Return `security` with the secret of a scheduler file, unless it has one already."""
-    if not secret or security.secret is not None:
-        return security
-    found = copy.copy(security)
-    found.secret = secret
-    return found
+__all__ = ["worker_environment"]
 
 
 def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
