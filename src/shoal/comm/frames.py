@@ -364,6 +364,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close at once; what was not sent is dropped."""
+        self.closed = True
         if self.transport is not None:
             self.transport.abort()
 

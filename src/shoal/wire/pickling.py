@@ -28,6 +28,10 @@ _PROTOCOL = 5
 _reducers: dict[type, Callable[[Any], Any]] = {}
 
 
+class _CloudPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    dispatch_table = ChainMap(_reducers, cloudpickle.Pickler.dispatch_table)
+
+
 def register_reducer(cls: type, reduce: Callable[[Any], Any]) -> None:
     """Have objects of a class pickled by a function that works like ``__reduce__``.
 
@@ -109,11 +113,8 @@ def loads_bytes(data: Any) -> Any:
 
 def _by_value(obj: Any, take: Any) -> bytes:
     file = io.BytesIO()
-    pickler = cloudpickle.Pickler(file, _PROTOCOL, buffer_callback=take)
-    if _reducers:
-        pickler.dispatch_table = ChainMap(_reducers, pickler.dispatch_table)
     try:
-        pickler.dump(obj)
+        _CloudPickler(file, _PROTOCOL, buffer_callback=take).dump(obj)
     except Exception as error:
         raise TypeError(
             f"cannot pickle {type(obj).__module__}.{type(obj).__qualname__} object: {error}"
