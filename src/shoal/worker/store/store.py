@@ -1,8 +1,8 @@
 """The store: key to value, in memory by age of last use, the oldest on disk when told so.
 
 It decides nothing: the worker's core says when and how much to evict. All methods may be called
-from any thread. Files are written and read without the lock, so that one thread's disk does not stop
-the others.
+from any thread. Files are written and read without the lock, so that one thread's disk does not
+stop the others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from shoal.worker.store.sizing import describe
 from shoal.worker.store.spill import SpillFolder
 
 __all__ = ["Store"]
@@ -42,7 +43,7 @@ class Store:
     max_spill : int, optional
         Most bytes on disk.
     on_lost : callable, optional
-        Called as ``on_lost(key, reason)``, on whatever thread, when a spilled value cannot be read.
+        Called as ``on_lost(keys, reason)``, on whatever thread, when spilled values cannot be read.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ class Store:
         directory: str | None = None,
         *,
         max_spill: int | None = None,
-        on_lost: Callable[[str, str], None] | None = None,
+        on_lost: Callable[[list[str], str], None] | None = None,
     ) -> None:
         self.memory_bytes = 0
         self.disk_bytes = 0
@@ -87,16 +88,18 @@ class Store:
         with self._lock:
             return iter([*self._memory, *self._disk])
 
-    def put(self, key: str, value: Any, nbytes: int, *, fixed: bool = False) -> None:
+    def put(self, key: str, value: Any, nbytes: int | None = None, *, fixed: bool = False) -> None:
         """Store a value, in place of an older one of the same key.
 
         Parameters
         ----------
-        nbytes : int
-            Estimate of its size.
+        nbytes : int, optional
+            Estimate of its size; made here when it is not given.
         fixed : bool
             Never write it to disk (an actor: a copy of it would not be it).
         """
+        if nbytes is None:
+            nbytes = describe(value)[0]
         entry = _Entry(value, nbytes, fixed)
         with self._lock:
             if key in self._memory or key in self._disk:
@@ -141,6 +144,31 @@ class Store:
         if absent:
             raise KeyError(*absent)
         return values
+
+    def get_present(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values of those keys that are here and can be read."""
+        values = {}
+        for key in keys:
+            try:
+                values[key] = self.get(key)
+            except KeyError:
+                pass
+        return values
+
+    def keys(self) -> list[str]:
+        """Return all keys."""
+        return list(self)
+
+    def nbytes(self, key: str) -> int:
+        """Return the estimated size of a value; 0 when it is not here (any more)."""
+        entry = self._memory.get(key) or self._disk.get(key)
+        return 0 if entry is None else entry.nbytes
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Drop values, where they are here."""
+        with self._lock:
+            for key in keys:
+                self._remove(key)
 
     def pop(self, key: str) -> bool:
         """Drop a value and its file; return whether it was here."""
@@ -256,7 +284,7 @@ class Store:
                 self._remove(key)
             logger.warning("Spilled data of %r cannot be read: %s", key, error)
             if self._on_lost is not None:
-                self._on_lost(key, f"its spill file cannot be read: {error}")
+                self._on_lost([key], f"its spill file cannot be read: {error}")
             raise KeyError(key) from error
         with self._lock:
             if entry.value is not _ON_DISK:

@@ -1,0 +1,143 @@
+"""What a task can know of where it runs, and how it leaves the worker's threads.
+
+The executor sets the context around each task; the functions here are for users' code inside of tasks.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from shoal.worker.core import TaskRun
+
+__all__ = ["TaskContext", "current_task", "get_worker", "on_worker", "rejoin", "secede"]
+
+
+class _Place(Protocol):
+    """What runs a task: the pool's threads, the loop, another executor."""
+
+    def secede(self, context: TaskContext) -> None: ...
+
+    def rejoin(self, context: TaskContext) -> None: ...
+
+
+class TaskContext:
+    """Where and what a task is.
+
+    Attributes
+    ----------
+    worker : Worker
+        The worker that runs it.
+    task : TaskRun or None
+        What runs; None where code runs on a worker outside of tasks (`Client.run`).
+    started : float
+        When, on the monotonic clock.
+    seceded : bool
+        Whether it left the worker's threads.
+    """
+
+    __slots__ = ("place", "seceded", "started", "task", "worker")
+
+    def __init__(self, worker: Any, task: TaskRun | None, place: _Place | None) -> None:
+        self.worker = worker
+        self.task = task
+        self.place = place
+        self.started = monotonic()
+        self.seceded = False
+
+    @property
+    def key(self) -> str | None:
+        """The key of the task."""
+        return None if self.task is None else self.task.key
+
+    @property
+    def priority(self) -> tuple[float, int, int] | None:
+        """The priority of the task; what it submits can come before others with it."""
+        return None if self.task is None else self.task.compute.priority
+
+
+current: ContextVar[TaskContext | None] = ContextVar("shoal_task", default=None)
+
+
+class on_worker:
+    """Context manager: code in it runs on a worker, though it is no task."""
+
+    def __init__(self, worker: Any) -> None:
+        self._context = TaskContext(worker, None, None)
+
+    def __enter__(self) -> None:
+        self._token = current.set(self._context)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        current.reset(self._token)
+
+
+def current_task() -> TaskContext | None:
+    """Return the context of the task that runs here; None outside of tasks."""
+    context = current.get()
+    return None if context is None or context.task is None else context
+
+
+def get_worker() -> Any:
+    """Return the worker that runs this task.
+
+    Raises
+    ------
+    ValueError
+        Outside of tasks.
+
+    Examples
+    --------
+    >>> def where():
+    ...     return get_worker().address
+    >>> client.submit(where).result()  # doctest: +SKIP
+    'tcp://127.0.0.1:40123'
+    """
+    context = current.get()
+    if context is None:
+        raise ValueError("No worker found: get_worker() works only in code that a worker runs")
+    return context.worker
+
+
+def secede() -> None:
+    """Leave the worker's threads: another task may take the place of this one.
+
+    For tasks that wait for other tasks, or that wait for long. They go on as before, but do not count
+    as one of the `nthreads` tasks that the worker runs at a time.
+
+    Raises
+    ------
+    ValueError
+        Outside of tasks.
+    """
+    context = current_task()
+    if context is None or context.place is None:
+        raise ValueError("secede() works only in tasks that run on a worker")
+    if not context.seceded:
+        context.seceded = True
+        context.place.secede(context)
+
+
+def rejoin() -> None:
+    """Come back to the worker's threads after `secede`; waits until there is room.
+
+    Raises
+    ------
+    ValueError
+        Outside of tasks.
+    """
+    context = current_task()
+    if context is None or context.place is None:
+        raise ValueError("rejoin() works only in tasks that run on a worker")
+    if context.seceded:
+        context.place.rejoin(context)
+        context.seceded = False
