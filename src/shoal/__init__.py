@@ -31,7 +31,7 @@ _WHERE = {
     # client
     "Client": "shoal.client.client",
     "Future": "shoal.client.future",
-    "as_completed": "shoal.client.waiting",
+    "as_completed": "shoal.client.completing",
     "default_client": "shoal.client.client",
     "fire_and_forget": "shoal.client.future",
     "futures_of": "shoal.client.future",

@@ -107,7 +107,7 @@ async def _from_worker(
         comm = await client.rpc.connect(address, timeout=comm_timeout)
     except OSError as error:
         # It may have died, or be in a network of its own: the scheduler knows.
-        if not isinstance(error, FatalCommClosedError) and address in client._session.workers:
+        if not isinstance(error, FatalCommClosedError) and address in client._session.machine.state.workers:
             client._unreachable.add(address)
             logger.info("cannot reach %s, asking the scheduler instead: %s", address, error)
         return {}

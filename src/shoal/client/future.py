@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import importlib
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from shoal.client.core.state import CANCELLED, DONE, ERROR, FINISHED, LOST, Reco
 from shoal.client.current import default_client
 from shoal.client.fetching import fetch
 from shoal.client.outcome import error_of, load
+from shoal.client.tasks import client_here
 from shoal.errors import FutureCancelledError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Future",
     "collect_pickled",
+    "find_futures",
     "fire_and_forget",
     "futures_of",
     "make_future",
@@ -380,7 +381,8 @@ _pickled = _Pickled()
 def collect_pickled() -> Iterator[list[Future]]:
     """Collect the futures that this thread pickles, so that they can be kept alive."""
     before = _pickled.futures
-    _pickled.futures = futures = []
+    futures: list[Future] = []
+    _pickled.futures = futures
     try:
         yield futures
     finally:
@@ -388,8 +390,7 @@ def collect_pickled() -> Iterator[list[Future]]:
 
 
 def _load_future(key: str) -> Future:
-    # A future makes clients of tasks, and clients make futures: one of the imports comes late.
-    here = importlib.import_module("shoal.client.client").client_here()
+    here = client_here()
     return make_future(here._session, here._session.share(Record(key)))
 
 
@@ -431,6 +432,15 @@ def futures_of(o: Any, client: Client | None = None) -> list[Future]:
     CancelledError
         When one of them was cancelled.
     """
+    found = find_futures(o)
+    for future in found:
+        if future.cancelled():
+            raise FutureCancelledError(future._record.key, str(future._record.why))
+    return found
+
+
+def find_futures(o: Any) -> list[Future]:
+    """`futures_of`, where cancelled ones are fine."""
     found: dict[int, Future] = {}
     stack: list[Any] = [o]
     while stack:
@@ -443,9 +453,6 @@ def futures_of(o: Any, client: Client | None = None) -> list[Future]:
             stack += reversed(list(item.values()))
         elif is_dask_collection(item):
             stack += reversed(list(dict(item.__dask_graph__()).values()))
-    for future in found.values():
-        if future.cancelled():
-            raise FutureCancelledError(future._record.key, str(future._record.why))
     return list(found.values())
 
 

@@ -8,9 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dask.sizeof import sizeof
 from dask.tokenize import tokenize
-from dask.utils import typename
 
 from shoal._base.keys import encode_key
 from shoal.client.core.state import FINISHED, Extras, Record
@@ -57,9 +55,12 @@ class Parcel:
                 self.data[key] = dumps(value)
             except Exception as error:
                 raise TypeError(f"a {type(value).__name__} cannot be scattered: {error}") from error
-            self.types[key] = typename(type(value))
-            self.nbytes[key] = int(sizeof(value))
         return key
+
+    def measured(self, reply: Mapping[str, Any]) -> None:
+        """Take in what the workers say of the data."""
+        self.nbytes.update(reply["nbytes"])
+        self.types.update(reply["types"])
 
     def futures(self, client: Client, holders: Mapping[str, list[str]]) -> Any:
         """Return futures in the shape of the data."""
@@ -120,14 +121,13 @@ async def scatter_data(
             logger.info("cannot reach the workers, scattering through the scheduler: %s", error)
     reply = await client.scheduler.scatter(
         data=parcel.data,
-        types=parcel.types,
-        nbytes=parcel.nbytes,
         workers=wanted,
         client=client.id,
         broadcast=broadcast,
         timeout=timeout,
     )
-    return {key: list(addresses) for key, addresses in reply.items()}
+    parcel.measured(reply)
+    return {key: list(addresses) for key, addresses in reply["who_has"].items()}
 
 
 async def _to_workers(
@@ -142,8 +142,8 @@ async def _to_workers(
     if broadcast:
         copies = len(nthreads) if broadcast is True else min(broadcast, len(nthreads))
     # Each worker comes once for each of its threads, a round at a time.
-    rounds = max(nthreads.values())
-    turns = [w for i in range(rounds) for w in nthreads if nthreads[w] > i]
+    rounds = max(1, *nthreads.values())
+    turns = [w for i in range(rounds) for w in nthreads if max(1, nthreads[w]) > i]
     turn = itertools.cycle(turns)
     holders: dict[str, list[str]] = {}
     by_worker: dict[str, dict[str, Blob]] = {}
@@ -158,20 +158,20 @@ async def _to_workers(
         *(client.rpc(worker).update_data(data=data) for worker, data in by_worker.items())
     )
     for reply in replies:
-        # What the workers measured is what they will say, too.
-        parcel.nbytes.update(reply["nbytes"])
-        parcel.types.update(reply["types"])
+        parcel.measured(reply)
     return holders
 
 
 async def _find_workers(client: Client, wanted: list[str] | None, timeout: float) -> dict[str, int]:
     deadline = client.loop.time() + timeout
     while True:
-        found: dict[str, int] = await client.scheduler.nthreads(workers=wanted)
-        nthreads = {worker: max(1, n) for worker, n in found.items() if n is not None}
+        problem = "there are none"
+        try:
+            nthreads: dict[str, int] = await client.scheduler.nthreads(workers=wanted)
+        except ValueError as error:  # one of those wanted is not there
+            nthreads, problem = {}, str(error)
         if nthreads:
             return nthreads
         left = deadline - client.loop.time()
-        named = f" of {wanted}" if wanted else ""
         if left <= 0 or not await client._workers_changed(left):
-            raise TimeoutError(f"no workers{named} to put data on, waited {timeout:g} s")
+            raise TimeoutError(f"no workers to put data on within {timeout:g} s: {problem}")

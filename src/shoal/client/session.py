@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shoal import config
 from shoal.client.core.events import Event, FromScheduler, Released, Submitted
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
@@ -59,6 +60,8 @@ class Session:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.stream: MessageStream[Any] | None = None
         self.ended: str | None = None
+        # Bytes of arguments of one task that are worth a warning.
+        self.large = config.get_bytes("distributed.admin.large-graph-warning-threshold")
         self.on_ended: Callable[[str], None] | None = None
         # Called whenever workers came or went, or the scheduler said welcome.
         self.on_workers: list[Callable[[], None]] = []

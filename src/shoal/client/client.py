@@ -1,0 +1,965 @@
+"""`Client`: the face of it all. Its methods are short; the work is done in the modules beside it.
+
+Not here yet, and so not there at all: collections (`compute`, `persist`, `get`), coordination
+primitives, actors, datasets, plugins, replication. They come with modules of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import uuid
+import weakref
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+from dask.utils import format_bytes, parse_timedelta
+
+from shoal import config
+from shoal._base.keys import decode_key
+from shoal._base.loop import LoopRunner, SyncMethodMixin
+from shoal._base.versions import own_versions
+from shoal.client import admin
+from shoal.client.callbacks import Callbacks
+from shoal.client.connection import Connection
+from shoal.client.core.events import CancelRequested, Closed, GaveUp, RetryRequested
+from shoal.client.core.state import CANCELLED
+from shoal.client.current import (
+    as_current,
+    current_client,
+    default_client,
+    forget_client,
+    remember_client,
+)
+from shoal.client.future import Future, futures_of
+from shoal.client.gather import gather_async, gather_blocking
+from shoal.client.scatter import Parcel, scatter_data
+from shoal.client.session import Session
+from shoal.client.starting import Target, load_security, make_local_cluster, with_secret
+from shoal.client.streaming import is_stream, stream, stream_rows
+from shoal.client.submit import Asked, map_calls, submit_call
+from shoal.client.tasks import client_here, get_client
+from shoal.comm.rpc import ConnectionPool, PooledRPC
+from shoal.security import Security
+
+__all__ = ["Client", "client_here", "default_client", "get_client"]
+
+logger = logging.getLogger("shoal.client")
+
+_UNSET = "__no_default__"
+_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+class Client(SyncMethodMixin):
+    """Connect to a cluster and submit work to it.
+
+    It is used like an executor of `concurrent.futures`; futures may be arguments of further calls.
+
+    Parameters
+    ----------
+    address : str or cluster, optional
+        Address of a scheduler, such as ``"127.0.0.1:8786"``, or a cluster object. Without it, and
+        without a scheduler file, the client starts a `LocalCluster` and closes it in the end.
+    loop : event loop, optional
+        Where to live; the process's own loop thread by default.
+    timeout : float or str, optional
+        Of the first connection; ``distributed.comm.timeouts.connect`` by default.
+    set_as_default : bool
+        Be the client that is meant where none is named.
+    scheduler_file : str, optional
+        File that tells the address.
+    security : Security, dict or bool, optional
+        Certificates and secret. True, with a new local cluster: certificates made for it.
+    asynchronous : bool
+        For use in coroutines: methods that would block return awaitables.
+    name : str, optional
+        Part of the client's id, which the scheduler's logs show.
+    heartbeat_interval : float or str, optional
+        Time between signs of life; a number is in milliseconds.
+    serializers, deserializers : list of str, optional
+        Accepted for compatibility. Values are pickled.
+    extensions : dict, optional
+        Accepted for compatibility.
+    direct_to_workers : bool, optional
+        Whether to speak to workers directly, or through the scheduler. By default directly where
+        they can be reached.
+    connection_limit : int
+        Connections open at once.
+    **kwargs
+        Arguments of `LocalCluster`.
+
+    Examples
+    --------
+    >>> client = Client("127.0.0.1:8786")  # doctest: +SKIP
+    >>> a = client.submit(add, 1, 2)  # doctest: +SKIP
+    >>> b = client.submit(add, a, 20)  # doctest: +SKIP
+    >>> b.result()  # doctest: +SKIP
+    23
+    """
+
+    def __init__(
+        self,
+        address: Any = None,
+        loop: Any = None,
+        timeout: float | str | None = _UNSET,
+        set_as_default: bool = True,
+        scheduler_file: str | None = None,
+        security: Security | dict[str, Any] | bool | None = None,
+        asynchronous: bool = False,
+        name: str | None = None,
+        heartbeat_interval: float | str | None = None,
+        serializers: Any = None,
+        deserializers: Any = None,
+        extensions: Any = None,
+        direct_to_workers: bool | None = None,
+        connection_limit: int = 512,
+        **kwargs: Any,
+    ) -> None:
+        self.status = "newly-created"
+        self.name = name
+        self.id = f"{name or 'Client'}-{uuid.uuid4().hex}"
+        self.direct_to_workers = direct_to_workers
+        self.cluster: Any = None
+        self.scheduler: PooledRPC = None  # type: ignore[assignment]  # until it is connected
+        self.rpc: ConnectionPool = None  # type: ignore[assignment]
+        self.connection_args: dict[str, Any] = {}
+        self._asynchronous = asynchronous
+        self._given_security = security
+        self._connection_limit = connection_limit
+        self._timeout = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
+        self._heartbeat = _heartbeat_seconds(heartbeat_interval)
+        self._target = Target(address, scheduler_file, kwargs)
+        self._cluster_kwargs = kwargs
+        self._set_as_default = set_as_default
+        self._connection: Connection | None = None
+        self._session = Session(self, self.id, name, own_versions())
+        self._callbacks = Callbacks(self._session)
+        self._identity: dict[str, Any] = {}
+        self._identity_task: asyncio.Task[None] | None = None
+        self._unreachable: set[str] = set()
+        if self._target.is_own:
+            self._make_cluster(loop)
+        cluster = self._target.cluster
+        if cluster is not None and loop is None:
+            loop = getattr(cluster, "loop", None)
+        self._loop_runner = LoopRunner(loop=loop, asynchronous=asynchronous)
+        self._starting: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._begin()
+
+    def _make_cluster(self, loop: Any) -> None:
+        kwargs = dict(self._cluster_kwargs)
+        kwargs.setdefault("security", self._given_security)
+        kwargs.setdefault("loop", loop)
+        self._target.cluster = self.cluster = make_local_cluster(
+            asynchronous=self._asynchronous, **kwargs
+        )
+
+    def _begin(self) -> None:
+        """Connect; where nobody may wait, in the background."""
+        self.cluster = self._target.cluster
+        self._loop_runner.start()
+        self._session.attach(self.loop)
+        if self._set_as_default:
+            remember_client(self)
+        _open_clients.add(self)
+        self._session.on_workers.append(self._note_workers)
+        if self.asynchronous:
+            self._starting = self.loop.create_task(self._start())
+            self._starting.add_done_callback(_look_at)
+            return
+        try:
+            self.sync(self._start)
+        except BaseException:
+            if self._target.is_own:
+                self.cluster.close()
+            self._loop_runner.stop()
+            raise
+
+    async def _start(self) -> None:
+        self.status = "connecting"
+        try:
+            address, secret = await self._target.find(self._timeout)
+            security = load_security(self._given_security, self, self.cluster)
+            self.security = with_secret(security, secret)
+            self.connection_args = self.security.get_connection_args("client")
+            self.rpc = ConnectionPool(
+                limit=self._connection_limit,
+                connection_args=self.connection_args,
+                timeout=self._timeout,
+            )
+            self.scheduler = self.rpc(address)
+            self._connection = Connection(
+                self._session, address, self.connection_args, self._heartbeat
+            )
+            await self._connection.open(self._timeout)
+            self._identity = await self.scheduler.identity()
+        except BaseException as error:
+            self.status = "closed"
+            self._session.hand(GaveUp(f"the client could not connect: {error}"))
+            await self._disconnect()
+            raise
+        self.status = "running"
+
+    # ------------------------------------------------------------------ life
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        async def started() -> Client:
+            if self._starting is not None:
+                await asyncio.shield(self._starting)
+            return self
+
+        return started().__await__()
+
+    async def __aenter__(self) -> Client:
+        return await self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._close()
+
+    def __enter__(self) -> Client:
+        if self._asynchronous:
+            raise RuntimeError("this client is asynchronous: use `async with`")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def start(self, **kwargs: Any) -> Any:
+        """Wait for the connection, which clients make by themselves."""
+        return self.sync(self._started)
+
+    async def _started(self) -> Client:
+        return await self
+
+    def close(self, timeout: float | str | None = _UNSET) -> Any:
+        """Close this client; what it wants is released.
+
+        A local cluster that it started is closed too. Open clients close when Python ends.
+
+        Parameters
+        ----------
+        timeout : float or str, optional
+            Seconds to wait for the connections to close.
+        """
+        seconds = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
+        if self.asynchronous:
+            return self._close(seconds)
+        if self.status == "closed" and self._closing is None:
+            return None
+        try:
+            self.sync(self._close, seconds)
+        except RuntimeError:  # the loop is gone already
+            self.status = "closed"
+        if self._target.is_own:
+            self.cluster.close()
+        self._loop_runner.stop()
+        return None
+
+    async def _close(self, timeout: float | None = None) -> None:
+        if self._closing is None:
+            self._closing = self.loop.create_task(self._close_once(timeout))
+        await asyncio.shield(self._closing)
+
+    async def _close_once(self, timeout: float | None) -> None:
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        self.status = "closing"
+        forget_client(self)
+        self._session.drain()
+        self._session.hand(Closed())
+        try:
+            async with asyncio.timeout(timeout):
+                await self._disconnect()
+        except TimeoutError:
+            logger.info("the connections of %s did not close within %s s", self.id, timeout)
+        self._callbacks.close()
+        _open_clients.discard(self)
+        if self._target.is_own and self._asynchronous:
+            await self.cluster.close()
+        self.status = "closed"
+
+    async def _disconnect(self) -> None:
+        if self._identity_task is not None:
+            self._identity_task.cancel()
+        if self._connection is not None:
+            await self._connection.close()
+        if self.rpc is not None:
+            await self.rpc.close()
+
+    def shutdown(self) -> Any:
+        """Shut down the scheduler and the workers, then close this client."""
+        return self.sync(self._shutdown) if self.asynchronous else self._shutdown_blocking()
+
+    def _shutdown_blocking(self) -> None:
+        if self.cluster is None:
+            with contextlib.suppress(OSError):  # the connection may end before the answer is here
+                self.sync(self._terminate)
+            self.close()
+            return
+        self.close()
+        self.cluster.close()
+
+    async def _shutdown(self) -> None:
+        if self.cluster is None:
+            with contextlib.suppress(OSError):
+                await self._terminate()
+            await self._close()
+            return
+        await self._close()
+        await self.cluster.close()
+
+    async def _terminate(self) -> None:
+        await self
+        await self.scheduler.terminate(reason=f"the client {self.id} shut it down")
+
+    def _check_open(self) -> None:
+        if self._session.ended is not None:
+            raise RuntimeError(f"this client cannot be used any more: {self._session.ended}")
+
+    # ------------------------------------------------------------------ which client
+
+    @classmethod
+    def current(cls, allow_global: bool = True) -> Client:
+        """Return the client of the context (`as_current`), else the newest.
+
+        Parameters
+        ----------
+        allow_global : bool
+            False: only the client of the context.
+
+        Raises
+        ------
+        ValueError
+            When there is none.
+        """
+        return current_client(allow_global)
+
+    def as_current(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context manager that makes this client the current one of the context.
+
+        Futures that are unpickled inside become this client's.
+        """
+        return as_current(self)
+
+    # ------------------------------------------------------------------ tasks
+
+    def submit(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        key: Any = None,
+        workers: Any = None,
+        resources: dict[str, float] | None = None,
+        retries: int | None = None,
+        priority: float = 0,
+        fifo_timeout: float | str = "100 ms",
+        allow_other_workers: bool = False,
+        actor: bool = False,
+        actors: bool = False,
+        pure: bool | None = None,
+        **kwargs: Any,
+    ) -> Future:
+        """Have a function called on a worker.
+
+        Parameters
+        ----------
+        func : callable
+            The function; a coroutine function runs on the worker's event loop.
+        *args, **kwargs
+            Its arguments. Futures among them, also in lists and dicts, become their results.
+        key : str or tuple, optional
+            Name of the task; made of the function and the arguments by default.
+        workers : str or list of str, optional
+            Addresses, names or hosts of workers that may run it.
+        resources : dict, optional
+            What it takes of the workers' resources, ``{"GPU": 2}``.
+        retries : int, optional
+            How often it is tried again when it fails.
+        priority : float
+            Higher runs first.
+        fifo_timeout : float or str
+            Calls within this time have the same priority.
+        allow_other_workers : bool
+            Whether others than `workers` may run it if none of these is there.
+        actor, actors : bool
+            Must be False.
+        pure : bool, optional
+            Whether equal calls give equal results (the default): they share a key and run once.
+
+        Returns
+        -------
+        Future
+
+        Examples
+        --------
+        >>> c = client.submit(add, a, b)  # doctest: +SKIP
+        """
+        if self._session.ended is not None:
+            self._check_open()
+        asked: Asked | None = None
+        if (
+            workers is not None
+            or resources
+            or retries
+            or priority
+            or fifo_timeout != "100 ms"
+            or allow_other_workers
+            or actor
+            or actors
+            or pure is False
+        ):
+            asked = Asked(
+                workers=workers,
+                resources=resources,
+                retries=retries,
+                priority=priority,
+                fifo_timeout=fifo_timeout,
+                allow_other_workers=allow_other_workers,
+                actor=actor or actors,
+                pure=pure,
+            )
+        return submit_call(self._session, func, args, kwargs, key, asked)
+
+    def map(
+        self,
+        func: Callable[..., Any],
+        *iterables: Any,
+        key: Any = None,
+        workers: Any = None,
+        retries: int | None = None,
+        resources: dict[str, float] | None = None,
+        priority: float = 0,
+        allow_other_workers: bool = False,
+        fifo_timeout: float | str = "100 ms",
+        actor: bool = False,
+        actors: bool = False,
+        pure: bool | None = None,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Have a function called on workers with each item of iterables.
+
+        Parameters
+        ----------
+        func : callable
+            The function.
+        *iterables
+            Its positional arguments, item by item, as with the builtin `map`.
+        key : str or list, optional
+            First part of the keys, or the keys.
+        batch_size : int, optional
+            Tasks that are told to the scheduler at once, at most.
+        **kwargs
+            Keyword arguments of all calls. What is large travels once.
+        workers, retries, resources, priority, allow_other_workers, fifo_timeout, pure
+            As in `submit`.
+
+        Returns
+        -------
+        list of Future
+            An iterator or a queue of futures when all inputs are iterators or queues.
+
+        Examples
+        --------
+        >>> futures = client.map(inc, range(10))  # doctest: +SKIP
+        """
+        self._check_open()
+        asked = Asked(
+            workers=workers,
+            resources=resources,
+            retries=retries,
+            priority=priority,
+            fifo_timeout=fifo_timeout,
+            allow_other_workers=allow_other_workers,
+            actor=actor or actors,
+            pure=pure,
+        )
+        if not callable(func):
+            raise TypeError(f"the first argument of map() must be a function, got {func!r}")
+        if iterables and all(map(is_stream, iterables)):
+            if key is not None and not isinstance(key, str):
+                raise TypeError("with iterators and queues, key= must be a prefix")
+
+            def one(args: tuple[Any, ...]) -> Future:
+                items = [[arg] for arg in args]
+                return map_calls(self._session, func, items, kwargs, key, 1, asked)[0]
+
+            return stream_rows(self, iterables, one)
+        return map_calls(self._session, func, iterables, kwargs, key, batch_size, asked)
+
+    def cancel(
+        self,
+        futures: Any,
+        asynchronous: bool | None = None,
+        force: bool = False,
+        reason: str | None = None,
+        msg: str | None = None,
+    ) -> Any:
+        """Cancel tasks, and those that depend on them; results that are there are dropped.
+
+        Parameters
+        ----------
+        futures : list of Future
+            What to cancel.
+        force : bool
+            Also what other clients want.
+        reason, msg : str, optional
+            What the error says that others get.
+        """
+        why = ". ".join(text for text in (reason, msg) if text) or "cancelled by the user"
+        return self.sync(self._cancel, futures, force, why, asynchronous=asynchronous)
+
+    async def _cancel(self, futures: Any, force: bool, reason: str) -> None:
+        self._session.drain()
+        self._session.hand(CancelRequested(admin.keys_in(futures) or [], force, reason))
+
+    def retry(self, futures: Any, asynchronous: bool | None = None) -> Any:
+        """Run failed tasks again.
+
+        Parameters
+        ----------
+        futures : list of Future
+            Those that are not failed are left alone.
+        """
+        return self.sync(self._retry, futures, asynchronous=asynchronous)
+
+    async def _retry(self, futures: Any) -> None:
+        self._session.drain()
+        self._session.hand(RetryRequested(admin.keys_in(futures) or []))
+
+    # ------------------------------------------------------------------ data
+
+    def gather(
+        self,
+        futures: Any,
+        errors: str = "raise",
+        direct: bool | None = None,
+        asynchronous: bool | None = None,
+    ) -> Any:
+        """Wait for futures and return their results, in containers of the same kind.
+
+        Parameters
+        ----------
+        futures : Future, or nested lists, tuples, sets and dicts of futures
+            An iterator or a queue gives an iterator or a queue.
+        errors : {"raise", "skip"}
+            What to do about tasks that failed: raise the error, or leave them out.
+        direct : bool, optional
+            Fetch from the workers, or through the scheduler.
+
+        Examples
+        --------
+        >>> client.gather([x, [x], x])  # doctest: +SKIP
+        [3, [3], 3]
+        """
+        if is_stream(futures):
+            return stream(self, futures, lambda item: self.gather(item, errors, direct))
+        if self.asynchronous if asynchronous is None else asynchronous:
+            return gather_async(self, futures, errors, direct)
+        return gather_blocking(self, futures, errors, direct)
+
+    def scatter(
+        self,
+        data: Any,
+        workers: Any = None,
+        broadcast: bool | int = False,
+        direct: bool | None = None,
+        hash: bool = True,
+        timeout: float | str | None = _UNSET,
+        asynchronous: bool | None = None,
+    ) -> Any:
+        """Put local data on workers.
+
+        Parameters
+        ----------
+        data : list, dict, set, iterator, queue, or any other value
+            Each item of a container becomes a future; the names in a dict are the keys.
+        workers : list of str or (host, port), optional
+            Where to put it; by default on all workers in turn, according to their threads.
+        broadcast : bool or int
+            Put each item on all workers, or on so many.
+        direct : bool, optional
+            Send it to the workers, or through the scheduler.
+        hash : bool
+            Make keys from the data, so that equal data is there once. Otherwise keys are random.
+        timeout : float or str, optional
+            Seconds to wait for workers when there are none.
+
+        Returns
+        -------
+        list, dict, set, iterator or queue of futures, or a Future
+            Like the data.
+
+        Examples
+        --------
+        >>> [future] = client.scatter([frame], broadcast=True)  # doctest: +SKIP
+        """
+        self._check_open()
+        if is_stream(data):
+            return stream(
+                self,
+                data,
+                lambda item: self.scatter([item], workers, broadcast, direct, hash, timeout)[0],
+            )
+        seconds = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
+        if self.asynchronous if asynchronous is None else asynchronous:
+            return self._scatter(data, hash, workers, broadcast, direct, seconds)
+        parcel = Parcel(data, hash)
+        holders = self.sync(
+            scatter_data, self, parcel, workers, broadcast, direct, seconds, asynchronous=False
+        )
+        return parcel.futures(self, holders)
+
+    async def _scatter(
+        self,
+        data: Any,
+        hash: bool,
+        workers: Any,
+        broadcast: bool | int,
+        direct: bool | None,
+        timeout: float,
+    ) -> Any:
+        await self
+        parcel = Parcel(data, hash)
+        holders = await scatter_data(self, parcel, workers, broadcast, direct, timeout)
+        return parcel.futures(self, holders)
+
+    def futures_of(self, futures: Any) -> list[Future]:
+        """Return the futures in containers and collections (see `shoal.futures_of`)."""
+        return futures_of(futures, client=self)
+
+    # ------------------------------------------------------------------ questions
+
+    def scheduler_info(self, n_workers: int = -1) -> dict[str, Any]:
+        """Return what the scheduler is, and its workers.
+
+        In asynchronous code this is what was known lately, and it is asked for again.
+
+        Parameters
+        ----------
+        n_workers : int
+            How many workers to describe; all by default.
+        """
+        if self.asynchronous:
+            self._note_workers()
+        else:
+            self._identity = self.sync(self._ask, "identity")
+        if n_workers < 0:
+            return self._identity
+        workers = list(self._identity.get("workers", {}).items())[:n_workers]
+        return {**self._identity, "workers": dict(workers)}
+
+    async def _ask(self, op: str, **kwargs: Any) -> Any:
+        await self
+        return await getattr(self.scheduler, op)(**kwargs)
+
+    def nthreads(self, workers: Any = None) -> Any:
+        """Return the number of threads of each worker.
+
+        Examples
+        --------
+        >>> client.nthreads()  # doctest: +SKIP
+        {'tcp://192.168.1.141:46784': 8}
+        """
+        return self.sync(admin.ask_by_worker, self, "nthreads", workers)
+
+    ncores = nthreads
+
+    def who_has(self, futures: Any = None) -> Any:
+        """Return the workers that hold each result.
+
+        Parameters
+        ----------
+        futures : list of Future or key, optional
+            All by default.
+        """
+        return self.sync(admin.ask_by_key, self, "who_has", futures)
+
+    def has_what(self, workers: Any = None) -> Any:
+        """Return the keys that each worker holds."""
+        return self.sync(admin.ask_by_worker, self, "has_what", workers)
+
+    def processing(self, workers: Any = None) -> Any:
+        """Return the keys that each worker runs, or is to run next."""
+        return self.sync(admin.ask_by_worker, self, "processing", workers)
+
+    def nbytes(self, keys: Any = None, summary: bool = True) -> Any:
+        """Return the bytes of each key on the cluster.
+
+        Parameters
+        ----------
+        keys : list, optional
+            All by default.
+        summary : bool
+            Add up keys that begin with the same name.
+        """
+        return self.sync(admin.sizes, self, keys, summary)
+
+    def explain(self, future: Any) -> Any:
+        """Return, in words, why a task is where it is.
+
+        Parameters
+        ----------
+        future : Future or key
+            Of the task.
+        """
+        (key,) = admin.keys_in(future) or [""]
+        return self.sync(self._ask, "explain", key=key)
+
+    def story(self, *keys_or_stimuli: Any) -> Any:
+        """Return the remembered transitions of tasks: (key, start, finish, stimulus, time)."""
+        return self.sync(self._story, admin.keys_in(list(keys_or_stimuli)))
+
+    async def _story(self, keys: list[str]) -> list[tuple[Any, ...]]:
+        entries = await self._ask("story", keys=keys)
+        return [(decode_key(key), *rest) for key, *rest in entries]
+
+    def get_events(self, topic: str | None = None) -> Any:
+        """Return the remembered events of a topic, or of all topics: (time, message)."""
+        return self.sync(self._ask, "events", topic=topic)
+
+    def log_event(self, topic: str | list[str], msg: Any) -> Any:
+        """Have the scheduler remember an event.
+
+        Parameters
+        ----------
+        topic : str or list of str
+            Under which name, or names.
+        msg : object
+            What is msgpack's: texts, numbers, lists, dicts.
+        """
+        return self.sync(self._ask, "log_event", topic=topic, msg=msg)
+
+    def get_scheduler_logs(self, n: int | None = None) -> Any:
+        """Return the last `n` log records of the scheduler, newest first: (level, text)."""
+        return self.sync(self._ask, "logs", n=n)
+
+    def get_worker_logs(
+        self, n: int | None = None, workers: Any = None, nanny: bool = False
+    ) -> Any:
+        """Return the last `n` log records of workers, or of their nannies, by worker."""
+        request = {"op": "logs", "n": n}
+        return self.sync(self._ask, "broadcast", msg=request, workers=workers, nanny=nanny)
+
+    def get_versions(self, check: bool = False, packages: Iterable[str] = ()) -> Any:
+        """Return versions of Python and packages at the scheduler, the workers and here.
+
+        Parameters
+        ----------
+        check : bool
+            Raise `ValueError` when they differ.
+        packages : list of str
+            Further packages.
+        """
+        return self.sync(admin.get_versions, self, check, packages)
+
+    def write_scheduler_file(self, scheduler_file: str) -> Any:
+        """Write a file with which others, of this user, connect to the same scheduler."""
+        return self.sync(admin.write_scheduler_file, self, scheduler_file)
+
+    # ------------------------------------------------------------------ users' functions
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        workers: Any = None,
+        wait: bool = True,
+        nanny: bool = False,
+        on_error: str = "raise",
+        **kwargs: Any,
+    ) -> Any:
+        """Call a function on all workers, now, outside of tasks.
+
+        Parameters
+        ----------
+        function : callable
+            The function; a coroutine function is awaited. An argument `dask_worker` of it is the
+            worker.
+        *args, **kwargs
+            Its arguments.
+        workers : list of str, optional
+            All by default.
+        wait : bool
+            False: start it and do not wait for its result.
+        nanny : bool
+            Run it on the nannies of the workers.
+        on_error : {"raise", "return", "ignore"}
+            What to do about workers where it fails.
+
+        Returns
+        -------
+        dict
+            Results by worker; `None` without `wait`.
+        """
+        return self.sync(
+            admin.run_on_workers,
+            self,
+            function,
+            args,
+            kwargs,
+            workers=workers,
+            wait=wait,
+            nanny=nanny,
+            on_error=on_error,
+        )
+
+    def run_coroutine(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a coroutine function on all workers (see `run`)."""
+        return self.run(function, *args, **kwargs)
+
+    def run_on_scheduler(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function in the scheduler's process.
+
+        An argument `dask_scheduler` of it is the scheduler. With ``wait=False`` a coroutine
+        function is started only.
+        """
+        wait = kwargs.pop("wait", True)
+        return self.sync(admin.run_on_scheduler, self, function, args, kwargs, wait)
+
+    # ------------------------------------------------------------------ workers
+
+    def wait_for_workers(self, n_workers: int = 1, timeout: float | str | None = None) -> Any:
+        """Wait until there are at least so many workers.
+
+        Raises
+        ------
+        TimeoutError
+            When they did not come in time.
+        """
+        seconds = None if timeout is None else float(parse_timedelta(timeout, default="s"))
+        return self.sync(admin.wait_for_workers, self, n_workers, seconds)
+
+    def retire_workers(self, workers: Any = None, close_workers: bool = True, **kwargs: Any) -> Any:
+        """Move data away from workers, then close them.
+
+        Parameters
+        ----------
+        workers : list of str, optional
+            Addresses; those that can be spared by default.
+        close_workers : bool
+            False: only take them out of the cluster.
+        **kwargs
+            Of the scheduler: `names`, `n`.
+        """
+        return self.sync(
+            self._ask, "retire_workers", workers=workers, close_workers=close_workers, **kwargs
+        )
+
+    def restart(self, timeout: float | str = "60s", wait_for_workers: bool = True) -> Any:
+        """Forget all tasks and restart the worker processes.
+
+        Parameters
+        ----------
+        timeout : float or str
+            Seconds to wait for the workers to be back.
+        wait_for_workers : bool
+            Whether to wait for them.
+        """
+        seconds = float(parse_timedelta(timeout, default="s"))
+        return self.sync(self._restart, seconds, wait_for_workers)
+
+    async def _restart(self, timeout: float, wait_for_workers: bool) -> Client:
+        await self
+        self._session.drain()
+        records = list(self._session.records.values())
+        await self.scheduler.restart(timeout=timeout, wait_for_workers=wait_for_workers)
+        # The news is on the stream, and the answer came on another connection.
+        deadline = self.loop.time() + 5
+        while any(r.status != CANCELLED for r in records) and self.loop.time() < deadline:
+            await asyncio.sleep(0.005)
+        return self
+
+    def restart_workers(self, workers: Any, timeout: float | str = "60s") -> Any:
+        """Have the nannies of workers start their processes anew.
+
+        Returns
+        -------
+        dict
+            ``"OK"`` or what went wrong, by worker.
+        """
+        seconds = float(parse_timedelta(timeout, default="s"))
+        return self.sync(self._ask, "restart_workers", workers=workers, timeout=seconds)
+
+    def _note_workers(self) -> None:
+        """Workers came or went: keep what is shown of the cluster up to date."""
+        if self.status == "running" and self._identity_task is None:
+            self._identity_task = self.loop.create_task(self._refresh_identity())
+
+    async def _refresh_identity(self) -> None:
+        try:
+            await asyncio.sleep(0.05)  # they often come in crowds
+            self._identity = await self.scheduler.identity()
+        except (OSError, RuntimeError):  # it is known what was known
+            pass
+        finally:
+            self._identity_task = None
+
+    async def _workers_changed(self, timeout: float | None) -> bool:
+        """Wait until workers come or go; return whether they did."""
+        changed = asyncio.Event()
+        self._session.on_workers.append(changed.set)
+        try:
+            await asyncio.wait_for(changed.wait(), timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._session.on_workers.remove(changed.set)
+        return True
+
+    # ------------------------------------------------------------------ for people
+
+    def __repr__(self) -> str:
+        if self.status != "running":
+            return f"<Client: {self.status}, to {self._target}>"
+        workers = self._identity.get("workers", {}).values()
+        threads = sum(worker["nthreads"] for worker in workers)
+        memory = [worker["memory_limit"] for worker in workers]
+        shown = f", memory={format_bytes(sum(memory))}" if memory and all(memory) else ""
+        return (
+            f"<Client: {self.scheduler.address!r} "
+            f"processes={len(workers)} threads={threads}{shown}>"
+        )
+
+    def _repr_html_(self) -> str:
+        text = repr(self)[1:-1].replace("&", "&amp;").replace("<", "&lt;")
+        return f"<b>{text}</b>"
+
+
+def _given(timeout: float | str | None) -> float | str | None:
+    return None if timeout == _UNSET else timeout
+
+
+def _heartbeat_seconds(given: float | str | None) -> float:
+    if given is None:
+        return config.get_seconds("distributed.client.heartbeat")
+    return float(parse_timedelta(given, default="ms"))
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()  # the futures tell; nobody has to await the client
+
+
+def _close_all() -> None:
+    """Python ends: say goodbye, and end the clusters that clients started."""
+    for client in list(_open_clients):
+        if client._asynchronous:
+            continue  # its loop is over
+        with contextlib.suppress(Exception):
+            client.close(timeout=2)
+
+
+def _forget_all() -> None:
+    # A forked child has neither the loop's thread nor a connection of its own.
+    _open_clients.clear()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
