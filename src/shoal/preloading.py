@@ -13,13 +13,13 @@ import inspect
 import logging
 import re
 import sys
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["Preloads", "validate_preload_argv"]
 
@@ -71,7 +71,7 @@ class Preloads:
             self._started.append((name, module))
             if setup is None:
                 continue
-            if isinstance(setup, click.Command):
+            if _is_command(setup):
                 await _call(*_parse(setup, argv), self._service)
             else:
                 await _call(setup, {}, self._service)
@@ -100,7 +100,8 @@ def load(name: str) -> ModuleType:
     """
     try:
         if _WEB.match(name):
-            with urllib.request.urlopen(name, timeout=_WEB_TIMEOUT) as reply:
+            urllib = importlib.import_module("urllib.request")  # large, and rarely wanted
+            with urllib.urlopen(name, timeout=_WEB_TIMEOUT) as reply:
                 return _run_text(reply.read().decode(), name)
         if name.endswith(".py"):
             return _run_file(Path(name))
@@ -155,6 +156,12 @@ async def _call(function: Callable[..., Any], params: dict[str, Any], service: A
         await result
 
 
+def _is_command(setup: Any) -> bool:
+    # Nobody can have made a click command without click, and most services never load it.
+    click = sys.modules.get("click")
+    return click is not None and isinstance(setup, click.Command)
+
+
 def _short(name: str) -> str:
     line = name.strip().splitlines()[0] if name.strip() else ""
     return repr(line if len(line) <= 60 else line[:57] + "...")
@@ -166,18 +173,19 @@ def validate_preload_argv(
     """Check, as a click callback, that a preload takes the arguments after the command's own."""
     if not value or context.resilient_parsing:
         return value
+    usage_error = importlib.import_module("click").UsageError
     preload = context.params.get("preload") or ()
-    commands = []
+    commands: list[click.Command] = []
     for name in [preload] if isinstance(preload, str) else preload:
         try:
             setup = getattr(load(name), "dask_setup", None)
         except ImportError as error:
-            raise click.UsageError(str(error)) from None
-        if isinstance(setup, click.Command):
+            raise usage_error(str(error)) from None
+        if _is_command(setup):
             commands.append(setup)
     if not commands:
         what = "argument" if len(value) == 1 else "arguments"
-        raise click.UsageError(
+        raise usage_error(
             f"got unexpected extra {what} ({' '.join(value)})"
             + (": dask_setup of no --preload is a click command" if preload else "")
         )

@@ -57,8 +57,10 @@ async def serve(
         await asyncio.wait([starting])
     if asked.done() or starting.exception() is not None:
         return await _give_up(parent, server, asked, starting)
-    # What was imported so far lives as long as the process: the collector need not look at it.
+    # What was imported so far lives as long as the process: the collector need not look at it. It
+    # is off in a new interpreter (see `spawn`), as imports would run it in vain.
     gc.freeze()
+    gc.enable()
     parent.tell(op="started", **describe(server))
     finished = asyncio.ensure_future(server.finished())
     await _first(finished, asked)
