@@ -181,7 +181,7 @@ def validate_preload_argv(
             setup = getattr(load(name), "dask_setup", None)
         except ImportError as error:
             raise usage_error(str(error)) from None
-        if _is_command(setup):
+        if setup is not None and _is_command(setup):
             commands.append(setup)
     if not commands:
         what = "argument" if len(value) == 1 else "arguments"

@@ -24,7 +24,8 @@ _UNIX = "socket.socket(fileno=int(sys.argv[1]))"
 _WINDOWS = "socket.fromshare(bytes.fromhex(sys.stdin.readline()))"
 _CODE = (
     "import gc;gc.disable();import sys,json,socket;s={control};f=s.makefile('rb',0);"
-    "h=json.loads(f.readline());sys.path[:]=h['path'];from shoal.nanny.child import main;main(s,f,h)"
+    "h=json.loads(f.readline());sys.path[:]=h['path'];"
+    "from shoal.nanny.child import main;main(s,f,h)"
 )
 
 
