@@ -130,6 +130,16 @@ def get_optional_seconds(key: str, given: Any = None) -> float | None:
     return _parse_optional(key, given, _to_seconds, _DURATION)
 
 
+def parse_optional_seconds(name: str, value: Any) -> float | None:
+    """Return the duration in seconds of an argument that no configuration stands for."""
+    if value is None or value is False:
+        return None
+    try:
+        return _to_seconds(value)
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
+        raise ValueError(f"{name}={value!r} is not {_DURATION}") from None
+
+
 def get_bytes(key: str, given: Any = None) -> int:
     """Return a size in bytes."""
     return _parse(key, given, _to_bytes, _SIZE)

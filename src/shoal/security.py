@@ -116,6 +116,19 @@ class Security:
         kwargs = {"require_encryption": True, "tls_ca_file": cert, **given, **kwargs}
         return cls(**kwargs)
 
+    @classmethod
+    def of(cls, given: Security | dict[str, Any] | bool | None) -> Security:
+        """Return what users give as `security=`: one, its arguments, True for a temporary one, None."""
+        if isinstance(given, Security):
+            return given
+        if given is True:
+            return cls.temporary()
+        if not given:
+            return cls()
+        if isinstance(given, dict):
+            return cls(**given)
+        raise TypeError(f"security is a Security or a dict of its arguments, not {given!r}")
+
     @property
     def encrypted(self) -> bool:
         """Whether there is what TLS needs."""

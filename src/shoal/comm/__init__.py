@@ -47,10 +47,10 @@ __all__ = [
     "unparse_host_port",
 ]
 
-for _scheme, _backend in {
-    "tcp": TCPBackend,
-    "tls": TLSBackend,
-    "ipc": IPCBackend,
-    "inproc": InProcBackend,
-}.items():
-    backends.setdefault(_scheme, _backend())
+for _scheme, _backend in (
+    ("tcp", TCPBackend()),
+    ("tls", TLSBackend()),
+    ("ipc", IPCBackend()),
+    ("inproc", InProcBackend()),
+):
+    backends.setdefault(_scheme, _backend)

@@ -139,8 +139,8 @@ class Listener(ABC):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        result = self.stop()
-        if inspect.isawaitable(result):
+        result: Any = self.stop()
+        if inspect.isawaitable(result):  # some third-party listeners
             await result
 
     def __await__(self) -> Generator[Any, None, Listener]:

@@ -52,7 +52,7 @@ def _is_installed(name: str) -> bool:
 
 
 @cache
-def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], bytes]]:
+def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], bytes | bytearray]]:
     if name == "lz4":
         import lz4.block
 
@@ -67,7 +67,7 @@ def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], byte
     def shrink_zstd(data: Any) -> bytes:
         return zstandard.ZstdCompressor(level=3).compress(data)
 
-    def expand_zstd(data: Any, limit: int) -> bytes:
+    def expand_zstd(data: Any, limit: int) -> bytearray:
         if zstandard.frame_content_size(data) > limit:
             raise ProtocolError("a compressed frame that expands beyond 'shoal.comm.max-message'")
         return bytearray(zstandard.ZstdDecompressor().decompress(data))

@@ -67,7 +67,7 @@ class IPCListener(SocketListener):
         self._socket: socket.socket | None = next(iter(args.get("sockets") or []), None)
         self._inherited = self._socket is not None
 
-    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> asyncio.AbstractServer:
+    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> list[asyncio.AbstractServer]:
         loop = asyncio.get_running_loop()
         if self._socket is not None:
             self._path = self._path or self._socket.getsockname()
@@ -82,10 +82,10 @@ class IPCListener(SocketListener):
             os.chmod(self._path, 0o600)
             self._socket.listen(1024)
             self._socket.setblocking(False)
-        return await loop.create_unix_server(make_protocol, sock=self._socket)
+        return [await loop.create_unix_server(make_protocol, sock=self._socket)]
 
     def stop(self) -> None:
-        was_listening = self._server is not None
+        was_listening = bool(self._servers)
         super().stop()
         if was_listening and not self._inherited:
             with contextlib.suppress(FileNotFoundError):

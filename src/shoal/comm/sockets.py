@@ -148,11 +148,13 @@ class SocketListener(Listener):
         self._handle_comm = handle_comm
         self._deserialize = deserialize
         self._secret_given = connection_args.get("secret")
-        self._server: asyncio.AbstractServer | None = None
+        self._servers: list[asyncio.AbstractServer] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     @abstractmethod
-    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> asyncio.AbstractServer:
+    async def _serve(
+        self, make_protocol: Callable[[], FrameProtocol]
+    ) -> list[asyncio.AbstractServer]:
         """Begin to listen."""
 
     @abstractmethod
@@ -163,12 +165,12 @@ class SocketListener(Listener):
         self._limit = config.get_bytes("shoal.comm.max-message")
         self._timeout = config.get_seconds("distributed.comm.timeouts.connect")
         self._secret = cluster_secret(self._secret_given)
-        self._server = await self._serve(lambda: FrameProtocol(self._limit, self._accepted))
+        self._servers = await self._serve(lambda: FrameProtocol(self._limit, self._accepted))
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers = []
         for task in self._tasks:
             task.cancel()
 

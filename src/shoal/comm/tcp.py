@@ -81,11 +81,11 @@ class TCPListener(SocketListener):
         _refuse_plain(args, "listen on")
         return None
 
-    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> asyncio.AbstractServer:
+    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> list[asyncio.AbstractServer]:
         loop = asyncio.get_running_loop()
         if not self._sockets:
             self._sockets = _bind(self._host, self._port)
-        servers = [
+        servers: list[asyncio.AbstractServer] = [
             await loop.create_server(
                 make_protocol,
                 sock=sock,
@@ -95,7 +95,7 @@ class TCPListener(SocketListener):
             for sock in self._sockets
         ]
         self._bound_host, self._bound_port = self._sockets[0].getsockname()[:2]
-        return _Servers(servers) if len(servers) > 1 else servers[0]
+        return servers
 
     def _addresses(self, protocol: FrameProtocol) -> tuple[str, str]:
         assert protocol.transport is not None
@@ -129,17 +129,6 @@ class TLSListener(TCPListener):
 
     def _make_context(self, args: dict[str, Any]) -> ssl.SSLContext | None:
         return _require_context(args, "listen on")
-
-
-class _Servers(asyncio.AbstractServer):
-    """Several servers as one."""
-
-    def __init__(self, servers: list[asyncio.Server]) -> None:
-        self._servers = servers
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:

@@ -113,9 +113,7 @@ class Scheduler(Server):
         services: dict[Any, Any] | None = None,
         service_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        self.security = Security(**security) if isinstance(security, dict) else (
-            security or Security()
-        )
+        self.security = Security.of(security)
         if protocol is None and self.security.encrypted and "://" not in (host or ""):
             protocol = "tls"
         default = f"{config.get_str('distributed.comm.default-scheme')}://"
@@ -142,15 +140,18 @@ class Scheduler(Server):
             connection_args=self.security.get_connection_args("scheduler"),
             name=name,
         )
-        for op, function in OPERATIONS.items():
-            self.handlers.setdefault(op, partial(function, self))
-        if id is not None:
-            self.id = id
+        self.id = id or self.id
         self._preloads = Preloads(
             self,
             config.get_list("distributed.scheduler.preload", preload),
             preload_argv or config.get_list("distributed.scheduler.preload-argv"),
         )
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Set up what depends on no argument."""
+        for op, function in OPERATIONS.items():
+            self.handlers.setdefault(op, partial(function, self))
         self.started_at = time.time()
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self.worker_streams = Streams(

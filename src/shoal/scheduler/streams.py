@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from shoal.comm.base import Comm
@@ -53,7 +53,7 @@ class Streams:
     def __contains__(self, name: str) -> bool:
         return name in self._streams
 
-    def __iter__(self) -> Iterable[str]:
+    def __iter__(self) -> Iterator[str]:
         return iter(list(self._streams))
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Streams:
         if type(first) is not self._first:
             stream.abort()
             return ""
-        name: str = first.address if self._edge == "worker" else first.client
+        name: str = getattr(first, "address" if self._edge == "worker" else "client")
         before = self._streams.pop(name, None)
         if before is not None:
             before.abort()

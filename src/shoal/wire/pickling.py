@@ -25,11 +25,11 @@ SMALL = 65_536
 
 _PROTOCOL = 5
 
-_reducers: dict[type, Callable[[Any], Any]] = {}
+_reducers: dict[type, Any] = {}
 
 
 class _CloudPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    dispatch_table = ChainMap(_reducers, cloudpickle.Pickler.dispatch_table)
+    dispatch_table: Any = ChainMap(_reducers, cloudpickle.Pickler.dispatch_table)
 
 
 def register_reducer(cls: type, reduce: Callable[[Any], Any]) -> None:
@@ -45,7 +45,8 @@ def _pickle(obj: Any, buffer_callback: Any) -> bytes:
         return pickle.dumps(obj, _PROTOCOL, buffer_callback=buffer_callback)
     file = io.BytesIO()
     pickler = pickle.Pickler(file, _PROTOCOL, buffer_callback=buffer_callback)
-    pickler.dispatch_table = ChainMap(_reducers, copyreg.dispatch_table)  # type: ignore[assignment]
+    table: Any = ChainMap(_reducers, copyreg.dispatch_table)
+    pickler.dispatch_table = table
     pickler.dump(obj)
     return file.getvalue()
 

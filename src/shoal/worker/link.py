@@ -68,6 +68,10 @@ class SchedulerLink:
         """Whether there is a connection."""
         return self._stream is not None
 
+    @property
+    def _closed(self) -> bool:
+        return self._stopping
+
     def send(self, messages: list[Any]) -> None:
         """Send a batch; without a connection it is dropped."""
         if self._stream is not None:
@@ -76,7 +80,7 @@ class SchedulerLink:
     async def run(self) -> str:
         """Keep the connection up; return why that is not possible any more."""
         patience = self._patience
-        while not self._stopping:
+        while not self._closed:
             try:
                 stream = await self._connect(patience)
             except OSError as error:
@@ -94,7 +98,7 @@ class SchedulerLink:
             stream.start(self._on_messages, closed)
             self._on_up()
             reason = await ended
-            if self._stopping:
+            if self._closed:
                 break
             self._on_down(reason)
             if not self._reconnect:

@@ -20,11 +20,11 @@ __all__ = ["OPERATIONS"]
 
 
 async def _get_data(worker: Worker, comm: Comm, keys: list[str]) -> dict[str, Any]:
-    return await worker.give_data(comm, keys)
+    return await worker.exchange.give(comm, keys)
 
 
 async def _update_data(worker: Worker, data: dict[str, Any]) -> dict[str, Any]:
-    return await worker.take_data(data)
+    return await worker.exchange.take(data)
 
 
 async def _run(
@@ -51,7 +51,7 @@ def _logs(worker: Worker, n: int | None = None) -> list[tuple[str, str]]:
 
 
 def _keys(worker: Worker) -> list[str]:
-    return worker.data.keys()
+    return list(worker.data)
 
 
 def _memory(worker: Worker) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal import config
@@ -12,12 +12,15 @@ from shoal.worker.core import Settings
 __all__ = ["Lifetime", "read_settings"]
 
 
+_FETCH_AT_LEAST = 1_000_000
+
+
 def read_settings(
-    *,
     resources: dict[str, float],
     memory_limit: int,
+    *,
     validate: bool | None = None,
-    **fractions: Any,
+    fractions: tuple[Any, Any, Any] = (None, None, None),
 ) -> Settings:
     """Return the settings of the worker's core.
 
@@ -27,31 +30,27 @@ def read_settings(
         What tasks may ask for.
     memory_limit : int
         Bytes; 0 for none.
-    **fractions
-        ``memory_target_fraction``, ``memory_spill_fraction``, ``memory_pause_fraction``: instead of
-        those configured.
+    fractions : (float or None, float or None, float or None)
+        Of the memory limit, from which on values go to disk: target, spill; and no task is begun:
+        pause. None: as configured; False: never.
     """
-    transfer = config.get_fraction("distributed.worker.memory.transfer")
-    return Settings(
+    target, spill, pause = (
+        config.get_fraction(f"distributed.worker.memory.{name}", given)
+        for name, given in zip(("target", "spill", "pause"), fractions, strict=True)
+    )
+    settings = Settings(
         resources=resources,
         memory_limit=memory_limit,
-        memory_target=_fraction("target", fractions),
-        memory_spill=_fraction("spill", fractions),
-        memory_pause=_fraction("pause", fractions),
-        fetch_bytes=(
-            max(int(memory_limit * transfer), 1_000_000)
-            if transfer and memory_limit
-            else Settings.__dataclass_fields__["fetch_bytes"].default
-        ),
+        memory_target=target,
+        memory_spill=spill,
+        memory_pause=pause,
         fetch_message_bytes=config.get_bytes("distributed.worker.transfer.message-bytes-limit"),
         validate=config.get_bool("distributed.worker.validate", validate),
     )
-
-
-def _fraction(name: str, given: dict[str, Any]) -> float | None:
-    return config.get_fraction(
-        f"distributed.worker.memory.{name}", given.get(f"memory_{name}_fraction")
-    )
+    transfer = config.get_fraction("distributed.worker.memory.transfer")
+    if not transfer or not memory_limit:
+        return settings
+    return replace(settings, fetch_bytes=max(int(memory_limit * transfer), _FETCH_AT_LEAST))
 
 
 @dataclass

@@ -29,14 +29,12 @@ class Packer:
         )
         self._offload = config.get_bytes("distributed.comm.offload")
 
-    async def pack(
-        self, comm: Comm, values: dict[str, Any], nbytes: dict[str, int]
-    ) -> dict[str, Any]:
-        """Return values as they can be sent over a connection."""
+    async def pack(self, comm: Comm, values: dict[str, Any], nbytes: int) -> dict[str, Any]:
+        """Return values, of so many bytes, as they can be sent over a connection."""
         if isinstance(comm, InProc):
             return {key: Serialize(value) for key, value in values.items()}
         async with self._room:
-            if sum(nbytes.values()) > self._offload:
+            if nbytes > self._offload:
                 return await asyncio.to_thread(_pack, values)
             return _pack(values)
 

@@ -19,8 +19,6 @@ from functools import partial
 from typing import Any
 
 import psutil
-from dask.sizeof import sizeof
-from dask.utils import typename
 
 from shoal import config
 from shoal._base.logs import LogBuffer
@@ -34,14 +32,14 @@ from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
 from shoal.worker import core
-from shoal.worker.core.effects import Effects, Fetch, Registration
+from shoal.worker.core.effects import Effects, Registration
+from shoal.worker.exchange import Exchange
 from shoal.worker.executor.functions import FunctionCache
 from shoal.worker.executor.pool import ThreadPool
 from shoal.worker.link import SchedulerLink
 from shoal.worker.operations import OPERATIONS
 from shoal.worker.settings import Lifetime, read_settings
 from shoal.worker.store.store import Store
-from shoal.worker.transfer import Packer, unpack_values
 
 __all__ = ["Worker"]
 
@@ -147,11 +145,9 @@ class Worker(Server):
         dashboard_address: str | None = None,
         http_prefix: str | None = None,
     ) -> None:
-        if isinstance(security, dict):
-            security = Security(**security)
         address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.scheduler_address = address
-        self.security = with_secret(security or Security(), secret)
+        self.security = with_secret(Security.of(security), secret)
         self.nthreads = _positive("nthreads", nthreads, CPU_COUNT)
         self.resources = dict(resources or config.get_dict("distributed.worker.resources"))
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
@@ -159,44 +155,46 @@ class Worker(Server):
         self._contact_address = contact_address
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self.nanny = nanny
-        self._heartbeat_interval = heartbeat_interval
-        self.close_reason = ""
-        self.close_restart = False
+        self._heartbeat_interval = config.parse_optional_seconds(
+            "heartbeat_interval", heartbeat_interval
+        )
         super().__init__(
             {},
             blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
             connection_args=self.security.get_connection_args("worker"),
             name=name,
         )
+        self._preload = (preload, preload_argv)
+        self._given_directory = local_directory
+        fractions = (memory_target_fraction, memory_spill_fraction, memory_pause_fraction)
+        self.machine = core.Machine(
+            read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
+        )
+        self._executors = _all_executors(executor, executors)
+        self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
+        self._death_timeout = config.parse_optional_seconds("death_timeout", death_timeout)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Set up what depends on no argument."""
         for op, function in OPERATIONS.items():
             self.handlers.setdefault(op, partial(function, self))
+        self.local_directory = ""
+        self.close_reason = ""
+        self.close_restart = False
+        self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
+        self._functions = FunctionCache()
+        self._registered_once = False
+        self._process = psutil.Process()
+        self._timer: asyncio.TimerHandle | None = None
+        self._link: SchedulerLink | None = None
+        self._last_words: asyncio.Task[None] | None = None
+        preload, argv = self._preload
         self._preloads = Preloads(
             self,
             config.get_list("distributed.worker.preload", preload),
-            preload_argv or config.get_list("distributed.worker.preload-argv"),
+            argv or config.get_list("distributed.worker.preload-argv"),
         )
-        self._given_directory = local_directory or config.get_optional_str(
-            "distributed.worker.local-directory"
-        )
-        self.local_directory = ""
-        self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
-        self._core = core.Machine(
-            read_settings(
-                resources=self.resources,
-                memory_limit=self.memory_limit,
-                validate=validate,
-                memory_target_fraction=memory_target_fraction,
-                memory_spill_fraction=memory_spill_fraction,
-                memory_pause_fraction=memory_pause_fraction,
-            )
-        )
-        self._executors = dict(executors or {})
-        self._main_executor = executor
-        self._functions = FunctionCache()
-        self._reconnect = reconnect
-        self._death_timeout = death_timeout
-        self._registered_once = False
-        self._process = psutil.Process()
 
     # -- life --------------------------------------------------------------------
 
@@ -205,10 +203,13 @@ class Worker(Server):
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._started = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
         self._welcome: asyncio.Future[None] = self._loop.create_future()
         self._make_directory()
-        self.data = Store(self.local_directory, on_lost=self._data_lost)
+        self.data = Store(
+            self.local_directory,
+            max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
+            on_lost=self._data_lost,
+        )
         self.pool = ThreadPool(
             self.nthreads,
             functions=self._functions,
@@ -217,10 +218,10 @@ class Worker(Server):
             on_outcomes=self._outcomes,
             on_seceded=self._seceded,
             worker=self,
-            executors=self._all_executors(),
+            executors=self._executors,
             inline_result=config.get_bytes("shoal.inline-result"),
         )
-        self._packer = Packer()
+        self.exchange = Exchange(self)
         await self._listen_somewhere()
         if self.name is None:
             self.name = self.address
@@ -231,11 +232,12 @@ class Worker(Server):
             on_up=self._connected,
             on_down=self._disconnected,
             on_messages=self._from_scheduler,
-            patience=config.get_optional_seconds_value(self._death_timeout),
-            reconnect=config.get_seconds("shoal.recovery.reconnect") if self._reconnect else 0.0,
+            patience=self._death_timeout,
+            reconnect=self._reconnect,
         )
-        linking = self.background(self._keep_link())
-        await asyncio.wait([linking, self._welcome], return_when=asyncio.FIRST_COMPLETED)
+        linking = self.background(self._keep_link(self._link))
+        futures: list[asyncio.Future[Any]] = [linking, self._welcome]
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         if not self._welcome.done():
             raise OSError(f"this worker could not join: {self.close_reason or linking.result()}")
         self._welcome.result()
@@ -243,7 +245,12 @@ class Worker(Server):
         logger.info("Worker %s at %s joined %s", self.name, self.address, self.scheduler_address)
 
     def _make_directory(self) -> None:
-        base = self._given_directory or dask_temporary_directory()
+        base = (
+            self._given_directory
+            or config.get_optional_str("distributed.worker.local-directory")
+            or config.get_optional_str("temporary-directory")
+            or tempfile.gettempdir()
+        )
         os.makedirs(base, exist_ok=True)
         self.local_directory = tempfile.mkdtemp(prefix="shoal-worker-", dir=base)  # mode 0700
 
@@ -263,22 +270,23 @@ class Worker(Server):
         """The address at which others reach this worker."""
         return self._contact_address or super().address
 
-    async def _keep_link(self) -> str:
-        why = await self._link.run()
+    async def _keep_link(self, link: SchedulerLink) -> str:
+        why = await link.run()
         if self.status not in (Status.closing, Status.closed):
             self.close_reason = self.close_reason or why
             if self._welcome.done():
                 logger.warning("%s; closing", why)
-                self._close_soon(why, restart=False)
+                self.close_soon(why)
         return why
 
-    def _close_soon(self, reason: str, restart: bool) -> None:
+    def close_soon(self, reason: str, restart: bool = False) -> None:
+        """Close, once what was answered so far is on its way."""
         if self.status in (Status.closing, Status.closed):
             return
         self.close_reason, self.close_restart = reason, restart
         self._last_words = self._loop.create_task(self.close(reason=reason))
 
-    async def close(
+    async def close(  # type: ignore[override]  # the documented order of arguments
         self,
         timeout: float | str = 30,
         executor_wait: bool = True,
@@ -289,20 +297,19 @@ class Worker(Server):
         if self.status in (Status.closing, Status.closed, Status.failed):
             await self.finished()
             return
-        started = hasattr(self, "_link")
+        link = self._link
         self.status = Status.closing
         self.close_reason = self.close_reason or reason
         logger.info("Closing worker %s: %s", self.name, self.close_reason)
         await self._preloads.teardown()
-        if started:
-            if self._link.up:
-                self._link.send([m.WorkerGoodbye(self.close_reason)])
+        if link is not None:
+            link.send([m.WorkerGoodbye(self.close_reason)])
             try:
-                await asyncio.wait_for(self._link.close(), _FAREWELL)
-            except asyncio.TimeoutError:
+                await asyncio.wait_for(link.close(), _FAREWELL)
+            except TimeoutError:
                 logger.info("the scheduler did not take the goodbye in time")
-            if self._timer is not None:
-                self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if hasattr(self, "pool"):
             seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
             await self._loop.run_in_executor(
@@ -341,25 +348,27 @@ class Worker(Server):
         values : mapping, optional
             The values that came with it; those that the core wants are stored.
         """
-        effects = self._core.handle(event, self._clock())
+        effects = self.machine.handle(event, self._clock())
         if effects.register is not None:
             self._register(effects.register)
         if effects.keep:
             assert values is not None
+            sizes = self.machine.state.data
             for key in effects.keep:
-                self.data.put(key, values[key])
+                self.data.put(key, values[key], sizes[key][0])
         for function, blob in effects.define.items():
             self._functions.define(function, blob)
         if effects.revoke or effects.discard:
             self._take_back(effects)
         if effects.drop:
-            self.data.drop(effects.drop)
+            for key in effects.drop:
+                self.data.pop(key)
         if effects.execute:
             self.pool.submit(effects.execute)
         for function in effects.forget:
             self._functions.forget(function)
         for fetch in effects.fetch:
-            self.background(self._fetch(fetch))
+            self.background(self.exchange.fetch(fetch))
         if effects.pause:
             self.pool.pause()
             self.status = Status.paused
@@ -371,12 +380,16 @@ class Worker(Server):
         if effects.evict:
             self._loop.run_in_executor(None, self.data.evict, effects.evict)
         if effects.send:
-            self._link.send(effects.send)
+            self._say(effects.send)
         if effects.close is not None:
             self._told_to_close(*effects.close)
         if effects.deadline is not None:
             self._plan(effects.deadline)
         return effects
+
+    def _say(self, messages: list[Any]) -> None:
+        if self._link is not None:
+            self._link.send(messages)
 
     def _take_back(self, effects: Effects) -> None:
         revoked, kept = self.pool.revoke(effects.revoke)
@@ -389,7 +402,7 @@ class Worker(Server):
             return
         if reason == "retired" and self._lifetime.seconds is not None:
             restart = restart or self._lifetime.restart
-        self._close_soon(reason, restart)
+        self.close_soon(reason, restart)
 
     def _plan(self, deadline: float) -> None:
         timer = self._timer
@@ -425,7 +438,7 @@ class Worker(Server):
         lifetime = self._lifetime.seconds
         if lifetime is not None:
             lifetime = max(0.0, lifetime - (self._clock() - self._started))
-        self._link.send(
+        self._say(
             [
                 m.RegisterWorker(
                     address=self.address,
@@ -452,12 +465,9 @@ class Worker(Server):
         )
 
     async def _heartbeat(self, interval: float) -> None:
-        given = self._heartbeat_interval
-        if given is not None:
-            interval = config.get_seconds("distributed.client.heartbeat", given)
+        interval = self._heartbeat_interval or interval
         while True:
-            if self._link.up:
-                self._link.send([m.WorkerHeartbeat(self.metrics(), self.pool.long_running_tasks())])
+            self._say([m.WorkerHeartbeat(self.metrics(), self.pool.long_running_tasks())])
             await asyncio.sleep(interval)
 
     def metrics(self) -> dict[str, Any]:
@@ -476,67 +486,14 @@ class Worker(Server):
 
     # -- the executor -----------------------------------------------------------------
 
-    def _all_executors(self) -> dict[str, Executor]:
-        found = dict(self._executors)
-        if isinstance(self._main_executor, Executor):
-            found["default"] = self._main_executor
-        return found
-
     def _outcomes(self, outcomes: list[core.Outcome]) -> None:
         self.feed(core.Outcomes(outcomes))
 
     def _seceded(self, key: str, run: int, elapsed: float) -> None:
         self.feed(core.Seceded(key, run, elapsed))
 
-    def _data_lost(self, keys: list[str], reason: str) -> None:
+    def _data_lost(self, keys: list[str], reason: str) -> None:  # on any thread
         self._loop.call_soon_threadsafe(self.feed, core.DataLost(keys, reason))
-
-    # -- data --------------------------------------------------------------------------
-
-    async def _fetch(self, fetch: Fetch) -> None:
-        """Get values from a peer and tell the core what came."""
-        try:
-            answer = await self.rpc(fetch.peer).get_data(keys=fetch.keys)
-            values = await unpack_values(answer["data"])
-        except Exception as error:
-            if not isinstance(error, OSError):
-                logger.warning("fetching from %s failed: %s", fetch.peer, error, exc_info=True)
-            self.feed(core.FetchFailed(fetch.peer, fetch.keys, str(error)))
-            return
-        got = [(key, *describe(value)) for key, value in values.items()]
-        absent = [key for key in fetch.keys if key not in values]
-        self.feed(core.Fetched(fetch.peer, got, absent), values)
-
-    async def give_data(self, comm: Any, keys: list[str]) -> dict[str, Any]:
-        """Return values that this worker holds, ready to be sent over a connection."""
-        values = await self._read(keys)
-        nbytes = {key: self.data.nbytes(key) for key in values}
-        return {
-            "data": await self._packer.pack(comm, values, nbytes),
-            "missing": [key for key in keys if key not in values],
-        }
-
-    async def _read(self, keys: list[str]) -> dict[str, Any]:
-        """Return values; those on disk are read on another thread."""
-        if self.data.disk_bytes:
-            return await asyncio.to_thread(self.data.get_present, keys)
-        return self.data.get_present(keys)
-
-    async def take_data(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Store values that a client or the scheduler brings."""
-        values = await unpack_values(data)
-        for value in values.values():
-            if type(value) is Unreadable:
-                value.raise_error()
-        described = {key: describe(value) for key, value in values.items()}
-        keys = list(described)
-        nbytes = [described[key][0] for key in keys]
-        types = [described[key][1] for key in keys]
-        self.feed(core.DataAdded(keys, nbytes, types), values)
-        return {
-            "nbytes": dict(zip(keys, nbytes, strict=True)),
-            "types": dict(zip(keys, types, strict=True)),
-        }
 
     async def _watch_memory(self) -> None:
         if not self.memory_limit:
@@ -548,6 +505,15 @@ class Worker(Server):
             await asyncio.sleep(interval)
 
     # -- for people ----------------------------------------------------------------------
+
+    def memory(self) -> dict[str, int]:
+        """Return how much memory is in use, in bytes."""
+        return {
+            "process": int(self._process.memory_info().rss),
+            "managed_in_memory": self.data.memory_bytes,
+            "managed_spilled": self.data.disk_bytes,
+            "limit": self.memory_limit,
+        }
 
     def identity(self) -> dict[str, Any]:
         """Return what this worker is."""
@@ -563,18 +529,15 @@ class Worker(Server):
         }
 
 
-def describe(value: Any) -> tuple[int, str]:
-    """Return the size in bytes and the name of the type of a value."""
-    try:
-        nbytes = int(sizeof(value))
-    except Exception:  # a user's broken __sizeof__
-        nbytes = 1_000_000
-    return nbytes, str(typename(type(value)))
-
-
-def dask_temporary_directory() -> str:
-    """Return the folder for temporary files: dask's ``temporary-directory``, else the system's."""
-    return config.get_optional_str("temporary-directory") or tempfile.gettempdir()
+def _all_executors(
+    main: Executor | str | None, others: Mapping[str, Executor] | None
+) -> dict[str, Executor]:
+    found = dict(others or {})
+    if isinstance(main, Executor):
+        found["default"] = main
+    elif main not in (None, "offload", "default"):
+        raise ValueError(f"executor is a concurrent.futures.Executor or 'offload', not {main!r}")
+    return found
 
 
 def _host(address: str) -> str:

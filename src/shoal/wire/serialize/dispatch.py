@@ -10,7 +10,8 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dask.utils import Dispatch, typename
+from dask.utils import Dispatch as _UntypedDispatch
+from dask.utils import typename
 
 from shoal.wire.pickling import dumps_bytes, loads_bytes, register_reducer
 
@@ -25,7 +26,10 @@ __all__ = [
 ]
 
 
-class _SerializeDispatch(Dispatch):
+Dispatch: Any = _UntypedDispatch  # dask is not annotated
+
+
+class _SerializeDispatch(Dispatch):  # type: ignore[misc]
     """Also tells pickle of the classes that are registered."""
 
     def register(self, type: Any, func: Callable[..., Any] | None = None) -> Any:
@@ -36,8 +40,8 @@ class _SerializeDispatch(Dispatch):
         return registered
 
 
-dask_serialize = _SerializeDispatch("dask_serialize")
-dask_deserialize = Dispatch("dask_deserialize")
+dask_serialize: Any = _SerializeDispatch("dask_serialize")
+dask_deserialize: Any = Dispatch("dask_deserialize")
 
 
 def _reduce(obj: Any) -> tuple[Any, ...]:
@@ -122,8 +126,8 @@ def register_serialization_lazy(toplevel: str, function: Callable[[], None]) -> 
 def register_generic(
     cls: type,
     serializer_name: str = "dask",
-    serialize_func: Dispatch = dask_serialize,
-    deserialize_func: Dispatch = dask_deserialize,
+    serialize_func: Any = dask_serialize,
+    deserialize_func: Any = dask_deserialize,
 ) -> None:
     """Register a class whose state is its `__dict__`, which is serialized value by value."""
 
@@ -133,7 +137,7 @@ def register_generic(
         return {"pickle": data}, [frame.raw() for frame in frames]
 
     def deserialize(header: dict[str, Any], frames: list[Any]) -> Any:
-        obj = cls.__new__(cls)
+        obj: Any = object.__new__(cls)
         vars(obj).update(pickle.loads(header["pickle"], buffers=frames))
         return obj
 

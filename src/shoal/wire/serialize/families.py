@@ -75,7 +75,7 @@ def _plain(obj: Any) -> bool:
     if kind is dict:
         return all(type(key) is str and _plain(value) for key, value in obj.items())
     if kind is int:
-        return -(2**63) <= obj < 2**64
+        return bool(-(2**63) <= obj < 2**64)
     return kind in (str, bytes, float, bool, type(None))
 
 

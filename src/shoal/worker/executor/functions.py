@@ -9,7 +9,6 @@ from typing import Any
 
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
-from shoal.wire.placeholder import BoundFunction
 
 __all__ = ["Function", "FunctionCache", "function_name"]
 
@@ -105,9 +104,6 @@ def _is_coroutine_function(function: Any) -> bool:
 def _unwrap(function: Any) -> Any:
     """Return what is called in the end by partials and functions with bound keywords."""
     while True:
-        if isinstance(function, BoundFunction):
-            function = function.function
-        elif isinstance(function, functools.partial):
-            function = function.func
-        else:
+        if not isinstance(function, functools.partial):  # a BoundFunction is one
             return function
+        function = function.func

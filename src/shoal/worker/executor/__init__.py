@@ -1,0 +1,1 @@
+"""What runs users' code on a worker: threads, the loop for coroutines, and named executors."""

@@ -1,0 +1,168 @@
+"""Runs that do not take a thread of the pool: coroutines on the loop, and executors users brought.
+
+An executor of threads runs a task as the pool does. Any other may run it in another process: function
+and arguments are pickled for it, and the result is pickled for the way back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from shoal.wire.pickling import dumps_bytes, loads_bytes
+from shoal.worker.context import TaskContext, current
+from shoal.worker.executor.run import Call, failed, prepare, succeeded
+
+if TYPE_CHECKING:
+    from shoal.worker.core import TaskRun
+    from shoal.worker.executor.pool import ThreadPool
+
+__all__ = ["Elsewhere"]
+
+
+class Elsewhere:
+    """What runs beside the threads of a pool.
+
+    Parameters
+    ----------
+    pool : ThreadPool
+        Knows the state of runs and tells the loop of their ends.
+    executors : mapping
+        By the names that tasks use.
+    """
+
+    def __init__(self, pool: ThreadPool, executors: Mapping[str, Executor]) -> None:
+        self.executors = dict(executors)
+        self._pool = pool
+        self._held: list[tuple[TaskRun, Executor]] = []  # while the pool is paused
+        self._coroutines: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def submit(self, task: TaskRun, name: str) -> None:
+        """Hand a run to an executor; it fails when there is none of that name."""
+        executor = self.executors.get(name)
+        if executor is None:
+            known = ", ".join(sorted({*self.executors, "default"}))
+            problem = ValueError(
+                f"task {task.key!r} asks for the executor {name!r}, which this worker does not have;"
+                f" it has: {known}"
+            )
+            if self._pool.begin(task):
+                self._pool.report(task, failed(task, problem, time.time()))
+        elif self._pool.paused:
+            self._held.append((task, executor))
+        else:
+            self._hand_over(task, executor)
+
+    def resume(self) -> None:
+        """Hand over what was held while the pool was paused."""
+        held, self._held = self._held, []
+        for task, executor in held:
+            self._hand_over(task, executor)
+
+    def close(self) -> None:
+        """Cancel coroutines, and what waits in executors."""
+        self._closed = True
+        self._held.clear()
+        for executor in self.executors.values():
+            executor.shutdown(wait=False, cancel_futures=True)
+        self._pool.call_loop(self._cancel_coroutines)
+
+    def _cancel_coroutines(self) -> None:
+        for running in self._coroutines:
+            running.cancel()
+
+    # ------------------------------------------------------------------ executors
+
+    def _hand_over(self, task: TaskRun, executor: Executor) -> None:
+        try:
+            if isinstance(executor, ThreadPoolExecutor):
+                context = TaskContext(self._pool.worker, task, self)
+                future = executor.submit(self._pool.run_here, task, context)
+                future.add_done_callback(partial(self._after_thread, task))
+            else:  # pickling may take its time: not on the loop
+                self._pool.loop.run_in_executor(None, self._ship, task, executor)
+        except RuntimeError as error:  # it was shut down
+            self._fail(task, error)
+
+    def _after_thread(self, task: TaskRun, future: Future[None]) -> None:
+        if future.cancelled():
+            self._fail(task, CancelledError("the executor was shut down"))
+
+    def _fail(self, task: TaskRun, error: BaseException) -> None:
+        if not self._closed and self._pool.begin(task):
+            self._pool.report(task, failed(task, error, time.time()))
+
+    def _ship(self, task: TaskRun, executor: Executor) -> None:
+        if not self._pool.begin(task):
+            return
+        pool = self._pool
+        start = time.time()
+        try:
+            call = prepare(task.compute, pool.functions, pool.store)
+            data = dumps_bytes((call.function.call, call.args, call.kwargs or {}))
+            future = executor.submit(_run_shipped, data)
+        except BaseException as error:
+            pool.report(task, failed(task, error, start))
+            return
+        future.add_done_callback(partial(self._shipped_back, task, start))
+
+    def _shipped_back(
+        self, task: TaskRun, start: float, future: Future[tuple[float, float, bytes]]
+    ) -> None:
+        if self._closed:
+            return
+        pool = self._pool
+        try:
+            began, ended, data = future.result()
+            result = loads_bytes(data)
+            outcome = succeeded(task, result, began, ended, pool.inline_result, pool.keep)
+        except BaseException as error:  # the user's, or the death of the process
+            outcome = failed(task, error, start)
+        pool.report(task, outcome)
+
+    # ------------------------------------------------------------------ coroutines
+
+    def start_coroutine(self, task: TaskRun, call: Call) -> None:
+        """Run a coroutine function on the loop."""
+        if not self._closed:
+            running = self._pool.loop.create_task(self._await(task, call))
+            self._coroutines.add(running)
+            running.add_done_callback(self._coroutines.discard)
+
+    async def _await(self, task: TaskRun, call: Call) -> None:
+        pool = self._pool
+        current.set(TaskContext(pool.worker, task, self))
+        start = time.time()
+        try:
+            result = await call()
+            stop = time.time()
+            outcome = succeeded(task, result, start, stop, pool.inline_result, pool.keep)
+        except BaseException as error:
+            if self._closed:
+                return
+            outcome = failed(task, error, start)
+        pool.report(task, outcome)
+
+    # ------------------------------------------------------------------ seceding
+
+    def secede(self, context: TaskContext) -> None:
+        """Called in a task that runs here. It takes no thread of the pool: it only says so."""
+        self._pool.tell_seceded(context)
+
+    def rejoin(self, context: TaskContext) -> None:
+        """Called in a task that runs here; there is always room."""
+
+
+def _run_shipped(data: bytes) -> tuple[float, float, bytes]:
+    """Run a task in another process; what is returned can be pickled whatever the result is."""
+    function, args, kwargs = loads_bytes(data)
+    start = time.time()
+    result: Any = function(*args, **kwargs)
+    if asyncio.iscoroutine(result):
+        result = asyncio.run(result)
+    return start, time.time(), dumps_bytes(result)

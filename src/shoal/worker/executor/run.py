@@ -1,0 +1,171 @@
+"""One run of a task: its function and inputs put together, called, and what came of it described.
+
+This is the only place of a worker where users' code is called. Whatever it raises, `SystemExit` too,
+becomes an outcome; nothing here may end a thread.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.errors import Reschedule
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import loads
+from shoal.wire.placeholder import dependency_values
+from shoal.worker.core import Outcome
+from shoal.worker.executor.failures import pack_failure
+from shoal.worker.store.sizing import PLAIN, describe
+from shoal.worker.unreadable import Unreadable
+
+if TYPE_CHECKING:
+    from shoal.wire.messages import Compute
+    from shoal.worker.core import TaskRun
+    from shoal.worker.executor.functions import Function, FunctionCache
+    from shoal.worker.store import Store
+
+__all__ = [
+    "Call",
+    "MissingInputs",
+    "failed",
+    "load_arguments",
+    "prepare",
+    "small_pickle",
+    "succeeded",
+]
+
+
+class MissingInputs(Exception):
+    """The store does not hold these keys any more."""
+
+    def __init__(self, keys: list[str]) -> None:
+        super().__init__(keys)
+        self.keys = keys
+
+
+class Call:
+    """A function with its arguments, ready to be called."""
+
+    __slots__ = ("args", "function", "kwargs")
+
+    def __init__(self, function: Function, args: Any, kwargs: Any) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+
+    def __call__(self) -> Any:
+        if self.kwargs:
+            return self.function.call(*self.args, **self.kwargs)
+        return self.function.call(*self.args)
+
+
+def prepare(compute: Compute, functions: FunctionCache, store: Store) -> Call:
+    """Get the function and the arguments of a task.
+
+    Raises
+    ------
+    MissingInputs
+        When dependencies are not in the store.
+    Exception
+        Whatever unpickling raises.
+    """
+    values = inputs(compute, store) if compute.deps else None
+    function = functions.get(compute.function)
+    args, kwargs = load_arguments(compute, values)
+    return Call(function, args, kwargs)
+
+
+def inputs(compute: Compute, store: Store) -> list[Any]:
+    """Return the values of a task's dependencies."""
+    try:
+        values = store.get_many(compute.deps)
+    except KeyError as error:
+        raise MissingInputs(list(error.args)) from None
+    for value in values:
+        if type(value) is Unreadable:
+            value.raise_error()
+    return values
+
+
+def load_arguments(compute: Compute, values: list[Any] | None) -> Any:
+    """Unpickle a task's (args, kwargs), with the values of its dependencies in place."""
+    buffers = compute.buffers
+    if values is None:
+        return loads(Blob(compute.args, buffers)) if buffers else pickle.loads(compute.args)
+    with dependency_values(values):
+        return loads(Blob(compute.args, buffers))
+
+
+def succeeded(
+    task: TaskRun,
+    result: Any,
+    start: float,
+    stop: float,
+    inline: int,
+    store_it: Callable[[TaskRun, Any, int], bool],
+) -> Outcome:
+    """Store a result and describe it.
+
+    Parameters
+    ----------
+    inline : int
+        A result up to this many bytes travels with the outcome, when a client waits for it.
+    store_it : callable
+        Stores a result, given its size too; returns False when the run was discarded.
+    """
+    nbytes, type_name = describe(result)
+    value = None
+    compute = task.compute
+    # Pickled before it is stored: from then on other tasks may change it in place.
+    if compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
+        value = small_pickle(result, inline)
+    if not store_it(task, result, nbytes):
+        return Outcome(task.key, task.run, "discarded", start, stop)
+    return Outcome(task.key, task.run, "ok", start, stop, nbytes, type_name, value)
+
+
+def failed(task: TaskRun, error: BaseException, start: float) -> Outcome:
+    """Describe what a run raised."""
+    if isinstance(error, MissingInputs):
+        return Outcome(task.key, task.run, "missing", missing=error.keys)
+    if isinstance(error, Reschedule):
+        return Outcome(task.key, task.run, "reschedule", start, time.time())
+    failure = pack_failure(error)
+    return Outcome(task.key, task.run, "error", start, time.time(), failure=failure)
+
+
+def small_pickle(value: Any, limit: int) -> bytes | None:
+    """Return the pickle of a value, or None when it is longer than `limit` bytes or has none.
+
+    The size of an object says nothing of what it refers to, so the pickling itself is cut short. What
+    only cloudpickle can pickle is not worth the time; it travels when somebody asks for it.
+    """
+    if type(value) in PLAIN or type(value) is bytes:
+        data = pickle.dumps(value, 5)
+        return data if len(data) <= limit else None
+    file = _Limited(limit)
+    try:
+        pickle.Pickler(file, 5).dump(value)
+    except Exception:  # whatever a user's __reduce__ raises, too
+        return None
+    data = b"".join(file.parts)
+    return None if b"__main__" in data else data
+
+
+class _Limited:
+    """A file that refuses to grow."""
+
+    __slots__ = ("parts", "room")
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.parts: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        data = bytes(data) if len(data) <= self.room else b""
+        if not data:
+            raise ValueError("longer than the limit")
+        self.room -= len(data)
+        self.parts.append(data)
