@@ -68,10 +68,6 @@ class SchedulerLink:
         """Whether there is a connection."""
         return self._stream is not None
 
-    @property
-    def _closed(self) -> bool:
-        return self._stopping
-
     def send(self, messages: list[Any]) -> None:
         """Send a batch; without a connection it is dropped."""
         if self._stream is not None:
@@ -80,7 +76,7 @@ class SchedulerLink:
     async def run(self) -> str:
         """Keep the connection up; return why that is not possible any more."""
         patience = self._patience
-        while not self._closed:
+        while True:
             try:
                 stream = await self._connect(patience)
             except OSError as error:
@@ -98,14 +94,13 @@ class SchedulerLink:
             stream.start(self._on_messages, closed)
             self._on_up()
             reason = await ended
-            if self._closed:
-                break
+            if self._stopping:
+                return "closed"
             self._on_down(reason)
             if not self._reconnect:
                 return f"the connection to the scheduler was lost: {reason}"
             logger.info("Lost the scheduler at %s (%s); looking for it", self.address, reason)
             patience = self._reconnect
-        return "closed"
 
     async def _connect(self, patience: float | None) -> MessageStream[Any]:
         loop = asyncio.get_running_loop()
