@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.state import DONE, FINISHED, Record
-from shoal.errors import DataLostError, FatalCommClosedError
+from shoal.errors import DataLostError
 from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def _from_worker(
         comm = await client.rpc.connect(address, timeout=comm_timeout)
     except OSError as error:
         # It may have died, or be in a network of its own: the scheduler knows.
-        if not isinstance(error, FatalCommClosedError) and address in client._session.machine.state.workers:
+        if address in client._session.machine.state.workers:
             client._unreachable.add(address)
             logger.info("cannot reach %s, asking the scheduler instead: %s", address, error)
         return {}

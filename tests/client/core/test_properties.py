@@ -96,6 +96,9 @@ class ClientMachine(RuleBasedStateMachine):
         assert self.duet.scheduler is not None
         self.duet.scheduler.wants.difference_update(keys)
         self.duet.hear(m.KeysLost(keys, "?") if lost else m.KeysCancelled(keys, "?"))
+        for key in keys:  # what nobody needs is forgotten on both sides
+            if key not in self.duet.records:
+                self.duet.scheduler.tasks.pop(key, None)
 
     @precondition(lambda self: self.duet.scheduler is not None)
     @rule()
