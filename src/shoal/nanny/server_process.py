@@ -80,6 +80,7 @@ class ServerProcess:
             sockets=sockets,
             config=config,
         )
+        self._sockets = sockets
         self._label = label
         self._limit = limit
         self._interval = monitor_interval
@@ -203,7 +204,8 @@ class ServerProcess:
         if not self.up.done():
             self.up.set_exception(StartError(self.failure or f"its process was {died}"))
             self.up.exception()  # nobody may be waiting
-        _clean_up(self.info)
+        if not self._sockets:  # those are the owner's, and for the next process too
+            _clean_up(self.info)
 
 
 def _clean_up(info: Mapping[str, Any]) -> None:
