@@ -1,6 +1,6 @@
 """What a task can know of where it runs, and how it leaves the worker's threads.
 
-The executor sets the context around each task; the functions here are for users' code inside of tasks.
+The executor sets the context around each task; the functions here are for users' code in tasks.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def get_worker() -> Any:
 def secede() -> None:
     """Leave the worker's threads: another task may take the place of this one.
 
-    For tasks that wait for other tasks, or that wait for long. They go on as before, but do not count
-    as one of the `nthreads` tasks that the worker runs at a time.
+    For tasks that wait for other tasks, or that wait for long. They go on as before, but do not
+    count as one of the `nthreads` tasks that the worker runs at a time.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Runs that do not take a thread of the pool: coroutines on the loop, and executors users brought.
 
-An executor of threads runs a task as the pool does. Any other may run it in another process: function
-and arguments are pickled for it, and the result is pickled for the way back.
+An executor of threads runs a task as the pool does. Any other may run it in another process:
+function and arguments are pickled for it, and the result is pickled for the way back.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Elsewhere:
         if executor is None:
             known = ", ".join(sorted({*self.executors, "default"}))
             problem = ValueError(
-                f"task {task.key!r} asks for the executor {name!r}, which this worker does not have;"
-                f" it has: {known}"
+                f"task {task.key!r} asks for the executor {name!r}, which this worker does not "
+                f"have; it has: {known}"
             )
             if self._pool.begin(task):
                 self._pool.report(task, failed(task, problem, time.time()))

@@ -35,7 +35,7 @@ class Function:
 
 
 class FunctionCache:
-    """Functions by id. Defined on the loop's thread, used from all: every step is one dict operation."""
+    """Functions by id. Defined on the loop's thread, used on all; a step is one dict operation."""
 
     def __init__(self) -> None:
         self._blobs: dict[bytes, Blob] = {}

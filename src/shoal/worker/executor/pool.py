@@ -1,10 +1,10 @@
 """The threads of a worker: one shared ready queue, and the outcomes on their way to the loop.
 
-A thread ends one run and takes the next in one hold of the lock, so a queue of short tasks is worked
-off without waking anybody. Outcomes go to a shared list at once, and the loop is woken unless it is
-about to come anyway: short tasks are reported many at a time, and no outcome waits for the end of
-another run. Nobody waits on a condition: a thread without work parks on a lock of its own and the one
-that parked last, whose caches are warm, is woken first.
+A thread ends one run and takes the next in one hold of the lock, so a queue of short tasks is
+worked off without waking anybody. Outcomes go to a shared list at once, and the loop is woken
+unless it is about to come anyway: short tasks are reported many at a time, and no outcome waits for
+the end of another run. Runs are not taken in batches: one that turns out long would hold those
+behind it. A thread without work parks on a lock of its own; who parked last is woken first.
 
 The status of a run says where it is; it changes under the lock only.
 """
@@ -36,7 +36,6 @@ logger = logging.getLogger("shoal.worker.executor")
 
 QUEUED, STARTED, REVOKED, DISCARDED, ENDED = range(5)
 _OWN = ("default", "offload")  # names of these threads
-_SHUTDOWN = object()
 
 
 class ThreadPool:
@@ -126,18 +125,18 @@ class ThreadPool:
 
     def submit(self, runs: Iterable[TaskRun]) -> None:
         """Put runs into the ready queue."""
-        elsewhere = []
+        elsewhere: list[tuple[TaskRun, str]] = []
         replaced = "default" in self._elsewhere.executors
         with self._lock:
             count = 0
             for task in runs:
                 task.status = QUEUED
-                options = task.compute.options
-                name = None if options is None else options.executor
+                compute = task.compute
+                name = compute.options.executor if compute.options is not None else None
                 if replaced or (name is not None and name not in _OWN):
                     elsewhere.append((task, name or "default"))
                     continue
-                heappush(self._queue, (task.compute.priority, task.run, task))
+                heappush(self._queue, (compute.priority, task.run, task))
                 count += 1
             if not self._paused:
                 self._wake(count)
@@ -186,10 +185,11 @@ class ThreadPool:
         self._elsewhere.resume()
 
     def close(self, timeout: float = 1.0) -> None:
-        """End the threads; those whose task goes on after `timeout` seconds are left to themselves."""
+        """End the threads; tasks that go on after `timeout` seconds are left to themselves."""
         with self._lock:
             self._closed = True
             self._queue.clear()
+            self._stale = 0
             for gate in [*self._parked, *self._returning]:
                 gate.release()
             self._parked.clear()
@@ -231,54 +231,53 @@ class ThreadPool:
     # ------------------------------------------------------------------ the threads' side
 
     def _work(self) -> None:
+        gate = threading.Lock()
+        gate.acquire()
+        done: TaskRun | None = None
+        outcome: Outcome | None = None
+        member = True
         try:
-            gate = threading.Lock()
-            gate.acquire()
-            outcome: Outcome | None = None
-            seceded = False
             while True:
-                task = self._next(outcome, gate, seceded)
-                if task is _SHUTDOWN:
+                task, stay = self._next(done, outcome, gate, member)
+                if not stay:
                     return
-                outcome = None
+                done = outcome = None
+                member = True
                 if task is None:
                     gate.acquire()
-                    seceded = False
                     continue
-                context = TaskContext(self.worker, task, self)
-                current.set(context)
-                outcome = self._run(task)
-                current.set(None)
-                seceded = context.seceded
+                outcome, member = self._run_as_member(task)
+                done, task = task, None  # a parked thread keeps nothing alive
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _next(self, outcome: Outcome | None, gate: threading.Lock, seceded: bool) -> Any:
-        """Report one run and take the next; None when there is none and the thread is to park."""
-        wake_loop = False
-        found: Any = None
-        with self._lock:
-            if outcome is not None:
-                wake_loop = self._report(outcome)
-            if seceded:
-                if self._members >= self.nthreads:
-                    found = _SHUTDOWN  # another thread has the place
-                else:
-                    self._members += 1
-            if found is None:
-                found = self._pick(gate)
-        if wake_loop:
-            self._call_loop(self._deliver)
-        return found
+    def _next(
+        self, done: TaskRun | None, outcome: Outcome | None, gate: threading.Lock, member: bool
+    ) -> tuple[TaskRun | None, bool]:
+        """Report one run and take the next; return it, and whether the thread stays at all.
 
-    def _pick(self, gate: threading.Lock) -> Any:
+        Without a run the thread stays parked until its gate opens.
+        """
+        wake_loop = False
+        with self._lock:
+            if done is not None and outcome is not None:
+                wake_loop = self._add_outcome(done, outcome)
+            if not member and self._members < self.nthreads:
+                member = True  # nobody took the place of this thread, which seceded
+                self._members += 1
+            task, stay = self._pick(gate) if member else (None, False)
+        if wake_loop:
+            self.call_loop(self._deliver)
+        return task, stay
+
+    def _pick(self, gate: threading.Lock) -> tuple[TaskRun | None, bool]:
         if self._closed:
             self._members -= 1
-            return _SHUTDOWN
+            return None, False
         if self._returning:  # a thread that rejoins takes the place of this one
             self._returning.popleft().release()
-            return _SHUTDOWN
+            return None, False
         queue = self._queue
         if not self._paused:
             while queue:
@@ -286,18 +285,26 @@ class ThreadPool:
                 if task.status == QUEUED:
                     task.status = STARTED
                     self._running[task] = time.monotonic()
-                    return task
+                    return task, True
                 self._stale -= 1
         self._parked.append(gate)
-        return None
+        return None, True
+
+    def _run_as_member(self, task: TaskRun) -> tuple[Outcome | None, bool]:
+        """Run a task; return its outcome, and whether this thread still is one of the pool's."""
+        context = TaskContext(self.worker, task, self)
+        current.set(context)
+        outcome = self._run(task)
+        current.set(None)
+        return outcome, not context.seceded
 
     def _run(self, task: TaskRun) -> Outcome | None:
-        """Run a task on this thread; None when it goes on elsewhere."""
+        """Run a task on this thread; None when it goes on as a coroutine."""
         start = time.time()
         try:
             call = prepare(task.compute, self.functions, self.store)
             if call.function.is_coroutine:
-                self._call_loop(self._elsewhere.start_coroutine, task, call)
+                self.call_loop(self._elsewhere.start_coroutine, task, call)
                 return None
             start = time.time()
             result = call()
@@ -305,6 +312,55 @@ class ThreadPool:
             return succeeded(task, result, start, stop, self.inline_result, self.keep)
         except BaseException as error:  # SystemExit is no reason for a worker to lose a thread
             return failed(task, error, start)
+
+    def secede(self, context: TaskContext) -> None:
+        """Called in a task on one of the threads: another thread takes its place."""
+        with self._lock:
+            self._members -= 1
+            if self._returning:
+                self._members += 1
+                self._returning.popleft().release()
+            elif not self._paused:
+                self._wake(len(self._queue))
+        self.tell_seceded(context)
+
+    def rejoin(self, context: TaskContext) -> None:
+        """Called in a task that seceded: wait for a place among the threads."""
+        with self._lock:
+            if self._members < self.nthreads or self._closed:
+                self._members += 1
+                return
+            gate = threading.Lock()
+            gate.acquire()
+            self._returning.append(gate)
+            if self._parked:  # it finds out, and leaves
+                self._parked.pop().release()
+        gate.acquire()
+
+    # ------------------------------------------------------------------ for `Elsewhere`
+
+    @property
+    def paused(self) -> bool:
+        """Whether no run is to start."""
+        return self._paused
+
+    def run_here(self, task: TaskRun, context: TaskContext) -> None:
+        """Run a task on a thread that is not one of the pool."""
+        if self.begin(task):
+            current.set(context)
+            outcome = self._run(task)
+            current.set(None)
+            if outcome is not None:
+                self.report(task, outcome)
+
+    def begin(self, task: TaskRun) -> bool:
+        """Mark a run as started; False when it was revoked."""
+        with self._lock:
+            if task.status != QUEUED:
+                return False
+            task.status = STARTED
+            self._running[task] = time.monotonic()
+            return True
 
     def keep(self, task: TaskRun, result: Any, nbytes: int) -> bool:
         """Store a result, unless its run was discarded; neither may come between."""
@@ -317,24 +373,41 @@ class ThreadPool:
             self.store.put(task.key, result, nbytes, fixed=fixed)
         return True
 
-    def _report(self, outcome: Outcome, task: TaskRun | None = None) -> bool:
-        """With the lock held: add an outcome; return whether the loop has to be woken."""
+    def report(self, task: TaskRun, outcome: Outcome) -> None:
+        """Tell the loop how a run ended."""
+        with self._lock:
+            wake_loop = self._add_outcome(task, outcome)
+        if wake_loop:
+            self.call_loop(self._deliver)
+
+    def tell_seceded(self, context: TaskContext) -> None:
+        """Tell the loop that a task seceded."""
+        task = context.task
+        assert task is not None
+        elapsed = time.monotonic() - context.started
+        self.call_loop(self._on_seceded, task.key, task.run, elapsed)
+
+    def call_loop(self, function: Callable[..., None], *args: Any) -> None:
+        """Call a function on the loop's thread, if there still is a loop."""
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # it is closed: nobody is there to hear
+            pass
+
+    def _add_outcome(self, task: TaskRun, outcome: Outcome) -> bool:
+        """With the lock held: note how a run ended; return whether the loop has to be woken."""
+        task.status = ENDED
+        self._running.pop(task, None)
         self._outcomes.append(outcome)
         if self._loop_comes:
             return False
         self._loop_comes = True
         return True
 
-    def _call_loop(self, function: Callable[..., None], *args: Any) -> None:
-        try:
-            self.loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # the loop is closed: nobody is there to hear
-            pass
-
     def _deliver(self) -> None:
         with self._lock:
             outcomes, self._outcomes = self._outcomes, []
             self._loop_comes = False
-            closed = self._closed
-        if not closed:
-            self._on_outcomes(outcomes)
+            if self._closed:
+                return
+        self._on_outcomes(outcomes)

@@ -1,7 +1,6 @@
 """One run of a task: its function and inputs put together, called, and what came of it described.
 
-This is the only place of a worker where users' code is called. Whatever it raises, `SystemExit` too,
-becomes an outcome; nothing here may end a thread.
+Whatever users' code raises, `SystemExit` too, becomes an outcome; nothing here may end a thread.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ __all__ = [
     "Call",
     "MissingInputs",
     "failed",
-    "load_arguments",
     "prepare",
     "small_pickle",
     "succeeded",
@@ -71,13 +69,13 @@ def prepare(compute: Compute, functions: FunctionCache, store: Store) -> Call:
     Exception
         Whatever unpickling raises.
     """
-    values = inputs(compute, store) if compute.deps else None
+    values = _inputs(compute, store) if compute.deps else None
     function = functions.get(compute.function)
-    args, kwargs = load_arguments(compute, values)
+    args, kwargs = _load_arguments(compute, values)
     return Call(function, args, kwargs)
 
 
-def inputs(compute: Compute, store: Store) -> list[Any]:
+def _inputs(compute: Compute, store: Store) -> list[Any]:
     """Return the values of a task's dependencies."""
     try:
         values = store.get_many(compute.deps)
@@ -89,7 +87,7 @@ def inputs(compute: Compute, store: Store) -> list[Any]:
     return values
 
 
-def load_arguments(compute: Compute, values: list[Any] | None) -> Any:
+def _load_arguments(compute: Compute, values: list[Any] | None) -> Any:
     """Unpickle a task's (args, kwargs), with the values of its dependencies in place."""
     buffers = compute.buffers
     if values is None:
@@ -139,8 +137,8 @@ def failed(task: TaskRun, error: BaseException, start: float) -> Outcome:
 def small_pickle(value: Any, limit: int) -> bytes | None:
     """Return the pickle of a value, or None when it is longer than `limit` bytes or has none.
 
-    The size of an object says nothing of what it refers to, so the pickling itself is cut short. What
-    only cloudpickle can pickle is not worth the time; it travels when somebody asks for it.
+    The size of an object says nothing of what it refers to, so the pickling itself is cut short.
+    What only cloudpickle can pickle is not worth the time; it travels when somebody asks for it.
     """
     if type(value) in PLAIN or type(value) is bytes:
         data = pickle.dumps(value, 5)
@@ -164,8 +162,8 @@ class _Limited:
         self.parts: list[bytes] = []
 
     def write(self, data: Any) -> None:
-        data = bytes(data) if len(data) <= self.room else b""
-        if not data:
+        if memoryview(data).nbytes > self.room:
             raise ValueError("longer than the limit")
-        self.room -= len(data)
-        self.parts.append(data)
+        part = bytes(data)
+        self.room -= len(part)
+        self.parts.append(part)
