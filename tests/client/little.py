@@ -1,7 +1,7 @@
 """A scheduler and worker in one small server, to test clients without a cluster.
 
-It speaks the real messages, runs tasks on the spot, and does as tests tell it: hold tasks back, drop
-data, close connections.
+It speaks the real messages, runs tasks on the spot, and does as tests tell it: hold tasks back,
+drop data, close connections.
 """
 
 from __future__ import annotations
@@ -190,11 +190,15 @@ class Little(Server):
     def who_has(self, comm: Comm, keys: list[str] | None = None) -> dict[str, list[str]]:
         return dict.fromkeys(self.values if keys is None else keys, self.workers)
 
-    async def broadcast(self, comm: Comm, msg: Any, workers: Any, nanny: bool, on_error: str) -> Any:
+    async def broadcast(
+        self, comm: Comm, msg: Any, workers: Any, nanny: bool, on_error: str
+    ) -> Any:
         arguments = {k: v for k, v in msg.items() if k != "op"}
         return {address: await self.run_function(comm, **arguments) for address in self.workers}
 
-    async def run_function(self, comm: Comm, function: Any, args: Any, kwargs: Any, wait: bool) -> Any:
+    async def run_function(
+        self, comm: Comm, function: Any, args: Any, kwargs: Any, wait: bool
+    ) -> Any:
         try:
             result = loads(function)(*loads(args), **loads(kwargs))
         except Exception as error:
@@ -206,3 +210,8 @@ class Little(Server):
                 "text": failure.exception_text,
             }
         return {"status": "OK", "result": dumps(result)}
+
+    def resume(self) -> None:
+        """Run what was held back."""
+        self.paused = False
+        self.work()

@@ -195,7 +195,7 @@ def test_timeouts(client: Client, little: Little) -> None:
     little.paused = True
     future = client.submit(inc, 1)
     for wait in (future.result, future.exception, future.traceback):
-        with pytest.raises(TimeoutError, match="is pending, waited 0.01 s"):
+        with pytest.raises(TimeoutError, match="is pending, waited"):
             wait(timeout="10ms")
     assert future._record.watch == ()
 

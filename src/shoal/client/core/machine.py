@@ -118,6 +118,7 @@ class Machine:
             s.ended = self._effects.ended = reason
         s.connected = False
         self._forget_all(reason)
+        untell_functions(s)
 
     def _forget_all(self, reason: str) -> list[str]:
         """Cancel everything; return the keys there were."""
