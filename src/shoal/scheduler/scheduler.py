@@ -405,6 +405,9 @@ class Scheduler(Server):
         if new and address in self.workers:
             logger.info("Register worker %s", address)
             self._notify()
+        if type(messages[-1]) is m.WorkerGoodbye and address in self.workers:
+            # It waits for this end of the connection: then it knows that the goodbye was heard.
+            self.lose_worker(address, messages[-1].reason)
 
     def _from_client(self, client: str, messages: list[Any]) -> None:
         new = client not in self.clients

@@ -128,11 +128,18 @@ class SchedulerLink:
                     receives=BatchCodec(m.SchedulerToWorker),
                 )
 
-    async def close(self) -> None:
-        """Send what is to be sent, and stay closed."""
+    def last(self) -> None:
+        """Make no other connection after the present one."""
         self._stopping = True
+
+    async def say_goodbye(self, reason: str, timeout: float) -> None:
+        """Tell the scheduler that this worker leaves, wait until it has heard it, and stay closed."""
+        self._stopping = True
+        if self._stream is not None and self._ended is not None:
+            self._stream.send([m.WorkerGoodbye(reason)])
+            await asyncio.wait([self._ended], timeout=timeout)
         stream, self._stream = self._stream, None
         if stream is not None:
-            await stream.close()
+            stream.abort()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result("closed")

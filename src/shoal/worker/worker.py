@@ -284,6 +284,8 @@ class Worker(Server):
         if self.status in (Status.closing, Status.closed):
             return
         self.close_reason, self.close_restart = reason, restart
+        if self._link is not None:
+            self._link.last()
         self._last_words = self._loop.create_task(self.close(reason=reason))
 
     async def close(  # type: ignore[override]  # the documented order of arguments
@@ -303,11 +305,7 @@ class Worker(Server):
         logger.info("Closing worker %s: %s", self.name, self.close_reason)
         await self._preloads.teardown()
         if link is not None:
-            link.send([m.WorkerGoodbye(self.close_reason)])
-            try:
-                await asyncio.wait_for(link.close(), _FAREWELL)
-            except TimeoutError:
-                logger.info("the scheduler did not take the goodbye in time")
+            await link.say_goodbye(self.close_reason, _FAREWELL)
         if self._timer is not None:
             self._timer.cancel()
         if hasattr(self, "pool"):

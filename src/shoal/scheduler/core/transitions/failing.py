@@ -58,6 +58,8 @@ def say_erred(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
     error = ts.rare.error
     if ts.function is None:
         tell_client(s, client, KeysLost([ts.key], error.exception_text))
+        if client.real:
+            drop_want(s, client, ts)  # it forgets the key, and will not release it
     else:
         tell_client(s, client, KeyErred(ts.key, error.exception, error.traceback, ts.rare.blame))
 
