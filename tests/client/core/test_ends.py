@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .model import Duet, task
-
 from shoal.client.core import events as e
+
+from .model import Duet, task
 
 
 def test_a_closed_client_knows_of_no_function_that_a_scheduler_would_know() -> None:

@@ -1,0 +1,289 @@
+"""A client's process: the real core, and a user who submits, waits, releases, cancels and looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core import events as e
+from shoal.client.core.invariants import check
+from shoal.client.core.machine import Machine
+from shoal.client.core.state import (
+    CANCELLED,
+    DONE,
+    ERROR,
+    FINISHED,
+    LOST,
+    Call,
+    Extras,
+    Function,
+    Record,
+)
+from shoal.simulation.model import Spec, function_id
+from shoal.simulation.scheduler_node import ADDRESS
+from shoal.wire.blob import Blob
+
+if TYPE_CHECKING:
+    from shoal.simulation.cluster import Cluster
+    from shoal.simulation.network import End
+
+__all__ = ["ClientNode"]
+
+_RETRY = 0.05
+
+
+class ClientNode:
+    """One client. What a user does to it is in `user`."""
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        self.cluster = cluster
+        self.address = f"client-{number}"
+        self.alive = True
+        self.end: End | None = None
+        self.machine = Machine(self.address)
+        self.futures: dict[str, Record] = {}  # what the user holds, whatever became of it
+        self.cancelled: dict[str, None] = {}  # by this user
+        self.fired: dict[str, None] = {}
+        self.foreign: dict[str, None] = {}  # keys of others
+        self.verified: dict[str, None] = {}  # finished, and the value was looked at
+        self._reading: dict[str, None] = {}
+        self._statuses: dict[str, str] = {}
+        self._functions: dict[str, Function] = {}
+        self._calls: dict[tuple[Any, ...], Call] = {}
+        self._events = 0
+        self._dial()
+
+    def later(self, seconds: float, function: Callable[..., None], *args: Any) -> None:
+        """Call something after a while, unless the process is gone by then."""
+        self.cluster.clock.call_later(seconds, self._if_alive, function, args)
+
+    def _if_alive(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if self.alive:
+            function(*args)
+
+    def vanish(self) -> None:
+        """End without a goodbye."""
+        self.alive = False
+        self.cluster.network.died(self)
+
+    def close(self) -> None:
+        """Say goodbye and end."""
+        self.futures.clear()
+        self.handle(e.Closed())
+        self.alive = False
+        if self.end is not None:
+            self.end.close()
+
+    # -- events and effects --------------------------------------------------------
+
+    def handle(self, event: Any) -> None:
+        """Give the core an event and carry out what follows."""
+        cluster = self.cluster
+        effects = self.machine.handle(event, cluster.clock.now)
+        cluster.events += 1
+        self._events += 1
+        if self._events % cluster.check_every == 0:
+            check(self.machine)
+        if effects.messages and self.end is not None:
+            self.end.send(effects.messages)
+        for record in effects.changed:
+            self._changed(record)
+
+    def _changed(self, record: Record) -> None:
+        key = record.key
+        self.verified.pop(key, None)
+        before = self._statuses.get(key, "pending")
+        self._statuses[key] = record.status
+        self.cluster.coverage.client_changed(before, record.status)
+        judge = self.cluster.judge
+        if record.status == FINISHED:
+            if record.value is not None:
+                judge.value(self, key, record.value)
+                self.verified[key] = None
+        elif record.status == ERROR:
+            judge.error(self, record)
+        elif record.status == LOST:
+            judge.lost(self, record)
+        elif record.status == CANCELLED:
+            judge.cancelled(self, record)
+
+    # -- the scheduler ---------------------------------------------------------------
+
+    def _dial(self) -> None:
+        self.cluster.network.dial(self, ADDRESS, "client", self._dialed)
+
+    def _dialed(self, end: End | None) -> None:
+        if end is None:
+            self.later(_RETRY, self._dial)
+            return
+        self.end = end
+        self.handle(e.Connected())
+
+    def received(self, end: End, messages: list[Any]) -> None:
+        """Take a batch of the scheduler's messages."""
+        if end is self.end:
+            self.handle(e.FromScheduler(messages))
+
+    def lost(self, end: End, reason: str) -> None:
+        """The connection to the scheduler is gone."""
+        if end is self.end:
+            self.end = None
+            self.handle(e.Disconnected())
+            self.later(_RETRY, self._dial)
+
+    def accepted(self, end: End, edge: str) -> None:
+        """Nobody connects to clients."""
+        raise AssertionError(f"a stream {edge} to {self.address}")
+
+    def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
+        """Nobody asks clients."""
+        raise AssertionError(f"{self.address} was asked {question}")
+
+    # -- what a user does --------------------------------------------------------------
+
+    def live(self, *statuses: str) -> list[str]:
+        """Return keys with futures that can still be used, of these statuses or any."""
+        records = self.machine.state.records
+        return [
+            key
+            for key, future in self.futures.items()
+            if records.get(key) is future and future.wanted and (not statuses or future.status in statuses)
+        ]
+
+    def submit(self, specs: list[Spec], wanted: Callable[[Spec], bool]) -> None:
+        """Submit a graph, inputs first, and keep futures of some of its tasks."""
+        records = []
+        for spec in specs:
+            self.cluster.model.add(spec)
+            record = Record(spec.key, self._call(spec), spec.key.encode(), spec.deps)
+            record.wanted = wanted(spec)
+            records.append(record)
+        needed = {dep for record in records for dep in record.deps}
+        for record in records:
+            record.wanted = record.wanted or record.key not in needed
+            if record.wanted:
+                self.futures[record.key] = record
+        self.handle(e.Submitted(records))
+
+    def again(self, key: str) -> None:
+        """Submit a task once more that the core still knows, though no future is left."""
+        spec = self.cluster.model.specs[key]
+        record = self.futures[key] = Record(key, self._call(spec), key.encode(), spec.deps)
+        self._statuses[key] = "pending"
+        self.verified.pop(key, None)
+        self.handle(e.Submitted([record]))
+
+    def forgotten(self) -> list[str]:
+        """Return keys of tasks that the core knows and no future refers to."""
+        records = self.machine.state.records
+        return [key for key, r in records.items() if r.call is not None and key not in self.futures]
+
+    def _call(self, spec: Spec) -> Call:
+        function = self._functions.get(spec.function)
+        if function is None:
+            function = Function(function_id(spec.function), Blob(spec.function.encode()))
+            self._functions[spec.function] = function
+        name = (spec.function, spec.priority, id(spec.options) if spec.options else None)
+        call = self._calls.get(name)
+        if call is None:
+            call = Call(function, spec.function, spec.priority, 0.1, spec.options)
+            self._calls[name] = call
+        return call
+
+    def release(self, keys: list[str]) -> None:
+        """Drop futures."""
+        for key in keys:
+            self.futures.pop(key, None)
+            self.foreign.pop(key, None)
+        self.handle(e.Released(keys))
+
+    def cancel(self, keys: list[str], force: bool) -> None:
+        """Cancel tasks and what depends on them."""
+        for key in keys:
+            self.cancelled[key] = None
+            if force:
+                self.cluster.forced[key] = None
+        self.handle(e.CancelRequested(keys, force))
+
+    def retry(self, keys: list[str]) -> None:
+        """Have failed tasks run again."""
+        self.handle(e.RetryRequested(keys))
+
+    def fire(self, keys: list[str]) -> None:
+        """Forget the futures of tasks that shall run all the same."""
+        self.fired.update(dict.fromkeys(keys))
+        self.handle(e.FireRequested(keys))
+        self.release(keys)
+
+    def want(self, key: str) -> None:
+        """Take a future of another client's task."""
+        if key not in self.machine.state.records:
+            self.foreign[key] = None
+            record = self.futures[key] = Record(key)
+            self._statuses[key] = "pending"
+            self.handle(e.Submitted([record]))
+
+    def scatter(self, spec: Spec, copies: int) -> None:
+        """Put data on workers, then tell the scheduler."""
+        self.cluster.model.add(spec)
+        value = self.cluster.model.expected(spec.key)
+        addresses = list(self.machine.state.workers)
+        chosen = self.cluster.rng.sample(addresses, min(copies, len(addresses)))
+        left = len(chosen)
+        holders: list[str] = []
+
+        def stored(address: str) -> Callable[[Any], None]:
+            def answered(result: Any) -> None:
+                nonlocal left
+                left -= 1
+                if result:
+                    holders.append(address)
+                if not left and holders:
+                    extras = Extras(nbytes=spec.nbytes, holders=holders)
+                    record = Record(spec.key, type="int", extras=extras, status=FINISHED)
+                    record.holder = holders[0]
+                    self.futures[spec.key] = record
+                    self._statuses[spec.key] = FINISHED
+                    self.handle(e.Submitted([record]))
+
+            return answered
+
+        for address in chosen:
+            self.cluster.network.ask(self, address, ("put", {spec.key: value}), stored(address))
+
+    def read(self, key: str) -> None:
+        """Fetch a result that did not come along: from its holder, else through the scheduler."""
+        record = self.futures[key]
+        if key in self._reading or record.status != FINISHED or record.value is not None:
+            return
+        self._reading[key] = None
+
+        def from_scheduler(value: bytes | None) -> None:
+            self._reading.pop(key, None)
+            if value is not None:
+                self.cluster.judge.value(self, key, value)
+                if record.status == FINISHED:
+                    self.verified[key] = None
+
+        def from_holder(found: dict[str, bytes] | None) -> None:
+            if found and key in found:
+                from_scheduler(found[key])
+            else:
+                self.cluster.network.ask(self, ADDRESS, ("gather", key), from_scheduler)
+
+        self.cluster.network.ask(self, record.holder, ("get", [key]), from_holder)
+
+    def unsettled(self) -> list[str]:
+        """Return keys whose outcome is not known or was not looked at; look at some."""
+        found = []
+        for key, record in self.futures.items():
+            if record.status not in DONE:
+                found.append(key)
+            elif record.status == FINISHED and key not in self.verified:
+                if record.value is not None:
+                    self.cluster.judge.value(self, key, record.value)
+                    self.verified[key] = None
+                else:
+                    self.read(key)
+                    found.append(key)
+        return found

@@ -1,0 +1,143 @@
+"""One simulated cluster: its parts, what is drawn for it from the seed, and what it remembers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING
+
+from shoal.scheduler.core import Settings
+from shoal.scheduler.core.explain import explain
+from shoal.simulation.client_node import ClientNode
+from shoal.simulation.clock import Clock
+from shoal.simulation.judge import Judge
+from shoal.simulation.model import Model
+from shoal.simulation.network import Network
+from shoal.simulation.scheduler_node import SchedulerNode
+from shoal.simulation.slots import Slot
+
+if TYPE_CHECKING:
+    from shoal.simulation.coverage import Coverage
+    from shoal.simulation.model import Spec
+    from shoal.simulation.profiles import Profile
+    from shoal.simulation.trace import Trace
+    from shoal.simulation.worker_node import WorkerNode
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """Everything that belongs to one seed."""
+
+    def __init__(self, seed: int, profile: Profile, trace: Trace, coverage: Coverage) -> None:
+        self.seed = seed
+        self.profile = profile
+        self.trace = trace
+        self.coverage = coverage
+        self.rng = rng = Random(f"cluster {seed}")
+        self.clock = Clock()
+        self.network = Network(
+            self.clock,
+            Random(f"network {seed}"),
+            trace,
+            latency=rng.choice([1e-4, 1e-3, 1e-2]),
+            encoded=seed % 3 == 0,
+        )
+        self.model = Model()
+        self.judge = Judge(self)
+        self.check_every = 1 if seed % 10 == 0 else 50
+        self.events = 0
+        self.faults: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()  # how often a worker's address was lost
+        self.holders: dict[str, list[str]] = {}  # of scattered data
+        self.forced: dict[str, None] = {}  # keys that somebody cancelled for everybody
+        self.disturbed = False  # something failed that is not the worker's
+        self.scheduler_deaths = 0
+        self.at_restart: dict[str, int] = {}  # runs so far of results that were there, or ran
+        self.scheduler_settings = Settings(
+            allowed_failures=profile.allowed_failures,
+            unknown_task_duration=rng.choice([0.001, 0.5]),
+            steal_min=rng.choice([0.0005, 0.010]),
+            worker_ttl=rng.choice([5.0, 300.0]),
+            no_workers_timeout=profile.no_workers_timeout,
+            recovery_window=3.0,
+            recovery_grace=6.0,
+            client_grace=2.0,
+        )
+        self.scheduler = SchedulerNode(self, 0)
+        self.slots = [
+            Slot(self, number, everything=number == 0, lasting=True)
+            for number in range(profile.workers)
+        ]
+        self.clients = [ClientNode(self, number) for number in range(profile.clients)]
+
+    # -- what the parts tell ---------------------------------------------------------
+
+    def started(self, node: WorkerNode, spec: Spec) -> None:
+        """A task starts on a worker."""
+        spec.started += 1
+        if self.trace.detailed:
+            self.trace.write(self.clock.now, f"{node.address} starts {spec.key}")
+        allowed = self.at_restart.get(spec.key)
+        if allowed is not None and self.profile.only_schedulers_die:
+            assert spec.started <= allowed, f"{spec.key} is computed again after the scheduler died"
+
+    def note_loss(self, address: str) -> None:
+        """A worker's process or connection was lost, or will be."""
+        self.losses[address] += 1
+
+    def note_holder(self, key: str, address: str) -> None:
+        """Scattered data is stored on a worker."""
+        self.holders.setdefault(key, []).append(address)
+
+    # -- parts that come and go ------------------------------------------------------
+
+    @property
+    def nodes(self) -> list[WorkerNode]:
+        """Workers' processes that are alive."""
+        return [slot.node for slot in self.slots if slot.node is not None]
+
+    @property
+    def present(self) -> list[ClientNode]:
+        """Clients that are there."""
+        return [client for client in self.clients if client.alive]
+
+    def kill_scheduler(self) -> None:
+        """End the scheduler as with `kill -9`."""
+        if not self.scheduler.alive:
+            return
+        self.scheduler_deaths += 1
+        self.disturbed = True
+        self.scheduler.kill()
+
+    def remember_results(self) -> None:
+        """Note what must not run again: results on workers that clients want, and what runs now."""
+        self.at_restart = {}
+        wanted = {key: None for client in self.present for key in client.live("pending", "finished")}
+        for node in self.nodes:
+            for task in node.executor.running:
+                if task.key in wanted and task.key in node.machine.state.tasks:
+                    spec = self.model.specs[task.key]
+                    if spec.kind in ("ok", "secede"):
+                        self.at_restart[task.key] = spec.started
+            for key in node.machine.state.data:
+                if key in wanted:
+                    self.at_restart[key] = self.model.specs[key].started
+
+    def start_scheduler(self) -> None:
+        """Start another scheduler at the same address."""
+        if not self.scheduler.alive:
+            self.remember_results()
+            self.scheduler = SchedulerNode(self, self.scheduler_deaths)
+
+    def add_slot(self) -> None:
+        """Let one more worker join; it need not stay."""
+        self.slots.append(Slot(self, len(self.slots), everything=False, lasting=False))
+
+    # -- the end ---------------------------------------------------------------------
+
+    def explain(self, keys: list[str]) -> str:
+        """Say why keys are where they are."""
+        state = self.scheduler.machine.state
+        from_scheduler = [explain(state, key) for key in keys]
+        return "\n".join(from_scheduler)

@@ -1,0 +1,143 @@
+"""The threads of a simulated worker: a ready queue, runs that take virtual time, a store of values."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from shoal.wire.blob import Blob
+from shoal.wire.failures import Failure
+from shoal.worker.core import Outcome, Outcomes, Seceded, TaskRun
+
+if TYPE_CHECKING:
+    from shoal.simulation.model import Spec
+    from shoal.simulation.worker_node import WorkerNode
+
+__all__ = ["Executor"]
+
+_QUEUED, _RUNNING, _DONE = 1, 2, 3
+
+
+class Executor:
+    """Runs what the core hands over, in priority order, on a few virtual threads."""
+
+    def __init__(self, node: WorkerNode, nthreads: int) -> None:
+        self.node = node
+        self.nthreads = nthreads
+        self.busy = 0
+        self.paused = False
+        self.functions: dict[bytes, Blob] = {}
+        self.store: dict[str, bytes] = {}
+        self.running: dict[TaskRun, float] = {}  # since when
+        self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
+        self._ready: list[tuple[tuple[float, int, int], int, TaskRun]] = []
+        self._outcomes: list[Outcome] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and all was said."""
+        return not self.running and not self._outcomes
+
+    def long_ones(self) -> dict[str, float]:
+        """Return the keys that run for over a second, and for how long."""
+        now = self.node.cluster.clock.now
+        return {task.key: now - since for task, since in self.running.items() if now - since > 1.0}
+
+    def execute(self, runs: list[TaskRun]) -> None:
+        """Put runs into the ready queue."""
+        for task in runs:
+            task.status = _QUEUED
+            heappush(self._ready, (task.compute.priority, task.run, task))
+        # A thread takes its next run in a moment, not in the middle of the loop's turn.
+        self.node.later(0.0, self.start_some)
+
+    def revoke(self, tasks: list[TaskRun], discard: bool) -> tuple[list[TaskRun], list[TaskRun]]:
+        """Take back what did not start; return it and the rest."""
+        revoked, kept = [], []
+        for task in tasks:
+            if task.status == _QUEUED:
+                task.status = _DONE
+                revoked.append(task)
+            else:
+                kept.append(task)
+                if discard and task in self.running:
+                    self._discarded[task] = None
+        return revoked, kept
+
+    def start_some(self) -> None:
+        """Let free threads take runs."""
+        while self.busy < self.nthreads and self._ready and not self.paused:
+            task = heappop(self._ready)[2]
+            if task.status == _QUEUED:
+                self._start(task)
+
+    def _start(self, task: TaskRun) -> None:
+        node = self.node
+        compute = task.compute
+        spec = node.cluster.model.specs[task.key]
+        assert compute.function in self.functions, f"{task} runs a function that is not known"
+        assert compute.args == task.key.encode(), f"{task} got the arguments of another"
+        assert tuple(compute.deps) == spec.deps, f"{task} got inputs {compute.deps}"
+        missing = [dep for dep in spec.deps if dep not in self.store]
+        if missing:
+            task.status = _DONE
+            self._tell(Outcome(task.key, task.run, "missing", missing=missing))
+            return
+        task.status = _RUNNING
+        self.running[task] = node.cluster.clock.now
+        self.busy += 1
+        inputs = [self.store[dep] for dep in spec.deps]
+        node.cluster.started(node, spec)
+        seconds = spec.seconds * node.slowness
+        if spec.kind == "secede":
+            node.later(seconds * 0.3, self._secede, task, spec, inputs, seconds)
+        else:
+            node.later(seconds, self._end, task, spec, inputs, True)
+
+    def _secede(self, task: TaskRun, spec: Spec, inputs: list[bytes], seconds: float) -> None:
+        self.busy -= 1
+        self.node.handle(Seceded(task.key, task.run, seconds * 0.3))
+        self.node.later(seconds * 0.7, self._end, task, spec, inputs, False)
+        self.start_some()
+
+    def _end(self, task: TaskRun, spec: Spec, inputs: list[bytes], on_thread: bool) -> None:
+        del self.running[task]
+        discarded = task in self._discarded
+        self._discarded.pop(task, None)
+        task.status = _DONE
+        if on_thread:
+            self.busy -= 1
+        node = self.node
+        stop = node.cluster.clock.now
+        outcome = Outcome(task.key, task.run, "ok", stop - spec.seconds * node.slowness, stop)
+        if spec.kind == "error" or (spec.kind == "flaky" and spec.ended < spec.times):
+            spec.ended += 1
+            outcome.kind = "error"
+            failure = node.cluster.model.failure(task.key)
+            outcome.failure = Failure(failure, Blob(b"traceback"), f"user error of {task.key}", "")
+        elif spec.kind == "reschedule" and spec.ended < spec.times:
+            spec.ended += 1
+            outcome.kind = "reschedule"
+        else:
+            spec.completed += 1
+            value = node.cluster.model.compute(task.key, inputs)
+            outcome.nbytes = spec.nbytes
+            outcome.type = "int" if spec.nbytes < 100 else "array"
+            if not discarded:
+                self.store[task.key] = value
+                if task.compute.wanted and spec.nbytes <= 1024:
+                    outcome.value = value
+        if discarded:
+            outcome.kind = "discarded"
+        self._tell(outcome)
+        self.start_some()
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Outcomes reach the loop in batches, a moment later."""
+        if not self._outcomes:
+            self.node.later(self.node.cluster.rng.choice([0.0, 1e-5, 1e-3]), self._deliver)
+        self._outcomes.append(outcome)
+
+    def _deliver(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        self.node.handle(Outcomes(outcomes))

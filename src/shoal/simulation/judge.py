@@ -1,0 +1,88 @@
+"""Says whether what a client was told is what it should have been told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from shoal.client.core.state import Failure, Record
+from shoal.errors import DataLostError, KilledWorker, NoValidWorkerError
+from shoal.wire.pickling import loads
+
+if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.cluster import Cluster
+
+__all__ = ["Judge"]
+
+_USER = b"user:"
+
+
+class Judge:
+    """Raises `AssertionError` at the first wrong word."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.values = 0
+        self.errors = 0
+
+    def value(self, client: ClientNode, key: str, value: bytes) -> None:
+        """A result arrived."""
+        self.values += 1
+        expected = self.cluster.model.expected(key)
+        assert value == expected, f"{client.address} got a wrong value for {key}"
+
+    def error(self, client: ClientNode, record: Record) -> None:
+        """A task failed."""
+        self.errors += 1
+        assert isinstance(record.why, Failure)
+        failure = record.why
+        closure = self.cluster.model.closure(record.key)
+        assert failure.blame in closure, f"{record.key} fails because of {failure.blame}"
+        data = bytes(failure.exception.data)
+        if data.startswith(_USER):
+            culprit = data[len(_USER) :].decode()
+            assert culprit == failure.blame, f"{record.key}: {culprit} failed, not {failure.blame}"
+            assert not closure[culprit].always_works, f"{culprit} does not fail, but {record.key} did"
+            return
+        error = loads(failure.exception)
+        if isinstance(error, KilledWorker):
+            self._killed(record.key, error)
+        elif isinstance(error, DataLostError):
+            assert error.key in closure, f"{record.key} fails: {error}"
+            self._may_be_lost(client, error.key, str(error))
+        else:
+            assert isinstance(error, NoValidWorkerError), f"{record.key} fails: {error!r}"
+            options = closure[failure.blame].options
+            wishes = options is not None and (options.workers or options.resources)
+            assert wishes or self.cluster.losses, f"{record.key} fails: {error}"
+
+    def _killed(self, key: str, error: KilledWorker) -> None:
+        allowed = self.cluster.scheduler_settings.allowed_failures
+        assert len(error.deaths) > allowed, f"{key} killed {error.deaths}, {allowed} are allowed"
+        for address, times in Counter(address for address, _ in error.deaths).items():
+            known = self.cluster.losses[address]
+            assert times <= known, f"{key} killed {address} {times} times, it was lost {known} times"
+
+    def lost(self, client: ClientNode, record: Record) -> None:
+        """A key is said to be lost."""
+        self._may_be_lost(client, record.key, str(record.why))
+
+    def _may_be_lost(self, client: ClientNode, key: str, text: str) -> None:
+        cluster = self.cluster
+        if cluster.model.specs[key].kind != "data":
+            # A task of another client, who alone could say how to compute it.
+            foreign = any(key in other.foreign for other in cluster.clients)
+            assert foreign and cluster.disturbed, f"{client.address}: the task {key} is lost: {text}"
+            return
+        for address in cluster.holders.get(key, ()):
+            assert cluster.losses[address], f"{client.address}: {text}, but {address} was never lost"
+
+    def cancelled(self, client: ClientNode, record: Record) -> None:
+        """A key is said to be cancelled."""
+        if client.machine.state.ended is not None:
+            return
+        closure = self.cluster.model.closure(record.key)
+        mine = any(key in client.cancelled for key in closure)
+        forced = any(key in self.cluster.forced for key in closure)
+        assert mine or forced, f"{client.address}: {record.key} was cancelled: {record.why}"

@@ -1,0 +1,129 @@
+"""What tasks do, and what must come out: the reference that a simulated cluster is compared with.
+
+A value is a digest of the task's key and its inputs' values, so a wrong, missing or swapped input
+anywhere changes every value that was computed from it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from shoal.wire.blob import Blob
+from shoal.wire.messages import TaskOptions
+
+__all__ = ["Model", "Spec", "function_id"]
+
+_INLINE = 1024  # results up to this size travel with the message that they are done
+
+
+def function_id(name: str) -> bytes:
+    """Return the id of a function."""
+    return name.encode().ljust(16, b".")
+
+
+class Spec:
+    """What a task does when it runs, and how often it did.
+
+    `kind` is ``"ok"``, ``"error"`` (it always fails), ``"flaky"`` (its first `times` runs fail),
+    ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"`` or ``"data"``
+    (scattered, no task).
+    """
+
+    __slots__ = (
+        "completed",
+        "deps",
+        "ended",
+        "function",
+        "key",
+        "kind",
+        "nbytes",
+        "options",
+        "priority",
+        "seconds",
+        "started",
+        "times",
+    )
+
+    def __init__(
+        self,
+        key: str,
+        function: str = "data",
+        deps: tuple[str, ...] = (),
+        seconds: float = 0.0,
+        nbytes: int = 28,
+        kind: str = "ok",
+        times: int = 0,
+        options: TaskOptions | None = None,
+        priority: float = 0.0,
+    ) -> None:
+        self.key = key
+        self.function = function
+        self.deps = deps
+        self.seconds = seconds
+        self.nbytes = nbytes
+        self.kind = kind
+        self.times = times
+        self.options = options
+        self.priority = priority
+        self.started = 0
+        self.ended = 0  # runs that failed or asked to run elsewhere
+        self.completed = 0
+
+    @property
+    def always_works(self) -> bool:
+        """Whether no error of its own may be the end of it."""
+        if self.kind == "flaky":
+            return self.options is not None and self.options.retries >= self.times
+        return self.kind != "error"
+
+
+class Model:
+    """All tasks of a cluster's life, by key."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, Spec] = {}
+        self._values: dict[str, bytes] = {}
+
+    def add(self, spec: Spec) -> None:
+        """Learn a task."""
+        self.specs[spec.key] = spec
+
+    def compute(self, key: str, inputs: list[bytes]) -> bytes:
+        """Do what the task's function does."""
+        digest = blake2b(key.encode(), digest_size=16)
+        for value in inputs:
+            digest.update(value)
+        return digest.digest()
+
+    def expected(self, key: str) -> bytes:
+        """Return the value that a key must have."""
+        values = self._values
+        stack = [key]
+        while stack:
+            spec = self.specs[stack[-1]]
+            missing = [dep for dep in spec.deps if dep not in values]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            values[spec.key] = self.compute(spec.key, [values[dep] for dep in spec.deps])
+        return values[key]
+
+    def inline(self, key: str) -> bytes | None:
+        """Return the value that travels along with the news that the key is done, if it does."""
+        return self.expected(key) if self.specs[key].nbytes <= _INLINE else None
+
+    def closure(self, key: str) -> dict[str, Spec]:
+        """Return the key's spec and those of all that it needs."""
+        found = {key: self.specs[key]}
+        stack = [key]
+        while stack:
+            for dep in self.specs[stack.pop()].deps:
+                if dep not in found:
+                    found[dep] = self.specs[dep]
+                    stack.append(dep)
+        return found
+
+    def failure(self, key: str) -> Blob:
+        """Return the exception of a task that fails, as the worker would pickle it."""
+        return Blob(b"user:" + key.encode())

@@ -1,0 +1,94 @@
+"""What kinds of lives clusters have: drawn from the seed, or asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+__all__ = ["KINDS", "Profile", "profile_for"]
+
+KINDS = (
+    "calm",
+    "workers-die",
+    "schedulers-die",
+    "connections-break",
+    "partitions",
+    "members-change",
+    "everything",
+    "everything",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is in store for a cluster."""
+
+    kind: str
+    workers: int
+    clients: int
+    tasks: int  # of one graph, about
+    actions: int  # of one client
+    seconds: float  # of one task, about
+    quirks: float  # the share of tasks that are special
+    churn: bool  # users cancel, release, retry and fire
+    faults: dict[str, float]  # weights
+    fault_count: int
+    horizon: float  # faults happen before this time
+    allowed_failures: int
+    no_workers_timeout: float | None = None
+
+    @property
+    def only_schedulers_die(self) -> bool:
+        """Whether the scheduler's death is all that happens."""
+        return self.kind == "schedulers-die"
+
+
+_FAULTS: dict[str, dict[str, float]] = {
+    "calm": {},
+    "workers-die": {"kill-worker": 1.0},
+    "schedulers-die": {"kill-scheduler": 1.0},
+    "connections-break": {"break-connection": 3.0, "break-questions": 1.0, "lose-data": 1.0},
+    "partitions": {"cut-off": 3.0, "spike": 2.0, "slow": 2.0, "pause": 2.0},
+    "members-change": {"join": 2.0, "leave": 1.0, "retire": 2.0, "vanish": 0.5, "new-client": 1.0},
+}
+_FAULTS["everything"] = {
+    name: weight for faults in list(_FAULTS.values()) for name, weight in faults.items()
+}
+
+
+def profile_for(seed: int, kind: str | None = None, tasks: int | None = None) -> Profile:
+    """Return the profile of a seed.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    kind : str, optional
+        One of `KINDS`; drawn from the seed otherwise.
+    tasks : int, optional
+        How many tasks a graph should have, about.
+    """
+    rng = Random(f"profile {seed}")
+    kind = kind or KINDS[seed % len(KINDS)]
+    many = seed % 16 == 1
+    size = tasks or (400 if many else rng.choice([5, 15, 40]))
+    seconds = rng.choice([0.002, 0.02, 0.2]) if size < 100 else 0.01
+    actions = 2 if size >= 100 else rng.randint(3, 12)
+    count = rng.randint(1, 6) if _FAULTS[kind] else 0
+    if kind == "schedulers-die":
+        count = rng.randint(1, 2)
+    return Profile(
+        kind=kind,
+        workers=rng.randint(1, 5),
+        clients=rng.choice([1, 1, 2, 3]),
+        tasks=size,
+        actions=actions,
+        seconds=seconds,
+        quirks=rng.choice([0.0, 0.1, 0.3]),
+        churn=rng.random() < 0.7,
+        faults=_FAULTS[kind],
+        fault_count=count,
+        horizon=rng.choice([0.3, 2.0, 6.0]),
+        allowed_failures=rng.choice([0, 3, 100]),
+        no_workers_timeout=rng.choice([None, None, 20.0]),
+    )

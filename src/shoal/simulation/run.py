@@ -1,0 +1,217 @@
+"""One seed, one cluster's life: from the first submit to an empty scheduler."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shoal.client.core import invariants as client_invariants
+from shoal.scheduler.core import invariants as scheduler_invariants
+from shoal.simulation.cluster import Cluster
+from shoal.simulation.coverage import Coverage, watch_runs
+from shoal.simulation.faults import Faults
+from shoal.simulation.profiles import profile_for
+from shoal.simulation.trace import Trace
+from shoal.simulation.user import User
+from shoal.worker.core import invariants as worker_invariants
+
+__all__ = ["Life", "Result", "run_seed"]
+
+_PATIENCE = 300.0  # virtual seconds in which a cluster without faults must come to rest
+_LOOK_EVERY = 0.1
+_STEPS = 3_000_000
+_NAMED = 10
+
+
+@dataclass(slots=True)
+class Result:
+    """What a life came to."""
+
+    seed: int
+    kind: str
+    events: int = 0
+    tasks: int = 0
+    runs: int = 0
+    virtual_seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+    digest: int = 0
+    lines: int = 0
+    failure: str | None = None
+    last_lines: list[str] = field(default_factory=list)
+
+
+class Life:
+    """Drives one cluster through its phases."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.users = [User(cluster, client) for client in cluster.clients]
+        self.faults = Faults(cluster, self.users)
+
+    def live(self) -> None:
+        """Run to the end; raise `AssertionError` at the first thing that is wrong."""
+        cluster = self.cluster
+        self._until(lambda: cluster.clock.now >= cluster.profile.horizon, self._nothing)
+        self.faults.stop()
+        self._until(self._settled, self._unsettled)
+        self._check_all()
+        self._check_runs()
+        for client in cluster.present:
+            client.release(list(client.futures))
+        self._until(self._forgotten, self._leaks)
+        for client in cluster.present:
+            client.close()
+        self._until(self._empty, self._leaks)
+        self._check_all()
+
+    def _until(self, reached: Callable[[], bool], why_not: Callable[[], str]) -> None:
+        clock = self.cluster.clock
+        deadline = clock.now + _PATIENCE
+        look_at = clock.now
+        while True:
+            if clock.now >= look_at:
+                if reached():
+                    return
+                look_at = clock.now + _LOOK_EVERY
+            moving = clock.step() and clock.steps < _STEPS
+            if not moving or clock.now > deadline:
+                raise AssertionError(f"it hangs at {clock.now:.3f}: {why_not()}")
+
+    @staticmethod
+    def _nothing() -> str:
+        return "nothing happens any more"
+
+    # -- all that is wanted is there ---------------------------------------------------
+
+    def _settled(self) -> bool:
+        cluster = self.cluster
+        if not all(user.done for user in self.users):
+            return False
+        connected = all(client.end is not None for client in cluster.present)
+        return connected and not any([client.unsettled() for client in cluster.present])
+
+    def _unsettled(self) -> str:
+        cluster = self.cluster
+        lines = []
+        for client in cluster.present:
+            keys = client.unsettled()
+            if keys:
+                lines.append(f"{client.address} waits for {len(keys)} keys: {keys[:_NAMED]}")
+                lines.append(cluster.explain(self._roots(keys)[:_NAMED]))
+        lines += [f"{ws!r}" for ws in cluster.scheduler.machine.state.workers.values()]
+        for node in cluster.nodes:
+            s = node.machine.state
+            lines.append(
+                f"{node.address}: connected={s.connected} paused={s.paused} "
+                f"tasks={list(s.tasks.values())[:_NAMED]} lacks={list(s.lacks.values())[:_NAMED]}"
+            )
+        return "\n".join(lines)
+
+    def _roots(self, keys: list[str]) -> list[str]:
+        """Return what the keys wait for in the end."""
+        tasks = self.cluster.scheduler.machine.state.tasks
+        found: dict[str, None] = {}
+        for key in keys:
+            for needed in self.cluster.model.closure(key):
+                ts = tasks.get(needed)
+                if ts is not None and ts.state not in ("memory", "released") and not ts.waiting_on:
+                    found[needed] = None
+        return list(found) or keys
+
+    def _check_runs(self) -> None:
+        """Where nothing fails, every task runs once, or as often as it asks for."""
+        cluster = self.cluster
+        profile = cluster.profile
+        if profile.kind != "calm" or profile.churn or profile.clients > 1:
+            return
+        for spec in cluster.model.specs.values():
+            once = 0 if spec.kind == "data" else 1
+            assert spec.started <= once + spec.ended, f"{spec.key} ran {spec.started} times"
+
+    # -- nothing is held that nobody wants -----------------------------------------------
+
+    def _forgotten(self) -> bool:
+        cluster = self.cluster
+        s = cluster.scheduler.machine.state
+        if s.tasks or any(client.machine.state.records for client in cluster.present):
+            return False
+        return not any(self._left_on_workers())
+
+    def _empty(self) -> bool:
+        s = self.cluster.scheduler.machine.state
+        return not s.functions and not s.clients and not s.tasks and not any(self._left_on_workers())
+
+    def _left_on_workers(self) -> list[str]:
+        found = []
+        for node in self.cluster.nodes:
+            s = node.machine.state
+            left = [*s.tasks, *s.data, *s.orphans, *s.lacks, *node.executor.store, *s.constrained]
+            if left or not node.executor.idle or s.fetching_bytes:
+                found.append(f"{node.address} holds {left[:_NAMED]}")
+        return found
+
+    def _leaks(self) -> str:
+        s = self.cluster.scheduler.machine.state
+        lines = [f"the scheduler knows {len(s.tasks)} tasks: {list(s.tasks.values())[:_NAMED]}"]
+        lines.append(self.cluster.explain(list(s.tasks)[:_NAMED]))
+        lines.append(f"functions: {list(s.functions)}, clients: {list(s.clients)}")
+        for client in self.cluster.present:
+            lines.append(f"{client.address} remembers {list(client.machine.state.records)[:_NAMED]}")
+        return "\n".join([*lines, *self._left_on_workers()])
+
+    def _check_all(self) -> None:
+        scheduler_invariants.check(self.cluster.scheduler.machine.state)
+        for node in self.cluster.nodes:
+            worker_invariants.check(node.machine)
+        for client in self.cluster.present:
+            client_invariants.check(client.machine)
+
+
+def run_seed(
+    seed: int,
+    coverage: Coverage,
+    kind: str | None = None,
+    tasks: int | None = None,
+    trace: Trace | None = None,
+) -> Result:
+    """Let one cluster live; whatever goes wrong is in the result.
+
+    Parameters
+    ----------
+    seed : int
+        Everything is drawn from it.
+    coverage : Coverage
+        Where transitions are counted.
+    kind : str, optional
+        The kind of life, else drawn from the seed.
+    tasks : int, optional
+        About how many tasks a graph has.
+    trace : Trace, optional
+        Where lines are written.
+    """
+    trace = trace or Trace()
+    profile = profile_for(seed, kind, tasks)
+    result = Result(seed, profile.kind)
+    with watch_runs(coverage):
+        cluster = Cluster(seed, profile, trace, coverage)
+        try:
+            Life(cluster).live()
+        except Exception as error:
+            tb = error.__traceback__
+            while tb is not None and tb.tb_next is not None:
+                tb = tb.tb_next
+            where = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}" if tb is not None else ""
+            result.failure = f"{type(error).__name__}: {error}\n  at {where}"
+            result.last_lines = list(trace.lines)
+    specs = cluster.model.specs.values()
+    result.events = cluster.events
+    result.tasks = sum(1 for spec in specs if spec.kind != "data")
+    result.runs = sum(spec.started for spec in specs)
+    result.virtual_seconds = cluster.clock.now
+    result.faults = cluster.faults
+    result.messages = cluster.network.seen
+    result.digest = trace.digest
+    result.lines = trace.count
+    return result

@@ -1,0 +1,109 @@
+"""What a simulated user does with a client, one action after the other."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from shoal.simulation.model import Spec
+from shoal.simulation.workloads import Workload
+
+if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.cluster import Cluster
+
+__all__ = ["User"]
+
+
+class User:
+    """Acts a number of times at random moments; `done` says that no action is left."""
+
+    def __init__(self, cluster: Cluster, client: ClientNode) -> None:
+        profile = cluster.profile
+        self.cluster = cluster
+        self.client = client
+        self.rng = Random(f"{client.address} {cluster.seed}")
+        named = [slot.name for slot in cluster.slots if slot.lasting] + ["host-0"]
+        self.workload = Workload(
+            self.rng, client.address, named, profile.quirks, profile.seconds
+        )
+        if profile.no_workers_timeout is not None:
+            self.workload.named.append("nobody")
+        self.left = profile.actions
+        self._actions = {"submit": 4.0, "scatter": 1.0, "read": 1.0, "want": 0.5, "again": 0.3}
+        if profile.churn:
+            self._actions |= {"release": 1.5, "cancel": 0.5, "retry": 1.0, "fire": 0.5}
+        client.later(0.0, self.submit)
+        client.later(self._pause(), self._act)
+
+    @property
+    def done(self) -> bool:
+        """Whether this user has nothing more in mind."""
+        return not self.client.alive or not self.left
+
+    def _pause(self) -> float:
+        return self.rng.expovariate(1.0) * self.cluster.profile.horizon / self.cluster.profile.actions
+
+    def _act(self) -> None:
+        self.left -= 1
+        name = self.rng.choices(list(self._actions), list(self._actions.values()))[0]
+        if self.cluster.trace.detailed:
+            self.cluster.trace.write(self.cluster.clock.now, f"{self.client.address} does {name}")
+        getattr(self, name)()
+        if self.left:
+            self.client.later(self._pause(), self._act)
+
+    def _some(self, keys: list[str], most: int = 5) -> list[str]:
+        return self.rng.sample(keys, min(len(keys), self.rng.randint(1, most)))
+
+    def submit(self) -> None:
+        """Submit a graph; keep futures of all its tasks, of some, or of its ends."""
+        size = max(1, int(self.cluster.profile.tasks * self.rng.uniform(0.3, 1.2)))
+        known = self._some(self.client.live(), 8)
+        share = self.rng.choice([1.0, 0.5, 0.0])
+        specs = self.workload.graph(size, known)
+        self.client.submit(specs, lambda spec: self.rng.random() < share)
+
+    def scatter(self) -> None:
+        """Put a value on one or two workers."""
+        self.workload.made += 1
+        key = f"data-{self.client.address}-{self.workload.made}"
+        self.client.scatter(Spec(key, kind="data", nbytes=self.rng.choice([28, 5_000])), self.rng.randint(1, 2))
+
+    def read(self) -> None:
+        """Look at some results."""
+        for key in self._some(self.client.live("finished")):
+            self.client.read(key)
+
+    def want(self) -> None:
+        """Take over a future of another client."""
+        others = [c for c in self.cluster.present if c is not self.client]
+        keys = [key for other in others for key in other.live("finished") if key not in other.foreign]
+        for key in self._some(keys, 2):
+            self.client.want(key)
+
+    def again(self) -> None:
+        """Submit a task a second time."""
+        for key in self._some(self.client.forgotten(), 2):
+            self.client.again(key)
+
+    def release(self) -> None:
+        """Drop some futures, or most."""
+        live = list(self.client.futures)
+        self.client.release(self._some(live, max(3, len(live) // 2)))
+
+    def cancel(self) -> None:
+        """Cancel some tasks."""
+        self.client.cancel(self._some(self.client.live(), 3), self.rng.random() < 0.3)
+
+    def retry(self) -> None:
+        """Have what failed run again."""
+        keys = self._some(self.client.live("error"))
+        if keys:
+            self.client.retry(keys)
+
+    def fire(self) -> None:
+        """Forget futures of tasks that shall run to their end."""
+        keys = [key for key in self._some(self.client.live("pending"), 3) if key not in self.client.foreign]
+        if keys:
+            self.client.fire(keys)

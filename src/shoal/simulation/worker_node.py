@@ -1,0 +1,236 @@
+"""A worker's process: the real core, an executor with virtual threads, transfers from peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.simulation.executor import Executor
+from shoal.simulation.scheduler_node import ADDRESS
+from shoal.wire import messages as m
+from shoal.worker.core import (
+    Connected,
+    DataAdded,
+    DataLost,
+    Disconnected,
+    Effects,
+    Fetch,
+    Fetched,
+    FetchFailed,
+    FromScheduler,
+    Machine,
+    MemoryMeasured,
+    Revoked,
+    Settings,
+    Tick,
+)
+from shoal.worker.core.invariants import check
+
+if TYPE_CHECKING:
+    from shoal.simulation.clock import Timer
+    from shoal.simulation.cluster import Cluster
+    from shoal.simulation.network import End
+    from shoal.simulation.slots import Slot
+
+__all__ = ["WorkerNode"]
+
+_MEMORY = 1_000
+_RETRY = 0.1
+
+
+class WorkerNode:
+    """One process of a worker, from its start to its death."""
+
+    def __init__(self, cluster: Cluster, slot: Slot, address: str) -> None:
+        self.cluster = cluster
+        self.slot = slot
+        self.address = address
+        self.alive = True
+        self.slowness = 1.0
+        self.end: End | None = None
+        self.executor = Executor(self, slot.nthreads)
+        settings = Settings(resources=slot.resources, memory_limit=_MEMORY, fetch_message_keys=5)
+        self.machine = Machine(settings)
+        self.registered_before = False
+        self._timer: Timer | None = None
+        self._events = 0
+        cluster.network.listeners[address] = self
+        self._dial()
+        self._beat()
+
+    def later(self, seconds: float, function: Callable[..., None], *args: Any) -> None:
+        """Call something after a while, unless the process is dead by then."""
+        self.cluster.clock.call_later(seconds, self._if_alive, function, args)
+
+    def _if_alive(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if self.alive:
+            function(*args)
+
+    def die(self) -> None:
+        """End as with `kill -9`."""
+        self.alive = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self.cluster.network.died(self)
+
+    # -- events and effects --------------------------------------------------------
+
+    def handle(self, event: Any, values: dict[str, bytes] | None = None) -> Effects:
+        """Give the core an event and carry out what follows; `values` came with the event."""
+        cluster = self.cluster
+        effects = self.machine.handle(event, cluster.clock.now)
+        cluster.events += 1
+        self._events += 1
+        if self._events % cluster.check_every == 0:
+            check(self.machine)
+        if effects.register is not None:
+            self._register(effects)
+        executor = self.executor
+        for key in effects.keep:
+            assert values is not None
+            executor.store[key] = values[key]
+        executor.functions.update(effects.define)
+        revoked, kept = executor.revoke(effects.revoke, discard=False)
+        discarded, running = executor.revoke(effects.discard, discard=True)
+        for key in effects.drop:
+            executor.store.pop(key, None)
+        if effects.execute:
+            executor.execute(effects.execute)
+            cluster.coverage.handed_over(effects.execute)
+        for function in effects.forget:
+            executor.functions.pop(function, None)
+        for fetch in effects.fetch:
+            self._fetch(fetch)
+        if effects.pause or effects.resume:
+            executor.paused = effects.pause
+            executor.start_some()
+        if effects.send and self.end is not None:
+            self.end.send(effects.send)
+        if effects.close is not None:
+            self._close(*effects.close)
+            return effects
+        self._plan(effects.deadline)
+        if effects.revoke or effects.discard:
+            self.handle(Revoked(revoked + discarded, kept + running))
+        return effects
+
+    def _plan(self, deadline: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self.cluster.clock.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self.alive:
+            self.handle(Tick())
+
+    def _close(self, reason: str, restart: bool) -> None:
+        if not self.alive:
+            return
+        self.cluster.trace.write(self.cluster.clock.now, f"{self.address} closes: {reason}")
+        if self.end is not None:
+            self.end.close()
+            self.end = None
+        self.die()
+        self.slot.closed(restart or reason != "retired")
+
+    # -- the scheduler ---------------------------------------------------------------
+
+    def _dial(self) -> None:
+        self.cluster.network.dial(self, ADDRESS, "worker", self._dialed)
+
+    def _dialed(self, end: End | None) -> None:
+        if end is None:
+            self.later(_RETRY, self._dial)
+            return
+        self.end = end
+        self.handle(Connected())
+
+    def _register(self, effects: Effects) -> None:
+        found = effects.register
+        assert found is not None and self.end is not None
+        slot = self.slot
+        message = m.RegisterWorker(
+            address=self.address,
+            name=slot.name,
+            nthreads=slot.nthreads,
+            memory_limit=_MEMORY,
+            resources=slot.resources,
+            pid=slot.starts,
+            host=slot.host,
+            nanny=f"nanny-{slot.name}",
+            status=found.status,
+            server_id=self.address,
+            versions={},
+            local_directory="",
+            reconnect=self.registered_before,
+            held=found.held,
+            held_nbytes=found.held_nbytes,
+            held_types=found.held_types,
+            running=found.running,
+            running_runs=found.running_runs,
+        )
+        self.registered_before = True
+        self.end.send([message])
+
+    def received(self, end: End, messages: list[Any]) -> None:
+        """Take a batch of the scheduler's messages."""
+        if end is self.end:
+            self.handle(FromScheduler(messages))
+
+    def lost(self, end: End, reason: str) -> None:
+        """The connection to the scheduler is gone."""
+        if end is self.end:
+            self.end = None
+            self.handle(Disconnected(reason))
+            self.later(_RETRY * self.cluster.rng.random(), self._dial)
+
+    def accepted(self, end: End, edge: str) -> None:
+        """Nobody opens streams to workers."""
+        raise AssertionError(f"a stream {edge} to {self.address}")
+
+    def _beat(self) -> None:
+        if self.end is not None:
+            self.end.send([m.WorkerHeartbeat({}, self.executor.long_ones())])
+        self.later(self.cluster.scheduler_settings.heartbeat_interval, self._beat)
+
+    # -- data --------------------------------------------------------------------------
+
+    def _fetch(self, fetch: Fetch) -> None:
+        def answered(found: dict[str, bytes] | None) -> None:
+            if found is None:
+                self.handle(FetchFailed(fetch.peer, fetch.keys, "no answer"))
+                return
+            specs = self.cluster.model.specs
+            got = [(key, specs[key].nbytes, "int") for key in fetch.keys if key in found]
+            absent = [key for key in fetch.keys if key not in found]
+            self.handle(Fetched(fetch.peer, got, absent), found)
+
+        self.cluster.network.ask(self, fetch.peer, ("get", fetch.keys), answered)
+
+    def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
+        """Answer `("get", keys)` with what is here, and `("put", {key: value})` once it is stored."""
+        op, payload = question
+        store = self.executor.store
+        if op == "get":
+            reply({key: store[key] for key in payload if key in store})
+            return
+        specs = self.cluster.model.specs
+        keys = list(payload)
+        for key in keys:
+            self.cluster.note_holder(key, self.address)
+        sizes = [specs[key].nbytes for key in keys]
+        self.handle(DataAdded(keys, sizes, ["int"] * len(keys)), payload)
+        reply(True)
+
+    def lose_data(self, keys: list[str]) -> None:
+        """The disk under some values failed."""
+        for key in keys:
+            self.executor.store.pop(key, None)
+        self.handle(DataLost(keys, "its spill file cannot be read"))
+
+    def use_memory(self, nbytes: int) -> None:
+        """The process was found to use this much of its limit of 1,000."""
+        self.handle(MemoryMeasured(nbytes, 0))
