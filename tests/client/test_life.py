@@ -1,0 +1,293 @@
+"""Clients begin, lose their scheduler, find it again, end; which one is current; futures travel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import pickle
+import stat
+
+import dask.config
+import pytest
+from helpers import run, until, wait_until
+
+from shoal.client.client import Client
+from shoal.client.current import current_client, default_client
+from shoal.client.future import Future
+from shoal.client.tasks import get_client
+from shoal.errors import CancelledError
+from shoal.wire import messages as m
+
+from .little import Little
+
+
+def inc(x):
+    return x + 1
+
+
+# ------------------------------------------------------------------ arguments
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "match"),
+    [
+        ((3,), {}, "got the int 3"),
+        (("tcp://127.0.0.1:1",), {"scheduler_file": "x"}, "not both"),
+        (("tcp://127.0.0.1:1",), {"n_workers": 2}, "does not know n_workers"),
+        (("tcp://127.0.0.1:1",), {"security": 3}, "security= takes a Security"),
+        (("tcp://127.0.0.1:1",), {"security": True}, "for a new cluster"),
+    ],
+)
+def test_bad_arguments(args, kwargs, match) -> None:
+    with pytest.raises(TypeError, match=match):
+        Client(*args, **kwargs)
+
+
+def test_no_scheduler_is_an_error_that_names_the_address() -> None:
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:1 after 0.05 s"):
+        Client("127.0.0.1:1", timeout="50ms")
+    with pytest.raises(ValueError, match="no clients found"):
+        current_client()
+
+
+def test_scheduler_files(client: Client, little: Little, tmp_path) -> None:
+    path = tmp_path / "scheduler.json"
+    client.write_scheduler_file(str(path))
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    content = json.loads(path.read_text())
+    assert content["address"] == little.address and content["secret"]
+    with Client(scheduler_file=str(path), set_as_default=False) as other:
+        assert other.submit(inc, 1).result(5) == 2
+        assert other.security.secret == content["secret"]
+    with pytest.raises(ValueError, match="no scheduler file"):
+        Client(scheduler_file=str(tmp_path / "none"), timeout="10ms")
+
+
+def test_the_address_may_come_from_the_configuration(little: Little) -> None:
+    with dask.config.set({"scheduler-address": little.address}), Client() as client:
+        assert client.scheduler.address == little.address
+
+
+def test_a_cluster_object_is_enough(little: Little) -> None:
+    class Cluster:
+        scheduler_address = little.address
+
+    cluster = Cluster()
+    with Client(cluster) as client:
+        assert client.cluster is cluster
+        assert client.submit(inc, 1).result(5) == 2
+
+
+def test_repr(client: Client, little: Little) -> None:
+    future = client.submit(inc, 1)
+    future.result(5)
+    assert repr(client) == f"<Client: {little.address!r} processes=0 threads=0>"
+    assert "<Client" not in client._repr_html_() and "<b>" in client._repr_html_()
+    assert "finished" in future._repr_html_()
+    client.close()
+    assert "closed" in repr(client)
+
+
+# ------------------------------------------------------------------ which client
+
+
+def test_current(little: Little) -> None:
+    with Client(little.address) as a:
+        assert Client.current() is default_client() is a
+        with pytest.raises(ValueError, match="as_current"):
+            Client.current(allow_global=False)
+        with Client(little.address) as b:
+            assert Client.current() is b
+            with a.as_current():
+                assert Client.current(allow_global=False) is a is get_client()
+            assert default_client(a) is a
+        assert Client.current() is a
+        with Client(little.address, set_as_default=False):
+            assert Client.current() is a
+    with pytest.raises(ValueError, match="no clients found"):
+        Client.current()
+    with pytest.raises(ValueError, match="not a task"):
+        get_client()
+
+
+def test_get_client_by_address(little: Little) -> None:
+    with Client(little.address) as a:
+        assert get_client(little.address) is a
+    other = get_client(little.address)
+    assert other is not a and other.submit(inc, 1).result(5) == 2
+    other.close()
+
+
+# ------------------------------------------------------------------ futures travel
+
+
+def test_futures_are_pickled_between_clients(client: Client, little: Little) -> None:
+    future = client.submit(inc, 1)
+    future.result(5)
+    with Client(little.address, set_as_default=False) as other:
+        with other.as_current():
+            copy = pickle.loads(pickle.dumps(future))
+        assert copy.client is other and copy.key == future.key
+        assert copy.result(5) == 2
+        assert client.submit(inc, future).result(5) == 3
+        with pytest.raises(ValueError, match="belongs to another client"):
+            client.submit(inc, copy)
+        with pytest.raises(ValueError, match="belongs to another client"):
+            client.gather([copy])
+
+
+def test_futures_by_key(client: Client, little: Little) -> None:
+    first = client.submit(inc, 1, key=("x", 0))
+    first.result(5)
+    same = Future(("x", 0), client)
+    assert same.status == "finished" and same.result() == 2
+    little.values["theirs"] = 5
+    theirs = Future("theirs", client)
+    assert theirs.result(5) == 5
+    assert client.submit(inc, theirs).result(5) == 6
+    silent = Future("silent", client, inform=False)
+    assert silent.status == "pending"
+    assert Future(theirs).key == "theirs"
+
+
+def test_futures_in_results_belong_to_who_gathers(client: Client, little: Little) -> None:
+    inner = client.submit(inc, 1)
+    inner.result(5)
+    little.tasks["outer"] = (b"", b"", [], [])
+    little.values["outer"] = {"inner": inner}
+    outer = Future("outer", client)
+    assert outer.result(5)["inner"].client is client
+    assert client.gather([outer])[0]["inner"].result(5) == 2
+
+
+def test_futures_inside_of_objects_stay_alive(client: Client, little: Little) -> None:
+    class Box:
+        def __init__(self, future: Future) -> None:
+            self.future = future
+
+    little.paused = True
+    key = "inner"
+    task = client.submit(lambda box: 1, Box(client.submit(inc, 1, key=key)))
+    client.sync(client._started)
+    client.submit(inc, 3)
+    client.sync(client._started)
+    assert key in little.wanted
+    other = client.submit(inc, 4)
+    other.release()
+    with pytest.raises(CancelledError, match="released"):
+        other.result()
+    del task
+    client.sync(client._started)
+    wait_until(lambda: key not in little.wanted)
+
+
+# ------------------------------------------------------------------ the scheduler goes
+
+
+def break_connections(little: Little) -> None:
+    for stream in little.streams:
+        stream.abort()
+    little.streams.clear()
+
+
+def test_a_lost_scheduler_is_found_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        first = await Little().open("tcp://127.0.0.1:0")
+        address = first.address
+        async with Client(address, asynchronous=True, set_as_default=False) as c:
+            done = c.submit(inc, 0)
+            await done
+            first.paused = True
+            futures = c.map(inc, range(1, 4))
+            total = c.submit(sum, futures)
+            await until(lambda: total.key in first.wanted)
+            await first.close()
+            await until(lambda: c._session.stream is None)
+            late = c.submit(inc, 100)
+            assert await done == 1
+            async with Little() as second:
+                await second.open(address)
+                assert await total == 9
+                assert await c.gather([*futures, late]) == [2, 3, 4, 101]
+                hello = next(x for x in second.heard if type(x) is m.ClientHello)
+                assert hello.reconnect
+
+    with caplog.at_level(logging.INFO, "shoal.client"):
+        run(main())
+    warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(warnings) == 1 and "lost the connection to the scheduler" in warnings[0]
+    assert any("again" in r.getMessage() for r in caplog.records)
+
+
+def test_a_scheduler_that_does_not_come_back(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        little = await Little().open("tcp://127.0.0.1:0")
+        little.paused = True
+        async with Client(little.address, asynchronous=True, set_as_default=False) as c:
+            future = c.submit(inc, 0)
+            await until(lambda: little.wanted)
+            await little.close()
+            with pytest.raises(CancelledError, match=little.address):
+                await future
+            with pytest.raises(RuntimeError, match="cannot be used any more"):
+                c.submit(inc, 1)
+
+    with dask.config.set({"shoal.recovery.reconnect": "100ms"}):
+        run(main())
+    assert [r.levelname for r in caplog.records] == ["WARNING", "ERROR"]
+
+
+def test_a_scheduler_that_closes_on_purpose(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Little() as little:
+            await little.open()
+            little.paused = True
+            async with Client(little.address, asynchronous=True, set_as_default=False) as c:
+                future = c.submit(inc, 0)
+                await until(lambda: little.wanted)
+                little.say(m.SchedulerClosing("good night"))
+                with pytest.raises(CancelledError, match="good night"):
+                    await future
+
+    run(main())
+    assert not caplog.records
+
+
+def test_closing(little: Little) -> None:
+    client = Client(little.address, set_as_default=False)
+    little.paused = True
+    future = client.submit(inc, 1)
+    client.close()
+    client.close()
+    assert type(little.heard[-1]) is m.ClientGoodbye
+    with pytest.raises(CancelledError, match="closed"):
+        future.result()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.submit(inc, 2)
+    with pytest.raises(RuntimeError, match="closed"):
+        client.map(inc, [2])
+
+
+def test_restart(client: Client, little: Little) -> None:
+    async def restart(comm, timeout, wait_for_workers) -> None:
+        little.values.clear()
+        little.say(m.Restarted())
+
+    little.handlers["restart"] = restart
+    future = client.submit(inc, 1)
+    assert future.result(5) == 2
+    assert client.restart(timeout="5s") is client
+    assert future.cancelled()
+    assert client.submit(inc, 1).result(5) == 2
+
+
+def test_closing_in_the_midst_of_starting() -> None:
+    async def main() -> None:
+        client = Client("tcp://127.0.0.1:1", asynchronous=True, set_as_default=False)
+        await asyncio.sleep(0)
+        await client.close()
+        assert client.status == "closed"
+
+    run(main())
