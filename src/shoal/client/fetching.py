@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.state import DONE, FINISHED, Record
+from shoal.client.outcome import AsItIs, received
 from shoal.errors import DataLostError
 from shoal.wire.blob import Blob
 
@@ -24,13 +25,13 @@ _DIRECT_TIMEOUT = 5.0  # a firewall may swallow what is sent to a worker
 
 async def fetch(
     client: Client, records: list[Record], direct: bool | None
-) -> dict[str, bytes | Blob]:
+) -> dict[str, bytes | Blob | AsItIs]:
     """Return the pickled results of records, each waited for; failed ones are left out.
 
     A result that is nowhere to be found is computed again, and waited for again.
     """
     session = client._session
-    values: dict[str, bytes | Blob] = {}
+    values: dict[str, bytes | Blob | AsItIs] = {}
     todo = records
     attempt = 0
     while True:
@@ -64,21 +65,21 @@ def _has_failed(record: Record) -> bool:
 
 async def _from_cluster(
     client: Client, records: list[Record], direct: bool | None
-) -> dict[str, Blob]:
+) -> dict[str, Blob | AsItIs]:
     if direct is None:
         direct = client.direct_to_workers
-    values: dict[str, Blob] = {}
+    values: dict[str, Blob | AsItIs] = {}
     if direct is not False:
         values = await _from_workers(client, records, patient=direct is True)
     missing = [record.key for record in records if record.key not in values]
     for i in range(0, len(missing), _KEYS_A_REQUEST):
         keys = missing[i : i + _KEYS_A_REQUEST]
         reply = await client.scheduler.gather(keys=keys)
-        values.update(reply["data"])
+        values.update(received(reply["data"]))
     return values
 
 
-async def _from_workers(client: Client, records: list[Record], patient: bool) -> dict[str, Blob]:
+async def _from_workers(client: Client, records: list[Record], patient: bool) -> dict[str, Blob | AsItIs]:
     by_worker: dict[str, list[str]] = {}
     for record in records:
         holder = record.holder
@@ -93,7 +94,7 @@ async def _from_workers(client: Client, records: list[Record], patient: bool) ->
             for i in range(0, len(keys), _KEYS_A_REQUEST)
         )
     )
-    values: dict[str, Blob] = {}
+    values: dict[str, Blob | AsItIs] = {}
     for reply in replies:
         values.update(reply)
     return values
@@ -101,7 +102,7 @@ async def _from_workers(client: Client, records: list[Record], patient: bool) ->
 
 async def _from_worker(
     client: Client, address: str, keys: list[str], patient: bool
-) -> dict[str, Blob]:
+) -> dict[str, Blob | AsItIs]:
     try:
         comm_timeout = None if patient else _DIRECT_TIMEOUT
         comm = await client.rpc.connect(address, timeout=comm_timeout)
@@ -117,5 +118,4 @@ async def _from_worker(
     except OSError as error:
         logger.info("%s did not send %d results: %s", address, len(keys), error)
         return {}
-    data: dict[str, Blob] = reply["data"]
-    return data
+    return received(reply["data"])

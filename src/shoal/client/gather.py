@@ -10,7 +10,7 @@ from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.current import as_current
 from shoal.client.fetching import fetch
 from shoal.client.future import Future
-from shoal.client.outcome import error_of
+from shoal.client.outcome import AsItIs, error_of
 from shoal.errors import FutureCancelledError
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, loads_bytes
@@ -63,7 +63,7 @@ async def gather_async(client: Client, futures: Any, errors: str, direct: bool |
 
 async def _fetch_anywhere(
     client: Client, records: list[Record], direct: bool | None
-) -> dict[str, bytes | Blob]:
+) -> dict[str, bytes | Blob | AsItIs]:
     loop = client.loop
     if asyncio.get_running_loop() is loop:
         return await fetch(client, records, direct)
@@ -111,9 +111,9 @@ def _raise_first(client: Client, records: list[Record]) -> None:
                     del error  # the traceback refers to this frame; break the cycle
 
 
-def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob], list[Record]]:
+def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob | AsItIs], list[Record]]:
     """Return the values that came along with the news, and the records of others."""
-    values: dict[str, bytes | Blob] = {}
+    values: dict[str, bytes | Blob | AsItIs] = {}
     remote: list[Record] = []
     for record in records:
         value = record.value
@@ -124,7 +124,7 @@ def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob], list[Record]]
     return values, remote
 
 
-def _rebuild(client: Client, futures: Any, values: dict[str, bytes | Blob]) -> Any:
+def _rebuild(client: Client, futures: Any, values: dict[str, bytes | Blob | AsItIs]) -> Any:
     with as_current(client):  # futures in results become this client's
         result = _Builder(values).build(futures)
     return None if result is _ABSENT else result
@@ -135,7 +135,7 @@ class _Builder:
 
     __slots__ = ("loaded", "values")
 
-    def __init__(self, values: dict[str, bytes | Blob]) -> None:
+    def __init__(self, values: dict[str, bytes | Blob | AsItIs]) -> None:
         self.values = values
         self.loaded: dict[str, Any] = {}
 

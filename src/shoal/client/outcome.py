@@ -15,11 +15,29 @@ from shoal.wire.pickling import loads, loads_bytes
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["error_of", "load", "load_error", "traceback_of"]
+__all__ = ["AsItIs", "error_of", "load", "load_error", "received", "traceback_of"]
 
 
-def load(client: Client | None, value: bytes | Blob) -> Any:
+class AsItIs:
+    """A value of this very process, handed over without a pickle."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def received(data: dict[str, Any]) -> dict[str, Blob | AsItIs]:
+    """Return the values that came with an answer; those that came over `inproc` are no pickles."""
+    return {
+        key: value if type(value) is Blob else AsItIs(value) for key, value in data.items()
+    }
+
+
+def load(client: Client | None, value: bytes | Blob | AsItIs) -> Any:
     """Unpickle a result; futures in it become those of `client`."""
+    if type(value) is AsItIs:
+        return value.value
     with as_current(client):
         return loads(value) if type(value) is Blob else loads_bytes(value)
 
