@@ -185,6 +185,8 @@ class Worker(Server):
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self._functions = FunctionCache()
         self._registered_once = False
+        # Made by `shoal.client.tasks` for the first task that asks for a client.
+        self.client_of_tasks: Any = None
         self._process = psutil.Process()
         self._timer: asyncio.TimerHandle | None = None
         self._link: SchedulerLink | None = None
@@ -270,6 +272,11 @@ class Worker(Server):
         """The address at which others reach this worker."""
         return self._contact_address or super().address
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that this worker and its coroutine tasks run on."""
+        return self._loop
+
     async def _keep_link(self, link: SchedulerLink) -> str:
         why = await link.run()
         if self.status not in (Status.closing, Status.closed):
@@ -304,6 +311,8 @@ class Worker(Server):
         self.close_reason = self.close_reason or reason
         logger.info("Closing worker %s: %s", self.name, self.close_reason)
         await self._preloads.teardown()
+        if self.client_of_tasks is not None:
+            await self.client_of_tasks.close(timeout=_FAREWELL)
         if link is not None:
             await link.say_goodbye(self.close_reason, _FAREWELL)
         if self._timer is not None:
