@@ -46,6 +46,7 @@ class ClientNode:
         self.fired: dict[str, None] = {}
         self.foreign: dict[str, None] = {}  # keys of others
         self.verified: dict[str, None] = {}  # finished, and the value was looked at
+        self.asking = 0  # values on their way to workers
         self._reading: dict[str, None] = {}
         self._statuses: dict[str, str] = {}
         self._functions: dict[str, Function] = {}
@@ -166,7 +167,8 @@ class ClientNode:
         self.handle(e.Submitted(records))
 
     def again(self, key: str) -> None:
-        """Submit a task once more that the core still knows, though no future is left."""
+        """Submit a task that the core still knows, though no future is left, once more."""
+        self.cluster.resubmitted = True
         spec = self.cluster.model.specs[key]
         record = self.futures[key] = Record(key, self._call(spec), key.encode(), spec.deps)
         self._statuses[key] = "pending"
@@ -236,6 +238,7 @@ class ClientNode:
             def answered(result: Any) -> None:
                 nonlocal left
                 left -= 1
+                self.asking -= 1
                 if result:
                     holders.append(address)
                 if not left and holders:
@@ -248,6 +251,7 @@ class ClientNode:
 
             return answered
 
+        self.asking += left
         for address in chosen:
             self.cluster.network.ask(self, address, ("put", {spec.key: value}), stored(address))
 

@@ -51,6 +51,7 @@ class Cluster:
         self.losses: Counter[str] = Counter()  # how often a worker's address was lost
         self.holders: dict[str, list[str]] = {}  # of scattered data
         self.forced: dict[str, None] = {}  # keys that somebody cancelled for everybody
+        self.resubmitted = False
         self.disturbed = False  # something failed that is not the worker's
         self.scheduler_deaths = 0
         self.at_restart: dict[str, int] = {}  # runs so far of results that were there, or ran

@@ -124,7 +124,7 @@ class Life:
         """Where nothing fails, every task runs once, or as often as it asks for."""
         cluster = self.cluster
         profile = cluster.profile
-        if profile.kind != "calm" or profile.churn or profile.clients > 1:
+        if profile.kind != "calm" or profile.churn or cluster.resubmitted:
             return
         for spec in cluster.model.specs.values():
             once = 0 if spec.kind == "data" else 1

@@ -39,7 +39,7 @@ class User:
     @property
     def done(self) -> bool:
         """Whether this user has nothing more in mind."""
-        return not self.client.alive or not self.left
+        return not self.client.alive or not (self.left or self.client.asking)
 
     def _pause(self) -> float:
         return self.rng.expovariate(1.0) * self.cluster.profile.horizon / self.cluster.profile.actions

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.client.core import events as e
 from shoal.client.core.effects import Effects
 from shoal.client.core.functions import forget_functions, idle_function, untell_functions
-from shoal.client.core.replay import introduce, with_inputs
+from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
 from shoal.client.core.speech import tell_records
 from shoal.client.core.state import (
     CANCELLED,
@@ -56,6 +56,7 @@ class Machine:
     ) -> None:
         self.state = ClientState(client, name, versions or {})
         self._effects = Effects()
+        self._loosened: list[str] = []  # needed by less than before this event
         self._handlers: dict[type, Callable[[Any], None]] = {
             e.Connected: self._connected,
             e.Disconnected: self._disconnected,
@@ -84,6 +85,9 @@ class Machine:
         """Take one event in and return all that it leads to."""
         effects = self._effects = Effects()
         self._handlers[type(event)](event)
+        if self._loosened:
+            hold_back_unneeded(self.state, self._loosened)
+            self._loosened = []
         if self.state.idle_functions and self.state.connected:
             effects.messages += forget_functions(self.state)
         return effects
@@ -227,6 +231,8 @@ class Machine:
                 gone.append(key)
             if not record.dependents:
                 self._drop(record)
+            elif s.held_back:
+                self._loosened.append(key)
         if gone and s.connected:
             self._effects.messages.append(m.Release(gone))
 
@@ -385,8 +391,12 @@ class Machine:
             if record.wanted:
                 self._finish_off(record, status, reason)
         for record in ended:
-            if not record.dependents and self.state.records.get(record.key) is record:
+            if self.state.records.get(record.key) is not record:
+                continue
+            if not record.dependents:
                 self._drop(record)
+            elif self.state.held_back:
+                self._loosened.append(record.key)
 
     def _drop(self, record: Record) -> None:
         """Forget a record that nothing refers to, and then those that only it referred to."""
@@ -404,8 +414,12 @@ class Machine:
             for dep in record.deps:
                 source = table[dep]
                 source.dependents -= 1
-                if not source.dependents and not source.wanted:
+                if source.wanted:
+                    continue
+                if not source.dependents:
                     stack.append(source)
+                elif s.held_back:
+                    self._loosened.append(dep)
 
     def _leave_function(self, function: Function) -> None:
         function.tasks -= 1

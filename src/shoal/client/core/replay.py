@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from shoal.wire.messages import ClientHello, FireAndForget, Release
 if TYPE_CHECKING:
     from shoal.client.core.state import ClientState, Record
 
-__all__ = ["introduce", "with_inputs"]
+__all__ = ["hold_back_unneeded", "introduce", "with_inputs"]
 
 
 def introduce(s: ClientState) -> list[Any]:
@@ -61,6 +62,23 @@ def with_inputs(s: ClientState, records: Iterable[Record]) -> list[Record]:
             if held_back.pop(record.key, None) is not None:
                 ordered.append(record)
     return ordered
+
+
+def hold_back_unneeded(s: ClientState, keys: Iterable[str]) -> None:
+    """Hold back those of these keys, and of their inputs, that only records held back still need.
+
+    The scheduler does not know what needs them, so it has just forgotten them.
+    """
+    needs = Counter(dep for record in s.held_back.values() for dep in record.deps)
+    stack = list(keys)
+    while stack:
+        record = s.records.get(stack.pop())
+        if record is None or record.wanted or record.key in s.held_back:
+            continue
+        if needs[record.key] == record.dependents:
+            s.held_back[record.key] = record
+            needs.update(record.deps)
+            stack += record.deps
 
 
 def _is_task(record: Record) -> bool:

@@ -1,8 +1,9 @@
 """The states of a task in the scheduler, and every change between them.
 
     released ──> waiting ──> queued ──> processing ──> memory ──> forgotten
-                    │          ^            │
-                    └──> no-worker          └──> erred
+                  │    │
+                  │    └──> no-worker
+                  └──> erred
 
 released    known, its result is not there and nobody needs it now
 waiting     needed; some inputs are not in memory (or all are, and it is placed when the event ends)
@@ -50,7 +51,7 @@ TRANSITIONS: dict[tuple[str, str], str] = {
     ("waiting", "queued"): "all inputs are there, no worker has room",
     ("waiting", "no-worker"): "all inputs are there, no worker fits",
     ("waiting", "memory"): "a worker that came back holds it",
-    ("waiting", "erred"): "an input failed",
+    ("waiting", "erred"): "an input failed, or it did and is not run again",
     ("waiting", "released"): "nobody needs it any more",
     ("no-worker", "waiting"): "a worker joined, or an input was lost",
     ("no-worker", "memory"): "a worker that joined holds it",
@@ -61,8 +62,7 @@ TRANSITIONS: dict[tuple[str, str], str] = {
     ("queued", "memory"): "a worker that came back holds it",
     ("queued", "released"): "nobody needs it any more",
     ("processing", "memory"): "it ended well",
-    ("processing", "erred"): "it raised and has no retries left, or killed too many workers",
-    ("processing", "waiting"): "to run again: worker lost, retry, rescheduled, stolen, inputs missing",
+    ("processing", "waiting"): "it did not end well: run again, or given up at once",
     ("processing", "released"): "nobody needs it any more",
     ("memory", "released"): "every copy was lost, or nobody needs it but it may be needed again",
     ("memory", "forgotten"): "nobody can ask for it any more",
