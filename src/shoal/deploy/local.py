@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dask.config
+
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.deploy.folder import ClusterFolder
 from shoal.deploy.scheduler_process import SchedulerProcess
@@ -20,6 +22,7 @@ __all__ = ["LocalCluster"]
 # By name: who runs processes needs neither in this one.
 _SCHEDULER = "shoal.scheduler.scheduler.Scheduler"
 _WORKER = "shoal.worker.worker.Worker"
+_PLACES_FOR_FILES = ("distributed.worker.local-directory", "temporary-directory")
 
 
 class LocalCluster(SpecCluster):
@@ -182,6 +185,9 @@ class LocalCluster(SpecCluster):
         self._lives += 1
         options["host"] = self._folder.socket_path(f"w{self._lives}")
         if self.processes:
+            if not any(map(dask.config.get, _PLACES_FOR_FILES)):
+                # Here it goes with the folder, even when all processes were killed.
+                options.setdefault("local_directory", self._folder.path)
             options["listen_address"] = f"ipc://{self._folder.socket_path(f'n{self._lives}')}"
             options["orphan_folders"] = [self._folder.path]
         return options

@@ -303,7 +303,8 @@ class Worker(Server):
         reason: str = "asked to close",
     ) -> None:
         """Say goodbye and stop; what runs now is not waited for longer than `timeout` seconds."""
-        if self.status in (Status.closing, Status.closed, Status.failed):
+        # A start that failed comes through here too, and still has everything to end.
+        if self.status in (Status.closing, Status.closed) or self._finished.is_set():
             await self.finished()
             return
         link = self._link
