@@ -194,6 +194,8 @@ def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> N
     ):
         ts = data_task(s, key)
         add_want(client, ts)
+        if s.adopted_until.pop(key, None) is not None:  # it was kept for this client to come
+            drop_want(s, s.adopted, ts)
         present = [s.workers[address] for address in holders if address in s.workers]
         known = ts.state == "memory"
         for ws in present:
