@@ -79,7 +79,9 @@ async def _from_cluster(
     return values
 
 
-async def _from_workers(client: Client, records: list[Record], patient: bool) -> dict[str, Blob | AsItIs]:
+async def _from_workers(
+    client: Client, records: list[Record], patient: bool
+) -> dict[str, Blob | AsItIs]:
     by_worker: dict[str, list[str]] = {}
     for record in records:
         holder = record.holder

@@ -10,10 +10,9 @@ from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.current import as_current
 from shoal.client.fetching import fetch
 from shoal.client.future import Future
-from shoal.client.outcome import AsItIs, error_of
+from shoal.client.outcome import AsItIs, error_of, unpack
 from shoal.errors import FutureCancelledError
 from shoal.wire.blob import Blob
-from shoal.wire.pickling import loads, loads_bytes
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -159,6 +158,5 @@ class _Builder:
         value = self.values.get(key)
         if value is None:
             return _ABSENT
-        loaded = loads(value) if type(value) is Blob else loads_bytes(value)
-        self.loaded[key] = loaded
+        loaded = self.loaded[key] = unpack(value)
         return loaded

@@ -15,7 +15,7 @@ from shoal.wire.pickling import loads, loads_bytes
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["AsItIs", "error_of", "load", "load_error", "received", "traceback_of"]
+__all__ = ["AsItIs", "error_of", "load", "load_error", "received", "traceback_of", "unpack"]
 
 
 class AsItIs:
@@ -29,17 +29,22 @@ class AsItIs:
 
 def received(data: dict[str, Any]) -> dict[str, Blob | AsItIs]:
     """Return the values that came with an answer; those that came over `inproc` are no pickles."""
-    return {
-        key: value if type(value) is Blob else AsItIs(value) for key, value in data.items()
-    }
+    return {key: value if type(value) is Blob else AsItIs(value) for key, value in data.items()}
 
 
 def load(client: Client | None, value: bytes | Blob | AsItIs) -> Any:
     """Unpickle a result; futures in it become those of `client`."""
-    if type(value) is AsItIs:
-        return value.value
     with as_current(client):
-        return loads(value) if type(value) is Blob else loads_bytes(value)
+        return unpack(value)
+
+
+def unpack(value: bytes | Blob | AsItIs) -> Any:
+    """Unpickle a result; futures in it become those of the current client."""
+    if type(value) is bytes:
+        return loads_bytes(value)
+    if type(value) is Blob:
+        return loads(value)
+    return value.value if type(value) is AsItIs else loads_bytes(value)
 
 
 def error_of(client: Client, record: Record) -> BaseException | None:

@@ -93,9 +93,7 @@ def load_security(given: Any, client: Client, cluster: Any) -> Security:
         if isinstance(of_cluster, Security):
             return of_cluster
         if given is True:
-            raise TypeError(
-                "security=True makes certificates for a new cluster; here is none"
-            )
+            raise TypeError("security=True makes certificates for a new cluster; here is none")
         loader = config.get_optional_str("distributed.client.security-loader")
         if loader is None:
             return Security()
