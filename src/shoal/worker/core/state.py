@@ -18,11 +18,11 @@ Need: TypeAlias = tuple[tuple[str, float], ...]
 class TaskRun:
     """One assignment of a task to this worker.
 
-    The core owns all attributes but `status`, which belongs to the executor: where the run is in
-    its ready queue. Attributes of the task itself are those of `compute`, the scheduler's message.
+    The executor knows it by identity and changes nothing of it. What the task is stands in
+    `compute`, the scheduler's message.
     """
 
-    __slots__ = ("compute", "key", "lacking", "need", "run", "state", "status")
+    __slots__ = ("compute", "key", "lacking", "need", "run", "state")
 
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
@@ -31,7 +31,6 @@ class TaskRun:
         self.state = "ready"  # see transitions.py
         self.lacking = 0  # dependencies that are being fetched
         self.need: Need = ()  # resources; taken in the states that transitions.py names
-        self.status = 0
 
     def __repr__(self) -> str:
         return f"<TaskRun {self.key!r} run {self.run}, {self.state}>"

@@ -49,6 +49,8 @@ class Store:
     ----------
     memory_bytes, disk_bytes : int
         Estimated size of the values in memory; size of the files.
+    lock : threading.RLock
+        Held by who needs several calls to be one step; never while files are read or written.
 
     Examples
     --------
@@ -72,7 +74,7 @@ class Store:
         self._folder = None if directory is None else SpillFolder(directory)
         self._max_spill = max_spill
         self._on_lost = on_lost
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
         self._evicting = threading.Lock()
         self._memory: dict[str, _Entry] = {}  # least recently used first
         self._disk: dict[str, _Entry] = {}
@@ -85,7 +87,7 @@ class Store:
         return key in self._memory or key in self._disk
 
     def __iter__(self) -> Iterator[str]:
-        with self._lock:
+        with self.lock:
             return iter([*self._memory, *self._disk])
 
     def put(self, key: str, value: Any, nbytes: int | None = None, *, fixed: bool = False) -> None:
@@ -101,7 +103,7 @@ class Store:
         if nbytes is None:
             nbytes = describe(value)[0]
         entry = _Entry(value, nbytes, fixed)
-        with self._lock:
+        with self.lock:
             if key in self._memory or key in self._disk:
                 self._remove(key)
             self._memory[key] = entry
@@ -123,7 +125,7 @@ class Store:
         absent: list[str] = []
         read: list[tuple[int, str, _Entry]] = []
         memory = self._memory
-        with self._lock:
+        with self.lock:
             for key in keys:
                 entry = memory.pop(key, None)
                 if entry is not None:
@@ -166,13 +168,13 @@ class Store:
 
     def drop(self, keys: Iterable[str]) -> None:
         """Drop values, where they are here."""
-        with self._lock:
+        with self.lock:
             for key in keys:
                 self._remove(key)
 
     def pop(self, key: str) -> bool:
         """Drop a value and its file; return whether it was here."""
-        with self._lock:
+        with self.lock:
             return self._remove(key)
 
     def is_on_disk(self, key: str) -> bool:
@@ -198,7 +200,7 @@ class Store:
 
     def close(self) -> None:
         """Drop everything, and the folder on disk."""
-        with self._evicting, self._lock:
+        with self._evicting, self.lock:
             self._memory.clear()
             self._disk.clear()
             self.memory_bytes = self.disk_bytes = 0
@@ -226,7 +228,7 @@ class Store:
 
     def _oldest(self, nbytes: int) -> list[tuple[str, _Entry]]:
         chosen = []
-        with self._lock:
+        with self.lock:
             for key, entry in self._memory.items():
                 if nbytes <= 0:
                     break
@@ -253,7 +255,7 @@ class Store:
                 self._warn("pickle", f"{key!r} cannot be spilled to disk, it stays: {error}")
                 return True
             self._warned.discard("disk")
-        with self._lock:
+        with self.lock:
             if self._memory.get(key) is not entry:  # dropped or replaced meanwhile
                 if entry.file is None:
                     self._folder.remove(file)
@@ -275,7 +277,7 @@ class Store:
                 raise KeyError(key)
             value = self._folder.read(file)
         except Exception as error:
-            with self._lock:
+            with self.lock:
                 known = self._memory.get(key) or self._disk.get(key)
                 if known is not None and known.value is not _ON_DISK:
                     return known.value  # replaced, or read by another thread
@@ -286,7 +288,7 @@ class Store:
             if self._on_lost is not None:
                 self._on_lost([key], f"its spill file cannot be read: {error}")
             raise KeyError(key) from error
-        with self._lock:
+        with self.lock:
             if entry.value is not _ON_DISK:
                 return entry.value  # another thread was faster: all share one object
             if self._disk.get(key) is entry:
