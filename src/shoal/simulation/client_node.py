@@ -197,12 +197,14 @@ class ClientNode:
         for key in keys:
             self.futures.pop(key, None)
             self.foreign.pop(key, None)
+            self.cluster.at_restart.pop(key, None)  # it may have to be computed again
         self.handle(e.Released(keys))
 
     def cancel(self, keys: list[str], force: bool) -> None:
         """Cancel tasks and what depends on them."""
         for key in keys:
             self.cancelled[key] = None
+            self.cluster.at_restart.pop(key, None)
             if force:
                 self.cluster.forced[key] = None
         self.handle(e.CancelRequested(keys, force))

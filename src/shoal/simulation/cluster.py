@@ -50,6 +50,7 @@ class Cluster:
         self.faults: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()  # how often a worker's address was lost
         self.holders: dict[str, list[str]] = {}  # of scattered data
+        self.retiring: dict[str, None] = {}  # addresses
         self.forced: dict[str, None] = {}  # keys that somebody cancelled for everybody
         self.resubmitted = False
         self.disturbed = False  # something failed that is not the worker's
@@ -89,6 +90,8 @@ class Cluster:
 
     def note_holder(self, key: str, address: str) -> None:
         """Scattered data is stored on a worker."""
+        if address in self.retiring:
+            self.losses[address] += 1  # it may be told to close already
         self.holders.setdefault(key, []).append(address)
 
     # -- parts that come and go ------------------------------------------------------

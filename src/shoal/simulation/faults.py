@@ -89,6 +89,7 @@ class Faults:
             node = self.rng.choice(nodes)
             if node.slot.lasting:
                 self.cluster.disturbed = True
+            self.cluster.retiring[node.address] = None
             self.cluster.scheduler.retire(node.address)
 
     def vanish(self) -> None:

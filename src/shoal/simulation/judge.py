@@ -75,6 +75,8 @@ class Judge:
             foreign = any(key in other.foreign for other in cluster.clients)
             assert foreign and cluster.disturbed, f"{client.address}: the task {key} is lost: {text}"
             return
+        if not any(key in other.live() for other in cluster.present):
+            return  # released, and needed again when what was computed from it was lost
         for address in cluster.holders.get(key, ()):
             assert cluster.losses[address], f"{client.address}: {text}, but {address} was never lost"
 

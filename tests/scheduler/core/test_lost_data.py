@@ -7,6 +7,29 @@ from scheduler_harness import Cluster
 from shoal.wire import messages as m
 
 
+def test_a_client_hears_that_its_data_was_lost_before_it_told_of_it() -> None:
+    cluster = Cluster()
+    cluster.client()
+    cluster.worker("w")
+    cluster.hear("w", m.Acquired(["x"], [28], ["int"], True))
+    cluster.lose_worker("w")
+    cluster.say("c", m.Scattered(["x"], [28], ["int"], [["w"]]))
+    (lost,) = cluster.told("c", m.KeysLost)
+    assert lost.keys == ["x"]
+
+
+def test_a_new_client_does_not_end_the_wait_for_those_that_come_back() -> None:
+    """It cannot say which workers there were: what they hold must not be given up yet."""
+    cluster = Cluster()
+    cluster.worker("w1", reconnect=True)
+    cluster.client("new")
+    cluster.say("new", m.Want(["x"]))
+    assert not cluster.told("new", m.KeysLost)
+    held = {"held": ["x"], "held_nbytes": [28], "held_types": ["int"]}
+    cluster.worker("w2", reconnect=True, **held)
+    assert cluster.told("new", m.KeysInMemory)
+
+
 def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
     """It forgets lost keys and will not release them, so data that comes back must not stay."""
     cluster = Cluster()

@@ -342,6 +342,7 @@ class SchedulerState:
         self.generation = 0
         self.generation_started = float("-inf")
         self.recovering_until: float | None = None
+        self.client_came_back = False  # so it is known which workers there were
         self.expected_workers: set[str] = set()
         self.awaited: dict[TaskState, float] = {}  # data that a returning worker may bring, until when
         self.reported: dict[str, tuple[WorkerState, int]] = {}  # unknown tasks that run, and their run

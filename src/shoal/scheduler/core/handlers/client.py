@@ -16,6 +16,7 @@ from shoal.scheduler.core.transitions.demand import (
     let_go_of_inputs,
     release_function,
 )
+from shoal.scheduler.core.transitions.failing import say_erred
 from shoal.scheduler.core.transitions.running import activate
 from shoal.scheduler.core.transitions.table import ACTIVE, move
 from shoal.wire import messages as m
@@ -39,6 +40,7 @@ def on_hello(s: SchedulerState, client_id: str, hello: m.ClientHello) -> ClientS
 
 def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
     """Somebody comes back to a scheduler that may have lost all: wait a while for the workers."""
+    s.client_came_back = True
     until = s.started + s.settings.recovery_window
     if s.recovering_until is None and s.now < until:
         s.recovering_until = until
@@ -204,6 +206,8 @@ def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> N
             say_finished_to(s, client, ts, None)
         elif ts.state == "released":
             activate(s, ts)  # no holder is there: it may come, or the data is lost
+        elif ts.state == "erred":
+            say_erred(s, client, ts)
 
 
 def _on_heartbeat(s: SchedulerState, client: ClientState, msg: m.ClientHeartbeat) -> None:

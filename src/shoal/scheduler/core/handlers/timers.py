@@ -55,7 +55,8 @@ def end_recovery_if_due(s: SchedulerState) -> None:
     """Begin to place tasks when all workers are back, or when the window is over."""
     if s.recovering_until is None:
         return
-    if s.now >= s.recovering_until or (s.clients and s.workers and not s.expected_workers):
+    all_back = s.client_came_back and s.workers and not s.expected_workers
+    if s.now >= s.recovering_until or all_back:
         s.recovering_until = None
         s.expected_workers.clear()
         for ts in list(s.awaited):
