@@ -10,11 +10,14 @@ from typing import Any
 import dask.config
 
 from shoal._base.system import CPU_COUNT, parse_memory_limit
+from shoal.core import Status
 from shoal.deploy.folder import ClusterFolder
 from shoal.deploy.scheduler_process import SchedulerProcess
 from shoal.deploy.sizing import worker_shape
 from shoal.deploy.spec import SpecCluster
 from shoal.nanny.nanny import Nanny
+from shoal.nanny.options import worker_environment
+from shoal.nanny.templates import Template
 from shoal.security import Security
 
 __all__ = ["LocalCluster"]
@@ -122,6 +125,9 @@ class LocalCluster(SpecCluster):
         n_workers, threads = worker_shape(n_workers, threads_per_worker, processes)
         self._folder: ClusterFolder | None = None
         self._lives = 0  # workers made so far
+        self._template: Template | None = None
+        if processes and Template.supported():
+            self._template = Template(worker_environment(None))
         if self.protocol == "ipc":
             self._folder = _folder_or_none()
             if self._folder is None:
@@ -138,7 +144,7 @@ class LocalCluster(SpecCluster):
             "nthreads": threads,
             "security": certificates,
             "memory_limit": _memory_of(worker_kwargs.pop("memory_limit", "auto"), threads),
-            **({"silence_logs": quiet} if processes else {}),
+            **({"silence_logs": quiet, "template": self._template} if processes else {}),
             **worker_kwargs,
         }
         scheduler = {
@@ -173,7 +179,7 @@ class LocalCluster(SpecCluster):
             if self._folder is not None:
                 options["host"] = self._folder.socket_path("scheduler")
             return {"cls": _SCHEDULER, "options": options}
-        options["silence_logs"] = quiet
+        options |= {"silence_logs": quiet, "template": self._template}
         if self._folder is not None:
             options["host"] = self._folder.socket_path("scheduler")
             options["orphan_folders"] = [self._folder.path]
@@ -192,8 +198,15 @@ class LocalCluster(SpecCluster):
             options["orphan_folders"] = [self._folder.path]
         return options
 
+    async def _start(self) -> None:
+        if self._template is not None and self.status == Status.created:
+            self._template.start()
+        await super()._start()
+
     async def _close(self) -> None:
         await super()._close()
+        if self._template is not None:
+            await self._template.close()
         self._remove_folder()
 
     def _remove_folder(self) -> None:

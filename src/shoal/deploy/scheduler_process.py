@@ -13,7 +13,9 @@ from shoal.core import Status
 from shoal.deploy.interface import ProcessInterface
 from shoal.deploy.listening import Listening
 from shoal.nanny.core import Close, End, RestartPolicy
+from shoal.nanny.options import modules_of
 from shoal.nanny.server_process import ServerProcess, StartError
+from shoal.nanny.templates import Template
 
 __all__ = ["SchedulerProcess"]
 
@@ -40,6 +42,8 @@ class SchedulerProcess(ProcessInterface):
         Folders that the process removes should this one be killed.
     restart : bool
         Whether a scheduler that dies is replaced.
+    template : Template, optional
+        A process to fork the scheduler's from.
     scheduler_class : type or str, optional
         A class to use for `Scheduler`, or its ``module.name``.
     **options
@@ -56,6 +60,7 @@ class SchedulerProcess(ProcessInterface):
         silence_logs: int | str | None = None,
         orphan_folders: Sequence[str] = (),
         restart: bool = True,
+        template: Template | None = None,
         scheduler_class: type | str = _CLASS,
         **options: Any,
     ) -> None:
@@ -74,6 +79,8 @@ class SchedulerProcess(ProcessInterface):
             "silence_logs": silence_logs,
         }
         self._orphan_folders = orphan_folders
+        self._template = template
+        self._modules = modules_of(scheduler_class)
         self._policy = RestartPolicy(restart=restart)
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
@@ -132,6 +139,8 @@ class SchedulerProcess(ProcessInterface):
                 env=os.environ,
                 sockets=[self._listening.sock],
                 orphan_folders=self._orphan_folders,
+                template=self._template,
+                modules=self._modules,
             )
             process.up.add_done_callback(self._came_up)
             end = await process.run()

@@ -59,6 +59,7 @@ class Parent:
         self.sockets = [socket_of(handle) for handle in header["sockets"]]
         self.gone = threading.Event()
         self._pid: int = header["parent"]
+        self._forked: bool = header.get("forked", False)
         self._orphan_folders: list[str] = header["orphan_folders"]
         self._control = control
         self._reader = reader
@@ -89,7 +90,7 @@ class Parent:
         buffer = b""
         while True:
             if not selector.select(_LOOK):
-                if os.name == "posix" and os.getppid() != self._pid:
+                if not self._parent_lives():
                     break
                 continue
             try:
@@ -106,6 +107,19 @@ class Parent:
         timer.daemon = True
         timer.start()
         on_message({"op": "gone"})
+
+    def _parent_lives(self) -> bool:
+        if os.name != "posix":
+            return True
+        if not self._forked:
+            return os.getppid() == self._pid
+        try:  # forked by a template, which may end before
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
 
     def end_orphan(self) -> None:
         """Remove what the parent would have removed, and end the process with all it started."""

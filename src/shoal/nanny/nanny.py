@@ -20,8 +20,9 @@ from shoal.comm.places import listening_addresses, scheduler_of, with_secret
 from shoal.comm.running import run_on
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
-from shoal.nanny.options import worker_environment
+from shoal.nanny.options import modules_of, worker_environment
 from shoal.nanny.server_process import ServerProcess, StartError
+from shoal.nanny.templates import Template
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire.blob import Blob
@@ -86,6 +87,8 @@ class Nanny(Server):
         Whether a process that dies is replaced.
     orphan_folders : sequence of str
         Folders that the worker's process removes should this process be killed.
+    template : Template, optional
+        A process to fork the worker's from, where that is as good as a new one.
     **worker_kwargs
         More arguments of the worker.
     """
@@ -121,6 +124,7 @@ class Nanny(Server):
         config: dict[str, Any] | None = None,
         restart: bool = True,
         orphan_folders: Sequence[str] = (),
+        template: Template | None = None,
         **worker_kwargs: Any,
     ) -> None:
         self.scheduler_addr, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
@@ -132,6 +136,7 @@ class Nanny(Server):
         self.worker_class = worker_class or _WORKER_CLASS
         self.process: ServerProcess | None = None
         self._config = config
+        self._template = template
         self._silence_logs = silence_logs
         self._orphan_folders = list(orphan_folders)
         self._given_listen_address = listen_address
@@ -212,6 +217,11 @@ class Nanny(Server):
     def pid(self) -> int | None:
         """Process id of the worker."""
         return self.process.pid if self.process is not None else None
+
+    @property
+    def _label(self) -> str:
+        """What `ps` and logs call the worker's process."""
+        return "shoal worker" if self.name is None else f"shoal worker {self.name}"
 
     def is_alive(self) -> bool:
         """Whether the worker's process runs."""
@@ -371,12 +381,14 @@ class Nanny(Server):
         return ServerProcess(
             _TARGET,
             body,
-            label=f"shoal worker {self.name if self.name is not None else ''}".rstrip(),
+            label=self._label,
             env=self.env,
             limit=self._limit,
             monitor_interval=self._interval,
             orphan_folders=self._orphan_folders,
             config=self._config,
+            template=self._template,
+            modules=modules_of(self.worker_class),
         )
 
     def _came_up(self) -> None:
@@ -412,9 +424,9 @@ class Nanny(Server):
 
     def _say(self, process: ServerProcess, end: End, delay: float) -> None:
         when = f"in {delay:g} s" if delay else "now"
-        who = process.info.get("address") or self.name
+        who = process.info.get("address") or self._label
         if end is End.ASKED_RESTART:
-            logger.info("Worker %s (pid %s) %s; starting another", who, process.pid, process.death)
+            logger.info("%s (pid %s) %s; starting another", who, process.pid, process.death)
         else:
             logger.warning(
                 "Worker %s (pid %s) ended: %s. Starting another %s",
@@ -428,14 +440,14 @@ class Nanny(Server):
         if end is End.CLOSED:
             logger.info("Worker %s %s", process.info.get("address"), process.death)
         else:
-            logger.error("Worker %s is given up: %s", self.name, reason)
+            logger.error("%s is given up: %s", self._label, reason)
         self._end_soon(reason)
 
     def _fail_start(self, why: str) -> bool:
         """Let the start that somebody waits for fail; whether there was one."""
         if self._first is None or self._first.done():
             return False
-        self._first.set_exception(StartError(f"worker {self.name} did not start: {why}"))
+        self._first.set_exception(StartError(f"{self._label} did not start: {why}"))
         self._first.exception()  # nobody may be waiting
         return True
 

@@ -1,14 +1,15 @@
-"""What a nanny makes of its arguments: the environment of the process."""
+"""What a nanny makes of its arguments: environment and modules of the process."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from shoal import config
 
-__all__ = ["worker_environment"]
+__all__ = ["modules_of", "worker_environment"]
 
 
 def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
@@ -23,3 +24,10 @@ def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     chosen = {name: str(value) for name, value in configured.items() if value is not None}
     given = {str(name): str(value) for name, value in (env or {}).items()}
     return {**chosen, **os.environ, **given}
+
+
+def modules_of(named: type | str) -> list[str]:
+    """Return the modules needed by a process that runs a class which is given by its name."""
+    modules = [named.rpartition(".")[0]] if isinstance(named, str) else []
+    # Where this process has it, the others use it too.
+    return [*modules, "uvloop"] if "uvloop" in sys.modules else modules

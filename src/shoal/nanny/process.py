@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,7 +19,8 @@ from typing import Any
 import cloudpickle
 import dask.config
 
-from shoal.nanny.spawn import kill_group, spawn
+from shoal.nanny.spawn import Running, kill_group, spawn
+from shoal.nanny.templates import Template
 
 __all__ = ["ChildProcess"]
 
@@ -52,6 +52,10 @@ class ChildProcess:
         Folders that the child removes should this process die without doing so.
     config : dict, optional
         Configuration of the process; default this one's.
+    template : Template, optional
+        Forks the process, where that is as good as a new one.
+    modules : sequence of str
+        Modules that the process needs besides that of the target; a template imports them once.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class ChildProcess:
         sockets: Sequence[socket.socket] = (),
         orphan_folders: Sequence[str] = (),
         config: dict[str, Any] | None = None,
+        template: Template | None = None,
+        modules: Sequence[str] = (),
     ) -> None:
         self._target = target
         self._body = cloudpickle.dumps(body)
@@ -73,8 +79,10 @@ class ChildProcess:
         self._sockets = sockets
         self._orphan_folders = list(orphan_folders)
         self._config = config
+        self._template = template
+        self._modules = [target.partition(":")[0], *modules]
         self._on_message = on_message
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -98,7 +106,7 @@ class ChildProcess:
         """Start the process and send it what to run; does not wait until it is up."""
         ours, theirs = socket.socketpair()
         try:
-            process, handles = spawn(self._label, self._env, theirs, self._sockets)
+            process, handles = await self._launch(theirs)
         except BaseException:
             ours.close()
             raise
@@ -107,6 +115,7 @@ class ChildProcess:
         self._process = process
         config = cloudpickle.dumps(dask.config.config if self._config is None else self._config)
         header = {
+            "entry": "shoal.nanny.child",
             "path": [path for path in sys.path if isinstance(path, str)],
             "target": self._target,
             "label": self._label,
@@ -122,10 +131,22 @@ class ChildProcess:
         except BaseException:
             ours.close()
             kill_group(process)
-            process.wait()
+            await self._reap(process)
             self._ended.set()
             raise
         self._watcher = asyncio.create_task(self._watch(reader))
+
+    async def _launch(self, theirs: socket.socket) -> tuple[Running, list[int | str]]:
+        template = self._template
+        if template is not None and template.can_fork(self._env):
+            try:
+                forked = await template.fork(
+                    self._label, self._env, theirs, self._sockets, self._modules
+                )
+                return forked, []
+            except RuntimeError as error:
+                logger.debug("%s is not forked: %s", self._label, error)
+        return spawn(self._label, self._env, theirs, self._sockets)
 
     def tell(self, **message: Any) -> None:
         """Send the child a message; nothing happens when it is gone."""
@@ -171,7 +192,7 @@ class ChildProcess:
             await self._reap(self._process)
             self._ended.set()
 
-    async def _reap(self, process: subprocess.Popen[bytes]) -> None:
+    async def _reap(self, process: Running) -> None:
         # The kernel closes the socket moments before the process can be waited for.
         pause, waited = 0.0005, 0.0
         while process.poll() is None:

@@ -20,6 +20,7 @@ from dask.utils import format_bytes
 from shoal.nanny.core import End, MemoryLimit
 from shoal.nanny.deaths import count_oom_kills, explain_death
 from shoal.nanny.process import ChildProcess
+from shoal.nanny.templates import Template
 
 __all__ = ["ServerProcess", "StartError"]
 
@@ -55,6 +56,8 @@ class ServerProcess:
         Sockets to hand down.
     config : dict, optional
         Configuration of the process; default this one's.
+    template, modules
+        A process to fork from, and what it is to import; see `ChildProcess`.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class ServerProcess:
         orphan_folders: Sequence[str] = (),
         sockets: Sequence[socket.socket] = (),
         config: dict[str, Any] | None = None,
+        template: Template | None = None,
+        modules: Sequence[str] = (),
     ) -> None:
         self._child = ChildProcess(
             target,
@@ -79,6 +84,8 @@ class ServerProcess:
             orphan_folders=orphan_folders,
             sockets=sockets,
             config=config,
+            template=template,
+            modules=modules,
         )
         self._sockets = sockets
         self._label = label

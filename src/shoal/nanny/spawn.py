@@ -16,17 +16,32 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["end_own_group", "kill_group", "socket_of", "spawn"]
+__all__ = ["Running", "end_own_group", "kill_group", "socket_of", "spawn"]
 
 _UNIX = "socket.socket(fileno=int(sys.argv[1]))"
 _WINDOWS = "socket.fromshare(bytes.fromhex(sys.stdin.readline()))"
 _CODE = (
     "import gc;gc.disable();import sys,json,socket;s={control};f=s.makefile('rb',0);"
     "h=json.loads(f.readline());sys.path[:]=h['path'];"
-    "from shoal.nanny.child import main;main(s,f,h)"
+    "import importlib;importlib.import_module(h['entry']).main(s,f,h)"
 )
+
+
+class Running(Protocol):
+    """A process that was started: a `subprocess.Popen`, or one that was forked."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, or minus the number of the signal; None as long as nobody asked."""
+
+    def poll(self) -> int | None:
+        """Look whether it ended, and return what `returncode` is then."""
 
 
 def spawn(
@@ -95,10 +110,10 @@ def _from_share(share: bytes) -> socket.socket:
     return found
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: Running) -> None:
     """End a process and all that it started, at once; also when the process itself is gone."""
     if sys.platform == "win32":
-        process.kill()
+        os.kill(process.pid, signal.SIGTERM)  # which ends a process at once there
         return
     try:
         os.killpg(process.pid, signal.SIGKILL)
