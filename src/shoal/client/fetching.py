@@ -107,7 +107,7 @@ async def _from_worker(
 ) -> dict[str, Blob | AsItIs]:
     try:
         comm_timeout = None if patient else _DIRECT_TIMEOUT
-        comm = await client.rpc.connect(address, timeout=comm_timeout)
+        comm = await client.rpc.connect(address, timeout=comm_timeout, retry=patient)
     except OSError as error:
         # It may have died, or be in a network of its own: the scheduler knows.
         if address in client._session.machine.state.workers:

@@ -164,6 +164,7 @@ async def connect(
     timeout: float | str | None = None,
     deserialize: bool = True,
     handshake_overrides: dict[str, Any] | None = None,
+    retry: bool = True,
     **connection_args: Any,
 ) -> Comm:
     """Connect to an address; what refuses for now is tried again until the time is over.
@@ -176,6 +177,8 @@ async def connect(
         Seconds, or text such as ``"3s"``; ``distributed.comm.timeouts.connect`` by default.
     deserialize : bool
         False: pickled parts of messages are read as `Serialized`.
+    retry : bool
+        False: whoever refuses is not asked again; it is known that nobody is about to listen there.
     **connection_args
         What `Security.get_connection_args` returned: `secret`, `ssl_context`, ...
 
@@ -204,6 +207,8 @@ async def connect(
             raise type(error)(f"cannot connect to {addr}: {error}") from error.__cause__
         except (OSError, asyncio.TimeoutError) as error:
             failure = error
+            if not retry:
+                raise OSError(f"cannot connect to {addr}: {error or 'no answer'}") from error
         else:
             return comm
         await asyncio.sleep(min(pause * random.uniform(0.8, 1.2), max(0.0, left)))

@@ -125,6 +125,8 @@ class ConnectionPool:
         What `Security.get_connection_args` returned.
     timeout : float or str, optional
         Of connecting.
+    retry : bool
+        False: whoever refuses a connection is not asked again.
 
     Examples
     --------
@@ -138,6 +140,7 @@ class ConnectionPool:
         deserialize: bool = True,
         connection_args: dict[str, Any] | None = None,
         timeout: float | str | None = None,
+        retry: bool = True,
     ) -> None:
         if limit < 1:
             raise ValueError(f"the limit of connections must be at least 1, got {limit!r}")
@@ -145,6 +148,7 @@ class ConnectionPool:
         self.deserialize = deserialize
         self.connection_args = connection_args or {}
         self.timeout = timeout
+        self.retry = retry
         self.status = "running"
         self._room = asyncio.Semaphore(limit)
         self._free: dict[str, list[Comm]] = {}
@@ -165,7 +169,9 @@ class ConnectionPool:
         """Connections open."""
         return self.active + sum(map(len, self._free.values()))
 
-    async def connect(self, addr: str, timeout: float | str | None = None) -> Comm:
+    async def connect(
+        self, addr: str, timeout: float | str | None = None, retry: bool | None = None
+    ) -> Comm:
         """Return a connection; give it back with `reuse`."""
         if self.status == "closed":
             raise RuntimeError("this pool of connections is closed")
@@ -188,6 +194,7 @@ class ConnectionPool:
                 addr,
                 self.timeout if timeout is None else timeout,
                 deserialize=self.deserialize,
+                retry=self.retry if retry is None else retry,
                 **self.connection_args,
             )
         except BaseException:

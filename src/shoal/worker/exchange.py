@@ -37,7 +37,7 @@ class Exchange:
         """Get values from a peer and tell the core what came."""
         worker = self._worker
         try:
-            answer = await worker.rpc(fetch.peer).get_data(keys=fetch.keys)
+            answer = await worker.peers(fetch.peer).get_data(keys=fetch.keys)
             values = await unpack_values(answer["data"])
         except Exception as error:
             if not isinstance(error, OSError):

@@ -26,6 +26,7 @@ from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
 from shoal.comm.addressing import get_address_host
 from shoal.comm.places import listening_addresses, scheduler_of, with_secret
+from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.preloading import Preloads
@@ -173,6 +174,10 @@ class Worker(Server):
         self._executors = _all_executors(executor, executors)
         self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
         self._death_timeout = config.parse_optional_seconds("death_timeout", death_timeout)
+        # Peers listen as long as they live: one that refuses is gone.
+        self.peers = ConnectionPool(
+            connection_args=self.security.get_connection_args("worker"), retry=False
+        )
         self._prepare()
 
     def _prepare(self) -> None:
@@ -327,6 +332,7 @@ class Worker(Server):
         shutil.rmtree(self.local_directory, ignore_errors=True)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
         await self.rpc.close()
+        await self.peers.close()
         self._end()
 
     async def close_gracefully(self, restart: bool | None = None, reason: str = "retired") -> None:
