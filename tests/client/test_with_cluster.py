@@ -165,6 +165,20 @@ def test_tasks_submit_tasks() -> None:
     on_cluster(test, protocol="tcp")
 
 
+def test_tasks_of_both_kinds_ask_for_a_client_at_once() -> None:
+    def blocking(i: int) -> str:
+        return get_client().id
+
+    async def awaiting(i: int) -> str:
+        return (await get_client()).id
+
+    async def test(c: Client, s: Scheduler, a: Worker) -> None:
+        futures = [c.submit(f, i) for i in range(20) for f in (blocking, awaiting)]
+        assert len(set(await c.gather(futures))) == 1
+
+    on_cluster(test, n_workers=1, protocol="tcp")
+
+
 def test_futures_inside_of_objects_are_futures_in_the_task() -> None:
     class Box:
         def __init__(self, future: Future) -> None:

@@ -1,7 +1,8 @@
 """`Client`: the face of it all. Its methods are short; the work is done in the modules beside it.
 
 Not here yet, and so not there at all: collections (`compute`, `persist`, `get`), coordination
-primitives, actors, datasets, plugins, replication. They come with modules of their own.
+primitives, actors, datasets, plugins, replication, the executor adapter, profiles and dashboards.
+They come with modules of their own.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from shoal.client.tasks import client_here, get_client
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.security import Security
 
-__all__ = ["Client", "client_here", "default_client", "get_client"]
+__all__ = ["Client", "TaskClient", "client_here", "default_client", "get_client"]
 
 logger = logging.getLogger("shoal.client")
 
@@ -168,8 +169,7 @@ class Client(SyncMethodMixin):
         _open_clients.add(self)
         self._session.on_workers.append(self._note_workers)
         if self.asynchronous:
-            self._starting = self.loop.create_task(self._start())
-            self._starting.add_done_callback(_look_at)
+            self._start_soon()
             return
         try:
             self.sync(self._start)
@@ -178,6 +178,10 @@ class Client(SyncMethodMixin):
                 self.cluster.close()
             self._loop_runner.stop()
             raise
+
+    def _start_soon(self) -> None:
+        self._starting = self.loop.create_task(self._start())
+        self._starting.add_done_callback(_look_at)
 
     async def _start(self) -> None:
         self.status = "connecting"
@@ -929,6 +933,19 @@ class Client(SyncMethodMixin):
     def _repr_html_(self) -> str:
         text = repr(self)[1:-1].replace("&", "&amp;").replace("<", "&lt;")
         return f"<b>{text}</b>"
+
+
+class TaskClient(Client):
+    """The client of a worker's tasks (see `get_client`); it connects in the background."""
+
+    def _begin(self) -> None:
+        self._loop_runner.start()
+        self._session.attach(self.loop)
+        _open_clients.add(self)
+        if self.asynchronous:
+            self._start_soon()
+        else:
+            self.loop.call_soon_threadsafe(self._start_soon)
 
 
 def _given(timeout: float | str | None) -> float | str | None:

@@ -7,8 +7,7 @@ import builtins
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -377,16 +376,19 @@ class _Pickled(threading.local):
 _pickled = _Pickled()
 
 
-@contextmanager
-def collect_pickled() -> Iterator[list[Future]]:
-    """Collect the futures that this thread pickles, so that they can be kept alive."""
-    before = _pickled.futures
-    futures: list[Future] = []
-    _pickled.futures = futures
-    try:
-        yield futures
-    finally:
-        _pickled.futures = before
+class collect_pickled:
+    """Context manager: collect the futures that this thread pickles, to keep them alive."""
+
+    __slots__ = ("_before", "futures")
+
+    def __enter__(self) -> list[Future]:
+        self._before = _pickled.futures
+        self.futures: list[Future] = []
+        _pickled.futures = self.futures
+        return self.futures
+
+    def __exit__(self, *exc_info: object) -> None:
+        _pickled.futures = self._before
 
 
 def _load_future(key: str) -> Future:

@@ -1,11 +1,13 @@
-"""The client inside a task: one for each worker, made when a task first asks for it."""
+"""The client inside a task: one for each worker, made when a task first asks for it.
+
+The worker keeps it as `client_of_tasks`, and closes it when it closes itself.
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.current import current_client
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["client_here", "get_client", "worker_here"]
 
-_clients: weakref.WeakKeyDictionary[Any, Client] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -61,7 +62,10 @@ def get_client(
         address = normalize_address(address)
     worker = worker_here()
     if worker is not None and address in (None, worker.scheduler_address):
-        return _client_of(worker, timeout)
+        client = _client_of(worker, timeout)
+        if not client.asynchronous:
+            client.sync(client._started)
+        return client
     try:
         found = current_client()
     except ValueError:
@@ -72,7 +76,7 @@ def get_client(
     else:
         if address is None or (found.scheduler and found.scheduler.address == address):
             return found
-    return _new_client(address, timeout=timeout)
+    return _new_client("Client", address, timeout=timeout)
 
 
 def client_here() -> Client:
@@ -80,14 +84,17 @@ def client_here() -> Client:
     try:
         return current_client(allow_global=False)
     except ValueError:
-        return get_client()
+        worker = worker_here()
+        return get_client() if worker is None else _client_of(worker, None)
 
 
 def _client_of(worker: Any, timeout: float | str | None) -> Client:
+    # Nobody waits under the lock: the loop may want it, too, and is what others wait for.
     with _lock:
-        client = _clients.get(worker)
+        client: Client | None = worker.client_of_tasks
         if client is None or client.status in ("closing", "closed"):
-            client = _clients[worker] = _new_client(
+            client = worker.client_of_tasks = _new_client(
+                "TaskClient",
                 worker.scheduler_address,
                 timeout=timeout,
                 loop=worker.loop,
@@ -95,13 +102,12 @@ def _client_of(worker: Any, timeout: float | str | None) -> Client:
                 name="worker",
                 set_as_default=False,
             )
-            worker.client_of_tasks = client  # to be closed with the worker
     return client
 
 
-def _new_client(address: Any, **kwargs: Any) -> Client:
+def _new_client(kind: str, address: Any, **kwargs: Any) -> Client:
     # Clients make futures, and futures that are unpickled make clients: one import comes late.
-    make: type[Client] = importlib.import_module("shoal.client.client").Client
+    make: type[Client] = getattr(importlib.import_module("shoal.client.client"), kind)
     if kwargs.get("timeout") is None:
         kwargs.pop("timeout", None)
     return make(address, **kwargs)
