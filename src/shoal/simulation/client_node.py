@@ -148,7 +148,9 @@ class ClientNode:
         return [
             key
             for key, future in self.futures.items()
-            if records.get(key) is future and future.wanted and (not statuses or future.status in statuses)
+            if records.get(key) is future
+            and future.wanted
+            and (not statuses or future.status in statuses)
         ]
 
     def submit(self, specs: list[Spec], wanted: Callable[[Spec], bool]) -> None:

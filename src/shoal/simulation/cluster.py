@@ -117,7 +117,9 @@ class Cluster:
     def remember_results(self) -> None:
         """Note what must not run again: results on workers that clients want, and what runs now."""
         self.at_restart = {}
-        wanted = {key: None for client in self.present for key in client.live("pending", "finished")}
+        wanted = {
+            key: None for client in self.present for key in client.live("pending", "finished")
+        }
         for node in self.nodes:
             for task in node.executor.running:
                 if task.key in wanted and task.key in node.machine.state.tasks:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor"]
 
-_QUEUED, _RUNNING, _DONE = 1, 2, 3
-
 
 class Executor:
     """Runs what the core hands over, in priority order, on a few virtual threads."""
@@ -30,6 +28,7 @@ class Executor:
         self.store: dict[str, bytes] = {}
         self.running: dict[TaskRun, float] = {}  # since when
         self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
+        self._queued: dict[TaskRun, None] = {}  # what of the ready queue was not taken back
         self._ready: list[tuple[tuple[float, int, int], int, TaskRun]] = []
         self._outcomes: list[Outcome] = []
 
@@ -46,7 +45,7 @@ class Executor:
     def execute(self, runs: list[TaskRun]) -> None:
         """Put runs into the ready queue."""
         for task in runs:
-            task.status = _QUEUED
+            self._queued[task] = None
             heappush(self._ready, (task.compute.priority, task.run, task))
         # A thread takes its next run in a moment, not in the middle of the loop's turn.
         self.node.later(0.0, self.start_some)
@@ -55,8 +54,8 @@ class Executor:
         """Take back what did not start; return it and the rest."""
         revoked, kept = [], []
         for task in tasks:
-            if task.status == _QUEUED:
-                task.status = _DONE
+            if task in self._queued:
+                del self._queued[task]
                 revoked.append(task)
             else:
                 kept.append(task)
@@ -68,7 +67,8 @@ class Executor:
         """Let free threads take runs."""
         while self.busy < self.nthreads and self._ready and not self.paused:
             task = heappop(self._ready)[2]
-            if task.status == _QUEUED:
+            if task in self._queued:
+                del self._queued[task]
                 self._start(task)
 
     def _start(self, task: TaskRun) -> None:
@@ -80,10 +80,8 @@ class Executor:
         assert tuple(compute.deps) == spec.deps, f"{task} got inputs {compute.deps}"
         missing = [dep for dep in spec.deps if dep not in self.store]
         if missing:
-            task.status = _DONE
             self._tell(Outcome(task.key, task.run, "missing", missing=missing))
             return
-        task.status = _RUNNING
         self.running[task] = node.cluster.clock.now
         self.busy += 1
         inputs = [self.store[dep] for dep in spec.deps]
@@ -104,7 +102,6 @@ class Executor:
         del self.running[task]
         discarded = task in self._discarded
         self._discarded.pop(task, None)
-        task.status = _DONE
         if on_thread:
             self.busy -= 1
         node = self.node

@@ -10,6 +10,7 @@ from shoal.simulation.user import User
 
 if TYPE_CHECKING:
     from shoal.simulation.cluster import Cluster
+    from shoal.simulation.worker_node import WorkerNode
 
 __all__ = ["Faults"]
 
@@ -108,7 +109,7 @@ class Faults:
 
     def break_connection(self) -> None:
         """A worker or a client loses the scheduler."""
-        peers = [*self.cluster.nodes, *self.cluster.present]
+        peers: list[WorkerNode | ClientNode] = [*self.cluster.nodes, *self.cluster.present]
         if peers:
             peer = self.rng.choice(peers)
             self.cluster.disturbed = True
@@ -125,7 +126,7 @@ class Faults:
 
     def cut_off(self) -> None:
         """A worker or client is not heard of for a while; its connection may break meanwhile."""
-        peers = [*self.cluster.nodes, *self.cluster.present]
+        peers: list[WorkerNode | ClientNode] = [*self.cluster.nodes, *self.cluster.present]
         if not peers:
             return
         peer = self.rng.choice(peers)

@@ -43,7 +43,9 @@ class Judge:
         if data.startswith(_USER):
             culprit = data[len(_USER) :].decode()
             assert culprit == failure.blame, f"{record.key}: {culprit} failed, not {failure.blame}"
-            assert not closure[culprit].always_works, f"{culprit} does not fail, but {record.key} did"
+            assert not closure[culprit].always_works, (
+                f"{culprit} does not fail, but {record.key} did"
+            )
             return
         error = loads(failure.exception)
         if isinstance(error, KilledWorker):
@@ -62,7 +64,9 @@ class Judge:
         assert len(error.deaths) > allowed, f"{key} killed {error.deaths}, {allowed} are allowed"
         for address, times in Counter(address for address, _ in error.deaths).items():
             known = self.cluster.losses[address]
-            assert times <= known, f"{key} killed {address} {times} times, it was lost {known} times"
+            assert times <= known, (
+                f"{key} killed {address} {times} times, it was lost {known} times"
+            )
 
     def lost(self, client: ClientNode, record: Record) -> None:
         """A key is said to be lost."""
@@ -73,12 +77,16 @@ class Judge:
         if cluster.model.specs[key].kind != "data":
             # A task of another client, who alone could say how to compute it.
             foreign = any(key in other.foreign for other in cluster.clients)
-            assert foreign and cluster.disturbed, f"{client.address}: the task {key} is lost: {text}"
+            assert foreign and cluster.disturbed, (
+                f"{client.address}: the task {key} is lost: {text}"
+            )
             return
         if not any(key in other.live() for other in cluster.present):
             return  # released, and needed again when what was computed from it was lost
         for address in cluster.holders.get(key, ()):
-            assert cluster.losses[address], f"{client.address}: {text}, but {address} was never lost"
+            assert cluster.losses[address], (
+                f"{client.address}: {text}, but {address} was never lost"
+            )
 
     def cancelled(self, client: ClientNode, record: Record) -> None:
         """A key is said to be cancelled."""

@@ -127,7 +127,9 @@ class Network:
         """Break a connection; both ends hear of it, sooner or later."""
         for side in (end, end.other):
             if not side.closed:
-                self.clock.call_later(self._delay(side, side.other) * 3, self._lose, side, "it broke")
+                self.clock.call_later(
+                    self._delay(side, side.other) * 3, self._lose, side, "it broke"
+                )
         # What is sent from now on arrives after the ends have closed.
         end.clear_at = end.other.clear_at = float("inf")
 
@@ -197,7 +199,9 @@ class Network:
             return
         end.closed = True
         self._ends.get(end.owner, {}).pop(end, None)
-        self.trace.write(self.clock.now, f"{end.owner.address} lost {end.other.owner.address}: {reason}")
+        self.trace.write(
+            self.clock.now, f"{end.owner.address} lost {end.other.owner.address}: {reason}"
+        )
         end.owner.lost(end, reason)
 
     # -- questions -----------------------------------------------------------------
@@ -213,7 +217,9 @@ class Network:
 
         self.clock.call_later(self._pause(), self._put, owner, target, question, heard)
 
-    def _put(self, owner: Process, target: str, question: Any, heard: Callable[[Any], None]) -> None:
+    def _put(
+        self, owner: Process, target: str, question: Any, heard: Callable[[Any], None]
+    ) -> None:
         listener = self.listeners.get(target)
         broken = self.refusals and self.rng.random() < self.refusals
         if listener is None or self.is_cut_off(target) or self.is_cut_off(owner.address):
@@ -242,7 +248,8 @@ class Network:
         if self._cut_off:
             now = self.clock.now
             back = max(
-                self._cut_off.get(end.owner.address, 0.0), self._cut_off.get(other.owner.address, 0.0)
+                self._cut_off.get(end.owner.address, 0.0),
+                self._cut_off.get(other.owner.address, 0.0),
             )
             if back > now:
                 return back - now + delay

@@ -141,7 +141,9 @@ class Life:
 
     def _empty(self) -> bool:
         s = self.cluster.scheduler.machine.state
-        return not s.functions and not s.clients and not s.tasks and not any(self._left_on_workers())
+        return (
+            not s.functions and not s.clients and not s.tasks and not any(self._left_on_workers())
+        )
 
     def _left_on_workers(self) -> list[str]:
         found = []
@@ -158,7 +160,9 @@ class Life:
         lines.append(self.cluster.explain(list(s.tasks)[:_NAMED]))
         lines.append(f"functions: {list(s.functions)}, clients: {list(s.clients)}")
         for client in self.cluster.present:
-            lines.append(f"{client.address} remembers {list(client.machine.state.records)[:_NAMED]}")
+            lines.append(
+                f"{client.address} remembers {list(client.machine.state.records)[:_NAMED]}"
+            )
         return "\n".join([*lines, *self._left_on_workers()])
 
     def _check_all(self) -> None:

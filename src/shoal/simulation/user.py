@@ -24,9 +24,7 @@ class User:
         self.client = client
         self.rng = Random(f"{client.address} {cluster.seed}")
         named = [slot.name for slot in cluster.slots if slot.lasting] + ["host-0"]
-        self.workload = Workload(
-            self.rng, client.address, named, profile.quirks, profile.seconds
-        )
+        self.workload = Workload(self.rng, client.address, named, profile.quirks, profile.seconds)
         if profile.no_workers_timeout is not None:
             self.workload.named.append("nobody")
         self.left = profile.actions
@@ -42,7 +40,9 @@ class User:
         return not self.client.alive or not (self.left or self.client.asking)
 
     def _pause(self) -> float:
-        return self.rng.expovariate(1.0) * self.cluster.profile.horizon / self.cluster.profile.actions
+        return (
+            self.rng.expovariate(1.0) * self.cluster.profile.horizon / self.cluster.profile.actions
+        )
 
     def _act(self) -> None:
         self.left -= 1
@@ -68,7 +68,9 @@ class User:
         """Put a value on one or two workers."""
         self.workload.made += 1
         key = f"data-{self.client.address}-{self.workload.made}"
-        self.client.scatter(Spec(key, kind="data", nbytes=self.rng.choice([28, 5_000])), self.rng.randint(1, 2))
+        self.client.scatter(
+            Spec(key, kind="data", nbytes=self.rng.choice([28, 5_000])), self.rng.randint(1, 2)
+        )
 
     def read(self) -> None:
         """Look at some results."""
@@ -78,7 +80,9 @@ class User:
     def want(self) -> None:
         """Take over a future of another client."""
         others = [c for c in self.cluster.present if c is not self.client]
-        keys = [key for other in others for key in other.live("finished") if key not in other.foreign]
+        keys = [
+            key for other in others for key in other.live("finished") if key not in other.foreign
+        ]
         for key in self._some(keys, 2):
             self.client.want(key)
 
@@ -104,6 +108,10 @@ class User:
 
     def fire(self) -> None:
         """Forget futures of tasks that shall run to their end."""
-        keys = [key for key in self._some(self.client.live("pending"), 3) if key not in self.client.foreign]
+        keys = [
+            key
+            for key in self._some(self.client.live("pending"), 3)
+            if key not in self.client.foreign
+        ]
         if keys:
             self.client.fire(keys)

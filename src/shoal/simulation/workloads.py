@@ -52,9 +52,7 @@ class Workload:
         rng = self.rng
         self.made += 1
         seconds = self.seconds * rng.choice((0.01, 0.5, 1.0, 1.0, 2.0))
-        spec = Spec(
-            f"{name}-{self.owner}-{self.made}", name, deps, seconds, rng.choice(_SIZES)
-        )
+        spec = Spec(f"{name}-{self.owner}-{self.made}", name, deps, seconds, rng.choice(_SIZES))
         if rng.random() < self.quirks:
             self._make_special(spec)
         return spec

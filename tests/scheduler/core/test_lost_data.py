@@ -30,6 +30,20 @@ def test_a_new_client_does_not_end_the_wait_for_those_that_come_back() -> None:
     assert cluster.told("new", m.KeysInMemory)
 
 
+def test_a_worker_that_did_not_serve_a_key_is_told_to_drop_it() -> None:
+    """It may have come to hold it after it said no: nobody would ever free that copy."""
+    cluster = Cluster()
+    cluster.client()
+    cluster.worker("w1")
+    cluster.worker("w2")
+    cluster.graph("c", {"x": []}, options=m.TaskOptions(workers=["w1"]))
+    cluster.done("w1", *cluster.sent("w1"))
+    cluster.graph("c", {"y": ["x"]}, options=m.TaskOptions(workers=["w2"]))
+    (y,) = cluster.sent("w2")
+    cluster.hear("w2", m.MissingDeps("y", y.run, ["x"], [["w1"]], [[]]))
+    assert [free.keys for free in cluster.told("w1", m.Free)] == [["x"]]
+
+
 def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
     """It forgets lost keys and will not release them, so data that comes back must not stay."""
     cluster = Cluster()

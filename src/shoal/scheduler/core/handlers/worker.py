@@ -132,8 +132,9 @@ def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> 
             continue
         for address in absent:
             holder = s.workers.get(address)
-            if holder is not None:
+            if holder is not None and holder in dep.who_has:
                 lose_copies(s, [dep], holder)
+                tell_free(s, holder, key)  # it may have it again by now, or believe that it has
         for address in unreachable:
             holder = s.workers.get(address)
             if holder is None or holder not in dep.who_has:
