@@ -81,7 +81,7 @@ class Bench:
                 function_id,
                 dumps_bytes(((*placeholders, *args), None)),
                 (0.0, 0, priority),
-                0.001,
+                1e-5,  # short: several are taken at a time
                 wanted,
                 deps=list(deps),
                 options=options,

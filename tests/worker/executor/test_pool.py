@@ -16,6 +16,7 @@ import pytest
 
 from shoal.errors import Reschedule
 from shoal.worker.context import current_task, get_worker, on_worker, rejoin, secede
+from shoal.worker.core import TaskRun
 from shoal.worker.unreadable import Unreadable
 
 from .harness import TIMEOUT, Bench
@@ -317,7 +318,7 @@ def test_a_task_that_secedes_gives_its_thread_away() -> None:
         async with Bench(nthreads=1) as bench:
             tasks = [bench.submit(wait_outside, gate) for _ in range(3)]
             await bench.run(operator.neg, 1)
-            assert bench.seceded == [(task.key, task.run) for task in tasks]
+            assert sorted(bench.seceded) == [(task.key, task.run) for task in tasks]
             assert bench.pool.executing == 3
             gate.set()
             for task in tasks:
@@ -327,6 +328,71 @@ def test_a_task_that_secedes_gives_its_thread_away() -> None:
                 while len(bench.pool._threads) > 1:
                     await asyncio.sleep(0)
             await bench.run(operator.neg, 1)
+
+    asyncio.run(main())
+
+
+def test_what_a_seceding_thread_had_taken_ahead_is_run_by_others() -> None:
+    async def main() -> None:
+        gate = Gate("ahead")
+        async with Bench(nthreads=1) as bench:
+            first = bench.task(wait_outside, gate)
+            others = [bench.task(operator.neg, i) for i in range(20)]
+            bench.pool.submit([first, *others])
+            await bench.until(lambda: len(bench.outcomes) == 20)
+            gate.set()
+            await bench.outcome(first)
+
+    asyncio.run(main())
+
+
+def test_what_a_paused_thread_had_taken_ahead_is_run_later() -> None:
+    async def main() -> None:
+        gate = Gate("paused")
+        async with Bench(nthreads=1) as bench:
+            first = bench.task(wait_for, gate)
+            bench.pool.submit([first, *[bench.task(operator.neg, i) for i in range(20)]])
+            await bench_until_started(bench, 1)
+            bench.pool.pause()
+            gate.set()
+            await bench.outcome(first)
+            assert bench.pool.ready == 20
+            bench.pool.resume()
+            await bench.until(lambda: len(bench.outcomes) == 21)
+
+    asyncio.run(main())
+
+
+def test_threads_that_come_and_go_run_everything_once() -> None:
+    """Many runs, some of which secede, rejoin, are revoked or discarded, under pauses."""
+
+    def restless(kind: int) -> None:
+        if kind % 5 == 0:
+            secede()
+        if kind % 10 == 0:
+            rejoin()
+
+    async def main() -> None:
+        async with Bench(nthreads=3) as bench:
+            tasks = [bench.task(restless, i) for i in range(1500)]
+            gone: list[TaskRun] = []
+            for i in range(0, len(tasks), 50):
+                bench.pool.submit(tasks[i : i + 50])
+                if i % 200 == 0:
+                    bench.pool.pause()
+                await asyncio.sleep(0)
+                revoked, _ = bench.pool.revoke(tasks[i : i + 50 : 9])
+                gone += revoked
+                revoked, _ = bench.pool.discard(tasks[i + 1 : i + 50 : 9])
+                gone += revoked
+                bench.pool.resume()
+            await bench.until(lambda: len(bench.outcomes) == len(tasks) - len(gone))
+            ended = sorted(outcome.run for outcome in bench.outcomes)
+            assert ended == sorted({task.run for task in tasks} - {task.run for task in gone})
+            assert bench.pool.executing == bench.pool.ready == 0
+            assert bench.pool._discarded == set()
+            stored = {outcome.key for outcome in bench.outcomes if outcome.kind == "ok"}
+            assert set(bench.store) == stored
 
     asyncio.run(main())
 

@@ -2,8 +2,8 @@
 
 Three things keep short tasks cheap. A thread takes several of them at a time, about a millisecond
 by estimate, and leaves the others their share; what it took and did not start is not lost behind a
-run that turns out long, for a thread without work takes from the others before it parks. Outcomes go
-to one shared list at once, and the loop is woken unless it is about to come anyway. And a run is
+run that turns out long, for a thread without work takes from the others before it parks. Outcomes
+go to one shared list at once, and the loop is woken unless it is about to come anyway. And a run is
 claimed by whoever takes it out of `_unstarted`, a single step, so neither threads nor `revoke` take
 a lock per run.
 
@@ -95,11 +95,10 @@ class ThreadPool:
         self._elsewhere = Elsewhere(self, executors or {})
         self._lock = threading.Lock()
         self._queue: list[_Entry] = []  # a heap; some may be revoked
-        self._taken: list[deque[_Entry]] = []  # by each thread, and not started
         self._unstarted: dict[TaskRun, bool] = {}
         self._discarded: set[TaskRun] = set()
         self._parked: list[threading.Lock] = []
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[threading.Thread, deque[_Entry]] = {}  # what each took ahead
         self._members = 0  # threads that did not secede
         self._returning: deque[threading.Lock] = deque()  # seceded threads that want to rejoin
         self._running: dict[TaskRun, float] = {}  # since when
@@ -218,11 +217,10 @@ class ThreadPool:
         self._members += 1
         self._serial += 1
         mine: deque[_Entry] = deque()
-        self._taken.append(mine)
         thread = threading.Thread(
             target=self._work, args=(mine,), name=f"{self._name}-{self._serial}", daemon=True
         )
-        self._threads.add(thread)
+        self._threads[thread] = mine
         thread.start()
 
     def _sweep(self) -> None:
@@ -257,8 +255,7 @@ class ThreadPool:
                 task = None  # a parked thread keeps nothing alive
         finally:
             with self._lock:
-                self._threads.discard(threading.current_thread())
-                self._taken.remove(mine)
+                self._threads.pop(threading.current_thread(), None)
 
     def _take(
         self, mine: deque[_Entry], gate: threading.Lock, member: bool
@@ -267,6 +264,7 @@ class ThreadPool:
         with self._lock:
             if not member:
                 if self._members >= self.nthreads:
+                    self._put_back(mine)
                     return None, False
                 self._members += 1  # nobody took the place of this thread, which seceded
             if self._wanted_back:
@@ -277,18 +275,18 @@ class ThreadPool:
                 if self._returning:  # a thread that rejoins takes the place of this one
                     self._returning.popleft().release()
                     self._wanted_back = self._paused or bool(self._returning)
-                    self._wake(len(self._queue))
                     return None, False
                 if self._paused:
                     self._parked.append(gate)
                     return None, True
-            if not self._queue:
+            if not mine and not self._queue:
                 self._take_from_others(mine)
-                if mine:
-                    return mine.popleft()[2], True
-                self._parked.append(gate)
-                return None, True
-            return self._take_share(mine), True
+            if mine:
+                return mine.popleft()[2], True
+            if self._queue:
+                return self._take_share(mine), True
+            self._parked.append(gate)
+            return None, True
 
     def _take_share(self, mine: deque[_Entry]) -> TaskRun:
         """With the lock held: take one run, and more while they are short; keep them in `mine`."""
@@ -305,7 +303,7 @@ class ThreadPool:
 
     def _take_from_others(self, mine: deque[_Entry]) -> None:
         """With the lock held: take half of what another thread took and did not start."""
-        for other in self._taken:
+        for other in self._threads.values():
             for _ in range((len(other) + 1) // 2):
                 try:
                     mine.appendleft(other.pop())
@@ -318,6 +316,8 @@ class ThreadPool:
         """With the lock held: give up what a thread took and did not start."""
         while mine:
             heappush(self._queue, mine.pop())
+        if self._queue and not self._paused:
+            self._wake(len(self._queue))
 
     def _run_as_member(self, task: TaskRun) -> bool:
         """Run a task; return whether this thread still is one of the pool's."""
@@ -388,10 +388,11 @@ class ThreadPool:
 
     def begin(self, task: TaskRun) -> bool:
         """Claim a run; False when it was revoked."""
-        if not self._unstarted.pop(task, False):
-            return False
-        self._running[task] = time.monotonic()
-        return True
+        self._running[task] = time.monotonic()  # first: `discard` looks for it in here
+        if self._unstarted.pop(task, False):
+            return True
+        del self._running[task]
+        return False
 
     def keep(self, task: TaskRun, result: Any, nbytes: int) -> bool:
         """Store a result, unless its run was discarded."""
