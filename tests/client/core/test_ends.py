@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from shoal.client.core import events as e
+from shoal.client.core.machine import Machine
+from shoal.wire import messages as m
 
 from .model import Duet, task
 
@@ -47,3 +49,25 @@ def test_an_input_is_told_again_when_the_last_told_task_that_needed_it_is_gone()
     assert not duet.scheduler.tasks
     duet.handle(e.RetryRequested(["b"]))
     assert duet.scheduler.tasks.keys() == {"a", "b"}
+
+
+def test_a_scheduler_that_dies_again_at_once_is_told_of_all_workers() -> None:
+    """It waits for those it is told of; the one before it had heard of some only."""
+    machine = Machine("c")
+
+    def hello_at(now: float) -> m.ClientHello:
+        hello = machine.handle(e.Connected(), now).messages[0]
+        assert isinstance(hello, m.ClientHello)
+        return hello
+
+    hello_at(0.0)
+    machine.handle(e.FromScheduler([m.ClientWelcome("s0", ["w1", "w2", "w3"])]), 0.0)
+    machine.handle(e.Disconnected(), 100.0)
+    assert hello_at(100.1).known_workers == ["w1", "w2", "w3"]
+    machine.handle(e.FromScheduler([m.ClientWelcome("s1", ["w1"])]), 100.1)
+    machine.handle(e.FromScheduler([m.WorkersChanged([], ["w3"])]), 100.2)
+    machine.handle(e.Disconnected(), 100.3)
+    assert hello_at(100.4).known_workers == ["w1", "w2"]
+    machine.handle(e.FromScheduler([m.ClientWelcome("s2", ["w1"])]), 100.4)
+    machine.handle(e.Disconnected(), 200.0)
+    assert hello_at(200.1).known_workers == ["w1"]

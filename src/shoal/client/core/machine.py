@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Machine"]
 
+# Seconds on one connection after which the workers that the scheduler named are all there are.
+_SETTLED = 10.0
+
 
 class Machine:
     """The state machine of one client.
@@ -56,6 +59,7 @@ class Machine:
     ) -> None:
         self.state = ClientState(client, name, versions or {})
         self._effects = Effects()
+        self._now = 0.0
         self._loosened: list[str] = []  # needed by less than before this event
         self._handlers: dict[type, Callable[[Any], None]] = {
             e.Connected: self._connected,
@@ -84,6 +88,7 @@ class Machine:
     def handle(self, event: e.Event, now: float) -> Effects:
         """Take one event in and return all that it leads to."""
         effects = self._effects = Effects()
+        self._now = now
         self._handlers[type(event)](event)
         if self._loosened:
             hold_back_unneeded(self.state, self._loosened)
@@ -99,11 +104,16 @@ class Machine:
         if s.ended is not None:
             return
         s.connected = True
+        s.connected_at = self._now
         untell_functions(s)
         self._effects.messages += introduce(s)
 
     def _disconnected(self, event: e.Disconnected) -> None:
         s = self.state
+        if s.connected and self._now - s.connected_at > _SETTLED:
+            s.known_workers.clear()
+        # A scheduler that was gone so soon had not heard of all workers that came back to it.
+        s.known_workers.update(s.workers)
         s.connected = False
         s.held_back = {}
         untell_functions(s)
@@ -358,6 +368,7 @@ class Machine:
     def _on_workers(self, msg: m.WorkersChanged) -> None:
         for address in msg.removed:
             self.state.workers.pop(address, None)
+            self.state.known_workers.pop(address, None)
         self.state.workers.update(dict.fromkeys(msg.added))
         self._effects.workers_changed = True
 

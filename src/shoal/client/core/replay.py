@@ -22,7 +22,7 @@ def introduce(s: ClientState) -> list[Any]:
     Failed tasks are held back: they would only fail again, or take more workers with them.
     """
     messages: list[Any] = [
-        ClientHello(s.client, s.name, s.versions, s.registered_before, list(s.workers))
+        ClientHello(s.client, s.name, s.versions, s.registered_before, list(s.known_workers))
     ]
     s.registered_before = True
     s.held_back = dict(s.records)

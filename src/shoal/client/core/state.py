@@ -101,12 +101,14 @@ class ClientState:
     __slots__ = (
         "client",
         "connected",
+        "connected_at",
         "ended",
         "fired",
         "functions",
         "held_back",
         "idle_functions",
         "idle_functions_bytes",
+        "known_workers",
         "name",
         "records",
         "registered_before",
@@ -120,10 +122,13 @@ class ClientState:
         self.name = name
         self.versions = versions
         self.connected = False
+        self.connected_at = 0.0
         self.registered_before = False
         self.ended: str | None = None  # why this client can do nothing any more
         self.scheduler = ""  # the scheduler's incarnation
         self.workers: dict[str, None] = {}
+        # Workers to name to the next scheduler: it waits for them.
+        self.known_workers: dict[str, None] = {}
         self.records: dict[str, Record] = {}
         # Records that the scheduler was not told of on this connection: failed ones, and what only
         # they need. A reconnection does not run them again.
