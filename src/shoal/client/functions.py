@@ -19,7 +19,7 @@ from dask.tokenize import tokenize
 from dask.utils import funcname
 
 from shoal.client.core.state import Call, Function
-from shoal.client.keys import call_hasher, group_of_key
+from shoal.client.keys import blob_digest, call_hasher, group_of_key
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import BoundFunction
 
@@ -112,10 +112,7 @@ class PickledFunctions:
             blob = dumps(obj)
         except Exception as error:
             raise TypeError(f"the function {name} cannot be sent: {error}") from error
-        hasher = blake2b(blob.data, digest_size=16)
-        for buffer in blob.buffers:
-            hasher.update(buffer.data)
-        id = hasher.digest()
+        id = blob_digest(blob)
         with self._lock:
             function = self._by_id.get(id)
             if function is None:

@@ -17,9 +17,18 @@ from dask.tokenize import tokenize
 from dask.utils import key_split
 
 from shoal._base.keys import decode_key
+from shoal.wire.blob import Blob
 from shoal.wire.placeholder import Dependency
 
-__all__ = ["SCALARS", "arguments_token", "call_hasher", "group_of_key", "is_canonical", "unique"]
+__all__ = [
+    "SCALARS",
+    "arguments_token",
+    "blob_digest",
+    "call_hasher",
+    "group_of_key",
+    "is_canonical",
+    "unique",
+]
 
 _NUMBERS = frozenset((int, float, bool, type(None)))
 _TEXTS = frozenset((str, bytes))
@@ -46,6 +55,14 @@ def _new_prefix() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_prefix)
+
+
+def blob_digest(blob: Blob) -> bytes:
+    """Return 16 bytes that are equal for equal pickles."""
+    hasher = blake2b(blob.data, digest_size=16)
+    for buffer in blob.buffers:
+        hasher.update(buffer.data)
+    return hasher.digest()
 
 
 def call_hasher(function_token: bytes, kwargs: dict[str, Any] | None = None) -> blake2b:
