@@ -7,7 +7,8 @@ Three habits keep a task near 600 bytes and 10 microseconds:
 
 - `wanted_by` and `who_has` are tuples, and the usual one-element tuple is shared (`ClientState.alone`,
   `WorkerState.alone`), so most tasks own no container but their dependencies.
-- `waiting_on` and `waiters` are counts; sets exist only where somebody iterates.
+- `waiting_on` and `waiters` are counts; containers exist only where somebody iterates. These are dicts
+  and not sets, whose order differs from run to run: the same events must give the same effects.
 - what only few tasks have (retries, errors, restrictions at work) is in `Rare`, made when first needed.
 """
 
@@ -48,7 +49,7 @@ class FunctionState:
         self.id = id
         self.blob = blob
         self.references = 0  # clients' definitions + tasks
-        self.workers: set[WorkerState] = set()  # who was sent it
+        self.workers: dict[WorkerState, None] = {}  # who was sent it
 
 
 class PrefixState:
@@ -176,7 +177,7 @@ class TaskState:
         self.args = b""
         self.buffers: list[Buffer] | None = None
         self.deps: tuple[TaskState, ...] = ()
-        self.dependents: set[TaskState] | None = None
+        self.dependents: dict[TaskState, None] | None = None
         self.waiting_on = 0  # dependencies that are not in memory, while waiting
         self.waiters = 0  # dependents that are waiting, ready or processing
         self.wanted_by: tuple[ClientState, ...] = ()
@@ -353,7 +354,7 @@ class SchedulerState:
         self.leaving: dict[str, str] = {}  # workers that said goodbye, and why
         self.idle_since: float | None = started
 
-        self.restrictions: dict[int, tuple[TaskOptions, frozenset[WorkerState] | None]] = {}  # cache
+        self.restrictions: dict[int, tuple[TaskOptions, dict[WorkerState, None] | None]] = {}  # cache
         self.ready: list[TaskState] = []  # found ready in the event at work
         self.unneeded: list[TaskState] = []  # lost their last user in the event at work
         self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there

@@ -132,12 +132,12 @@ def cancel_tasks(
     """
     stack = [s.tasks[key] for key in keys if key in s.tasks]
     cancelled: dict[ClientState, list[str]] = {}
-    seen: set[TaskState] = set()
+    seen: dict[TaskState, None] = {}
     while stack:
         ts = stack.pop()
         if ts in seen:
             continue
-        seen.add(ts)
+        seen[ts] = None
         others = [c for c in ts.wanted_by if c is not client and (c.real or c is s.fire_and_forget)]
         if others and not force:
             if client is not None:

@@ -133,9 +133,9 @@ def _link(
         ts.deps = deps
         for dep in deps:
             if dep.dependents is None:
-                dep.dependents = {ts}
+                dep.dependents = {ts: None}
             else:
-                dep.dependents.add(ts)
+                dep.dependents[ts] = None
 
 
 def data_task(s: SchedulerState, key: int | str) -> TaskState:

@@ -105,7 +105,7 @@ def worker_lost(s: SchedulerState, ws: WorkerState, reason: str, expected: bool)
     s.crowded.pop(ws, None)
     s.lifetimes.pop(ws, None)
     for function in ws.used_functions:
-        function.workers.discard(ws)
+        function.workers.pop(ws, None)
     s.stale_functions.pop(ws, None)
     for key in [key for key, (holder, _) in s.reported.items() if holder is ws]:
         del s.reported[key]

@@ -102,7 +102,7 @@ def emptiest_open(s: SchedulerState, candidates: Iterable[WorkerState]) -> Worke
 
 
 def _best_worker(
-    s: SchedulerState, ts: TaskState, allowed: frozenset[WorkerState] | None
+    s: SchedulerState, ts: TaskState, allowed: dict[WorkerState, None] | None
 ) -> WorkerState:
     """Return the worker where the task would start first."""
     candidates: dict[WorkerState, None] = {}

@@ -15,7 +15,7 @@ __all__ = ["allowed_workers", "may_run_on", "resolve_worker_names", "workers_cha
 _CACHE_LIMIT = 10_000
 
 
-def allowed_workers(s: SchedulerState, ts: TaskState) -> frozenset[WorkerState] | None:
+def allowed_workers(s: SchedulerState, ts: TaskState) -> dict[WorkerState, None] | None:
     """Return the workers a task may run on; None means any.
 
     With `allow_other_workers` an empty set of named workers means any, too.
@@ -33,7 +33,7 @@ def allowed_workers(s: SchedulerState, ts: TaskState) -> frozenset[WorkerState] 
     return found
 
 
-def _resolve(s: SchedulerState, options: TaskOptions) -> frozenset[WorkerState] | None:
+def _resolve(s: SchedulerState, options: TaskOptions) -> dict[WorkerState, None] | None:
     if options.workers:
         addresses = resolve_worker_names(s, options.workers)
         found = [s.workers[address] for address in addresses]
@@ -48,13 +48,13 @@ def _resolve(s: SchedulerState, options: TaskOptions) -> frozenset[WorkerState] 
         ]
     if options.workers and options.allow_other_workers:
         if needed:
-            return frozenset(found) or _resolve_resources_only(s, needed)
-        return frozenset(found) or None
-    return frozenset(found)
+            return dict.fromkeys(found) or _resolve_resources_only(s, needed)
+        return dict.fromkeys(found) or None
+    return dict.fromkeys(found)
 
 
-def _resolve_resources_only(s: SchedulerState, needed: dict[str, float]) -> frozenset[WorkerState]:
-    return frozenset(
+def _resolve_resources_only(s: SchedulerState, needed: dict[str, float]) -> dict[WorkerState, None]:
+    return dict.fromkeys(
         ws
         for ws in s.workers.values()
         if all(ws.info.resources.get(name, 0) >= n for name, n in needed.items())

@@ -152,7 +152,7 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     for dep in ts.deps:
         dependents = dep.dependents
         if dependents is not None:
-            dependents.discard(ts)
+            dependents.pop(ts, None)
             if not dependents:
                 dep.dependents = None
                 if not dep.waiters and not dep.wanted_by:
@@ -187,4 +187,4 @@ def release_function(s: SchedulerState, function: FunctionState) -> None:
     for ws in function.workers:
         ws.used_functions.discard(function)
         s.stale_functions.setdefault(ws, []).append(function.id)
-    function.workers = set()
+    function.workers = {}

@@ -80,7 +80,7 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
     assert function is not None
     if function not in ws.used_functions:
         ws.used_functions.add(function)
-        function.workers.add(ws)
+        function.workers[ws] = None
         tell_worker(s, ws, DefineFunctions([function.id], [function.blob]))
     ts.estimate = seconds = estimate(s, ts)
     ws.processing[ts] = None
