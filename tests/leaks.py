@@ -13,6 +13,8 @@ import psutil
 
 # The loop thread that all clients of a process share lives as long as the process.
 LASTING_THREADS = {"shoal-loop"}
+# And so do those of its default executor.
+LASTING_POOLS = ("uvloop_", "asyncio_")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def _threads() -> list[str]:
     return [
         f"{thread.name} ({thread.ident})"
         for thread in threading.enumerate()
-        if thread.name not in LASTING_THREADS
+        if thread.name not in LASTING_THREADS and not thread.name.startswith(LASTING_POOLS)
     ]
 
 

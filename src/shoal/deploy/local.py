@@ -123,6 +123,7 @@ class LocalCluster(SpecCluster):
         self.protocol = _protocol_of(protocol, processes, on_network, certificates)
         self.processes = processes
         n_workers, threads = worker_shape(n_workers, threads_per_worker, processes)
+        memory_limit = _memory_of(worker_kwargs.pop("memory_limit", "auto"), threads)
         self._folder: ClusterFolder | None = None
         self._lives = 0  # workers made so far
         self._template: Template | None = None
@@ -143,7 +144,7 @@ class LocalCluster(SpecCluster):
             **where,
             "nthreads": threads,
             "security": certificates,
-            "memory_limit": _memory_of(worker_kwargs.pop("memory_limit", "auto"), threads),
+            "memory_limit": memory_limit,
             **({"silence_logs": quiet, "template": self._template} if processes else {}),
             **worker_kwargs,
         }

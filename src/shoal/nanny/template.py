@@ -45,6 +45,7 @@ def main(control: socket.socket, reader: io.RawIOBase, header: dict[str, Any]) -
     """Fork processes until the parent closes its end; the first call of a new interpreter."""
     signal.signal(signal.SIGINT, lambda signum, frame: None)
     control.set_inheritable(False)
+    reader.close()  # else the socket stays open where it is closed
     # It returns in each forked process too, so that nothing of the template is on the stack there.
     forked = _Template(control, header).serve()
     if forked is not None:
