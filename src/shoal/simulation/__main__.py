@@ -72,7 +72,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--tasks", type=int, help="of one graph, about")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--min-coverage", type=float, default=0.9, help="share of all transitions")
+    parser.add_argument("--min-coverage", type=float, default=0.85, help="share of all transitions")
     return parser.parse_args(argv)
 
 

@@ -47,6 +47,8 @@ class WorkerNode:
         self.address = address
         self.alive = True
         self.slowness = 1.0
+        # The real executor answers at once; the core is to bear one that takes its time.
+        self.slow_executor = cluster.seed % 4 == 3
         self.end: End | None = None
         self.executor = Executor(self, slot.nthreads)
         settings = Settings(resources=slot.resources, memory_limit=_MEMORY, fetch_message_keys=5)
@@ -111,7 +113,11 @@ class WorkerNode:
             return effects
         self._plan(effects.deadline)
         if effects.revoke or effects.discard:
-            self.handle(Revoked(revoked + discarded, kept + running))
+            answer = Revoked(revoked + discarded, kept + running)
+            if self.slow_executor:
+                self.later(self.cluster.rng.random() * 0.003, self.handle, answer)
+            else:
+                self.handle(answer)
         return effects
 
     def _plan(self, deadline: float | None) -> None:
