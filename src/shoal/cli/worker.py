@@ -14,6 +14,8 @@ from shoal.cli.running import pid_file, run_servers, security_for, tls_options
 from shoal.core import Server
 from shoal.deploy.sizing import nprocesses_nthreads
 from shoal.nanny.nanny import Nanny
+from shoal.nanny.options import worker_environment
+from shoal.nanny.templates import Template
 from shoal.preloading import validate_preload_argv
 
 __all__ = ["worker"]
@@ -119,6 +121,10 @@ def worker(
             cls = _class_named(worker_class or _WORKER)
             return [cls(scheduler, name=name, port=_ports(worker_port), **common)]
         common |= {"port": _ports(nanny_port), "worker_port": _ports(worker_port)}
+        if count > 1 and Template.supported():
+            # It ends with this process, of which it reads.
+            common["template"] = template = Template(worker_environment(None))
+            template.start()
         common |= {"preload_nanny": list(preload_nanny) or None, "worker_class": worker_class}
         return [Nanny(scheduler, name=each, **common) for each in names]
 
