@@ -11,6 +11,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the table
+    from shoal.client.client import Client, default_client, get_client
+    from shoal.client.completing import as_completed
+    from shoal.client.future import Future, fire_and_forget, futures_of
+    from shoal.client.waiting import wait
+    from shoal.comm import connect
+    from shoal.core import rpc
+    from shoal.deploy.local import LocalCluster
     from shoal.errors import (
         CancelledError,
         CommClosedError,
@@ -23,6 +30,11 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
         TimeoutError,
         WorkerStartTimeoutError,
     )
+    from shoal.nanny.nanny import Nanny
+    from shoal.scheduler.scheduler import Scheduler
+    from shoal.security import Security
+    from shoal.worker.context import get_worker, rejoin, secede
+    from shoal.worker.worker import Worker
 
 __version__ = "0.1.0"
 

@@ -25,7 +25,7 @@ def add(x: int, y: int) -> int:
     return x + y
 
 
-def note(folder: str, i: int) -> int:
+def sleep_and_note(folder: str, i: int) -> int:
     """Leave a mark per run, so that the test can count them."""
     time.sleep(0.01)
     with open(os.path.join(folder, str(i)), "a") as file:
@@ -71,7 +71,7 @@ def test_a_scheduler_killed_among_two_thousand_tasks(tmp_path: Path) -> None:
     ):
         address = cluster.scheduler_address
         first = client.run_on_scheduler(os.getpid)
-        futures = client.map(note, [str(tmp_path)] * 2000, range(2000))
+        futures = client.map(sleep_and_note, [str(tmp_path)] * 2000, range(2000))
         wait_until(lambda: sum(future.done() for future in futures) > 400, timeout=30)
         os.kill(first, signal.SIGKILL)
         assert client.gather(futures) == [3 * i for i in range(2000)]

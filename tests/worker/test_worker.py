@@ -147,7 +147,7 @@ RUNNING: list[int] = []
 MOST: list[int] = []
 
 
-def crowded(x: int) -> int:
+def sleep_crowded(x: int) -> int:
     RUNNING.append(x)
     MOST.append(len(RUNNING))
     time.sleep(0.005)
@@ -158,7 +158,7 @@ def crowded(x: int) -> int:
 def test_resources_limit_what_runs_at_a_time() -> None:
     async def main() -> None:
         async with cluster({"nthreads": 4, "resources": {"GPU": 2}}) as (_, _, client):
-            futures = client.map(crowded, range(20), resources={"GPU": 1})
+            futures = client.map(sleep_crowded, range(20), resources={"GPU": 1})
             assert await client.gather(futures) == list(range(20))
         assert max(MOST) == 2
 
@@ -401,8 +401,9 @@ def test_cancelled_work_is_dropped(gate: threading.Event) -> None:
             futures = client.map(gated, range(10))
             await until(lambda: STARTED)
             await client.cancel(futures)
+            await until(lambda: not scheduler.tasks and not a.pool.ready)
             gate.set()
-            await until(lambda: not scheduler.tasks and not a.pool.executing)
+            await until(lambda: not a.pool.executing)
             assert len(STARTED) == 1 and len(a.data) == 0
 
     run(main())

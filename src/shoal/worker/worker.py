@@ -156,9 +156,7 @@ class Worker(Server):
         self._contact_address = contact_address
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self.nanny = nanny
-        self._heartbeat_interval = config.parse_optional_seconds(
-            "heartbeat_interval", heartbeat_interval
-        )
+        self._heartbeat_every = config.parse_optional_seconds("heartbeat", heartbeat_interval)
         super().__init__(
             {},
             blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
@@ -479,7 +477,7 @@ class Worker(Server):
         )
 
     async def _heartbeat(self, interval: float) -> None:
-        interval = self._heartbeat_interval or interval
+        interval = self._heartbeat_every or interval
         while True:
             self._say([m.WorkerHeartbeat(self.metrics(), self.pool.long_running_tasks())])
             await asyncio.sleep(interval)
