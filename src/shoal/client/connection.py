@@ -11,7 +11,6 @@ from shoal import config
 from shoal.client.core.events import Connected, Disconnected, GaveUp
 from shoal.comm.base import connect
 from shoal.comm.stream import MessageStream
-from shoal.errors import FatalCommClosedError
 from shoal.wire.codec import BatchCodec
 from shoal.wire.messages import ClientHeartbeat, ClientToScheduler, SchedulerToClient
 
@@ -123,21 +122,20 @@ class Connection:
 
     async def _reconnect(self, reason: BaseException | None) -> None:
         assert self._lost_since is not None
-        while True:
-            left = self._lost_since + self._patience - self._loop.time()
+        deadline = self._lost_since + self._patience
+        pause = 0.02
+        problem: OSError = OSError(f"it did not answer for {self._patience:g} s")
+        while (left := deadline - self._loop.time()) > 0:
             try:
-                if left <= 0:
-                    raise OSError(f"it did not answer for {self._patience:g} s")
-                # `connect` tries again and again, with pauses that grow.
                 comm = await connect(self.address, left, **self._args)
                 await self._begin(comm)
-            except OSError as error:
-                if left <= 0 or isinstance(error, FatalCommClosedError):
-                    self._give_up(reason, error)
-                    return
-                await asyncio.sleep(0.05)
-            else:
                 return
+            except OSError as error:
+                # Also when it refuses us: a scheduler that ends or begins does that, too.
+                problem = error
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 1.5, 1.0)
+        self._give_up(reason, problem)
 
     def _give_up(self, reason: BaseException | None, error: BaseException) -> None:
         text = (
