@@ -112,53 +112,24 @@ class LocalCluster(SpecCluster):
         if ip is not None:
             warnings.warn("ip= is deprecated; use host=", FutureWarning, stacklevel=2)
             host = host or ip
-        if host and interface:
-            raise ValueError(f"give host= or interface=, not both; got {host!r} and {interface!r}")
         if processes is None:
             processes = worker_class is None or _is_nanny(worker_class)
-        certificates = _security_of(security)
-        if host and "://" in host:
-            protocol, host = host.split("://", 1)
-        on_network = bool(host or interface or scheduler_port)
-        self.protocol = _protocol_of(protocol, processes, on_network, certificates)
         self.processes = processes
+        certificates = _security_of(security)
         n_workers, threads = worker_shape(n_workers, threads_per_worker, processes)
-        memory_limit = _memory_of(worker_kwargs.pop("memory_limit", "auto"), threads)
-        self._folder: ClusterFolder | None = None
-        self._lives = 0  # workers made so far
-        self._template: Template | None = None
-        if processes and Template.supported():
-            self._template = Template(worker_environment(None))
-        if self.protocol == "ipc":
-            self._folder = _folder_or_none()
-            if self._folder is None:
-                if protocol:
-                    raise OSError("this system has no Unix sockets; use protocol='tcp'")
-                self.protocol = "tcp"
-        if self.protocol in ("tcp", "tls") and not (host or interface):
-            host = "127.0.0.1"
-        where = {"host": host, "interface": interface, "protocol": self.protocol}
-        where = {key: value for key, value in where.items() if value is not None}
+        worker_kwargs["nthreads"] = threads
+        worker_kwargs["memory_limit"] = _memory_of(
+            worker_kwargs.get("memory_limit", "auto"), threads
+        )
         quiet = silence_logs or None
-        worker = {
-            **where,
-            "nthreads": threads,
-            "security": certificates,
-            "memory_limit": memory_limit,
-            **({"silence_logs": quiet, "template": self._template} if processes else {}),
-            **worker_kwargs,
-        }
+        where = self._place(protocol, host, interface, scheduler_port, certificates)
         scheduler = {
             **where,
             "port": scheduler_port or 0,
-            "security": certificates,
             "blocked_handlers": blocked_handlers,
             **(scheduler_kwargs or {}),
         }
-        worker_cls: type | str = worker_class or (Nanny if processes else _WORKER)
-        if processes and not _is_nanny(worker_cls):
-            worker["worker_class"], worker_cls = worker_cls, Nanny
-        spec = {"cls": worker_cls, "options": worker}
+        spec = self._worker_spec(worker_class, {**where, **worker_kwargs}, quiet)
         try:
             super().__init__(
                 workers=dict.fromkeys(range(n_workers), spec),
@@ -174,6 +145,48 @@ class LocalCluster(SpecCluster):
         except BaseException:
             self._remove_folder()
             raise
+
+    def _place(
+        self,
+        protocol: str | None,
+        host: str | None,
+        interface: str | None,
+        port: int | None,
+        security: Security | None,
+    ) -> dict[str, Any]:
+        """Decide where all of them listen, and return the arguments that say so."""
+        if host and interface:
+            raise ValueError(f"give host= or interface=, not both; got {host!r} and {interface!r}")
+        if host and "://" in host:
+            protocol, host = host.split("://", 1)
+        on_network = bool(host or interface or port)
+        self.protocol = _protocol_of(protocol, self.processes, on_network, security)
+        self._lives = 0  # workers made so far
+        self._folder: ClusterFolder | None = None
+        self._template: Template | None = None
+        if self.processes and Template.supported():
+            self._template = Template(worker_environment(None))
+        if self.protocol == "ipc":
+            self._folder = _folder_or_none()
+            if self._folder is None:
+                if protocol:
+                    raise OSError("this system has no Unix sockets; use protocol='tcp'")
+                self.protocol = "tcp"
+        if self.protocol in ("tcp", "tls") and not (host or interface):
+            host = "127.0.0.1"
+        where = {"host": host, "interface": interface, "security": security}
+        where = {key: value for key, value in where.items() if value is not None}
+        return {**where, "protocol": self.protocol}
+
+    def _worker_spec(
+        self, cls: type | str | None, options: dict[str, Any], quiet: Any
+    ) -> dict[str, Any]:
+        if not self.processes:
+            return {"cls": cls or _WORKER, "options": options}
+        options |= {"silence_logs": quiet, "template": self._template}
+        if cls is not None and not _is_nanny(cls):
+            options["worker_class"], cls = cls, Nanny
+        return {"cls": cls or Nanny, "options": options}
 
     def _scheduler_spec(self, options: dict[str, Any], quiet: Any) -> dict[str, Any]:
         if not self.processes:

@@ -140,13 +140,10 @@ class Nanny(Server):
         self._silence_logs = silence_logs
         self._orphan_folders = list(orphan_folders)
         self._given_listen_address = listen_address
-        self._where: dict[str, Any] = {
-            "protocol": protocol,
-            "host": host,
-            "interface": interface,
-            "port": port,
-        }
-        self._options: dict[str, Any] = {
+        self._where = {"protocol": protocol, "host": host, "interface": interface}
+        self._port = port
+        options = {
+            **worker_kwargs,
             "name": name,
             "resources": resources,
             "local_directory": local_directory,
@@ -154,20 +151,15 @@ class Nanny(Server):
             "preload": preload,
             "preload_argv": preload_argv,
             "contact_address": contact_address,
-            "security": self.security,
-            "host": host,
-            "interface": interface,
-            "protocol": protocol,
             "port": worker_port or None,
+            "nthreads": self.nthreads,
+            "memory_limit": self.memory_limit,
+            "security": self.security,
         }
-        self._options = {key: value for key, value in self._options.items() if value is not None}
-        self._options.update(worker_kwargs, nthreads=self.nthreads, memory_limit=self.memory_limit)
+        self._options = _given(options) | _given(self._where)
         self._read_settings(restart)
-        super().__init__(
-            self._make_handlers(),
-            connection_args=self.security.get_connection_args("worker"),
-            name=name,
-        )
+        connection_args = self.security.get_connection_args("worker")
+        super().__init__(self._make_handlers(), connection_args=connection_args, name=name)
         self._preloads = Preloads(self, *_preloads_of(preload_nanny, preload_nanny_argv))
 
     def _read_settings(self, restart: bool) -> None:
@@ -277,7 +269,11 @@ class Nanny(Server):
     async def _listen_somewhere(self) -> None:
         """Listen on the first of the possible addresses that is free."""
         given = self._given_listen_address
-        addresses = [given] if given else listening_addresses(self.scheduler_addr, **self._where)
+        addresses = (
+            [given]
+            if given
+            else listening_addresses(self.scheduler_addr, **self._where, port=self._port)
+        )
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses):
             try:
                 await self.listen(address, **self.security.get_listen_args("worker"))
@@ -429,7 +425,7 @@ class Nanny(Server):
             logger.info("%s (pid %s) %s; starting another", who, process.pid, process.death)
         else:
             logger.warning(
-                "Worker %s (pid %s) ended: %s. Starting another %s",
+                "%s (pid %s) ended: %s. Starting another %s",
                 *(who, process.pid, process.death, when),
             )
 
@@ -459,3 +455,7 @@ def _preloads_of(
         config.get_list("distributed.nanny.preload") if preload is None else preload,
         config.get_list("distributed.nanny.preload-argv") if argv is None else argv,
     )
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
