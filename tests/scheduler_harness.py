@@ -1,4 +1,6 @@
-"""A scheduler core with scripted peers: every message it sends is recorded until somebody takes it."""
+"""A scheduler core with scripted peers: every message it sends is recorded until somebody takes
+it.
+"""
 
 from __future__ import annotations
 
@@ -77,9 +79,7 @@ class Cluster:
         hello = m.ClientHello(
             name, None, {}, more.get("reconnect", False), more.get("known_workers", [])
         )
-        self.handle(
-            FromClient(name, [hello, m.DefineFunctions([FUNCTION], [Blob(b"function")])])
-        )
+        self.handle(FromClient(name, [hello, m.DefineFunctions([FUNCTION], [Blob(b"function")])]))
         return name
 
     def say(self, client: str, *messages: Any) -> Effects:
@@ -155,7 +155,9 @@ class Cluster:
         return self.hear(worker, m.Failed(task.key, task.run, ERROR, ERROR, text, "", 0.0, 0.1))
 
     def run_all(self, limit: int = 10_000) -> list[str]:
-        """Let all workers run what they are sent until nothing is left; return the keys in order."""
+        """Let all workers run what they are sent until nothing is left; return the keys in
+        order.
+        """
         order: list[str] = []
         for _ in range(limit):
             progressed = False

@@ -179,7 +179,9 @@ def get_dict(key: str, given: Any = None) -> dict[str, Any]:
 
 
 def _parse(key: str, given: Any, convert: Callable[[Any], T], wanted: str) -> T:
-    """Convert the value of `key`, or say in one sentence what is wrong with it and where to mend it."""
+    """Convert the value of `key`, or say in one sentence what is wrong with it and where to mend
+    it.
+    """
     value = get(key, given)
     try:
         return convert(value)

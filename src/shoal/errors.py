@@ -1,23 +1,23 @@
 """Every exception that shoal raises on its own account.
 
-    Exception
-    ├── OSError
-    │   └── CommClosedError             a connection ended
-    │       └── FatalCommClosedError    and trying again is of no use
-    │           └── HandshakeError      peers could not agree: secret, version, not shoal at all
-    ├── ValueError
-    │   └── ProtocolError               a message that is not what the connection carries
-    ├── RuntimeError
-    │   └── RemoteError                 a remote exception that could not be pickled
-    ├── AttributeError
-    │   └── UnknownOperationError       an `op` the server does not have
-    ├── KilledWorker                    a task died with too many workers
-    ├── NoValidWorkerError              no worker may run the task
-    ├── DataLostError                   data that nobody holds and nobody can compute
-    ├── Reschedule                      raised by a task: run me elsewhere
-    ├── TimeoutError                    the builtin
-    └── CancelledError                  of concurrent.futures
-        └── FutureCancelledError        with the key and the reason
+Exception
+├── OSError
+│   └── CommClosedError             a connection ended
+│       └── FatalCommClosedError    and trying again is of no use
+│           └── HandshakeError      peers could not agree: secret, version, not shoal at all
+├── ValueError
+│   └── ProtocolError               a message that is not what the connection carries
+├── RuntimeError
+│   └── RemoteError                 a remote exception that could not be pickled
+├── AttributeError
+│   └── UnknownOperationError       an `op` the server does not have
+├── KilledWorker                    a task died with too many workers
+├── NoValidWorkerError              no worker may run the task
+├── DataLostError                   data that nobody holds and nobody can compute
+├── Reschedule                      raised by a task: run me elsewhere
+├── TimeoutError                    the builtin
+└── CancelledError                  of concurrent.futures
+    └── FutureCancelledError        with the key and the reason
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class DataLostError(Exception):
         return f"The data of {self.key!r} is lost and cannot be computed again: {self.reason}"
 
 
-class Reschedule(Exception):  # noqa: N818 the documented name
+class Reschedule(Exception):
     """Raise this in a task to have it run again, on another worker if possible.
 
     Examples
@@ -169,7 +169,9 @@ class FutureCancelledError(CancelledError):
         self.msg = msg
 
     def __str__(self) -> str:
-        return f"{self.key} cancelled for reason: {self.reason}." + (f" {self.msg}" if self.msg else "")
+        return f"{self.key} cancelled for reason: {self.reason}." + (
+            f" {self.msg}" if self.msg else ""
+        )
 
 
 class WorkerStartTimeoutError(TimeoutError):
@@ -190,6 +192,4 @@ class WorkerStartTimeoutError(TimeoutError):
         self.timeout = timeout
 
     def __str__(self) -> str:
-        return (
-            f"Only {self.available}/{self.expected} workers arrived after {self.timeout} s"
-        )
+        return f"Only {self.available}/{self.expected} workers arrived after {self.timeout} s"

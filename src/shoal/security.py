@@ -20,11 +20,7 @@ _FIELDS: Final = {
     "tls_ciphers": "tls.ciphers",
     "tls_min_version": "tls.min-version",
     "tls_max_version": "tls.max-version",
-    **{
-        f"tls_{role}_{part}": f"tls.{role}.{part}"
-        for role in _ROLES
-        for part in ("key", "cert")
-    },
+    **{f"tls_{role}_{part}": f"tls.{role}.{part}" for role in _ROLES for part in ("key", "cert")},
 }
 
 
@@ -32,8 +28,8 @@ class Security:
     """Certificates, and the cluster's secret.
 
     What is not given comes from the configuration, ``distributed.comm.tls`` and
-    ``distributed.comm.require-encryption``. Each certificate and key is the path of a file, or its text
-    (PEM).
+    ``distributed.comm.require-encryption``. Each certificate and key is the path of a file, or its
+    text (PEM).
 
     Parameters
     ----------
@@ -84,8 +80,8 @@ class Security:
         unknown = sorted(set(kwargs) - set(_FIELDS))
         if unknown:
             raise TypeError(
-                f"Security does not know {', '.join(unknown)}; it knows require_encryption, secret, "
-                f"extra_conn_args, {', '.join(_FIELDS)}"
+                f"Security does not know {', '.join(unknown)}; it knows require_encryption, "
+                f"secret, extra_conn_args, {', '.join(_FIELDS)}"
             )
         for field, key in _FIELDS.items():
             value = kwargs.get(field)
@@ -118,7 +114,9 @@ class Security:
 
     @classmethod
     def of(cls, given: Security | dict[str, Any] | bool | None) -> Security:
-        """Return what users give as `security=`: one, its arguments, True for a temporary one, None."""
+        """Return what users give as `security=`: one, its arguments, True for a temporary one,
+        None.
+        """
         if isinstance(given, Security):
             return given
         if given is True:
@@ -188,8 +186,8 @@ def _context(tls: dict[str, Any], purpose: ssl.Purpose, role: str) -> ssl.SSLCon
     ca = tls["ca_file"]
     if not tls["cert"]:
         raise ValueError(
-            f"TLS needs a certificate for the {role}: give Security(tls_{role}_cert=...), or configure "
-            f"'distributed.comm.tls.{role}.cert'"
+            f"TLS needs a certificate for the {role}: give Security(tls_{role}_cert=...), or "
+            f"configure 'distributed.comm.tls.{role}.cert'"
         )
     for what, value in (("tls_ca_file", ca), (f"tls_{role}_cert", tls["cert"])):
         if not _is_pem(value) and not os.path.exists(value):
@@ -210,7 +208,9 @@ def _context(tls: dict[str, Any], purpose: ssl.Purpose, role: str) -> ssl.SSLCon
 
 
 def _load_certificate(context: ssl.SSLContext, cert: str, key: str | None) -> None:
-    """Load a certificate and its key; OpenSSL reads files only, so text goes through a private one."""
+    """Load a certificate and its key; OpenSSL reads files only, so text goes through a private
+    one.
+    """
     with tempfile.TemporaryDirectory() as folder:  # mode 0700
         paths = []
         for name, value in (("cert", cert), ("key", key)):
@@ -242,7 +242,7 @@ def _self_signed() -> tuple[str, str]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shoal-temporary")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

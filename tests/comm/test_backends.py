@@ -22,7 +22,14 @@ from shoal.wire.messages import (
     SchedulerToClient,
 )
 
-SCHEMES = ["tcp://127.0.0.1:0", "tcp://[::1]:0", "tcp://", "tls://127.0.0.1:0", "ipc://", "inproc://"]
+SCHEMES = [
+    "tcp://127.0.0.1:0",
+    "tcp://[::1]:0",
+    "tcp://",
+    "tls://127.0.0.1:0",
+    "ipc://",
+    "inproc://",
+]
 SECURITY = Security.temporary()
 
 
@@ -172,7 +179,7 @@ def test_an_address_without_a_listener_times_out_and_says_so(address: str) -> No
     async def main() -> None:
         async with listener(address, echo) as server:
             gone = server.contact_address
-        with pytest.raises(OSError, match="Timed out trying to connect to .* after 0.2 s"):
+        with pytest.raises(OSError, match=r"Timed out trying to connect to .* after 0\.2 s"):
             await connect(gone, timeout=0.2, **args(address))
 
     run(main())

@@ -1,4 +1,6 @@
-"""What anybody on the network may send: an error on both sides, a closed socket, and nothing else."""
+"""What anybody on the network may send: an error on both sides, a closed socket, and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -78,9 +80,7 @@ def hello(version: int = PROTOCOL_VERSION, length: int = 5, body: bytes = b"") -
     ],
     ids=["garbage", "http", "tls", "bomb", "version", "not-msgpack", "no-nonce"],
 )
-def test_strangers_are_refused(
-    data: bytes, logged: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_strangers_are_refused(data: bytes, logged: str, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with serving() as server:
             with caplog.at_level(logging.WARNING, "shoal.comm"):
@@ -105,7 +105,7 @@ def test_before_the_handshake_little_is_read() -> None:
     async def main() -> None:
         async with serving() as server:
             host, port = server.address.removeprefix("tcp://").rsplit(":", 1)
-            reader, writer = await asyncio.open_connection(host, int(port))
+            _, writer = await asyncio.open_connection(host, int(port))
             writer.write(hello(length=PLENTY - 100))
             with contextlib.suppress(ConnectionError):
                 for _ in range(3000):

@@ -254,7 +254,7 @@ def test_a_server_that_cannot_start_says_why_and_ends() -> None:
             await broken
         assert broken.status == "failed"
         await asyncio.wait_for(broken.finished(), 1)
-        with pytest.raises(TimeoutError, match="Slow did not start within 0.05 s"):
+        with pytest.raises(TimeoutError, match=r"Slow did not start within 0\.05 s"):
             await Slow({}, timeout=0.05)
 
     run(main())

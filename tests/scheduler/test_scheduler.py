@@ -1,4 +1,6 @@
-"""The scheduler's shell: life, streams, operations. Workers and clients are real, the sockets local."""
+"""The scheduler's shell: life, streams, operations. Workers and clients are real, the sockets
+local.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +146,7 @@ def test_operations_about_tasks_and_workers() -> None:
             assert [message for _, message in await remote.events(topic="t")] == [{"a": 1}]
             assert "all" in await remote.events()
             assert (await remote.versions())["packages"]["shoal"]
-            with pytest.raises(ValueError, match="there is no worker 'bob'; there are: .*alice"):
+            with pytest.raises(ValueError, match=r"there is no worker 'bob'; there are: .*alice"):
                 await remote.has_what(workers=["bob"])
             assert (await remote.broadcast(msg={"op": "echo", "data": 5})) == {address: 5}
 
@@ -170,7 +172,9 @@ def test_gather_and_scatter_through_the_scheduler() -> None:
                 "b": [2],
             }
             assert found["missing"] == ["nope"]
-            with pytest.raises(TimeoutError, match="no worker to scatter to within 0.1 s: there is"):
+            with pytest.raises(
+                TimeoutError, match=r"no worker to scatter to within 0\.1 s: there is"
+            ):
                 await remote.scatter(
                     data={"c": dumps(1)}, client=client.id, workers=["bob"], timeout=0.1
                 )
@@ -187,9 +191,11 @@ def test_functions_on_the_scheduler_are_called_unless_forbidden() -> None:
 
             reply = await remote.run_function(function=dumps(name))
             assert loads(reply["result"]) == scheduler.id
-            with dask.config.set({"distributed.scheduler.pickle": False}):
-                with pytest.raises(ValueError, match="runs no functions of clients"):
-                    await remote.run_function(function=dumps(name))
+            with (
+                dask.config.set({"distributed.scheduler.pickle": False}),
+                pytest.raises(ValueError, match="runs no functions of clients"),
+            ):
+                await remote.run_function(function=dumps(name))
 
     run(main())
 
@@ -213,7 +219,9 @@ def test_the_scheduler_unpickles_nothing() -> None:
                 [
                     m.ClientHello("me", None, {}, False, []),
                     m.DefineFunctions([b"f" * 16], [bomb]),
-                    m.Graph(keys=["x"], functions=[b"f" * 16], args=[bytes(bomb.data)], groups=["x"]),
+                    m.Graph(
+                        keys=["x"], functions=[b"f" * 16], args=[bytes(bomb.data)], groups=["x"]
+                    ),
                 ]
             )
             await until(lambda: "x" in scheduler.tasks)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_a_worker_killed_among_ten_thousand_tasks_with_dependencies(client: Any)
     wait_until(lambda: sum(future.done() for future in numbers) > 500)
     os.kill(victims[0], signal.SIGKILL)
     expected = [x + 1 for x in range(4000)]
-    expected = [x + y for x, y in zip(expected[:-1], expected[1:], strict=True)]
+    expected = [x + y for x, y in pairwise(expected)]
     assert client.gather(pairs) == expected
     assert total.result() == sum(x + y for x, y in zip(expected[::2], expected[1::2]))
     # The nanny has started another one in its place.

@@ -70,7 +70,7 @@ def test_identity_and_operations() -> None:
         ({"nthreads": 0}, ValueError, "nthreads must be a whole number"),
         ({"memory_limit": "lots"}, ValueError, "lots"),
         ({"death_timeout": "soon"}, ValueError, "death_timeout='soon' is not a duration"),
-        ({"executor": "mine"}, ValueError, "executor is .*'mine'"),
+        ({"executor": "mine"}, ValueError, r"executor is .*'mine'"),
         ({"port": "http"}, ValueError, "'http' is neither a port"),
         ({"interface": "nope0"}, ValueError, "'nope0' is not a network interface"),
         ({"security": 5}, TypeError, "security is a Security"),
@@ -167,7 +167,7 @@ def test_resources_limit_what_runs_at_a_time() -> None:
 
 def test_inputs_come_from_peers() -> None:
     async def main() -> None:
-        async with cluster({"name": "a"}, {"name": "b"}) as (scheduler, [a, b], client):
+        async with cluster({"name": "a"}, {"name": "b"}) as (scheduler, _, client):
             x = client.submit(np.arange, 1_000_000, workers=["a"])
             y = client.submit(np.arange, 1_000_000, workers=["b"], pure=False)
             total = client.submit(lambda u, v: int((u + v).sum()), x, y)
@@ -192,7 +192,7 @@ def test_what_cannot_be_unpickled_on_a_worker_fails_the_tasks_that_need_it() -> 
     async def main() -> None:
         async with cluster({"name": "a"}, {"name": "b"}) as (_, _, client):
             odd = client.submit(Odd, workers=["a"])
-            with pytest.raises(RuntimeError, match="cannot be unpickled on this worker.*not here"):
+            with pytest.raises(RuntimeError, match=r"cannot be unpickled on this worker.*not here"):
                 await client.submit(str, odd, workers=["b"])
 
     run(main())

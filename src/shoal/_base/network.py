@@ -34,7 +34,8 @@ def get_ip_interface(interface: str) -> str:
     Raises
     ------
     ValueError
-        When there is no such interface, or it has no IPv4 address; the message lists those there are.
+        When there is no such interface, or it has no IPv4 address; the message lists those there
+        are.
     """
     import psutil
 

@@ -21,6 +21,7 @@ _PACKAGES = (
     "lz4",
 )
 
+
 def own_versions() -> dict[str, Any]:
     """Return the versions of Python, of this system, and of the packages that peers must share."""
     packages: dict[str, str | None] = {"python": platform.python_version()}

@@ -1,4 +1,5 @@
-"""Connections between processes: addresses, transports by URI scheme, typed streams, servers and calls.
+"""Connections between processes: addresses, transports by URI scheme, typed streams, servers and
+calls.
 
 Nothing here knows what a task is.
 """

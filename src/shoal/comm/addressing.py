@@ -125,7 +125,9 @@ def get_address_host_port(addr: str, strict: bool = False) -> tuple[str, int]:
     try:
         return get_backend(scheme).get_address_host_port(loc)
     except NotImplementedError:
-        raise ValueError(f"addresses of scheme {scheme!r} have no host and port: {addr!r}") from None
+        raise ValueError(
+            f"addresses of scheme {scheme!r} have no host and port: {addr!r}"
+        ) from None
 
 
 def get_address_host(addr: str) -> str:

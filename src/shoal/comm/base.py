@@ -1,4 +1,6 @@
-"""What every transport offers: Comm, Connector, Listener; and the functions `connect` and `listen`."""
+"""What every transport offers: Comm, Connector, Listener; and the functions `connect` and
+`listen`.
+"""
 
 from __future__ import annotations
 
@@ -205,7 +207,7 @@ async def connect(
             )
         except FatalCommClosedError as error:
             raise type(error)(f"cannot connect to {addr}: {error}") from error.__cause__
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             failure = error
             if not retry:
                 raise OSError(f"cannot connect to {addr}: {error or 'no answer'}") from error
@@ -214,7 +216,9 @@ async def connect(
         await asyncio.sleep(min(pause * random.uniform(0.8, 1.2), max(0.0, left)))
         pause = min(pause * 1.5, 1.0)
     because = f": {failure}" if failure is not None and str(failure) else ""
-    raise OSError(f"Timed out trying to connect to {addr} after {seconds:g} s{because}") from failure
+    raise OSError(
+        f"Timed out trying to connect to {addr} after {seconds:g} s{because}"
+    ) from failure
 
 
 def listen(
@@ -244,5 +248,3 @@ def listen(
     """
     scheme, loc = parse_address(addr)
     return get_backend(scheme).get_listener(loc, handle_comm, deserialize, **connection_args)
-
-

@@ -1,7 +1,7 @@
 """Compression of large frames between hosts: sampled first, done only where it pays.
 
-Both sides agree on a codec in the handshake. With compression on, each batch has one more frame at its
-front: a byte per frame that says whether it is compressed.
+Both sides agree on a codec in the handshake. With compression on, each batch has one more frame at
+its front: a byte per frame that says whether it is compressed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _SAMPLES = 5
 
 
 def available_compressions() -> list[str]:
-    """Return the codecs this process may use, best first, as ``distributed.comm.compression`` says."""
+    """Return the codecs this process may use, best first, as ``distributed.comm.compression``
+    says.
+    """
     wanted = config.get("distributed.comm.compression")
     if wanted in (False, None, "none", "false"):
         return []
@@ -58,7 +60,9 @@ def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], byte
 
         def expand_lz4(data: Any, limit: int) -> bytes:
             if int.from_bytes(data[:4], "little") > limit:
-                raise ProtocolError("a compressed frame that expands beyond 'shoal.comm.max-message'")
+                raise ProtocolError(
+                    "a compressed frame that expands beyond 'shoal.comm.max-message'"
+                )
             return lz4.block.decompress(data, return_bytearray=True)  # type: ignore[no-any-return]
 
         return lz4.block.compress, expand_lz4

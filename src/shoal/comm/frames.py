@@ -1,8 +1,8 @@
 """Frames over a byte stream: one `asyncio.BufferedProtocol` for tcp, tls and Unix sockets.
 
-A batch on the wire is a count of frames (u32), their lengths (u64 each), and the frames. Everything is
-little-endian. Lengths are checked before memory is taken. Small batches are parsed out of one buffer;
-large ones are received straight into memory of their own, which the frames then refer to.
+A batch on the wire is a count of frames (u32), their lengths (u64 each), and the frames. Everything
+is little-endian. Lengths are checked before memory is taken. Small batches are parsed out of one
+buffer; large ones are received straight into memory of their own, which the frames then refer to.
 
 Before the handshake has ended, the connection carries preambles instead (see `handshake`).
 """
@@ -27,7 +27,8 @@ MAX_FRAMES = 1 << 24
 # Batches up to this size are copied together and written at once, and parsed out of one buffer.
 _JOIN_BELOW = 64 * 1024
 _BUFFER_SIZE = _JOIN_BELOW
-# From this size on, memory is mapped: the pages are taken when data arrives, not when a length is read.
+# From this size on, memory is mapped: the pages are taken when data arrives, not when a length is
+# read.
 _MAP_FROM = 1 << 20
 _HIGH_WATER = 4 << 20
 
@@ -203,7 +204,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         frames = [_memory(length) for length in lengths]
         position = body
         index = offset = 0
-        for index, frame in enumerate(frames):
+        for index, frame in enumerate(frames):  # noqa: B007 where it stopped is used below
             part = min(len(frame), self._end - position)
             frame[:part] = self._view[position : position + part]
             position += part
@@ -376,7 +377,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self.transport.close()
         try:
             await asyncio.wait_for(asyncio.shield(self._done), timeout)
-        except (TimeoutError, asyncio.TimeoutError):
+        except TimeoutError:
             self.abort()
 
     def closed_error(self) -> CommClosedError:

@@ -1,10 +1,11 @@
 """The first words on a connection: are you shoal, of my version, and do you know the secret?
 
-Each word is magic (6 bytes), protocol version (u16), length (u32) and a msgpack map. The client opens
-with a nonce; the server answers with its own nonce and the proof that it knows the secret; the client
-proves the same; the server says yes. A proof is an HMAC-SHA256 of both nonces under the secret (the
-challenge-response of RFC 2104 and ISO/IEC 9798-4), so the secret itself never travels and a proof is of
-no use on another connection. Nothing is unpickled here, and at most `MAX_PREAMBLE` bytes are read.
+Each word is magic (6 bytes), protocol version (u16), length (u32) and a msgpack map. The client
+opens with a nonce; the server answers with its own nonce and the proof that it knows the secret;
+the client proves the same; the server says yes. A proof is an HMAC-SHA256 of both nonces under the
+secret (the challenge-response of RFC 2104 and ISO/IEC 9798-4), so the secret itself never travels
+and a proof is of no use on another connection. Nothing is unpickled here, and at most
+`MAX_PREAMBLE` bytes are read.
 """
 
 from __future__ import annotations
@@ -56,9 +57,7 @@ async def introduce(
     return {"compression": welcome.get("compression")}
 
 
-async def accept(
-    protocol: FrameProtocol, secret: bytes, compressions: list[str]
-) -> dict[str, Any]:
+async def accept(protocol: FrameProtocol, secret: bytes, compressions: list[str]) -> dict[str, Any]:
     """Do the server's part; return what was agreed.
 
     Raises
@@ -115,7 +114,9 @@ async def _hear(protocol: FrameProtocol, peer: str) -> dict[str, Any]:
     except HandshakeError:
         raise
     except CommClosedError as error:
-        raise HandshakeError(f"{peer} closed the connection during the handshake; does it expect TLS (tls://)?") from error
+        raise HandshakeError(
+            f"{peer} closed the connection during the handshake; does it expect TLS (tls://)?"
+        ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise HandshakeError(f"{peer} sent garbage during the handshake: {error}") from error
     if "error" in word:

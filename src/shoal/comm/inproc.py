@@ -1,4 +1,5 @@
-"""The scheme ``inproc``: two ends in one process. Objects are handed over by reference, never encoded.
+"""The scheme ``inproc``: two ends in one process. Objects are handed over by reference, never
+encoded.
 
 A location is ``host/pid/number``; an empty one is made up when listening.
 """

@@ -31,7 +31,9 @@ _accepted = count(1)
 
 def _check_path(path: str) -> None:
     if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
-        raise ValueError("ipc:// needs Unix domain sockets, which this platform does not have; use tcp")
+        raise ValueError(
+            "ipc:// needs Unix domain sockets, which this platform does not have; use tcp"
+        )
     if len(os.fsencode(path)) > _MAX_PATH:
         raise ValueError(
             f"the socket path {path!r} is longer than the {_MAX_PATH} bytes the system allows; "
@@ -67,7 +69,9 @@ class IPCListener(SocketListener):
         self._socket: socket.socket | None = next(iter(args.get("sockets") or []), None)
         self._inherited = self._socket is not None
 
-    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> list[asyncio.AbstractServer]:
+    async def _serve(
+        self, make_protocol: Callable[[], FrameProtocol]
+    ) -> list[asyncio.AbstractServer]:
         loop = asyncio.get_running_loop()
         if self._socket is not None:
             self._path = self._path or self._socket.getsockname()

@@ -31,7 +31,7 @@ class _Operations:
         return call
 
 
-class rpc(_Operations):  # noqa: N801 the documented name
+class rpc(_Operations):
     """Conveniently interact with a remote server.
 
     Parameters
@@ -216,10 +216,7 @@ class ConnectionPool:
         busy.discard(comm)
         if not busy:
             del self._busy[addr]
-        if comm.closed() or self.status == "closed":
-            comm.abort()
-            self._room.release()
-        elif self._waiting:  # for another address, most likely
+        if comm.closed() or self.status == "closed" or self._waiting:
             comm.abort()
             self._room.release()
         else:
@@ -247,7 +244,9 @@ class ConnectionPool:
 
 
 class PooledRPC(_Operations):
-    """Calls operations over connections borrowed from a pool; made by calling a `ConnectionPool`."""
+    """Calls operations over connections borrowed from a pool; made by calling a
+    `ConnectionPool`.
+    """
 
     def __init__(self, address: str, pool: ConnectionPool) -> None:
         self.address = address

@@ -1,8 +1,9 @@
 """The cluster's secret: where it comes from. It is never sent anywhere.
 
-In this order: given explicitly, configuration ``shoal.secret``, environment ``SHOAL_SECRET`` (dask's
-configuration reads only ``DASK_*``), and the user's own file, made at first use and readable by the
-user alone. So one user's processes find each other with no set-up, and nobody else gets in.
+In this order: given explicitly, configuration ``shoal.secret``, environment ``SHOAL_SECRET``
+(dask's configuration reads only ``DASK_*``), and the user's own file, made at first use and
+readable by the user alone. So one user's processes find each other with no set-up, and nobody else
+gets in.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def _check_private(path: Path) -> None:
 def _create(path: Path) -> None:
     """Make the file, once, however many processes try at the same time.
 
-    It is written under another name and linked to its own, which only one process can do, on network
-    file systems too; so nobody ever reads half a secret.
+    It is written under another name and linked to its own, which only one process can do, on
+    network file systems too; so nobody ever reads half a secret.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # mode 0600

@@ -1,8 +1,9 @@
 """A server of the open protocol: operations by name, called for each request of each connection.
 
-Scheduler, workers and nannies are such servers; so is anything that a user makes of `Server`. A handler
-is a function or coroutine function that takes the fields of the message as keyword arguments. Is its
-first parameter called `comm`, it gets the connection too, and may send and receive on it.
+Scheduler, workers and nannies are such servers; so is anything that a user makes of `Server`. A
+handler is a function or coroutine function that takes the fields of the message as keyword
+arguments. Is its first parameter called `comm`, it gets the connection too, and may send and
+receive on it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any, TypeVar
 
-from shoal import config
 from shoal.comm.addressing import get_address_host_port
 from shoal.comm.base import Comm, Listener, listen
 from shoal.comm.requests import error_message
@@ -190,9 +190,7 @@ class Server:
 
     # -- listening ---------------------------------------------------------------
 
-    def listen(
-        self, port_or_addr: str | int | None = None, **listen_args: Any
-    ) -> Awaitable[None]:
+    def listen(self, port_or_addr: str | int | None = None, **listen_args: Any) -> Awaitable[None]:
         """Begin to listen; awaiting the result makes sure that it has begun.
 
         Parameters

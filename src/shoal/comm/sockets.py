@@ -186,7 +186,7 @@ class SocketListener(Listener):
             agreed = await asyncio.wait_for(
                 accept(protocol, self._secret, compressions), self._timeout
             )
-        except (asyncio.TimeoutError, HandshakeError) as error:
+        except (TimeoutError, HandshakeError) as error:
             self._report(peer, error)
             await _let_go(protocol)
             return

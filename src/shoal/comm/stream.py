@@ -1,8 +1,8 @@
 """Typed batches on a connection: callbacks in, adaptive batching out.
 
-What is sent during one turn of the loop leaves as one batch at its end. While an earlier batch is still
-on its way to the operating system, new messages gather and leave together when it is gone. So an idle
-connection answers at once, and a busy one sends few large batches.
+What is sent during one turn of the loop leaves as one batch at its end. While an earlier batch is
+still on its way to the operating system, new messages gather and leave together when it is gone. So
+an idle connection answers at once, and a busy one sends few large batches.
 """
 
 from __future__ import annotations
@@ -96,9 +96,7 @@ class MessageStream(Generic[M]):
         try:
             messages = self._receives.decode(comm.received(frames))
         except ProtocolError as error:
-            comm.protocol.fail(
-                CommClosedError(f"{comm.peer_address} broke the protocol: {error}")
-            )
+            comm.protocol.fail(CommClosedError(f"{comm.peer_address} broke the protocol: {error}"))
             return
         self._on_messages(messages)
 

@@ -81,7 +81,9 @@ class TCPListener(SocketListener):
         _refuse_plain(args, "listen on")
         return None
 
-    async def _serve(self, make_protocol: Callable[[], FrameProtocol]) -> list[asyncio.AbstractServer]:
+    async def _serve(
+        self, make_protocol: Callable[[], FrameProtocol]
+    ) -> list[asyncio.AbstractServer]:
         loop = asyncio.get_running_loop()
         if not self._sockets:
             self._sockets = _bind(self._host, self._port)

@@ -1,4 +1,6 @@
-"""The scheduler file: address and secret of a running scheduler, for processes that share a folder."""
+"""The scheduler file: address and secret of a running scheduler, for processes that share a
+folder.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The scheduler's shell: sockets, timers and calls around the core of `scheduler.core`.
 
-Messages become events, effects become messages. No decision about tasks is made here, and nothing that
-users sent is unpickled, but what `operations.functions` says.
+Messages become events, effects become messages. No decision about tasks is made here, and nothing
+that users sent is unpickled, but what `operations.functions` says.
 """
 
 from __future__ import annotations
@@ -239,10 +239,8 @@ class Scheduler(Server):
         goodbyes += [self.worker_streams.dismiss(worker) for worker in self.worker_streams]
         if goodbyes:
             try:
-                await asyncio.wait_for(
-                    asyncio.gather(*goodbyes, return_exceptions=True), _FAREWELL
-                )
-            except asyncio.TimeoutError:
+                await asyncio.wait_for(asyncio.gather(*goodbyes, return_exceptions=True), _FAREWELL)
+            except TimeoutError:
                 logger.info("some peers did not take the goodbye in time")
 
     # -- what is known -------------------------------------------------------------

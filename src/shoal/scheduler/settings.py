@@ -1,4 +1,6 @@
-"""The settings of the scheduler's core, read from the configuration once, when a scheduler is made."""
+"""The settings of the scheduler's core, read from the configuration once, when a scheduler is
+made.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,10 @@ def read_settings(
         pipeline=config.get_seconds("shoal.pipeline"),
         steal=config.get_bool("distributed.scheduler.work-stealing"),
         worker_ttl=config.get_optional_seconds("distributed.scheduler.worker-ttl", worker_ttl),
-        idle_timeout=config.get_optional_seconds("distributed.scheduler.idle-timeout", idle_timeout),
-        no_workers_timeout=config.get_optional_seconds(
-            "distributed.scheduler.no-workers-timeout"
+        idle_timeout=config.get_optional_seconds(
+            "distributed.scheduler.idle-timeout", idle_timeout
         ),
+        no_workers_timeout=config.get_optional_seconds("distributed.scheduler.no-workers-timeout"),
         recovery_window=config.get_seconds("shoal.recovery.window"),
         recovery_grace=config.get_seconds("shoal.recovery.grace"),
         log_length=config.get_int("distributed.scheduler.transition-log-length", minimum=0),

@@ -61,9 +61,7 @@ class Streams:
 
     def accept(self, comm: Comm) -> None:
         """Take over a connection on which a peer asked for a stream."""
-        stream: MessageStream[Any] = MessageStream(
-            comm, sends=self._sends, receives=self._receives
-        )
+        stream: MessageStream[Any] = MessageStream(comm, sends=self._sends, receives=self._receives)
         name = ""
 
         def receive(messages: list[Any]) -> None:

@@ -1,4 +1,6 @@
-"""Opaque values on the wire: a pickle and its large buffers. Nothing is pickled or unpickled here."""
+"""Opaque values on the wire: a pickle and its large buffers. Nothing is pickled or unpickled
+here.
+"""
 
 from __future__ import annotations
 

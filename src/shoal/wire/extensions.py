@@ -6,14 +6,14 @@ Both codecs use these extension codes. A buffer's extension holds the index of i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from shoal.errors import ProtocolError
 from shoal.wire.blob import Blob, Buffer, BytesLike
 
-__all__ = ["BLOB",
+__all__ = [
+    "BLOB",
     "BUFFER",
     "OBJECT",
     "SET",

@@ -153,7 +153,9 @@ def _dumps(obj: Any) -> bytes:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Takes along tracebacks, causes and notes of exceptions. Registers nothing for all of pickle."""
+    """Takes along tracebacks, causes and notes of exceptions. Registers nothing for all of
+    pickle.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, TracebackType):

@@ -6,11 +6,11 @@ encodes and decodes many times faster than a thousand small objects.
 
 Conventions
 -----------
-- A *key* on the wire is always a `str` (`shoal._base.keys` converts users' tuple keys at the edges).
-- A *function id* is the 16-byte digest of the pickled function; the blob is sent once per connection,
-  always before the first message that refers to it.
-- A *run* is a number the scheduler draws for each assignment of a task to a worker. It only grows, over
-  restarts of the scheduler too, so a message about an older run of a key is recognised and dropped.
+- A *key* on the wire is always a `str` (`shoal._base.keys` converts tuple keys at the edges).
+- A *function id* is the 16-byte digest of the pickled function; the blob is sent once per
+  connection, always before the first message that refers to it.
+- A *run* is a number the scheduler draws for each assignment of a task to a worker. It only grows,
+  over restarts of the scheduler too, so a message about an older run of a key is dropped.
 - A list that is documented as "`[]` when ..." saves bytes and time in the common case.
 """
 
@@ -27,7 +27,9 @@ Priority: TypeAlias = tuple[float, int, int]
 
 
 class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What a user asked for a task beyond function and arguments; shared by the tasks of one call."""
+    """What a user asked for a task beyond function and arguments; shared by the tasks of one
+    call.
+    """
 
     workers: list[str] | None = None  # addresses, names or host names; None: anywhere
     allow_other_workers: bool = False
@@ -48,7 +50,9 @@ class ClientHello(msgspec.Struct, array_like=True, gc=False, tag="hello"):
     name: str | None
     versions: dict[str, Any]
     reconnect: bool  # True: this client was registered with an earlier connection or scheduler
-    known_workers: list[str]  # on reconnect: workers the client knew; the scheduler waits for them a while
+    known_workers: list[
+        str
+    ]  # on reconnect: workers the client knew; the scheduler waits for them a while
 
 
 class DefineFunctions(msgspec.Struct, array_like=True, gc=False, tag="fn"):
@@ -69,7 +73,9 @@ class Graph(msgspec.Struct, array_like=True, gc=False, tag="graph", kw_only=True
     functions: list[bytes]  # function ids that this message uses
     function_of: list[int] = []  # per task, index into `functions`; [] when there is only one
     args: list[bytes]  # per task, the pickled (args, kwargs or None)
-    deps: list[list[int | str]] = []  # per task: index into `keys`, or the key itself; [] when no task has any
+    deps: list[
+        list[int | str]
+    ] = []  # per task: index into `keys`, or the key itself; [] when no task has any
     buffers: dict[int, list[Buffer]] = {}  # large out-of-band buffers of the arguments of task i
     groups: list[str] = []  # names of task groups ("inc", "x-123")
     group_of: list[int] = []  # per task, index into `groups`; [] when there is only one
@@ -78,7 +84,9 @@ class Graph(msgspec.Struct, array_like=True, gc=False, tag="graph", kw_only=True
     priority: float = 0.0  # the user's; higher runs first
     fifo_timeout: float = 0.1  # seconds
     options: list[TaskOptions] = []
-    option_of: list[int] = []  # per task, index into `options`, -1 for none; [] when options[0] is for all
+    option_of: list[
+        int
+    ] = []  # per task, index into `options`, -1 for none; [] when options[0] is for all
 
 
 class Want(msgspec.Struct, array_like=True, gc=False, tag="want"):
@@ -274,7 +282,8 @@ class LongRunning(msgspec.Struct, array_like=True, gc=False, tag="long"):
 
 
 class MissingDeps(msgspec.Struct, array_like=True, gc=False, tag="missing"):
-    """A task cannot start: for each dependency named, no holder that the worker knew could serve it.
+    """A task cannot start: for each dependency named, no holder that the worker knew could serve
+    it.
 
     The worker has dropped the task; the scheduler assigns it anew.
     """

@@ -1,8 +1,8 @@
 """The open protocol: arbitrary Python objects, mostly small dicts with an `op`.
 
-None, bool, int, float, str, bytes, list, tuple, set and dict travel as msgpack; `Blob`, `Serialized`
-and `Buffer` stay what they are; any other object is pickled. A receiver that must not unpickle
-(`deserialize=False`: the scheduler) gets those as `Serialized`.
+None, bool, int, float, str, bytes, list, tuple, set and dict travel as msgpack; `Blob`,
+`Serialized` and `Buffer` stay what they are; any other object is pickled. A receiver that must not
+unpickle (`deserialize=False`: the scheduler) gets those as `Serialized`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Values to bytes and back: pickle protocol 5 with large buffers out of band, cloudpickle where needed.
+"""Values to bytes and back: pickle protocol 5 with large buffers out of band, cloudpickle where
+needed.
 
 `pickle` is several times faster than cloudpickle, so it goes first. It fails on lambdas and local
 functions, and it pickles what `__main__` defines by reference, which no other process can resolve:
@@ -20,7 +21,8 @@ from shoal.wire.blob import Blob, Buffer
 
 __all__ = ["SMALL", "dumps", "dumps_bytes", "loads", "loads_bytes", "register_reducer"]
 
-# Buffers below this many bytes are cheaper to copy into the pickle than to send as frames of their own.
+# Buffers below this many bytes are cheaper to copy into the pickle than to send as frames of their
+# own.
 SMALL = 65_536
 
 _PROTOCOL = 5

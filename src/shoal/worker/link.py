@@ -83,9 +83,7 @@ class SchedulerLink:
                 return f"no scheduler at {self.address}: {error}"
             ended = self._ended = asyncio.get_running_loop().create_future()
 
-            def closed(
-                reason: BaseException | None, ended: asyncio.Future[str] = ended
-            ) -> None:
+            def closed(reason: BaseException | None, ended: asyncio.Future[str] = ended) -> None:
                 self._stream = None
                 if not ended.done():
                     ended.set_result(str(reason or "it was closed"))
@@ -133,7 +131,9 @@ class SchedulerLink:
         self._stopping = True
 
     async def say_goodbye(self, reason: str, timeout: float) -> None:
-        """Tell the scheduler that this worker leaves, wait until it has heard it, and stay closed."""
+        """Tell the scheduler that this worker leaves, wait until it has heard it, and stay
+        closed.
+        """
         self._stopping = True
         if self._stream is not None and self._ended is not None:
             self._stream.send([m.WorkerGoodbye(reason)])

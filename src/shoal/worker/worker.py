@@ -1,7 +1,7 @@
 """The worker's shell: sockets, threads, files and timers around the core of `worker.core`.
 
-Messages become events, effects become calls of the executor, the store, the transfer and the link to the
-scheduler. What a task means is not known here.
+Messages become events, effects become calls of the executor, the store, the transfer and the link
+to the scheduler. What a task means is not known here.
 """
 
 from __future__ import annotations
@@ -410,7 +410,9 @@ class Worker(Server):
 
     def _told_to_close(self, reason: str, restart: bool) -> None:
         if not self._welcome.done():
-            self._welcome.set_exception(RuntimeError(f"the scheduler refused this worker: {reason}"))
+            self._welcome.set_exception(
+                RuntimeError(f"the scheduler refused this worker: {reason}")
+            )
             return
         if reason == "retired" and self._lifetime.seconds is not None:
             restart = restart or self._lifetime.restart

@@ -1,4 +1,6 @@
-"""Random but protocol-abiding peers against the scheduler's core; the invariants hold after every event."""
+"""Random but protocol-abiding peers against the scheduler's core; the invariants hold after every
+event.
+"""
 
 from __future__ import annotations
 
@@ -164,9 +166,7 @@ class Peers:
                             self.held.get(holder, set()).discard(key)
                     none: list[list[str]] = [[] for _ in absent]
                     lists = [absent, none] if self.rng.random() < 0.5 else [none, absent]
-                    self.cluster.hear(
-                        address, m.MissingDeps(task.key, task.run, task.deps, *lists)
-                    )
+                    self.cluster.hear(address, m.MissingDeps(task.key, task.run, task.deps, *lists))
 
     def add_worker(self) -> None:
         if len(self.held) >= 5:

@@ -1,7 +1,8 @@
-"""The scheduler's pure core: tasks, workers and clients as data, and one `Machine` that changes them.
+"""The scheduler's pure core: tasks, workers and clients as data, and one `Machine` that changes
+them.
 
-Nothing in here may touch a socket, a clock, a thread, a file, a logger, the configuration or a user's
-object. See `machine` for the entry point and `transitions.table` for the states of a task.
+Nothing in here may touch a socket, a clock, a thread, a file, a logger, the configuration or a
+user's object. See `machine` for the entry point and `transitions.table` for the states of a task.
 """
 
 from shoal.scheduler.core.effects import Effects

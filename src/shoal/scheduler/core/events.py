@@ -1,4 +1,6 @@
-"""What can happen to the scheduler's core. The shell makes these from messages, lost connections and calls."""
+"""What can happen to the scheduler's core. The shell makes these from messages, lost connections
+and calls.
+"""
 
 from __future__ import annotations
 

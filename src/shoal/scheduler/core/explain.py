@@ -43,7 +43,9 @@ def _waiting(s: SchedulerState, ts: TaskState) -> str:
         return f"{len(missing)} of its {len(ts.deps)} inputs are not there yet: {_names(missing)}."
     if s.recovering_until is not None:
         expected = ", ".join(sorted(s.expected_workers)) or "workers and clients"
-        return f"the scheduler has just started and waits a few seconds for {expected} to come back."
+        return (
+            f"the scheduler has just started and waits a few seconds for {expected} to come back."
+        )
     return "its data could not be reached a moment ago; it will be sent again shortly."
 
 

@@ -1,8 +1,8 @@
 """The scheduler's core: one event in, one ordered batch of effects out.
 
 The core is pure. It touches no socket, clock, thread, file, logger or configuration, and unpickles
-nothing: what users send are opaque bytes here. The same object runs in a real scheduler process, in an
-in-process cluster and in the simulator.
+nothing: what users send are opaque bytes here. The same object runs in a real scheduler process, in
+an in-process cluster and in the simulator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from shoal.errors import ProtocolError
 from shoal.scheduler.core import events as e
 from shoal.scheduler.core.effects import Effects
-from shoal.scheduler.core.handlers.client import CLIENT_HANDLERS, cancel_tasks, client_lost, on_hello
+from shoal.scheduler.core.handlers.client import (
+    CLIENT_HANDLERS,
+    cancel_tasks,
+    client_lost,
+    on_hello,
+)
 from shoal.scheduler.core.handlers.membership import (
     acquire,
     check_retiring,
@@ -56,8 +61,8 @@ class Machine:
     now : float
         The time, in seconds on the clock of all later events.
     first_run : int
-        Runs are numbered from here. It must be larger than any number an earlier scheduler at the same
-        address used; microseconds since the epoch will do.
+        Runs are numbered from here. It must be larger than any number an earlier scheduler at the
+        same address used; microseconds since the epoch will do.
 
     Examples
     --------

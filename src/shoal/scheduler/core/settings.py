@@ -1,4 +1,6 @@
-"""What can be tuned in the scheduler's core. Plain values; reading the configuration is the shell's work."""
+"""What can be tuned in the scheduler's core. Plain values; reading the configuration is the shell's
+work.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Settings:
     recovery_window: float = 3.0
     recovery_grace: float = 60.0
     client_grace: float = 10.0  # results of a client that vanished are kept so long
-    retry_unreachable: float = 0.5  # pause before a task is sent again when its data was unreachable
+    retry_unreachable: float = (
+        0.5  # pause before a task is sent again when its data was unreachable
+    )
     log_length: int = 100_000  # transitions remembered for `story`
     events_length: int = 10_000
     validate: bool = False

@@ -1,7 +1,7 @@
 """What the core says to its peers: messages are gathered per peer and leave when the event ends.
 
-Everything said to one peer keeps its order. Finished keys (to clients) and freed keys (to workers) are
-gathered in columns and become one message as soon as anything else is said, or at the end.
+Everything said to one peer keeps its order. Finished keys (to clients) and freed keys (to workers)
+are gathered in columns and become one message as soon as anything else is said, or at the end.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def say_finished(s: SchedulerState, ts: TaskState, value: bytes | None) -> None:
             say_finished_to(s, client, ts, value)
 
 
-def say_finished_to(s: SchedulerState, client: ClientState, ts: TaskState, value: bytes | None) -> None:
+def say_finished_to(
+    s: SchedulerState, client: ClientState, ts: TaskState, value: bytes | None
+) -> None:
     """Tell one client that a result is there."""
     s.touched_clients[client] = None
     client.done_keys.append(ts.key)
@@ -59,9 +61,7 @@ def say_finished_to(s: SchedulerState, client: ClientState, ts: TaskState, value
 
 def _flush_finished(client: ClientState) -> None:
     client.out.append(
-        KeysInMemory(
-            client.done_keys, client.done_types, client.done_values, client.done_holders
-        )
+        KeysInMemory(client.done_keys, client.done_types, client.done_values, client.done_holders)
     )
     client.done_keys = []
     client.done_types = []

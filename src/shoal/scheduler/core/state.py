@@ -1,15 +1,16 @@
 """What the scheduler knows: tasks, workers, clients, groups, functions.
 
-Only data and its smallest bookkeeping live here. What happens to it is in `transitions`, who asks for
-it in `handlers`, and how choices are made in `policies`.
+Only data and its smallest bookkeeping live here. What happens to it is in `transitions`, who asks
+for it in `handlers`, and how choices are made in `policies`.
 
 Three habits keep a task near 600 bytes and 10 microseconds:
 
-- `wanted_by` and `who_has` are tuples, and the usual one-element tuple is shared (`ClientState.alone`,
-  `WorkerState.alone`), so most tasks own no container but their dependencies.
-- `waiting_on` and `waiters` are counts; containers exist only where somebody iterates. These are dicts
-  and not sets, whose order differs from run to run: the same events must give the same effects.
-- what only few tasks have (retries, errors, restrictions at work) is in `Rare`, made when first needed.
+- `wanted_by` and `who_has` are tuples, and the usual one-element tuple is shared
+  (`ClientState.alone`, `WorkerState.alone`), so most tasks own no container but their dependencies.
+- `waiting_on` and `waiters` are counts; containers exist only where somebody iterates. These are
+  dicts and not sets, whose order differs from run to run: the same events must give the same effects.
+- what only few tasks have (retries, errors, restrictions at work) is in `Rare`, made when first
+  needed.
 """
 
 from __future__ import annotations
@@ -103,7 +104,12 @@ class Erred:
     __slots__ = ("exception", "exception_text", "traceback", "traceback_text", "worker")
 
     def __init__(
-        self, exception: Blob, traceback: Blob, exception_text: str, traceback_text: str, worker: str
+        self,
+        exception: Blob,
+        traceback: Blob,
+        exception_text: str,
+        traceback_text: str,
+        worker: str,
     ) -> None:
         self.exception = exception
         self.traceback = traceback
@@ -312,7 +318,9 @@ class ClientState:
 class SchedulerState:
     """All of it, and the worklists of the event at work."""
 
-    def __init__(self, settings: Settings, scheduler_id: str, started: float, first_run: int) -> None:
+    def __init__(
+        self, settings: Settings, scheduler_id: str, started: float, first_run: int
+    ) -> None:
         self.settings = settings
         self.id = scheduler_id
         self.started = started
@@ -345,8 +353,12 @@ class SchedulerState:
         self.recovering_until: float | None = None
         self.client_came_back = False  # so it is known which workers there were
         self.expected_workers: set[str] = set()
-        self.awaited: dict[TaskState, float] = {}  # data that a returning worker may bring, until when
-        self.reported: dict[str, tuple[WorkerState, int]] = {}  # unknown tasks that run, and their run
+        self.awaited: dict[
+            TaskState, float
+        ] = {}  # data that a returning worker may bring, until when
+        self.reported: dict[
+            str, tuple[WorkerState, int]
+        ] = {}  # unknown tasks that run, and their run
         self.reported_until = 0.0
         self.retiring: dict[WorkerState, None] = {}
         self.lifetimes: dict[WorkerState, float] = {}  # when a worker wants to retire
@@ -354,7 +366,9 @@ class SchedulerState:
         self.leaving: dict[str, str] = {}  # workers that said goodbye, and why
         self.idle_since: float | None = started
 
-        self.restrictions: dict[int, tuple[TaskOptions, dict[WorkerState, None] | None]] = {}  # cache
+        self.restrictions: dict[
+            int, tuple[TaskOptions, dict[WorkerState, None] | None]
+        ] = {}  # cache
         self.ready: list[TaskState] = []  # found ready in the event at work
         self.unneeded: list[TaskState] = []  # lost their last user in the event at work
         self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there

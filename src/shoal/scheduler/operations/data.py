@@ -115,10 +115,8 @@ async def _wait_for_workers(
         left = deadline - asyncio.get_running_loop().time()
         try:
             await asyncio.wait_for(scheduler.workers_changed(), left)
-        except asyncio.TimeoutError:
-            raise TimeoutError(
-                f"no worker to scatter to within {timeout:g} s: {problem}"
-            ) from None
+        except TimeoutError:
+            raise TimeoutError(f"no worker to scatter to within {timeout:g} s: {problem}") from None
 
 
 def _plan(

@@ -1,4 +1,6 @@
-"""Users' functions in the scheduler's process: the one place where it unpickles what clients send."""
+"""Users' functions in the scheduler's process: the one place where it unpickles what clients
+send.
+"""
 
 from __future__ import annotations
 

@@ -60,16 +60,12 @@ def who_has(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, li
     tasks = scheduler.tasks
     if keys is None:
         return {key: [ws.address for ws in ts.who_has] for key, ts in tasks.items()}
-    return {
-        key: [ws.address for ws in tasks[key].who_has] if key in tasks else [] for key in keys
-    }
+    return {key: [ws.address for ws in tasks[key].who_has] if key in tasks else [] for key in keys}
 
 
 def has_what(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
     """Return the keys that each worker holds."""
-    return {
-        ws.address: [ts.key for ts in ws.has_what] for ws in find_workers(scheduler, workers)
-    }
+    return {ws.address: [ts.key for ts in ws.has_what] for ws in find_workers(scheduler, workers)}
 
 
 def nbytes(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, int]:
@@ -86,9 +82,7 @@ def nthreads(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str
 
 def processing(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
     """Return the keys that each worker runs, or is to run next."""
-    return {
-        ws.address: [ts.key for ts in ws.processing] for ws in find_workers(scheduler, workers)
-    }
+    return {ws.address: [ts.key for ts in ws.processing] for ws in find_workers(scheduler, workers)}
 
 
 def task_status(scheduler: Scheduler, keys: list[str]) -> dict[str, str | None]:
@@ -103,10 +97,11 @@ def explain_task(scheduler: Scheduler, key: str) -> str:
 
 
 def tell_story(scheduler: Scheduler, keys: list[str]) -> list[tuple[Any, ...]]:
-    """Return the remembered transitions of keys or stimuli: (key, start, finish, stimulus, time)."""
+    """Return the remembered transitions of keys or stimuli: (key, start, finish, stimulus,
+    time).
+    """
     return [
-        (*entry[:4], scheduler.wall_time(entry[4]))
-        for entry in story(scheduler.core.state, keys)
+        (*entry[:4], scheduler.wall_time(entry[4])) for entry in story(scheduler.core.state, keys)
     ]
 
 

@@ -46,8 +46,8 @@ async def broadcast(
     workers, hosts : list, optional
         Whom to ask; all by default.
     on_error : {"raise", "return", "ignore"}
-        What to do about those that do not answer: raise, answer in their place with the error, or leave
-        them out.
+        What to do about those that do not answer: raise, answer in their place with the error, or
+        leave them out.
     """
     chosen = [] if workers is None and hosts is not None else find_workers(scheduler, workers)
     if hosts is not None:
@@ -92,8 +92,8 @@ async def retire_workers(
 ) -> dict[str, Any]:
     """Empty workers, data first, and close them; return what they were, by address.
 
-    Without `workers` and `names`, those are chosen that have nothing to do: `n`, or as many as can go
-    while the data still fits in half the memory of the others.
+    Without `workers` and `names`, those are chosen that have nothing to do: `n`, or as many as can
+    go while the data still fits in half the memory of the others.
     """
     if workers is not None and names is not None:
         raise TypeError("give workers= or names=, not both")
@@ -153,7 +153,7 @@ async def restart_workers(
             answer = await asyncio.wait_for(
                 scheduler.rpc(str(ws.info.nanny)).restart(timeout=timeout), timeout + 1
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return "timed out"
         return str(answer)
 
@@ -192,7 +192,7 @@ async def restart(
         left = deadline - asyncio.get_running_loop().time()
         try:
             await asyncio.wait_for(scheduler.workers_changed(), left)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise TimeoutError(
                 f"Waited for {len(nannied)} workers to come back after the restart, but after "
                 f"{timeout:g} s there are {len(scheduler.workers)}"
@@ -210,9 +210,7 @@ async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut do
 
     await asyncio.gather(*map(close_nanny, nannies), return_exceptions=True)
     # After the answer: it travels on a connection that closing ends.
-    asyncio.get_running_loop().call_soon(
-        lambda: scheduler.close_soon(reason)
-    )
+    asyncio.get_running_loop().call_soon(lambda: scheduler.close_soon(reason))
 
 
 def worker_died(scheduler: Scheduler, address: str, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Serialization by type, the family ``dask``: functions that extensions register for their classes.
 
-A registered class is serialized so wherever it is met, also deep in other objects: its functions become
-pickle's way to reduce it, with the frames as out-of-band buffers.
+A registered class is serialized so wherever it is met, also deep in other objects: its functions
+become pickle's way to reduce it, with the frames as out-of-band buffers.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def register_serialization(
     cls : type
         The class.
     serialize : callable
-        Takes an object; returns a header (a dict of plain values) and frames (a list of bytes-likes).
+        Takes an object; returns a header (a dict of plain values) and frames (a list of
+        bytes-likes).
     deserialize : callable
         Takes the two and returns the object.
 

@@ -28,8 +28,8 @@ def register_serialization_family(name: str, dumps: Dumps, loads: Loads) -> None
     name : str
         To be named in `serializers` and `deserializers`.
     dumps : callable
-        Takes an object; returns a header (a dict of plain values) and frames (a list of bytes-likes).
-        It raises `NotImplementedError` or `TypeError` for what it does not know.
+        Takes an object; returns a header (a dict of plain values) and frames (a list of
+        bytes-likes). It raises `NotImplementedError` or `TypeError` for what it does not know.
     loads : callable
         Takes the two and returns the object.
     """
@@ -46,9 +46,7 @@ def get_family(name: str) -> tuple[Dumps, Loads]:
     """
     found = families.get(name)
     if found is None:
-        raise TypeError(
-            f"unknown serializer {name!r}; known are {', '.join(sorted(families))}"
-        )
+        raise TypeError(f"unknown serializer {name!r}; known are {', '.join(sorted(families))}")
     return found
 
 

@@ -140,7 +140,8 @@ def cancel_tasks(
         seen[ts] = None
         others = [c for c in ts.wanted_by if c is not client and (c.real or c is s.fire_and_forget)]
         if others and not force:
-            if client is not None:
+            if client in ts.wanted_by:
+                cancelled.setdefault(client, []).append(ts.key)
                 drop_want(s, client, ts)
             continue
         for who in ts.wanted_by:
@@ -154,7 +155,10 @@ def cancel_tasks(
         if ts.state == "released" and ts.needed:
             activate(s, ts)  # a dependent that another client wants still needs it
     for who, their_keys in cancelled.items():
-        if who is not client or client is None:
+        if who is client:  # it may not know that keys of others depend on what it cancelled
+            named = set(keys)
+            their_keys = [key for key in their_keys if key not in named]
+        if their_keys:
             tell_client(s, who, m.KeysCancelled(their_keys, reason))
 
 

@@ -125,9 +125,7 @@ def _link(
         refs = deps_of[i]
         if not refs:
             continue
-        deps = tuple(
-            [states[ref] if type(ref) is int else data_task(s, ref) for ref in refs]
-        )
+        deps = tuple([states[ref] if type(ref) is int else data_task(s, ref) for ref in refs])
         if len(deps) > 1 and len(set(deps)) != len(deps):
             raise ProtocolError(f"Graph.deps names an input of {ts.key!r} twice")
         ts.deps = deps
@@ -178,4 +176,3 @@ def want_key(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
         say_finished_to(s, client, ts, None)
     elif ts.state == "erred":
         say_erred(s, client, ts)
-

@@ -113,7 +113,8 @@ def worker_lost(s: SchedulerState, ws: WorkerState, reason: str, expected: bool)
         tell_client(s, client, m.WorkersChanged([], [ws.address]))
     s.touched_workers.pop(ws, None)
     s.log_event(
-        "all", {"action": "remove-worker", "worker": ws.address, "reason": reason, "expected": graceful}
+        "all",
+        {"action": "remove-worker", "worker": ws.address, "reason": reason, "expected": graceful},
     )
 
 

@@ -1,1 +1,3 @@
-"""How choices are made: order, placement, stealing, restrictions, estimates. No messages are sent here."""
+"""How choices are made: order, placement, stealing, restrictions, estimates. No messages are sent
+here.
+"""

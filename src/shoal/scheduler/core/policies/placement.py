@@ -1,9 +1,9 @@
 """Which worker runs a ready task, and when it is sent there.
 
-A task whose inputs are data of few others goes where its estimated start is earliest: the time until
-the worker is free plus the time to bring the missing inputs. All other tasks may run anywhere and
-wait in the common queue. A worker is sent only as much as covers the way there and back (`has_room`);
-the rest stays in the scheduler, where moving it to another worker costs nothing.
+A task whose inputs are data of few others goes where its estimated start is earliest: the time
+until the worker is free plus the time to bring the missing inputs. All other tasks may run anywhere
+and wait in the common queue. A worker is sent only as much as covers the way there and back
+(`has_room`); the rest stays in the scheduler, where moving it to another worker costs nothing.
 """
 
 from __future__ import annotations

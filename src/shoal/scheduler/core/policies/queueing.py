@@ -1,8 +1,8 @@
 """Ready tasks in priority order.
 
-Tasks come mostly in sorted batches (a whole `map`, the newly ready tasks of one message), so the heap
-holds *runs*: sorted lists that are consumed from their end. With one run at work, `pop` is a list pop.
-Removal is lazy: an entry whose task is no longer queued here is skipped.
+Tasks come mostly in sorted batches (a whole `map`, the newly ready tasks of one message), so the
+heap holds *runs*: sorted lists that are consumed from their end. With one run at work, `pop` is a
+list pop. Removal is lazy: an entry whose task is no longer queued here is skipped.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class TaskQueue:
     """A priority queue of queued tasks, all with the same `worker` (None: anywhere).
 
     The queue does not change tasks. A task is in the queue as long as its state is "queued" and its
-    `worker` is the queue's; `size` counts those, and the caller reports the ones that left otherwise
-    with `forget_one`.
+    `worker` is the queue's; `size` counts those, and the caller reports the ones that left
+    otherwise with `forget_one`.
     """
 
     __slots__ = ("_heap", "_serial", "size")

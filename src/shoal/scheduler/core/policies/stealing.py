@@ -1,7 +1,7 @@
 """Work for idle workers: from the queues in the scheduler at no cost, else back from other workers.
 
-A task moves when it would start earlier at the thief, the transfer of its inputs included. A task that
-runs is never moved: the victim gives back only what it did not start (`Steal`, `StealReply`).
+A task moves when it would start earlier at the thief, the transfer of its inputs included. A task
+that runs is never moved: the victim gives back only what it did not start (`Steal`, `StealReply`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Wanting and no longer wanting: from `released` up to ready, and from anywhere down to `forgotten`.
+"""Wanting and no longer wanting: from `released` up to ready, and from anywhere down to
+`forgotten`.
 
 All loops are worklists, never recursion: graphs are deeper than Python's stack.
 """

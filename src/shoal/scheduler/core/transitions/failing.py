@@ -15,7 +15,14 @@ from shoal.wire.pickling import dumps
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import ClientState, SchedulerState, TaskState
 
-__all__ = ["data_is_missing", "fail", "fail_data_lost", "fail_killed", "fail_unrunnable", "say_erred"]
+__all__ = [
+    "data_is_missing",
+    "fail",
+    "fail_data_lost",
+    "fail_killed",
+    "fail_unrunnable",
+    "say_erred",
+]
 
 
 def fail(s: SchedulerState, ts: TaskState, error: Erred, blame: str) -> None:
@@ -47,9 +54,7 @@ def fail(s: SchedulerState, ts: TaskState, error: Erred, blame: str) -> None:
         if not ts.wanted_by and not ts.waiters:
             s.unneeded.append(ts)
         if ts.dependents is not None:
-            stack.extend(
-                d for d in ts.dependents if d.state in ("waiting", "queued", "no-worker")
-            )
+            stack.extend(d for d in ts.dependents if d.state in ("waiting", "queued", "no-worker"))
 
 
 def say_erred(s: SchedulerState, client: ClientState, ts: TaskState) -> None:

@@ -57,7 +57,9 @@ def move_back_to_released(s: SchedulerState, ts: TaskState) -> None:
 
 
 def lose_copies(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> None:
-    """Copies on one worker are gone. Results without another copy are computed again where needed."""
+    """Copies on one worker are gone. Results without another copy are computed again where
+    needed.
+    """
     lost: list[TaskState] = []
     for ts in tasks:
         if ws not in ts.who_has:

@@ -174,7 +174,9 @@ def came_into_memory(s: SchedulerState, ts: TaskState, value: bytes | None) -> N
                     s.ready.append(dependent)
 
 
-def add_copy(s: SchedulerState, ts: TaskState, ws: WorkerState, nbytes: int, type_name: str) -> None:
+def add_copy(
+    s: SchedulerState, ts: TaskState, ws: WorkerState, nbytes: int, type_name: str
+) -> None:
     """A worker holds (a copy of) a result that it did not compute just now.
 
     Whatever state the task is in, it ends in memory.

@@ -1,0 +1,23 @@
+"""Who hears that tasks were cancelled."""
+
+from __future__ import annotations
+
+import pytest
+from scheduler_harness import Cluster
+
+from shoal.wire import messages as m
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_client_hears_of_dependents_that_it_did_not_know_to_be_some(force: bool) -> None:
+    """It wants a key of another client, who alone knows that it depends on what is cancelled."""
+    cluster = Cluster()
+    cluster.client("a")
+    cluster.client("b")
+    cluster.worker("w")
+    cluster.graph("a", {"x": [], "y": ["x"]}, wanted=["y"])
+    cluster.say("b", m.Want(["x", "y"]))
+    cluster.say("b", m.Cancel(["x"], force=force))
+    (cancelled,) = cluster.told("b", m.KeysCancelled)
+    assert cancelled.keys == ["y"]
+    assert len(cluster.told("a", m.KeysCancelled)) == force
