@@ -140,7 +140,7 @@ def cancel_tasks(
         seen[ts] = None
         others = [c for c in ts.wanted_by if c is not client and (c.real or c is s.fire_and_forget)]
         if others and not force:
-            if client in ts.wanted_by:
+            if client is not None and client in ts.wanted_by:
                 cancelled.setdefault(client, []).append(ts.key)
                 drop_want(s, client, ts)
             continue
