@@ -8,10 +8,12 @@ from operator import add
 
 import numpy as np
 import pytest
+from helpers import wait_until
 
 from shoal.client import fetching
 from shoal.client.client import Client
 from shoal.errors import CancelledError, FutureCancelledError
+from shoal.wire import messages as m
 
 from .little import Little
 
@@ -178,8 +180,15 @@ def test_unreachable_workers_are_gone_around(client: Client, little: Little, mon
     monkeypatch.setattr(fetching, "_DIRECT_TIMEOUT", 0.05)
     little.inline = 0
     little.holder = "inproc://nowhere/1/1"
-    assert client.gather(client.map(inc, [1, 2])) == [2, 3]
-    assert little.asked == ["gather"]
+    assert client.gather(client.map(inc, [1, 2])) == [2, 3]  # it is no worker that is there
+    assert little.asked == ["gather"] and not client._unreachable
+    client.loop.call_soon_threadsafe(little.say, m.WorkersChanged([little.holder], []))
+    wait_until(lambda: little.holder in client._session.machine.state.workers)
+    assert client.gather(client.map(inc, [3, 4])) == [4, 5]
+    assert client._unreachable == {little.holder}
+    assert client.gather(client.map(inc, [5, 6])) == [6, 7]
+    client.loop.call_soon_threadsafe(little.say, m.WorkersChanged([], [little.holder]))
+    wait_until(lambda: not client._unreachable)
 
 
 def test_lost_results_are_computed_again(client: Client, little: Little) -> None:

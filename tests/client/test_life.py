@@ -7,7 +7,10 @@ import json
 import logging
 import os
 import pickle
+import signal
 import stat
+import sys
+import threading
 
 import dask.config
 import pytest
@@ -268,6 +271,35 @@ def test_closing(little: Little) -> None:
         client.submit(inc, 2)
     with pytest.raises(RuntimeError, match="closed"):
         client.map(inc, [2])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_ctrl_c_interrupts_waiting(client: Client, little: Little) -> None:
+    little.paused = True
+    future = client.submit(inc, 1)
+    main = threading.get_ident()
+    for wait in (future.result, lambda: client.gather([future]), lambda: client.run(inc, 1)):
+        little.handlers["broadcast"] = lambda comm, **kwargs: asyncio.Event().wait()
+        timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+        timer.join()
+    assert future._record.watch == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_no_client(little: Little) -> None:
+    with Client(little.address):
+        child = os.fork()
+        if not child:
+            try:
+                current_client()
+            except ValueError:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_restart(client: Client, little: Little) -> None:

@@ -33,6 +33,7 @@ from shoal.client.current import (
     current_client,
     default_client,
     forget_client,
+    forget_clients,
     remember_client,
 )
 from shoal.client.future import Future, futures_of
@@ -892,6 +893,7 @@ class Client(SyncMethodMixin):
 
     def _note_workers(self) -> None:
         """Workers came or went: keep what is shown of the cluster up to date."""
+        self._unreachable.intersection_update(self._session.machine.state.workers)
         if self.status == "running" and self._identity_task is None:
             self._identity_task = self.loop.create_task(self._refresh_identity())
 
@@ -975,6 +977,7 @@ def _close_all() -> None:
 def _forget_all() -> None:
     # A forked child has neither the loop's thread nor a connection of its own.
     _open_clients.clear()
+    forget_clients()
 
 
 atexit.register(_close_all)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["as_current", "current_client", "default_client", "forget_client", "remember_client"]
+__all__ = [
+    "as_current",
+    "current_client",
+    "default_client",
+    "forget_client",
+    "forget_clients",
+    "remember_client",
+]
 
 _newest = itertools.count()
 _defaults: weakref.WeakValueDictionary[int, Client] = weakref.WeakValueDictionary()
@@ -29,6 +36,12 @@ def forget_client(client: Client) -> None:
     for number, known in list(_defaults.items()):
         if known is client:
             del _defaults[number]
+
+
+def forget_clients() -> None:
+    """This process was forked: its parent's clients are of no use here."""
+    _defaults.clear()
+    _current.set(None)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ logger = logging.getLogger("shoal.client")
 
 _KEYS_A_REQUEST = 1000
 _ATTEMPTS = 30
-_DIRECT_TIMEOUT = 5.0  # a firewall may swallow what is sent to a worker
+_DIRECT_TIMEOUT = 2.0  # a firewall may swallow what is sent to a worker
 
 
 async def fetch(
@@ -82,12 +82,15 @@ async def _from_cluster(
 async def _from_workers(
     client: Client, records: list[Record], patient: bool
 ) -> dict[str, Blob | AsItIs]:
+    # A worker that has gone is not worth a try: what it had is being computed again.
+    workers = client._session.machine.state.workers
     by_worker: dict[str, list[str]] = {}
     for record in records:
         holder = record.holder
         if not holder and record.extras is not None and record.extras.holders:
             holder = record.extras.holders[0]
-        if holder and (patient or holder not in client._unreachable):
+        reachable = holder in workers and holder not in client._unreachable
+        if holder and (patient or reachable):
             by_worker.setdefault(holder, []).append(record.key)
     replies = await asyncio.gather(
         *(

@@ -427,14 +427,14 @@ def futures_of(o: Any, client: Client | None = None) -> list[Future]:
     o : object
         A future, a collection or a container of them.
     client : Client, optional
-        When given, keys of its other futures are not looked at.
+        Leave out the futures of other clients.
 
     Raises
     ------
     CancelledError
         When one of them was cancelled.
     """
-    found = find_futures(o)
+    found = [f for f in find_futures(o) if client is None or f.client is client]
     for future in found:
         if future.cancelled():
             raise FutureCancelledError(future._record.key, str(future._record.why))
