@@ -18,6 +18,7 @@ from helpers import wait_until
 import shoal
 from shoal import Client
 from shoal.cli.main import cli, main
+from shoal.cli.scheduler import warn_if_readable
 from shoal.cli.worker import shape
 
 
@@ -98,6 +99,23 @@ def test_shapes():
     assert shape("2", 3) == (2, 3)
     assert shape("-1", None) == (os.cpu_count(), 1) or shape("-1", None)[0] >= 1
     assert shape("auto", 7)[1] == 7
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://localhost:8786", False),
+        ("tcp://[::1]:8786", False),
+        ("tls://192.0.2.7:8786", False),
+        ("ipc:///tmp/x", False),
+        ("tcp://192.0.2.7:8786", True),
+        ("tcp://[2001:db8::1]:8786", True),
+    ],
+)
+def test_readable_traffic_is_warned_of(caplog, address, warned):
+    warn_if_readable(address)
+    assert ("not encrypted" in caplog.text) is warned
 
 
 @pytest.mark.process

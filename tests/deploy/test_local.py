@@ -175,6 +175,8 @@ def test_arguments_are_checked():
         LocalCluster(host="127.0.0.1", interface="lo")
     with pytest.raises(ValueError, match="processes=False"):
         LocalCluster(protocol="inproc")
+    with pytest.raises(ValueError, match="scheduler_port must be"):
+        LocalCluster(scheduler_port=70000)
     with pytest.raises(ValueError, match="not a memory limit"):
         LocalCluster(memory_limit="much")
 

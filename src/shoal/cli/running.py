@@ -21,13 +21,17 @@ from shoal.security import Security
 __all__ = ["pid_file", "run_servers", "security_for", "tls_options"]
 
 
-def run_servers(make: Callable[[], Sequence[Server]]) -> None:
+def run_servers(
+    make: Callable[[], Sequence[Server]], on_up: Callable[[], None] = lambda: None
+) -> None:
     """Start servers and run until all have closed, or a signal comes; then close them.
 
     Parameters
     ----------
     make : callable
         Makes the servers; called on the loop.
+    on_up : callable
+        Called when all are up.
 
     Raises
     ------
@@ -39,10 +43,10 @@ def run_servers(make: Callable[[], Sequence[Server]]) -> None:
         config.get_str("distributed.admin.log-format"),
     )
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_run(make))
+        runner.run(_run(make, on_up))
 
 
-async def _run(make: Callable[[], Sequence[Server]]) -> None:
+async def _run(make: Callable[[], Sequence[Server]], on_up: Callable[[], None]) -> None:
     signalled = asyncio.ensure_future(wait_for_signals())
     await asyncio.sleep(0)  # the handlers are set before anything is started
     try:
@@ -52,6 +56,7 @@ async def _run(make: Callable[[], Sequence[Server]]) -> None:
         raise click.ClickException(str(error)) from error
     try:
         if await _unless(signalled, _all(server.start() for server in servers)):
+            on_up()
             await _unless(signalled, _all(server.finished() for server in servers))
     except click.ClickException:
         raise

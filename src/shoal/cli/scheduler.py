@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import click
 
 from shoal.cli.parsing import Duration, Ports
 from shoal.cli.running import pid_file, run_servers, security_for, tls_options
+from shoal.comm.addressing import (
+    get_address_host,
+    parse_address,
+    resolve_address,
+    unparse_host_port,
+)
 from shoal.preloading import validate_preload_argv
 from shoal.scheduler.scheduler import Scheduler
 
@@ -65,8 +72,10 @@ def scheduler(
     Workers join with `shoal worker ADDRESS`, clients with `Client("ADDRESS")`.
     """
 
+    made: list[Scheduler] = []
+
     def make() -> list[Scheduler]:
-        return [
+        made.append(
             Scheduler(
                 host=host,
                 port=_ports(port),
@@ -78,13 +87,32 @@ def scheduler(
                 preload=list(preload) or None,
                 preload_argv=list(preload_argv),
             )
-        ]
+        )
+        return made
 
     with _written(pid_file):
-        run_servers(make)
+        run_servers(make, on_up=lambda: warn_if_readable(made[0].address))
 
 
 _written = pid_file
+
+
+def warn_if_readable(address: str) -> None:
+    """Say once, when others can listen in on a scheduler's traffic, how to keep them from it."""
+    scheme, _ = parse_address(address)
+    host = get_address_host(address)
+    if scheme == "tcp" and host != "localhost" and not ip_address(resolved(host)).is_loopback:
+        logger.warning(
+            "Traffic of %s is not encrypted: whoever controls the network can read it and change "
+            "it. Give --tls-ca-file, --tls-cert and --tls-key here and to workers, or listen on "
+            "--host 127.0.0.1",
+            address,
+        )
+
+
+def resolved(host: str) -> str:
+    """Return the IP address of a host."""
+    return get_address_host(resolve_address(f"tcp://{unparse_host_port(host, 0)}"))
 
 
 def _ports(given: list[int | None] | None) -> list[int]:

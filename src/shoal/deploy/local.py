@@ -159,6 +159,8 @@ class LocalCluster(SpecCluster):
             raise ValueError(f"give host= or interface=, not both; got {host!r} and {interface!r}")
         if host and "://" in host:
             protocol, host = host.split("://", 1)
+        if not 0 <= (port or 0) <= 65535:
+            raise ValueError(f"scheduler_port must be a port, 0 to 65535; got {port!r}")
         on_network = bool(host or interface or port)
         self.protocol = _protocol_of(protocol, self.processes, on_network, security)
         self._lives = 0  # workers made so far
