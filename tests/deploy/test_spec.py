@@ -197,8 +197,13 @@ def test_blocking_use():
         assert len(c.scheduler_info["workers"]) == 2
     assert c.status == "closed"
     c.close()
-    with pytest.raises(ValueError, match="scheduler="):
-        SpecCluster()
+
+
+def test_the_default_is_a_scheduler_in_this_process():
+    with SpecCluster() as cluster:
+        assert type(cluster.scheduler).__name__ == "Scheduler"
+        with pytest.raises(ValueError, match="without worker="):
+            cluster.scale(1)
 
 
 WORKER_OF_ONE = {"cls": FakeWorker, "options": {}}

@@ -23,6 +23,7 @@ __all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster"]
 
 logger = logging.getLogger("shoal.deploy")
 
+_SCHEDULER = "shoal.scheduler.scheduler.Scheduler"
 _EXIT_TIMEOUT = 10.0
 _open: dict[int, tuple[int, SpecCluster]] = {}  # by id: process that made it, cluster
 
@@ -36,7 +37,7 @@ class SpecCluster(Cluster):
         Specification of each worker by name: ``{"cls": Nanny, "options": {...}}``. With a
         ``"group"`` of suffixes, one object stands for several workers.
     scheduler : dict, optional
-        Specification of the scheduler.
+        Specification of the scheduler; by default a `Scheduler` in this process.
     worker : dict, optional
         Specification of workers that `scale` adds.
     asynchronous, loop
@@ -113,7 +114,7 @@ class SpecCluster(Cluster):
 
     async def _start_scheduler(self) -> None:
         if self.scheduler_spec is None:
-            raise ValueError("a SpecCluster needs scheduler={'cls': ..., 'options': ...}")
+            self.scheduler_spec = {"cls": _SCHEDULER}
         cls = _class_of(self.scheduler_spec["cls"])
         scheduler = cls(**self.scheduler_spec.get("options", {}))
         self.scheduler = scheduler

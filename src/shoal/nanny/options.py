@@ -27,7 +27,11 @@ def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def modules_of(named: type | str) -> list[str]:
-    """Return the modules needed by a process that runs a class which is given by its name."""
-    modules = [named.rpartition(".")[0]] if isinstance(named, str) else []
+    """Return the modules of ours that a process needs which runs a class given by its name.
+
+    Others are not for a template to import: they may start threads, which a fork does not have.
+    """
+    ours = isinstance(named, str) and named.startswith("shoal.")
+    modules = [str(named).rpartition(".")[0]] if ours else []
     # Where this process has it, the others use it too.
     return [*modules, "uvloop"] if "uvloop" in sys.modules else modules
