@@ -87,7 +87,7 @@ def test_a_worker_without_a_scheduler_says_so() -> None:
 
     async def main() -> None:
         worker = Worker("tcp://127.0.0.1:1", nthreads=1, death_timeout="200ms")
-        with pytest.raises(OSError, match="no scheduler at tcp://127.0.0.1:1"):
+        with pytest.raises(OSError, match=r"no scheduler at tcp://127\.0\.0\.1:1"):
             await worker
         assert worker.status == "failed"
 

@@ -8,7 +8,8 @@ Three habits keep a task near 600 bytes and 10 microseconds:
 - `wanted_by` and `who_has` are tuples, and the usual one-element tuple is shared
   (`ClientState.alone`, `WorkerState.alone`), so most tasks own no container but their dependencies.
 - `waiting_on` and `waiters` are counts; containers exist only where somebody iterates. These are
-  dicts and not sets, whose order differs from run to run: the same events must give the same effects.
+  dicts and not sets, whose order differs from run to run: the same events must give the same
+  effects.
 - what only few tasks have (retries, errors, restrictions at work) is in `Rare`, made when first
   needed.
 """
