@@ -109,10 +109,10 @@ class SchedulerLink:
             try:
                 comm = await connect(self.address, max(left, _PAUSE), **self._args)
                 await comm.write({"op": "stream", "edge": "worker", "reply": False})
-            except FatalCommClosedError:
-                raise
             except OSError as error:
-                if deadline is not None and loop.time() + _PAUSE > deadline:
+                # One that is being killed accepts and closes: only at first is a refusal final.
+                refused = self._ended is None and isinstance(error, FatalCommClosedError)
+                if refused or (deadline is not None and loop.time() + _PAUSE > deadline):
                     raise
                 if loop.time() > slow:
                     logger.warning("Waiting to connect to %s: %s", self.address, error)
