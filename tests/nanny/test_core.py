@@ -94,3 +94,12 @@ def test_a_dying_process_never_makes_a_busy_loop(ends):
 )
 def test_memory_limit(limit, fraction, used, exceeded):
     assert MemoryLimit(limit, fraction).exceeded_by(used) is exceeded
+
+
+def test_a_process_that_was_up_once_gets_more_attempts():
+    policy = RestartPolicy(attempts=2, later_attempts=3)
+    policy.came_up(0)
+    policy.ended(End.DIED, 1)
+    assert isinstance(policy.ended(End.NEVER_STARTED, 2), Restart)
+    assert isinstance(policy.ended(End.NEVER_STARTED, 3), Restart)
+    assert isinstance(policy.ended(End.NEVER_STARTED, 4), Close)

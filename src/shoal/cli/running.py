@@ -83,13 +83,15 @@ async def _unless(signalled: asyncio.Future[Any], work: Coroutine[Any, Any, None
 
 
 async def _all(coroutines: Iterator[Coroutine[Any, Any, Any]]) -> None:
-    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    tasks = [asyncio.get_running_loop().create_task(each) for each in coroutines]
     try:
         await asyncio.gather(*tasks)
-    finally:
+    except BaseException:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # once is enough: they clean up
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _in_one_line(error: Exception) -> str:

@@ -349,13 +349,15 @@ async def _started(worker: Any) -> None:
 
 async def _all(coroutines: list[Any]) -> None:
     """Run coroutines at once; the first error ends the others."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    tasks = [asyncio.get_running_loop().create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)
-    finally:
+    except BaseException:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # once is enough: they clean up
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def _settled(coroutines: list[Any]) -> None:

@@ -142,14 +142,18 @@ def main(control: socket.socket, reader: io.RawIOBase, header: dict[str, Any]) -
     parent = Parent(control, reader, header)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=parent.forget)
-    dask.config.update(dask.config.config, pickle.loads(_read(reader, header["config"])))
+    try:
+        settings, body = _read(reader, header["config"]), _read(reader, header["body"])
+    except EOFError:  # the parent ended
+        sys.exit(1)
+    dask.config.update(dask.config.config, pickle.loads(settings))
     levels = dask.config.get("distributed.logging", {})
     start_logging(levels, config.get_str("distributed.admin.log-format"))
     code = 1
     try:
         module, _, name = header["target"].partition(":")
         function = getattr(importlib.import_module(module), name)
-        code = function(parent, pickle.loads(_read(reader, header["body"])))
+        code = function(parent, pickle.loads(body))
     except Exception as error:
         logger.debug("%s could not start", header["label"], exc_info=True)
         parent.tell(op="failed", text=f"{type(error).__name__}: {error}")

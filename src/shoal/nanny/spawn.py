@@ -24,7 +24,7 @@ _UNIX = "socket.socket(fileno=int(sys.argv[1]))"
 _WINDOWS = "socket.fromshare(bytes.fromhex(sys.stdin.readline()))"
 _CODE = (
     "import gc;gc.disable();import sys,json,socket;s={control};f=s.makefile('rb',0);"
-    "h=json.loads(f.readline());sys.path[:]=h['path'];"
+    "l=f.readline();l or sys.exit(1);h=json.loads(l);sys.path[:]=h['path'];"
     "import importlib;importlib.import_module(h['entry']).main(s,f,h)"
 )
 

@@ -126,7 +126,10 @@ class _Template:
         _rename(request["label"])
         control = socket.socket(fileno=fds[0])
         reader = control.makefile("rb", 0)
-        header = json.loads(reader.readline())
+        line = reader.readline()
+        if not line:  # the parent is gone
+            os._exit(1)
+        header = json.loads(line)
         sys.path[:] = header["path"]
         header["sockets"] = fds[1:]
         header["forked"] = True

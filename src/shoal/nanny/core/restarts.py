@@ -53,21 +53,27 @@ class RestartPolicy:
     settled : float
         A process that was up this many seconds had a good start: the row begins anew.
     attempts : int
-        How many processes in a row may end before they are up.
+        How many processes in a row may end before they are up, when none ever was.
+    later_attempts : int
+        The same after one was up. It is known to be possible then, and what ends a process so soon
+        may be its first task.
     """
 
     restart: bool = True
     pauses: tuple[float, ...] = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
     settled: float = 10.0
     attempts: int = 5
+    later_attempts: int = 20
 
     _up_since: float | None = None
     _deaths: int = 0  # in a row
+    _ever_up: bool = False
     _failures: int = 0  # starts in a row that came to nothing
 
     def came_up(self, now: float) -> None:
         """Note that the process is up."""
         self._up_since = now
+        self._ever_up = True
         self._failures = 0
 
     def ended(self, end: End, now: float) -> Decision:
@@ -82,7 +88,7 @@ class RestartPolicy:
             return Close("restarts are switched off")
         if end is End.NEVER_STARTED:
             self._failures += 1
-            if self._failures >= self.attempts:
+            if self._failures >= (self.later_attempts if self._ever_up else self.attempts):
                 return Close(f"{self._failures} processes in a row did not come up")
         elif up_since is not None and now - up_since >= self.settled:
             self._deaths = 0
