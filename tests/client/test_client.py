@@ -6,6 +6,7 @@ import queue
 import traceback
 from operator import add
 
+import dask
 import numpy as np
 import pytest
 from helpers import wait_until
@@ -112,6 +113,19 @@ def test_options_reach_the_scheduler(client: Client, little: Little) -> None:
     assert (options.retries, options.resources) == (3, {"GPU": 1.0})
     assert options.allow_other_workers
     assert (graph.priority, graph.fifo_timeout) == (2.0, 1.0)
+
+
+def test_annotations_around_a_call(client: Client, little: Little) -> None:
+    with dask.annotate(workers="alice", priority=3, retries=2, executor="gpu", owner={"n": 1}):
+        client.gather([client.submit(inc, 1), *client.map(inc, [2], workers="bob", priority=5)])
+    graphs = [msg for msg in little.heard if type(msg).__name__ == "Graph"]
+    one, two = (graph.options[0] for graph in graphs)
+    assert (one.workers, one.retries, one.executor) == (["alice"], 2, "gpu")
+    assert one.annotations == {"owner": {"n": 1}}
+    assert two.workers == ["bob"]
+    assert [graph.priority for graph in graphs] == [3.0, 5.0]
+    with dask.annotate(owner=object()), pytest.raises(TypeError, match="annotation owner="):
+        client.submit(inc, 3)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from dask.base import get_annotations
 from dask.utils import format_bytes, parse_timedelta
 
 from shoal import config
@@ -417,6 +418,7 @@ class Client(SyncMethodMixin):
             or actor
             or actors
             or pure is False
+            or get_annotations()
         ):
             asked = Asked(
                 workers=workers,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from dask.base import get_annotations
 from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.keys import encode_key
@@ -43,6 +45,14 @@ class Asked:
         actor: bool = False,
         pure: bool | None = None,
     ) -> None:
+        # `dask.annotate` around the call says what the call itself leaves open.
+        extra = dict(get_annotations())
+        workers = _first(workers, extra.pop("workers", None))
+        allow_other_workers = allow_other_workers or extra.pop("allow_other_workers", False)
+        resources = resources or extra.pop("resources", None)
+        retries = _first(retries, extra.pop("retries", None))
+        priority = priority or extra.pop("priority", 0)
+        executor = extra.pop("executor", None)
         if actor:
             raise ValueError("actor=True: this version of shoal has no actors; leave it out")
         if allow_other_workers not in (True, False, None):
@@ -56,12 +66,14 @@ class Asked:
         else:
             self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
         self.options: TaskOptions | None = None
-        if workers is not None or resources or retries:
+        if workers is not None or resources or retries or executor or extra:
             self.options = TaskOptions(
                 workers=None if workers is None else as_workers(workers),
                 allow_other_workers=bool(allow_other_workers),
                 resources={name: float(n) for name, n in (resources or {}).items()} or None,
                 retries=_retries(retries),
+                executor=executor,
+                annotations=_sendable(extra) or None,
             )
 
     def call(self, pickled: Pickled, group: str) -> Call:
@@ -88,6 +100,19 @@ def as_workers(workers: Any) -> list[str]:
                 f"{type(worker).__name__} {worker!r}"
             )
     return texts
+
+
+def _first(given: Any, annotated: Any) -> Any:
+    return annotated if given is None else given
+
+
+def _sendable(annotations: dict[str, Any]) -> dict[str, Any]:
+    for name, value in annotations.items():
+        try:
+            msgspec.msgpack.encode(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TypeError(f"the annotation {name}={value!r} cannot be sent: {error}") from None
+    return annotations
 
 
 def _retries(retries: Any) -> int:
@@ -132,12 +157,9 @@ def submit_call(
     if asked is None and group == pickled.call.group:
         call = pickled.call
     else:
-        call = (asked or _PLAIN).call(pickled, group)
+        call = (asked or Asked()).call(pickled, group)
     record = Record(wire, call, data, deps, extras)
     return make_future(session, session.share(record))
-
-
-_PLAIN = Asked()
 
 
 def map_calls(
