@@ -133,12 +133,11 @@ class Template:
         """End the process; those that it forked live on."""
         self._lost()
         process, self._process = self._process, None
-        waited = 0.0
-        while process is not None and process.poll() is None:
-            if waited > 2:
-                kill_group(process)
-            await asyncio.sleep(0.002)
-            waited += 0.002
+        if process is None:
+            return
+        kill_group(process)  # it has nothing to clean up; its forks are in groups of their own
+        while process.poll() is None:
+            await asyncio.sleep(0.001)
 
     def _receive(self) -> None:
         assert self._control is not None
