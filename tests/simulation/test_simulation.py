@@ -1,4 +1,4 @@
-"""The simulator: clusters of every kind live well, the same seed lives the same life, bugs are seen."""
+"""The simulator: clusters of every kind end well, a seed is always the same life, bugs are seen."""
 
 from __future__ import annotations
 

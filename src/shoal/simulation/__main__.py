@@ -1,4 +1,6 @@
-"""`python -m shoal.simulation`: many seeds on all processors, what they covered, and how to replay."""
+"""`python -m shoal.simulation`: many seeds, what they covered, and how to replay one."""
+
+# ruff: noqa: T201 a command prints
 
 from __future__ import annotations
 

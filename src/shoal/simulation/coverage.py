@@ -11,7 +11,7 @@ from shoal.scheduler.core.transitions.table import TRANSITIONS as SCHEDULER
 from shoal.worker.core import TaskRun
 from shoal.worker.core.transitions import TRANSITIONS as WORKER
 
-__all__ = ["CLIENT", "Coverage", "TABLES", "watch_runs"]
+__all__ = ["CLIENT", "TABLES", "Coverage", "watch_runs"]
 
 # As drawn at the top of the client's `machine`; a future that is released has no last status.
 CLIENT = [
@@ -51,7 +51,7 @@ class Coverage:
             self.counts["client", start, finish] += 1
 
     def run_made(self, task: TaskRun) -> None:
-        """A worker's core took a run on; runs are made as "ready", before anybody looked at them."""
+        """A worker's core took a run on; it is made as "ready", whatever comes of it."""
         self._fresh[id(task)] = task
 
     def handed_over(self, tasks: list[TaskRun]) -> None:

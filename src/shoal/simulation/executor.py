@@ -1,4 +1,4 @@
-"""The threads of a simulated worker: a ready queue, runs that take virtual time, a store of values."""
+"""The threads of a simulated worker: a ready queue, runs in virtual time, a store of values."""
 
 from __future__ import annotations
 

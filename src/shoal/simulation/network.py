@@ -1,8 +1,9 @@
 """A virtual network: ordered connections with delays, questions with answers, and all that fails.
 
 Messages of one direction of a connection keep their order; nothing else does. A connection that
-breaks loses what was sent after the break, and each end hears of it in its own time. An address that
-is cut off from the others neither sends nor receives until it is back: what was sent arrives then.
+breaks loses what was sent after the break, and each end hears of it in its own time. An address
+that is cut off from the others neither sends nor receives until it is back: what was sent arrives
+then.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class Network:
     def dial(
         self, owner: Process, target: str, edge: str, ready: Callable[[End | None], None]
     ) -> None:
-        """Connect to an address; `ready` is called with the new end, or None when nobody answers."""
+        """Connect to an address; `ready` is called with the new end, or None if nobody answers."""
         self.clock.call_later(self._pause(), self._connect, owner, target, edge, ready)
 
     def _connect(

@@ -90,7 +90,11 @@ class Life:
         if not all(user.done for user in self.users):
             return False
         connected = all(client.end is not None for client in cluster.present)
-        return connected and not any([client.unsettled() for client in cluster.present])
+        return connected and not self._waiting_for()
+
+    def _waiting_for(self) -> list[str]:
+        """Let every client look at its results; return what is not there yet."""
+        return [key for client in self.cluster.present for key in client.unsettled()]
 
     def _unsettled(self) -> str:
         cluster = self.cluster

@@ -1,4 +1,4 @@
-"""A scheduler's process: the real core, with streams, timers and operations as its shell has them."""
+"""A scheduler's process: the real core, with streams, timers and operations like its shell's."""
 
 from __future__ import annotations
 

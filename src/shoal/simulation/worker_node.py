@@ -115,10 +115,13 @@ class WorkerNode:
         if effects.revoke or effects.discard:
             answer = Revoked(revoked + discarded, kept + running)
             if self.slow_executor:
-                self.later(self.cluster.rng.random() * 0.003, self.handle, answer)
+                self.later(self.cluster.rng.random() * 0.003, self._answered, answer)
             else:
                 self.handle(answer)
         return effects
+
+    def _answered(self, answer: Revoked) -> None:
+        self.handle(answer)
 
     def _plan(self, deadline: float | None) -> None:
         if self._timer is not None:
@@ -217,7 +220,7 @@ class WorkerNode:
         self.cluster.network.ask(self, fetch.peer, ("get", fetch.keys), answered)
 
     def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
-        """Answer `("get", keys)` with what is here, and `("put", {key: value})` once it is stored."""
+        """Answer `("get", keys)` with what is here, `("put", {key: value})` once it is stored."""
         op, payload = question
         store = self.executor.store
         if op == "get":

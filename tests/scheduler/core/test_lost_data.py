@@ -44,6 +44,22 @@ def test_a_worker_that_did_not_serve_a_key_is_told_to_drop_it() -> None:
     assert [free.keys for free in cluster.told("w1", m.Free)] == [["x"]]
 
 
+def test_news_of_a_copy_does_not_stop_the_run_that_replaces_it() -> None:
+    """The only other holder died, and the worker with the new copy is to run the task."""
+    cluster = Cluster()
+    cluster.client()
+    cluster.worker("w1")
+    cluster.graph("c", {"x": []})
+    cluster.done("w1", *cluster.sent("w1"))
+    cluster.worker("w2")
+    cluster.lose_worker("w1")
+    (x,) = cluster.sent("w2")
+    cluster.hear("w2", m.Acquired(["x"], [28], ["int"]))
+    assert not cluster.told("w2", m.Free)
+    cluster.done("w2", x)
+    assert cluster.state("x") == "memory"
+
+
 def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
     """It forgets lost keys and will not release them, so data that comes back must not stay."""
     cluster = Cluster()

@@ -193,6 +193,8 @@ class Machine:
     def _not_ok(self, task: TaskRun, outcome: events.Outcome) -> None:
         s = self.state
         if outcome.kind == "missing" and s.connected:
+            # Believing to have them would start the run again at once, and again.
+            data.lost(s, outcome.missing, "it is not in the store")
             held_back(s, task)
             return
         end_run(s, task)

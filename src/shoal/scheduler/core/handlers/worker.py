@@ -189,7 +189,7 @@ def _on_acquired(s: SchedulerState, ws: WorkerState, msg: m.Acquired) -> None:
             add_copy(s, ts, ws, nbytes, type_name)
         elif ts.function is None:
             arrive_in_memory(s, ts, ws, nbytes, type_name)
-        else:
+        elif ts.worker is not ws:  # a worker that is to run it drops its copy by itself
             tell_free(s, ws, key)
 
 

@@ -54,7 +54,8 @@ def place_ready(s: SchedulerState) -> None:
             ts.rarities().unrunnable_since = s.now
             s.unrunnable[ts] = None
             continue
-        if allowed is None and (not ts.deps or _inputs_are_common(s, ts)):
+        may_go_anywhere = allowed is None and (rare is None or rare.avoid is None)
+        if may_go_anywhere and (not ts.deps or _inputs_are_common(s, ts)):
             if s.open and not anywhere and not s.queue.size:
                 ws = _sibling_worker(s, ts) or emptiest_open(s, s.open)
                 assign(s, ts, ws)
@@ -64,9 +65,12 @@ def place_ready(s: SchedulerState) -> None:
                 anywhere.append(ts)
         else:
             _place_at(s, ts, _best_worker(s, ts, allowed))
+    queued: list[TaskState] = []
     for ts in anywhere:
-        move(s, ts, "queued")
-    s.queue.push_sorted(anywhere)
+        if ts.state == "waiting":  # one that became ready twice in the event is there twice
+            move(s, ts, "queued")
+            queued.append(ts)
+    s.queue.push_sorted(queued)
 
 
 def _inputs_are_common(s: SchedulerState, ts: TaskState) -> bool:
@@ -105,12 +109,13 @@ def _best_worker(
     s: SchedulerState, ts: TaskState, allowed: dict[WorkerState, None] | None
 ) -> WorkerState:
     """Return the worker where the task would start first."""
+    avoid = None if ts.rare is None else ts.rare.avoid
     candidates: dict[WorkerState, None] = {}
     for dep in ts.deps[:_DEPS_LOOKED_AT]:
         for ws in dep.who_has[:_SAMPLE]:
             if ws.running and (allowed is None or ws in allowed):
                 candidates[ws] = None
-    if len(candidates) == 1 and len(ts.deps) == 1:
+    if len(candidates) == 1 and len(ts.deps) == 1 and avoid is None:
         # The common chain: stay where the input is while there is room.
         (ws,) = candidates
         if ws in s.open:
@@ -124,8 +129,6 @@ def _best_worker(
         spare = [ws for ws in allowed if ws.running] or list(allowed)
         for ws in sorted(spare, key=load)[:_SAMPLE]:
             candidates[ws] = None
-    rare = ts.rare
-    avoid = None if rare is None else rare.avoid
     if avoid is not None and len(candidates) > 1:
         candidates.pop(avoid, None)
     if ts.options.actor:

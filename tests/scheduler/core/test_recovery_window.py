@@ -1,0 +1,22 @@
+"""While the scheduler waits for those that come back, nothing is placed."""
+
+from __future__ import annotations
+
+from scheduler_harness import Cluster
+
+from shoal.wire import messages as m
+
+
+def test_a_task_that_became_ready_twice_is_queued_once() -> None:
+    """Wanted, brought to rest by a worker that held what needed it, and wanted again."""
+    cluster = Cluster()
+    cluster.client(reconnect=True, known_workers=["w1", "w2"])
+    cluster.graph("c", {"x": [], "y": ["x"]}, wanted=["y"])
+    held = {"held": ["y"], "held_nbytes": [28], "held_types": ["int"]}
+    cluster.worker("w1", reconnect=True, status="paused", **held)
+    assert cluster.state("x") == "released"
+    cluster.say("c", m.Want(["x"]))
+    cluster.worker("w2", reconnect=True, status="paused")
+    assert cluster.state("x") == "queued"
+    assert cluster.s.queue.size == 1
+    assert sum(1 for entry in cluster.s.log if entry[2] == "queued") == 1
