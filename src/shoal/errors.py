@@ -5,6 +5,7 @@ Exception
 │   └── CommClosedError             a connection ended
 │       └── FatalCommClosedError    and trying again is of no use
 │           └── HandshakeError      peers could not agree: secret, version, not shoal at all
+│               └── InterruptedHandshakeError   the peer hung up before they could
 ├── ValueError
 │   └── ProtocolError               a message that is not what the connection carries
 ├── RuntimeError
@@ -32,6 +33,7 @@ __all__ = [
     "FatalCommClosedError",
     "FutureCancelledError",
     "HandshakeError",
+    "InterruptedHandshakeError",
     "KilledWorker",
     "NoValidWorkerError",
     "ProtocolError",
@@ -55,6 +57,10 @@ class FatalCommClosedError(CommClosedError):
 
 class HandshakeError(FatalCommClosedError):
     """The peers could not agree at the start of a connection; the text says on what."""
+
+
+class InterruptedHandshakeError(HandshakeError):
+    """The peer hung up in the midst of the handshake: it ended, or expects something else."""
 
 
 class ProtocolError(ValueError):

@@ -15,9 +15,12 @@ from typing import Any
 from shoal import config
 from shoal.comm.addressing import parse_address
 from shoal.comm.registry import get_backend
-from shoal.errors import FatalCommClosedError
+from shoal.errors import FatalCommClosedError, InterruptedHandshakeError
 
 __all__ = ["Comm", "Connector", "Listener", "connect", "listen"]
+
+# So many times in a row a peer may hang up during the handshake before that is its answer.
+_HANG_UPS = 5
 
 
 class Comm(ABC):
@@ -197,6 +200,7 @@ async def connect(
     deadline = asyncio.get_running_loop().time() + seconds
     pause = 0.01
     failure: BaseException | None = None
+    hung_up = 0
     while True:
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
@@ -205,6 +209,12 @@ async def connect(
             comm = await asyncio.wait_for(
                 connector.connect(loc, deserialize=deserialize, **connection_args), left
             )
+        except InterruptedHandshakeError as error:
+            # A peer that is being killed does this once; one that expects TLS does it every time.
+            failure = error
+            hung_up += 1
+            if not retry or hung_up == _HANG_UPS:
+                raise type(error)(f"cannot connect to {addr}: {error}") from error.__cause__
         except FatalCommClosedError as error:
             raise type(error)(f"cannot connect to {addr}: {error}") from error.__cause__
         except (TimeoutError, OSError) as error:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from shoal.comm.frames import MAX_PREAMBLE, FrameProtocol
-from shoal.errors import CommClosedError, HandshakeError
+from shoal.errors import CommClosedError, HandshakeError, InterruptedHandshakeError
 
 __all__ = ["PROTOCOL_VERSION", "accept", "introduce"]
 
@@ -114,7 +114,7 @@ async def _hear(protocol: FrameProtocol, peer: str) -> dict[str, Any]:
     except HandshakeError:
         raise
     except CommClosedError as error:
-        raise HandshakeError(
+        raise InterruptedHandshakeError(
             f"{peer} closed the connection during the handshake; does it expect TLS (tls://)?"
         ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

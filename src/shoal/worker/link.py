@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from shoal import config
 from shoal.comm.base import connect
 from shoal.comm.stream import MessageStream
 from shoal.errors import FatalCommClosedError
@@ -20,6 +19,7 @@ logger = logging.getLogger("shoal.worker")
 
 _ONE_TRY = 5.0  # seconds
 _PAUSE = 0.1
+_SILENT = 3.0  # then the log says what it waits for
 
 
 class SchedulerLink:
@@ -103,7 +103,7 @@ class SchedulerLink:
     async def _connect(self, patience: float | None) -> MessageStream[Any]:
         loop = asyncio.get_running_loop()
         deadline = None if patience is None else loop.time() + patience
-        slow = loop.time() + config.get_seconds("distributed.comm.timeouts.connect") / 3
+        slow = loop.time() + _SILENT
         while True:
             left = _ONE_TRY if deadline is None else min(_ONE_TRY, deadline - loop.time())
             try:

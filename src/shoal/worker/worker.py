@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -34,6 +33,7 @@ from shoal.security import Security
 from shoal.wire import messages as m
 from shoal.worker import core
 from shoal.worker.core.effects import Effects, Registration
+from shoal.worker.directory import make_directory
 from shoal.worker.exchange import Exchange
 from shoal.worker.executor.functions import FunctionCache
 from shoal.worker.executor.pool import ThreadPool
@@ -209,7 +209,7 @@ class Worker(Server):
         self._clock = self._loop.time
         self._started = self._loop.time()
         self._welcome: asyncio.Future[None] = self._loop.create_future()
-        self._make_directory()
+        self.local_directory = make_directory(self._given_directory)
         self.data = Store(
             self.local_directory,
             max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
@@ -248,16 +248,6 @@ class Worker(Server):
         self._welcome.result()
         self.background(self._watch_memory())
         logger.info("Worker %s at %s joined %s", self.name, self.address, self.scheduler_address)
-
-    def _make_directory(self) -> None:
-        base = (
-            self._given_directory
-            or config.get_optional_str("distributed.worker.local-directory")
-            or config.get_optional_str("temporary-directory")
-            or tempfile.gettempdir()
-        )
-        os.makedirs(base, exist_ok=True)
-        self.local_directory = tempfile.mkdtemp(prefix="shoal-worker-", dir=base)  # mode 0700
 
     async def _listen_somewhere(self) -> None:
         failure: OSError | None = None
@@ -323,9 +313,11 @@ class Worker(Server):
             self._timer.cancel()
         if hasattr(self, "pool"):
             seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
-            await self._loop.run_in_executor(
-                None, self.pool.close, min(seconds, 1.0) if executor_wait else 0.0
-            )
+            wait = min(seconds, 1.0) if executor_wait else 0.0
+            try:
+                await self._loop.run_in_executor(None, self.pool.close, wait)
+            except RuntimeError:  # the interpreter exits: there are no new threads any more
+                self.pool.close(0.0)
             self.data.close()
         shutil.rmtree(self.local_directory, ignore_errors=True)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
