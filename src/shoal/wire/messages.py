@@ -122,6 +122,50 @@ class Scattered(msgspec.Struct, array_like=True, gc=False, tag="scattered"):
     holders: list[list[str]]
 
 
+class Ask(msgspec.Struct, array_like=True, gc=False, tag="ask"):
+    """A call of a coordination primitive; answered once, perhaps much later."""
+
+    id: int  # the client's own count; an answered request for a lock is known by it from then on
+    kind: str  # "queue", "lock", ...
+    name: str
+    op: str
+    args: list[Any] = []  # plain values
+    keys: list[str] = []  # of futures in what is handed over: kept while it is
+
+
+class Unask(msgspec.Struct, array_like=True, gc=False, tag="ask-"):
+    """Nobody waits any longer: answer now, if there was no answer yet.
+
+    `back`: nobody will look at the answer either. If it is on its way, what it gave is taken back.
+    """
+
+    id: int
+    back: bool = False
+
+
+class Took(msgspec.Struct, array_like=True, gc=False, tag="took"):
+    """What these answers handed over has arrived; the keys in it are wanted by now."""
+
+    ids: list[int]
+
+
+class Resume(msgspec.Struct, array_like=True, gc=False, tag="resume"):
+    """After a reconnection: all that was asked and not answered, and claims to what is held.
+
+    Whatever else was answered to this client has arrived.
+    """
+
+    asks: list[Ask]
+
+
+class Publish(msgspec.Struct, array_like=True, gc=False, tag="pub"):
+    """Give values to the subscribers of a topic. Those on workers were told already, or not."""
+
+    topic: str
+    values: list[Blob]
+    workers_too: bool
+
+
 class ClientHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
     pass
 
@@ -141,6 +185,11 @@ ClientToScheduler: TypeAlias = (
     | Cancel
     | Retry
     | Scattered
+    | Ask
+    | Unask
+    | Took
+    | Resume
+    | Publish
     | ClientHeartbeat
     | ClientGoodbye
 )
@@ -196,6 +245,30 @@ class Restarted(msgspec.Struct, array_like=True, gc=False, tag="restarted"):
     """The cluster was restarted: every key is forgotten."""
 
 
+class Answer(msgspec.Struct, array_like=True, gc=False, tag="answer"):
+    """To the `Ask` of that id."""
+
+    id: int
+    value: Any = None
+    error: str = ""  # kind of error; then `value` says more
+    keys: list[str] = []  # of futures in the value: kept until the client says `Took`
+
+
+class Published(msgspec.Struct, array_like=True, gc=False, tag="published"):
+    """Values for the subscribers to a topic at this client."""
+
+    topic: str
+    values: list[Blob]
+
+
+class Subscribers(msgspec.Struct, array_like=True, gc=False, tag="subscribers"):
+    """Who subscribes to a topic that this client publishes to, each time that changes."""
+
+    topic: str
+    workers: list[str]  # addresses: to be told directly by those who can
+    others: int  # subscribers that are told through the scheduler
+
+
 class SchedulerClosing(msgspec.Struct, array_like=True, gc=False, tag="closing"):
     """The scheduler closes on purpose; do not reconnect."""
 
@@ -211,6 +284,9 @@ SchedulerToClient: TypeAlias = (
     | KeysCancelled
     | WorkersChanged
     | Restarted
+    | Answer
+    | Published
+    | Subscribers
     | SchedulerClosing
 )
 
