@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState
     from shoal.wire.messages import Ask
 
-__all__ = ["Asked", "Desk", "Operation", "Parcel", "Primitive", "Token", "say_error"]
+__all__ = ["Asked", "Desk", "Operation", "Parcel", "Primitive", "Token"]
 
 Token = tuple[str, int]
 """Who holds something: the client, and the number of the ask that it was the answer to."""
@@ -84,7 +84,18 @@ class Parcel:
         self.keys = keys
 
 
-Operation = Callable[["Desk", Asked], None]
+class Operation:
+    """What an `Ask` can ask for: the function that does it, and the types of its arguments."""
+
+    __slots__ = ("do", "types")
+
+    def __init__(self, do: Callable[[Desk, Asked], None], *types: type) -> None:
+        self.do = do
+        self.types = types
+
+    def fits(self, args: list[Any]) -> bool:
+        """Whether these are arguments that the function can be called with."""
+        return len(args) == len(self.types) and all(map(isinstance, args, self.types))
 
 
 class Desk:
@@ -247,8 +258,3 @@ class Desk:
             ts = self.s.tasks.get(key)
             if ts is not None:
                 drop_want(self.s, self.keeper, ts)
-
-
-def say_error(asked: Asked, what: str) -> str:
-    """Return the text about arguments that make no sense."""
-    return f"{what} of {asked.name!r}, asked with {asked.args!r}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.coordination.desk import Parcel
+from shoal.scheduler.core.coordination.desk import Operation, Parcel
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Operation, Token
+    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
 
 __all__ = ["OPERATIONS", "Queue"]
 
@@ -31,13 +31,14 @@ class _Item:
 class Queue:
     """One queue; it is forgotten when nothing is in it and nobody waits."""
 
-    __slots__ = ("getters", "items", "maxsize", "name", "numbered", "putters")
+    __slots__ = ("closed", "getters", "items", "maxsize", "name", "numbered", "putters")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.maxsize = 0  # 0: no limit
         self.items: deque[_Item] = deque()
         self.numbered = 0
+        self.closed = False
         self.getters: dict[Asked, int] = {}  # and how many items each wants
         self.putters: dict[Asked, None] = {}
 
@@ -90,6 +91,10 @@ class Queue:
 
     def put_back(self, desk: Desk, items: list[_Item]) -> None:
         """These items did not arrive: they are the next again."""
+        if self.closed:
+            for item in items:
+                desk.unkeep(item.keys)
+            return
         queue = desk.places.setdefault(("queue", self.name), self)
         if queue is not self:  # it was forgotten and made anew meanwhile
             for item in items:
@@ -117,8 +122,12 @@ def _put(desk: Desk, asked: Asked) -> None:
     """Args: maxsize, value."""
     queue = _queue(desk, asked)
     desk.keep(asked.keys)
-    desk.wait(asked, queue)
-    queue.putters[asked] = None
+    if queue.room and not queue.putters:
+        queue.put(asked)
+        desk.answer(asked)
+    else:
+        desk.wait(asked, queue)
+        queue.putters[asked] = None
     queue.serve(desk)
 
 
@@ -129,6 +138,7 @@ def _get(desk: Desk, asked: Asked) -> None:
     if wanted == ALL:
         # Those who came before go first; what they do not wait for is left.
         wanted = 0 if queue.getters else len(queue.items)
+    if not wanted or (not queue.getters and len(queue.items) >= wanted):
         queue.give(desk, asked, wanted)
     else:
         desk.wait(asked, queue)
@@ -144,6 +154,7 @@ def _qsize(desk: Desk, asked: Asked) -> None:
 def _close(desk: Desk, asked: Asked) -> None:
     queue: Queue | None = desk.places.pop(("queue", asked.name), None)
     if queue is not None:
+        queue.closed = True
         for item in queue.items:
             desk.unkeep(item.keys)
         for putter in queue.putters:
@@ -153,9 +164,9 @@ def _close(desk: Desk, asked: Asked) -> None:
     desk.answer(asked)
 
 
-OPERATIONS: dict[str, Operation] = {
-    "put": _put,
-    "get": _get,
-    "qsize": _qsize,
-    "close": _close,
+OPERATIONS = {
+    "put": Operation(_put, int, bytes),
+    "get": Operation(_get, int, int),
+    "qsize": Operation(_qsize),
+    "close": Operation(_close),
 }
