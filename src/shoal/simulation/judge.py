@@ -74,13 +74,12 @@ class Judge:
 
     def _may_be_lost(self, client: ClientNode, key: str, text: str) -> None:
         cluster = self.cluster
-        if cluster.model.specs[key].kind != "data":
-            # A task of another client, who alone could say how to compute it.
-            foreign = any(key in other.foreign for other in cluster.clients)
-            assert foreign and cluster.disturbed, (
-                f"{client.address}: the task {key} is lost: {text}"
-            )
+        # Another client's key is given up when the scheduler has not heard of it (yet, or again).
+        foreign = any(key in other.foreign for other in cluster.clients)
+        if foreign and cluster.disturbed:
             return
+        is_data = cluster.model.specs[key].kind == "data"
+        assert is_data, f"{client.address}: the task {key} is lost: {text}"
         if not any(key in other.live() for other in cluster.present):
             return  # released, and needed again when what was computed from it was lost
         for address in cluster.holders.get(key, ()):

@@ -169,7 +169,7 @@ class Machine:
                     end_run(s, orphan)
                 continue
             if outcome.kind != "ok":
-                self._not_ok(task, outcome)
+                self._not_ok(task, outcome, done)
                 continue
             if task.need:
                 end_run(s, task)
@@ -190,11 +190,10 @@ class Machine:
         if done.keys and s.connected:
             s.effects.send.append(done)
 
-    def _not_ok(self, task: TaskRun, outcome: events.Outcome) -> None:
+    def _not_ok(self, task: TaskRun, outcome: events.Outcome, done: m.Finished) -> None:
         s = self.state
         if outcome.kind == "missing" and s.connected:
-            # Believing to have them would start the run again at once, and again.
-            data.lost(s, outcome.missing, "it is not in the store")
+            self._not_in_store([key for key in outcome.missing if key not in done.keys])
             held_back(s, task)
             return
         end_run(s, task)
@@ -216,6 +215,12 @@ class Machine:
             )
         else:
             s.effects.send.append(m.Rescheduled(task.key, task.run))
+
+    def _not_in_store(self, keys: list[str]) -> None:
+        """A run missed inputs. Believing to have them would start it again at once, and again."""
+        s = self.state
+        s.effects.drop += [key for key in keys if key in s.data]  # it may have come since
+        data.lost(s, keys, "it is not in the store")
 
     def _revoked(self, event: events.Revoked) -> None:
         s = self.state
