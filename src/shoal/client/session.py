@@ -101,6 +101,32 @@ class Session:
             self._wake()
         return shared
 
+    def share_graph(self, records: list[Record]) -> list[Record]:
+        """Hand over tasks, inputs first; return one counted record for each that is wanted.
+
+        Those that are not wanted are inputs of others in the list. Where such a key has a future,
+        its record is counted and returned, too, so that it stays until the caller releases it.
+        """
+        table = self.records
+        counted: list[Record] = []
+        fresh: list[Record] = []
+        with self.lock:
+            for record in records:
+                known = table.get(record.key)
+                if known is not None:
+                    known.futures += 1
+                    counted.append(known)
+                    continue
+                fresh.append(record)
+                if record.wanted:
+                    table[record.key] = record
+                    record.futures = 1
+                    counted.append(record)
+            self._outbox.append(fresh)
+        if not self._awake:
+            self._wake()
+        return counted
+
     def find(self, key: str) -> Record | None:
         """Return the record of a key that has a future, and count another one."""
         with self.lock:

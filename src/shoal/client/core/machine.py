@@ -158,19 +158,30 @@ class Machine:
                 self._finish_off(record, CANCELLED, s.ended)
             return
         table = s.records
+        told: list[Record] = []
         for record in records:
             key = record.key
-            if key in table:
-                self._succeed(table[key], record)
+            old = table.get(key)
+            if old is None:
+                table[key] = record
+                if record.call is not None:
+                    record.call.function.tasks += 1
+                if record.deps:
+                    self._link(record)
+            elif record.wanted:
+                self._succeed(old, record)
+            elif self._define(old, record):
+                record = old
+            else:
                 continue
-            table[key] = record
-            call = record.call
-            if call is not None:
-                call.function.tasks += 1
-            if record.deps:
-                self._link(record)
-        if self._effects.changed:  # some of them were refused
-            records = [record for record in records if record.wanted]
+            told.append(record)
+        idle = [record for record in told if not record.wanted and not record.dependents]
+        for record in idle:
+            if table.get(record.key) is record:
+                self._drop(record)
+        if idle or self._effects.changed:  # some of them were refused
+            told = [record for record in told if table.get(record.key) is record]
+        records = told
         if s.held_back and s.connected:
             s.held_back.update((record.key, record) for record in records)
             records = with_inputs(s, records)
@@ -195,6 +206,7 @@ class Machine:
             return
         if old.call is not None:
             new.call, new.args, new.deps, new.extras = old.call, old.args, old.deps, old.extras
+            new.position = old.position
         else:
             if self._needs(new.deps, new.key):
                 self._finish_off(new, CANCELLED, f"{new.key} would depend on itself")
@@ -208,6 +220,18 @@ class Machine:
             s.fired[new.key] = False
         if new.key in s.held_back:
             s.held_back[new.key] = new
+
+    def _define(self, old: Record, new: Record) -> bool:
+        """Let a record of a key that nobody could compute know how; return whether that was so."""
+        is_data = old.extras is not None and old.extras.holders
+        if old.call is not None or is_data or self._needs(new.deps, new.key):
+            return False
+        assert new.call is not None
+        old.call, old.args, old.deps, old.extras = new.call, new.args, new.deps, new.extras
+        old.position = new.position
+        new.call.function.tasks += 1
+        self._link(old)
+        return True
 
     def _needs(self, deps: Iterable[str], key: str) -> bool:
         """Whether any of these keys is, or depends on, `key`."""

@@ -76,6 +76,9 @@ def _graph(records: Sequence[Record], calls: list[Call], call_of: list[int] | No
     if any(record.deps for record in records):
         index: dict[str, int] = {key: i for i, key in enumerate(keys)}
         graph.deps = [[index.get(dep, dep) for dep in record.deps] for record in records]
+    order = [record.position for record in records]
+    if any(order):
+        graph.order = [position or i for i, position in enumerate(order)]
     wanted = [record.wanted for record in records]
     if not all(wanted):
         graph.wanted = [i for i, is_wanted in enumerate(wanted) if is_wanted]

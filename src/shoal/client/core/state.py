@@ -85,6 +85,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     deps: tuple[str, ...] = ()
     extras: Extras | None = None
     wanted: bool = True
+    position: int = 0  # of a task in its graph, from 1; 0: tasks run in the order they are told
     dependents: int = 0  # records that have this key among their deps
     type: str = ""
     value: bytes | None = None  # the pickled result, where it is small

@@ -1,0 +1,129 @@
+"""Several calls that travel as one task: what nested and fused tasks of a dask graph become.
+
+A program is pickled once and shared by all tasks that have the same shape; what differs between
+them comes as arguments. The client makes programs, workers run them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+__all__ = [
+    "Program",
+    "Slot",
+    "Step",
+    "identity",
+    "make_dict",
+    "make_frozenset",
+    "make_list",
+    "make_set",
+    "make_tuple",
+]
+
+
+class Slot:
+    """Stands for value number `index` of a run: the arguments first, then the result of each step.
+
+    Examples
+    --------
+    >>> Slot(2)
+    <Slot 2>
+    """
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __reduce__(self) -> tuple[Callable[[int], Slot], tuple[int]]:
+        return Slot, (self.index,)
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.index}>"
+
+
+Step: TypeAlias = tuple[
+    Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, tuple[int, ...]
+]
+"""Function, arguments with slots, keyword arguments with slots, slots that are not needed after."""
+
+
+class Program:
+    """Calls, one after the other; the result is that of the last.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        The calls. An argument that is a `Slot` becomes a value of this run.
+    name : str
+        What errors and logs call it.
+
+    Examples
+    --------
+    >>> import operator
+    >>> steps = [(operator.add, (Slot(0), 1), None, (0,)), (operator.neg, (Slot(1),), None, ())]
+    >>> Program(steps, "neg")(5)
+    -6
+    """
+
+    __slots__ = ("__name__", "steps")
+
+    def __init__(self, steps: Sequence[Step], name: str) -> None:
+        self.steps = tuple(steps)
+        self.__name__ = name
+
+    def __call__(self, *arguments: Any) -> Any:
+        values = list(arguments)
+        result = None
+        for func, args, kwargs, dead in self.steps:
+            given = [values[arg.index] if type(arg) is Slot else arg for arg in args]
+            named = _named(kwargs, values) if kwargs else {}
+            for index in dead:
+                # Values of a fused chain may be large: none is kept longer than it is needed.
+                values[index] = None
+            result = func(*given, **named)
+            values.append(result)
+        return result
+
+    def __reduce__(self) -> tuple[type[Program], tuple[tuple[Step, ...], str]]:
+        return Program, (self.steps, self.__name__)
+
+    def __repr__(self) -> str:
+        return f"<Program {self.__name__}: {len(self.steps)} steps>"
+
+
+def _named(kwargs: dict[str, Any], values: list[Any]) -> dict[str, Any]:
+    return {
+        name: values[arg.index] if type(arg) is Slot else arg for name, arg in kwargs.items()
+    }
+
+
+def identity(value: Any) -> Any:
+    """Return the value: the task of a literal, and of a second name."""
+    return value
+
+
+def make_list(*items: Any) -> list[Any]:
+    """Return a list of the arguments."""
+    return list(items)
+
+
+def make_tuple(*items: Any) -> tuple[Any, ...]:
+    """Return a tuple of the arguments."""
+    return items
+
+
+def make_set(*items: Any) -> set[Any]:
+    """Return a set of the arguments."""
+    return set(items)
+
+
+def make_frozenset(*items: Any) -> frozenset[Any]:
+    """Return a frozen set of the arguments."""
+    return frozenset(items)
+
+
+def make_dict(*items: Any) -> dict[Any, Any]:
+    """Return a dict of keys and values that take turns."""
+    return dict(zip(items[::2], items[1::2], strict=True))
