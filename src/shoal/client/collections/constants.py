@@ -1,0 +1,101 @@
+"""What tasks of a graph have in common besides functions: constants that should travel once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, _execute_subgraph
+from dask.sizeof import sizeof
+
+from shoal.client.future import Future
+from shoal.wire.pickling import SMALL
+
+__all__ = ["BIND", "COPY", "HOIST", "Constants"]
+
+COPY = "copy"
+"""Each task has a pickle of it: it is small, or only one task has it."""
+BIND = "bind"
+"""It travels with the function."""
+HOIST = "hoist"
+"""It is large: a task of its own, on which the others depend."""
+
+# Types of which nobody counts how often they are there: a copy is as cheap as a reference.
+_CHEAP = frozenset((int, float, complex, bool, type(None), slice, TaskRef, Future, type(...)))
+_TEXTS = frozenset((str, bytes))
+_ITEMS = 16
+
+
+class Constants:
+    """Constants in the tasks of a graph, by how many tasks have them.
+
+    Parameters
+    ----------
+    nodes : iterable of GraphNode
+        All tasks. They must stay alive, because objects are told apart by their address.
+    """
+
+    def __init__(self, nodes: Iterable[GraphNode]) -> None:
+        self._uses: Counter[int] = Counter()
+        self._ways: dict[int, str] = {}
+        for node in nodes:
+            if isinstance(node, Task):
+                self._count_task(node)
+
+    def way(self, value: Any) -> str:
+        """Return how a constant should travel."""
+        address = id(value)
+        if self._uses.get(address, 0) < 2:
+            return COPY
+        way = self._ways.get(address)
+        if way is None:
+            way = self._ways[address] = _way(value)
+        return way
+
+    def _count_task(self, task: Task) -> None:
+        if task.func is _execute_subgraph:
+            for inner in task.args[0].values():
+                self._count(inner)
+            arguments: Iterable[Any] = task.args[3:]
+        else:
+            arguments = task.args
+        for arg in arguments:
+            if type(arg) not in _CHEAP:
+                self._count(arg)
+        if task.kwargs:
+            for arg in task.kwargs.values():
+                if type(arg) not in _CHEAP:
+                    self._count(arg)
+
+    def _count(self, arg: Any) -> None:
+        if isinstance(arg, Task):
+            self._count_task(arg)
+        elif isinstance(arg, DataNode):
+            self._count(arg.value)
+        elif isinstance(arg, (Alias, TaskRef)):
+            pass
+        elif type(arg) not in _TEXTS or len(arg) >= SMALL:
+            self._uses[id(arg)] += 1
+
+
+def _way(value: Any) -> str:
+    if _is_plain(value):
+        return COPY
+    try:
+        size = sizeof(value)
+    except Exception:  # users' classes may not know
+        size = 0
+    return HOIST if size >= SMALL else BIND
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a pickle of it is short and quickly made."""
+    kind = type(value)
+    if kind in _CHEAP:
+        return True
+    if kind in _TEXTS:
+        return len(value) < SMALL
+    if kind in (tuple, list):
+        return len(value) <= _ITEMS and all(map(_is_plain, value))
+    return False

@@ -1,0 +1,258 @@
+"""From what users compute to the tasks that must run: graphs made, cut down and put in order.
+
+Nothing is pickled or sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dask._expr import Expr
+from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
+from dask.highlevelgraph import HighLevelGraph
+from dask.order import order
+from dask.utils import ensure_dict
+
+from shoal._base.keys import encode_key
+from shoal.client.core.state import CANCELLED, LOST, Record
+from shoal.client.future import Future
+from shoal.client.keys import SCALARS
+from shoal.errors import DataLostError, FutureCancelledError
+
+if TYPE_CHECKING:
+    from shoal.client.session import Session
+
+__all__ = ["Annotated", "Plan", "materialize", "reject_p2p"]
+
+Annotated = dict[str, dict[Any, Any]]
+"""Annotations of tasks: the value of each key, by the annotation's name."""
+
+_SHORT = 1000  # characters of a text that tasks get a copy of instead of depending on it
+
+
+def reject_p2p(expr: Any) -> None:
+    """Refuse expressions that dask would run as peer-to-peer shuffles.
+
+    Raises
+    ------
+    ValueError
+        Which says what to ask for instead.
+    """
+    if not isinstance(expr, Expr):
+        return
+    seen: set[str] = set()
+    stack: list[Expr] = [expr]
+    while stack:
+        node = stack.pop()
+        if "P2P" in type(node).__name__:
+            raise ValueError(
+                f"{type(node).__name__}: shoal has no peer-to-peer shuffle; use "
+                "shuffle_method='tasks', or leave it out, or take 'p2p' out of the configuration "
+                "`dataframe.shuffle.method`"
+            )
+        for dependency in node.dependencies():
+            if dependency._name not in seen:
+                seen.add(dependency._name)
+                stack.append(dependency)
+
+
+def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]]:
+    """Return the tasks of an expression, a high-level graph or a dict; annotations; futures in it.
+
+    Raises
+    ------
+    TypeError
+        When it is none of these.
+    ValueError
+        When it is a peer-to-peer shuffle.
+    """
+    annotations: Annotated = {}
+    if isinstance(dsk, Expr):
+        reject_p2p(dsk)
+        graph = dsk.__dask_graph__()
+        annotations = dsk.__dask_annotations__()
+    elif isinstance(dsk, HighLevelGraph):
+        graph = ensure_dict(dsk)
+        annotations = _layer_annotations(dsk)
+    elif isinstance(dsk, Mapping):
+        graph = ensure_dict(dsk)
+    elif hasattr(dsk, "__dask_graph__"):
+        return materialize(dsk.__dask_graph__())
+    else:
+        raise TypeError(f"not a graph but a {type(dsk).__name__}: {dsk!r}")
+    futures = [value for value in graph.values() if isinstance(value, Future)]
+    return convert_legacy_graph(graph), annotations, futures
+
+
+def _layer_annotations(graph: HighLevelGraph) -> Annotated:
+    found: Annotated = {}
+    for layer in graph.layers.values():
+        for name, value in (layer.annotations or {}).items():
+            by_key = found.setdefault(name, {})
+            by_key.update((key, value(key) if callable(value) else value) for key in layer)
+    return found
+
+
+class Plan:
+    """The tasks that must run for some keys, and in which order.
+
+    Keys that this client has futures of are not looked into: their tasks run already. They are
+    counted, as futures are, and stay until `release`.
+
+    Parameters
+    ----------
+    session : Session
+        Whose futures count.
+    graph : dict
+        Tasks by key.
+    wanted : iterable
+        Keys of the graph, or of futures.
+    futures : list of Future
+        Futures in the graph.
+
+    Attributes
+    ----------
+    tasks : list of (key, GraphNode)
+        What is to be sent, inputs first.
+    names : dict
+        Of each key that tasks refer to, or that is wanted: the key on the wire.
+    aliases : dict
+        The key that a second name means.
+    literals : dict
+        Values, of keys that need no task.
+    held : dict
+        The records of known keys, by key on the wire.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        graph: Mapping[Any, GraphNode],
+        wanted: Iterable[Any],
+        futures: list[Future],
+    ) -> None:
+        self._session = session
+        self._graph = graph
+        self._wanted = dict.fromkeys(wanted)
+        self.names: dict[Any, str] = {}
+        self.literals: dict[Any, Any] = {}
+        self.aliases: dict[Any, Any] = {}
+        self.held: dict[str, Record] = {}
+        self.tasks: list[tuple[Any, GraphNode]] = []
+        for future in futures:
+            _check(session, future)
+        try:
+            needed, users = self._cut()
+            places = order(needed)
+            self._resolve_aliases(needed, users)
+            self.tasks = list(self._in_order(needed, places))
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let go of the known keys."""
+        held, self.held = self.held, {}
+        for record in held.values():
+            self._session.release(record)
+
+    def _cut(self) -> tuple[dict[Any, GraphNode], dict[Any, int]]:
+        """Return what is needed, and by how many tasks each of it is used."""
+        graph, names, records = self._graph, self.names, self._session.records
+        needed: dict[Any, GraphNode] = {}
+        users: dict[Any, int] = {}
+        stack = list(self._wanted)
+        while stack:
+            key = stack.pop()
+            if key in names:
+                continue
+            name = names[key] = encode_key(key)
+            if name in records and self._hold(name):
+                continue
+            node = graph.get(key)
+            if node is None:
+                raise self._unknown(key, name)
+            needed[key] = node
+            for dependency in node.dependencies:
+                users[dependency] = users.get(dependency, 0) + 1
+                if dependency not in names:
+                    stack.append(dependency)
+        return needed, users
+
+    def _hold(self, name: str) -> bool:
+        if name not in self.held:
+            record = self._session.find(name)
+            if record is None:
+                return False
+            self.held[name] = record
+        return True
+
+    def _unknown(self, key: Any, name: str) -> Exception:
+        if key in self._wanted:
+            return KeyError(f"{key!r} is not in the graph, and this client has no future of it")
+        return FutureCancelledError(
+            name,
+            "it is not in the graph, and this client has no future of it (any more)",
+            "Other tasks of the graph need it.",
+        )
+
+    def _resolve_aliases(self, needed: dict[Any, GraphNode], users: dict[Any, int]) -> None:
+        """Take second names out of what is needed, and name the tasks that they mean."""
+        found = {
+            key: node.target
+            for key, node in needed.items()
+            if isinstance(node, Alias) and key not in self._wanted
+        }
+        for key, node in list(needed.items()):
+            if key in found or not isinstance(node, Alias):
+                continue
+            # A wanted second name of something that nobody else uses: it is done by that name.
+            target = _follow(found, node.target)
+            task = needed.get(target)
+            if task is not None and target not in self._wanted and users[target] == 1:
+                needed[key] = task
+                found[target] = key
+        for key in found:
+            needed.pop(key, None)
+            self.names[key] = self.names[_follow(found, key)]
+            self.aliases[key] = _follow(found, key)
+
+    def _in_order(
+        self, needed: dict[Any, GraphNode], places: dict[Any, int]
+    ) -> Iterator[tuple[Any, GraphNode]]:
+        wanted, literals = self._wanted, self.literals
+        for key in sorted(needed, key=places.__getitem__):
+            node = needed[key]
+            if isinstance(node, DataNode) and key not in wanted and _is_small(node.value):
+                literals[key] = node.value
+            else:
+                yield key, node
+        for key, target in self.aliases.items():
+            if target in literals:
+                literals[key] = literals[target]
+
+
+def _follow(aliases: dict[Any, Any], key: Any) -> Any:
+    while key in aliases:
+        key = aliases[key]
+    return key
+
+
+def _is_small(value: Any) -> bool:
+    kind = type(value)
+    return kind in SCALARS and (kind not in (str, bytes) or len(value) <= _SHORT)
+
+
+def _check(session: Session, future: Future) -> None:
+    record = future._record
+    if future._session is not session:
+        raise ValueError(
+            f"{future!r} belongs to another client; compute the collection with that client"
+        )
+    if record.status == CANCELLED:
+        raise FutureCancelledError(record.key, str(record.why), "It is part of a graph.")
+    if record.status == LOST:
+        raise DataLostError(record.key, str(record.why))
+    if not future._held:
+        raise FutureCancelledError(record.key, "this future was released")
