@@ -8,6 +8,13 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time: a change must not fail by luck. `HYPOTHESIS_PROFILE=explore` looks
+# for new ones.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # Before anything imports dask or shoal: an empty home, so that no configuration file of the user
 # counts and the cluster's secret is made anew, and a temporary folder of our own, in which

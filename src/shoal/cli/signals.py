@@ -29,9 +29,13 @@ async def wait_for_signals(signals: Sequence[signal.Signals] = _SIGNALS) -> sign
             signal.signal(each, _end_now)
         loop.call_soon_threadsafe(_set, received, signal.Signals(signum))
 
-    for each in signals:
-        signal.signal(each, handle)
-    found = await received
+    before = {each: signal.signal(each, handle) for each in signals}
+    try:
+        found = await received
+    except asyncio.CancelledError:  # nobody waits any more
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        raise
     logger.info("Received signal %s (%d); closing. A second one ends at once", found.name, found)
     return found
 

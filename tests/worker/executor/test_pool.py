@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import until
 
 from shoal.errors import Reschedule
 from shoal.worker.context import current_task, get_worker, on_worker, rejoin, secede
@@ -318,6 +319,7 @@ def test_a_task_that_secedes_gives_its_thread_away() -> None:
         async with Bench(nthreads=1) as bench:
             tasks = [bench.submit(wait_outside, gate) for _ in range(3)]
             await bench.run(operator.neg, 1)
+            await until(lambda: len(bench.seceded) == 3)
             assert sorted(bench.seceded) == [(task.key, task.run) for task in tasks]
             assert bench.pool.executing == 3
             gate.set()
