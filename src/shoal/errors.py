@@ -15,6 +15,7 @@ Exception
 ├── KilledWorker                    a task died with too many workers
 ├── NoValidWorkerError              no worker may run the task
 ├── DataLostError                   data that nobody holds and nobody can compute
+├── ActorLostError                  an actor is gone with its worker
 ├── Reschedule                      raised by a task: run me elsewhere
 ├── TimeoutError                    the builtin
 └── CancelledError                  of concurrent.futures
@@ -27,6 +28,7 @@ import builtins
 from concurrent.futures import CancelledError
 
 __all__ = [
+    "ActorLostError",
     "CancelledError",
     "CommClosedError",
     "DataLostError",
@@ -143,6 +145,32 @@ class DataLostError(Exception):
 
     def __str__(self) -> str:
         return f"The data of {self.key!r} is lost and cannot be computed again: {self.reason}"
+
+
+class ActorLostError(Exception):
+    """An actor is not there any more: its worker is gone, or nobody wanted it any longer.
+
+    Parameters
+    ----------
+    key : str
+        The actor's key.
+    worker : str
+        Address of the worker that had it.
+    reason : str
+        What happened to it.
+    """
+
+    def __init__(self, key: str, worker: str, reason: str) -> None:
+        super().__init__(key, worker, reason)
+        self.key = key
+        self.worker = worker
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"The actor {self.key!r} on the worker {self.worker} is lost: {self.reason}. "
+            "What it knew is gone with it; make another one."
+        )
 
 
 class Reschedule(Exception):

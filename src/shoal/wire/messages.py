@@ -269,6 +269,14 @@ class Subscribers(msgspec.Struct, array_like=True, gc=False, tag="subscribers"):
     others: int  # subscribers that are told through the scheduler
 
 
+class TopicEvent(msgspec.Struct, array_like=True, gc=False, tag="event"):
+    """Something was logged under a topic that this client subscribed to."""
+
+    topic: str
+    time: float  # wall clock of the scheduler, seconds
+    message: Any
+
+
 class SchedulerClosing(msgspec.Struct, array_like=True, gc=False, tag="closing"):
     """The scheduler closes on purpose; do not reconnect."""
 
@@ -287,6 +295,7 @@ SchedulerToClient: TypeAlias = (
     | Answer
     | Published
     | Subscribers
+    | TopicEvent
     | SchedulerClosing
 )
 
@@ -411,6 +420,13 @@ class WorkerHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
     executing: dict[str, float]  # key -> seconds it runs already, for those over a second
 
 
+class EventLogged(msgspec.Struct, array_like=True, gc=False, tag="event"):
+    """Something to remember under these topics, and to tell those who subscribed to them."""
+
+    topics: list[str]
+    message: Any  # plain values
+
+
 class WorkerGoodbye(msgspec.Struct, array_like=True, gc=False, tag="bye"):
     reason: str
 
@@ -428,6 +444,7 @@ WorkerToScheduler: TypeAlias = (
     | Dropped
     | WorkerStatus
     | WorkerHeartbeat
+    | EventLogged
     | WorkerGoodbye
 )
 
@@ -500,3 +517,29 @@ SchedulerToWorker: TypeAlias = (
     | Acquire
     | CloseWorker
 )
+
+# --------------------------------------------------------------------------- caller -> actor
+
+
+class ActorCall(msgspec.Struct, array_like=True, gc=False, tag="call"):
+    """Call a method of an actor, or read an attribute."""
+
+    id: int  # the caller's count on this connection; calls of one connection begin in this order
+    key: str  # the actor's
+    name: str
+    args: bytes  # pickled (args, kwargs); b"": read the attribute
+    buffers: list[Buffer] = []
+
+
+class ActorResult(msgspec.Struct, array_like=True, gc=False, tag="result"):
+    id: int
+    value: Blob
+
+
+class ActorFailed(msgspec.Struct, array_like=True, gc=False, tag="failed"):
+    id: int
+    exception: Blob
+    traceback: Blob
+
+
+ActorToCaller: TypeAlias = ActorResult | ActorFailed
