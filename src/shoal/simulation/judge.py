@@ -74,9 +74,8 @@ class Judge:
 
     def _may_be_lost(self, client: ClientNode, key: str, text: str) -> None:
         cluster = self.cluster
-        # Another client's key is given up when the scheduler has not heard of it (yet, or again).
-        foreign = any(key in other.foreign for other in cluster.clients)
-        if foreign and cluster.disturbed:
+        # Another client's key is given up when the scheduler has not heard of it yet, or no more.
+        if any(key in other.foreign for other in cluster.clients):
             return
         is_data = cluster.model.specs[key].kind == "data"
         assert is_data, f"{client.address}: the task {key} is lost: {text}"

@@ -7,6 +7,22 @@ from scheduler_harness import Cluster
 from shoal.wire import messages as m
 
 
+def test_a_result_is_kept_for_clients_on_their_way_though_another_named_it() -> None:
+    """Known as what a task was computed from, wanted by a client that is not back yet."""
+    cluster = Cluster()
+    cluster.client("a", reconnect=True, known_workers=["w"])
+    cluster.graph("a", {"x": [], "y": ["x"]}, wanted=["y"])
+    held = {"held": ["y", "x"], "held_nbytes": [28, 28], "held_types": ["int", "int"]}
+    cluster.worker("w", reconnect=True, **held)
+    cluster.client("b", reconnect=True, known_workers=["w"])
+    cluster.graph("b", {"x": []})
+    assert cluster.state("x") == "memory"
+    assert not cluster.sent("w")
+    cluster.release("b", "x")
+    cluster.advance(100.0)
+    assert cluster.state("x") == "released"
+
+
 def test_a_task_that_became_ready_twice_is_queued_once() -> None:
     """Wanted, brought to rest by a worker that held what needed it, and wanted again."""
     cluster = Cluster()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.coordination.invariants import check_coordination
 from shoal.scheduler.core.policies.estimates import has_room
 from shoal.scheduler.core.transitions.table import ACTIVE, STATES
 
@@ -32,6 +33,8 @@ def check(s: SchedulerState) -> None:
     _check_queues(s)
     _check_groups(s)
     _check_functions(s)
+    if s.coordination is not None:
+        check_coordination(s, s.coordination)
 
 
 def _check_task(s: SchedulerState, ts: TaskState) -> None:
@@ -90,7 +93,10 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
 
 
 def _check_clients(s: SchedulerState) -> None:
-    for client in (*s.clients.values(), s.adopted, s.fire_and_forget):
+    pseudo = [s.adopted, s.fire_and_forget]
+    if s.coordination is not None:
+        pseudo.append(s.coordination.keeper)
+    for client in (*s.clients.values(), *pseudo):
         for ts in client.wants:
             assert client in ts.wanted_by and s.tasks.get(ts.key) is ts, f"{client!r}: {ts!r}"
         if not client.real:

@@ -32,6 +32,9 @@ class Settings:
     retry_unreachable: float = (
         0.5  # pause before a task is sent again when its data was unreachable
     )
+    holder_grace: float = 1.0  # locks of a client that vanished are kept so long
+    lease_timeout: float = 30.0  # locks of a client that says nothing are free after this
+    lease_validation: float = 10.0  # how often that is looked at
     log_length: int = 100_000  # transitions remembered for `story`
     events_length: int = 10_000
     validate: bool = False

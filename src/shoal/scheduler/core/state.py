@@ -23,6 +23,7 @@ from shoal.scheduler.core.policies.queueing import TaskQueue
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
+    from shoal.scheduler.core.coordination.desk import Desk
     from shoal.scheduler.core.settings import Settings
     from shoal.wire.blob import Blob, Buffer
     from shoal.wire.messages import Priority, RegisterWorker
@@ -338,6 +339,7 @@ class SchedulerState:
         self.fire_and_forget = ClientState("fire-and-forget", started, real=False)
         self.adopted = ClientState("adopted", started, real=False)
         self.adopted_until: dict[str, float] = {}
+        self.coordination: Desk | None = None  # made when a client first uses a primitive
 
         self.queue = TaskQueue()  # ready tasks that may run anywhere
         self.parked = 0  # ready tasks in the workers' own queues
@@ -384,6 +386,8 @@ class SchedulerState:
         self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)
         self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
+        # Where somebody listens: the events logged since they were last told, (topic, message).
+        self.heard: list[tuple[str, float, Any]] | None = None
         self.killed = 0  # tasks given up as KilledWorker
 
     def group(self, name: str, prefix: str) -> GroupState:
@@ -404,3 +408,5 @@ class SchedulerState:
         if events is None:
             events = self.events[topic] = deque(maxlen=self.settings.events_length)
         events.append((self.now, message))
+        if self.heard is not None:
+            self.heard.append((topic, self.now, message))

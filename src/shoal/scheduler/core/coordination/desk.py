@@ -112,7 +112,6 @@ class Desk:
         "parcels",
         "places",
         "s",
-        "topics",
         "waiting",
     )
 
@@ -126,7 +125,6 @@ class Desk:
         self.gone: dict[str, float] = {}  # clients that may come back, until when
         self.claims_until: float | None = None  # holders of before this scheduler are coming
         self.closed_semaphores: dict[str, None] = {}
-        self.topics: dict[str, Any] = {}
         self.keeper = ClientState("coordination", s.now, real=False)
         self.kept: dict[str, int] = {}  # key -> how often it is in a value
 
@@ -239,13 +237,11 @@ class Desk:
         """These keys are in a value: keep their results."""
         s = self.s
         for key in keys:
-            count = self.kept.get(key, 0)
-            self.kept[key] = count + 1
-            if not count:
-                ts = data_task(s, key)
-                want_key(s, self.keeper, ts)
-                if ts.state == "released":
-                    activate(s, ts)
+            self.kept[key] = self.kept.get(key, 0) + 1
+            ts = data_task(s, key)
+            want_key(s, self.keeper, ts)
+            if ts.state == "released":
+                activate(s, ts)
 
     def unkeep(self, keys: Iterable[str]) -> None:
         """A value with these keys is gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
 from shoal.scheduler.core.speech import say_finished_to, tell_client, tell_free
@@ -63,6 +64,7 @@ def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
     for function in client.defined.values():
         release_function(s, function)
     client.defined = {}
+    coordination.holder_lost(s, client.id, graceful)
     s.log_event("all", {"action": "remove-client", "client": client.id})
 
 
@@ -138,7 +140,7 @@ def cancel_tasks(
         if ts in seen:
             continue
         seen[ts] = None
-        others = [c for c in ts.wanted_by if c is not client and (c.real or c is s.fire_and_forget)]
+        others = [c for c in ts.wanted_by if c is not client and c is not s.adopted]
         if others and not force:
             if client is not None and client in ts.wanted_by:
                 cancelled.setdefault(client, []).append(ts.key)
@@ -232,6 +234,11 @@ CLIENT_HANDLERS: dict[type, Callable[[SchedulerState, ClientState, Any], None]] 
     m.Cancel: _on_cancel,
     m.Retry: _on_retry,
     m.Scattered: _on_scattered,
+    m.Ask: coordination.on_ask,
+    m.Unask: coordination.on_unask,
+    m.Took: coordination.on_took,
+    m.Resume: coordination.on_resume,
+    m.Publish: coordination.on_publish,
     m.ClientHeartbeat: _on_heartbeat,
     m.ClientGoodbye: _on_goodbye,
 }

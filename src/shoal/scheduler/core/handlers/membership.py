@@ -43,7 +43,7 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     forget: list[str] = []
     for key, nbytes, type_name in zip(msg.held, msg.held_nbytes, msg.held_types, strict=True):
         ts = s.tasks.get(key)
-        if ts is not None:
+        if ts is not None and (ts.needed or not msg.reconnect):
             arrive_in_memory(s, ts, ws, nbytes, type_name)
         elif msg.reconnect:
             adopt_copy(s, ws, key, nbytes, type_name)

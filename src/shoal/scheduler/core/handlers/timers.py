@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.membership import retire_worker
 from shoal.scheduler.core.speech import tell_free
 from shoal.scheduler.core.transitions.demand import drop_want
@@ -44,6 +45,7 @@ def on_tick(s: SchedulerState) -> None:
         for key, (ws, _) in s.reported.items():
             tell_free(s, ws, key)
         s.reported.clear()
+    coordination.on_tick(s)
     if settings.no_workers_timeout is not None:
         patience = settings.no_workers_timeout
         for ts in list(s.unrunnable):
@@ -103,6 +105,10 @@ def next_deadline(s: SchedulerState) -> float | None:
     if s.unrunnable and settings.no_workers_timeout is not None:
         first = next(iter(s.unrunnable))
         due.append(first.rarities().unrunnable_since + settings.no_workers_timeout)
+    if s.coordination is not None:
+        coordinated = coordination.next_deadline(s)
+        if coordinated is not None:
+            due.append(coordinated)
     if settings.idle_timeout is not None:
         due.append(s.now + settings.idle_timeout / 4)
     return min(due) if due else None

@@ -51,7 +51,7 @@ def _on_stale_result(
 def adopt_copy(s: SchedulerState, ws: WorkerState, key: str, nbytes: int, type_name: str) -> None:
     """Keep a result that nobody asked for yet, for the grace period."""
     ts = s.tasks.get(key)
-    if ts is None:
+    if ts is None or not ts.needed:
         ts = data_task(s, key)
         add_want(s.adopted, ts)
         s.adopted_until[key] = s.now + s.settings.recovery_grace
@@ -222,6 +222,11 @@ def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) ->
             ts.estimate = elapsed
 
 
+def _on_event(s: SchedulerState, ws: WorkerState, msg: m.EventLogged) -> None:
+    for topic in msg.topics:
+        s.log_event(topic, msg.message)
+
+
 def _on_goodbye(s: SchedulerState, ws: WorkerState, msg: m.WorkerGoodbye) -> None:
     ws.status = "closing"
     s.leaving[ws.address] = msg.reason
@@ -240,5 +245,6 @@ WORKER_HANDLERS: dict[type, Callable[[SchedulerState, WorkerState, Any], None]] 
     m.Dropped: _on_dropped,
     m.WorkerStatus: _on_status,
     m.WorkerHeartbeat: _on_heartbeat,
+    m.EventLogged: _on_event,
     m.WorkerGoodbye: _on_goodbye,
 }
