@@ -35,6 +35,10 @@ def read_settings(
         no_workers_timeout=config.get_optional_seconds("distributed.scheduler.no-workers-timeout"),
         recovery_window=config.get_seconds("shoal.recovery.window"),
         recovery_grace=config.get_seconds("shoal.recovery.grace"),
+        lease_timeout=config.get_seconds("distributed.scheduler.locks.lease-timeout"),
+        lease_validation=config.get_seconds(
+            "distributed.scheduler.locks.lease-validation-interval"
+        ),
         log_length=config.get_int("distributed.scheduler.transition-log-length", minimum=0),
         validate=config.get_bool("distributed.scheduler.validate", validate),
     )
