@@ -85,6 +85,15 @@ class PickledFunctions:
         function = self._function(BoundFunction(func, **kwargs), plain.name)
         return Pickled(function, plain.name, plain.token, call_hasher(plain.token, kwargs))
 
+    def opaque(self, func: Any) -> Function:
+        """Return the pickle of something callable that has a name already; nothing is hashed.
+
+        Only functions are remembered; whoever has others often must keep what this returns.
+        """
+        if isinstance(func, _NAMED):
+            return self.get(func).function
+        return self._function(func, _name(func))
+
     def _pickle(self, func: Any) -> Pickled:
         if not callable(func):
             raise TypeError(f"the first argument must be a callable function, got {func!r}")

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from shoal.client.functions import Pickled
     from shoal.client.session import Session
 
-__all__ = ["Asked", "as_workers", "map_calls", "submit_call"]
+__all__ = [
+    "Asked",
+    "as_workers",
+    "checked_retries",
+    "map_calls",
+    "sendable",
+    "submit_call",
+]
 
 _BATCH = 2000  # tasks of a `map` that are told at once, so that work begins before all are pickled
 _DEFAULT_FIFO = "100 ms"
@@ -71,9 +78,9 @@ class Asked:
                 workers=None if workers is None else as_workers(workers),
                 allow_other_workers=bool(allow_other_workers),
                 resources={name: float(n) for name, n in (resources or {}).items()} or None,
-                retries=_retries(retries),
+                retries=checked_retries(retries),
                 executor=executor,
-                annotations=_sendable(extra) or None,
+                annotations=sendable(extra) or None,
             )
 
     def call(self, pickled: Pickled, group: str) -> Call:
@@ -106,7 +113,14 @@ def _first(given: Any, annotated: Any) -> Any:
     return annotated if given is None else given
 
 
-def _sendable(annotations: dict[str, Any]) -> dict[str, Any]:
+def sendable(annotations: dict[str, Any]) -> dict[str, Any]:
+    """Return annotations as they are.
+
+    Raises
+    ------
+    TypeError
+        When one of them cannot be put into a message; it is named.
+    """
     for name, value in annotations.items():
         try:
             msgspec.msgpack.encode(value)
@@ -115,7 +129,8 @@ def _sendable(annotations: dict[str, Any]) -> dict[str, Any]:
     return annotations
 
 
-def _retries(retries: Any) -> int:
+def checked_retries(retries: Any) -> int:
+    """Return how often a task is tried again."""
     if retries is None:
         return 0
     if not isinstance(retries, int) or retries < 0:

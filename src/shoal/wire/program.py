@@ -19,6 +19,7 @@ __all__ = [
     "make_list",
     "make_set",
     "make_tuple",
+    "run_node",
 ]
 
 
@@ -127,3 +128,8 @@ def make_frozenset(*items: Any) -> frozenset[Any]:
 def make_dict(*items: Any) -> dict[Any, Any]:
     """Return a dict of keys and values that take turns."""
     return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def run_node(node: Callable[[dict[Any, Any]], Any], keys: tuple[Any, ...], *values: Any) -> Any:
+    """Have a node of a dask graph run itself, on the values of the keys that it depends on."""
+    return node(dict(zip(keys, values, strict=True)))

@@ -1,0 +1,233 @@
+"""Lowering: nodes of a dask graph become functions, pickled arguments and dependencies.
+
+A plain task keeps its function, and its references become placeholders. A task with other tasks
+inside becomes a program (see `shapes`). The scheduler and the workers need nothing of dask for it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, _execute_subgraph
+from dask.utils import format_bytes
+
+from shoal.client.collections.constants import COPY, HOIST, Constants
+from shoal.client.collections.shapes import Flat, is_container, items_of
+from shoal.client.core.state import Extras, Function
+from shoal.client.future import collect_pickled
+from shoal.client.keys import SCALARS, blob_digest
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import dumps
+from shoal.wire.placeholder import Dependency
+from shoal.wire.program import identity, run_node
+
+if TYPE_CHECKING:
+    from shoal.client.collections.graphs import Plan
+    from shoal.client.session import Session
+
+__all__ = ["Literal", "Lowered", "Lowering"]
+
+_NESTED: Any = object()
+"""What `_place` returns for arguments that only a program can have."""
+
+
+class Lowered:
+    """A task ready to be sent."""
+
+    __slots__ = ("args", "deps", "extras", "function")
+
+    def __init__(
+        self, function: Function, args: bytes, deps: tuple[str, ...], extras: Extras | None
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.deps = deps
+        self.extras = extras
+
+
+class Literal:
+    """A large constant that several tasks have: a task of its own."""
+
+    __slots__ = ("lowered", "name", "value")
+
+    def __init__(self, name: str, lowered: Lowered, value: Any) -> None:
+        self.name = name
+        self.lowered = lowered
+        self.value = value  # keeps the address from being used again
+
+
+class Lowering:
+    """Lowers the tasks of one graph.
+
+    Parameters
+    ----------
+    session : Session
+        Whose functions are known.
+    plan : Plan
+        The graph.
+
+    Attributes
+    ----------
+    fresh : list of Literal
+        Constants that became tasks since the caller emptied this list; to be sent before the task
+        that was lowered.
+    """
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self.constants = Constants(node for _, node in plan.tasks)
+        self.fresh: list[Literal] = []
+        self._functions = session.functions
+        self._large = session.large
+        self._names = plan.names
+        self._values = plan.literals
+        self._hoisted: dict[int, Literal] = {}
+        self._by_address: dict[int, Function] = {}
+        self._programs: dict[tuple[Any, ...], Function] = {}
+        self._warned = False
+        self._identity = self.function(identity)
+
+    def lower(self, key: Any, node: GraphNode) -> Lowered:
+        """Return a task's function and arguments.
+
+        Raises
+        ------
+        TypeError
+            When something in it cannot be pickled; it names the task.
+        """
+        deps: dict[str, Dependency] = {}
+        try:
+            if isinstance(node, Task):
+                return self._lower_task(node)
+            if isinstance(node, DataNode):
+                return self._pack(self._identity, (node.value,), None, deps)
+            if isinstance(node, Alias):
+                placed = self.place(node.target, deps)
+                return self._pack(self._identity, (placed,), None, deps)
+            keys = tuple(node.dependencies)
+            args = (node, keys, *(self.place(k, deps) for k in keys))
+            return self._pack(self.function(run_node), args, None, deps)
+        except TypeError as error:
+            raise TypeError(f"the task {key!r} cannot be sent: {error}") from error
+
+    def function(self, func: Any) -> Function:
+        """Return a function's pickle, made once for each object."""
+        known = self._by_address.get(id(func))
+        if known is None:
+            known = self._by_address[id(func)] = self._functions.opaque(func)
+            self._warn_if_large(known.blob.nbytes(), getattr(func, "__name__", repr(func)))
+        return known
+
+    def place(self, key: Any, deps: dict[str, Dependency]) -> Any:
+        """Return what stands for a key: a placeholder, or its value where that is small."""
+        values = self._values
+        if values and key in values:
+            return values[key]
+        return _placeholder(self._names[key], deps)
+
+    def hoist(self, value: Any, deps: dict[str, Dependency]) -> Dependency:
+        """Return the placeholder of a large constant that is a task of its own."""
+        literal = self._hoisted.get(id(value))
+        if literal is None:
+            lowered = self._pack(self._identity, (value,), None, {})
+            buffers = [] if lowered.extras is None else lowered.extras.buffers
+            name = f"{type(value).__name__}-{blob_digest(Blob(lowered.args, buffers)).hex()}"
+            literal = self._hoisted[id(value)] = Literal(name, lowered, value)
+            self.fresh.append(literal)
+        return _placeholder(literal.name, deps)
+
+    def _lower_task(self, task: Task) -> Lowered:
+        func = task.func
+        if func is not _execute_subgraph and type(task).__call__ is Task.__call__:
+            deps: dict[str, Dependency] = {}
+            if is_container(task):
+                placed = self._place(task, deps)
+                if placed is not _NESTED:
+                    return self._pack(self._identity, (placed,), None, deps)
+            else:
+                args = self._place_all(task.args, deps)
+                if args is not _NESTED:
+                    if not task.kwargs:
+                        return self._pack(self.function(func), tuple(args), None, deps)
+                    named = self._place_all(tuple(task.kwargs.values()), deps)
+                    if named is not _NESTED:
+                        kwargs = dict(zip(task.kwargs, named, strict=True))
+                        return self._pack(self.function(func), tuple(args), kwargs, deps)
+        flat = Flat(self, task)
+        known = self._programs.get(flat.shape)
+        if known is None:
+            known = self._programs[flat.shape] = self._functions.opaque(flat.program())
+            self._warn_if_large(known.blob.nbytes(), repr(task.key))
+        return self._pack(known, tuple(flat.inputs), None, flat.deps)
+
+    def _place_all(self, args: tuple[Any, ...], deps: dict[str, Dependency]) -> Any:
+        placed: list[Any] = []
+        for arg in args:
+            kind = type(arg)
+            if kind is TaskRef:
+                placed.append(self.place(arg.key, deps))
+            elif kind in SCALARS:
+                placed.append(arg)
+            else:
+                arg = self._place(arg, deps)
+                if arg is _NESTED:
+                    return _NESTED
+                placed.append(arg)
+        return placed
+
+    def _place(self, arg: Any, deps: dict[str, Dependency]) -> Any:
+        if isinstance(arg, TaskRef):
+            return self.place(arg.key, deps)
+        if isinstance(arg, Alias):
+            return self.place(arg.target, deps)
+        if isinstance(arg, Task):
+            if not is_container(arg):
+                return _NESTED
+            kind, items = items_of(arg)
+            if kind not in (list, tuple):  # what is in others must be hashable: workers find out
+                return _NESTED
+            placed = self._place_all(items, deps)
+            return placed if placed is _NESTED or kind is list else tuple(placed)
+        if isinstance(arg, DataNode):
+            arg = arg.value
+        elif isinstance(arg, GraphNode):
+            return _NESTED
+        way = self.constants.way(arg)
+        if way is COPY:
+            return arg
+        return self.hoist(arg, deps) if way is HOIST else _NESTED
+
+    def _pack(
+        self,
+        function: Function,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        deps: dict[str, Dependency],
+    ) -> Lowered:
+        with collect_pickled() as kept:
+            blob = dumps((args, kwargs))
+        extras = None
+        if blob.buffers or kept:
+            extras = Extras(buffers=blob.buffers, keep=tuple(kept))
+            self._warn_if_large(blob.nbytes(), None)
+        return Lowered(function, bytes(blob.data), tuple(deps), extras)
+
+    def _warn_if_large(self, nbytes: int, name: str | None) -> None:
+        if nbytes <= self._large or self._warned:
+            return
+        self._warned = True
+        where = "a constant" if name is None else f"{name}, with what it refers to,"
+        warnings.warn(
+            f"{where} of {format_bytes(nbytes)} is part of the graph and is sent with it: load "
+            "large data in tasks, or put it on workers once with `client.scatter(data)` and use "
+            "the future instead",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _placeholder(name: str, deps: dict[str, Dependency]) -> Dependency:
+    known = deps.get(name)
+    if known is None:
+        known = deps[name] = Dependency(len(deps))
+    return known

@@ -1,0 +1,147 @@
+"""What users ask for tasks of graphs: arguments of `compute` and annotations, per key or for all.
+
+What is said of one key wins over what is said of all, and an argument over an annotation of the
+same kind. Annotations of layers and expressions are per key, those around the call are for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dask.base import get_annotations, is_dask_collection
+from dask.core import flatten
+from dask.utils import parse_timedelta
+
+from shoal.client.future import Future
+from shoal.client.submit import as_workers, checked_retries, sendable
+from shoal.wire.messages import TaskOptions
+
+if TYPE_CHECKING:
+    from shoal.client.collections.graphs import Annotated
+
+__all__ = ["Chosen", "Options"]
+
+Chosen: TypeAlias = tuple[float, TaskOptions | None]
+"""The priority and the other options of a task."""
+
+_NAMES = ("workers", "allow_other_workers", "resources", "retries", "priority", "actors")
+_DEFAULTS: tuple[Any, ...] = (None, False, {}, 0)  # what arguments are that nobody gave
+
+
+class Options:
+    """What a user asked for the tasks of one graph.
+
+    Parameters
+    ----------
+    workers : str, list of str, or dict
+        Where tasks may run; a dict says it by key, tuple of keys, or collection.
+    allow_other_workers : bool, list or dict
+        Whether others may run them when none of `workers` is there; a list: for these keys.
+    resources, retries, priority, actors : as in `Client.submit`, or dict
+        For all tasks, or by key or collection.
+    fifo_timeout : float or str
+        Calls within this time have the same priority.
+    """
+
+    def __init__(self, *, fifo_timeout: float | str = "60s", **asked: Any) -> None:
+        self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
+        around = dict(get_annotations())
+        if "actor" in around:
+            around["actors"] = around.pop("actor")
+        self._for_all: dict[str, Any] = {}
+        self._by_key: dict[str, dict[Any, Any]] = {}
+        self._by_call: dict[str, Callable[[Any], Any]] = {}
+        for name, value in around.items():
+            if callable(value):
+                self._by_call[name] = value
+            else:
+                self._for_all[name] = value
+        for name in _NAMES:
+            self._take(name, asked.get(name))
+        self._known: dict[str, Chosen] = {}
+        self._plain: Chosen | None = None
+
+    def annotate(self, annotations: Annotated) -> None:
+        """Add the annotations of layers and expressions."""
+        for name, values in annotations.items():
+            if values:
+                self._by_key[name] = {**values, **self._by_key.get(name, {})}
+
+    def of(self, key: Any) -> Chosen:
+        """Return the options of a task."""
+        if not self._by_key and not self._by_call:
+            if self._plain is None:
+                self._plain = _choose(self._for_all)
+            return self._plain
+        asked = dict(self._for_all)
+        for name, function in self._by_call.items():
+            asked[name] = function(key)
+        for name, values in self._by_key.items():
+            if key in values:
+                asked[name] = values[key]
+        text = repr(sorted(asked.items(), key=_name))
+        chosen = self._known.get(text)
+        if chosen is None:
+            chosen = self._known[text] = _choose(asked)
+        return chosen
+
+    def _take(self, name: str, value: Any) -> None:
+        if value in _DEFAULTS if not is_dask_collection(value) else False:
+            return
+        if name == "allow_other_workers" and isinstance(value, (list, tuple, set)):
+            value = dict.fromkeys(value, True)
+        per_key = isinstance(value, Mapping) and (
+            name != "resources" or all(isinstance(v, Mapping) for v in value.values())
+        )
+        if not per_key:
+            self._for_all[name] = value
+            return
+        table = self._by_key.setdefault(name, {})
+        for target, one in value.items():
+            table.update(dict.fromkeys(_keys(target), one))
+
+
+def _name(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def _keys(target: Any) -> list[Any]:
+    """Return the keys that a key of such a dict means."""
+    if isinstance(target, Future):
+        return [target.key]
+    if is_dask_collection(target):
+        return list(flatten(target.__dask_keys__()))
+    if isinstance(target, tuple) and all(map(is_dask_collection, target)):
+        return [key for one in target for key in _keys(one)]
+    if isinstance(target, (tuple, frozenset)):
+        # A tuple is a key, or several: nobody has both.
+        return [target, *target] if isinstance(target, tuple) else list(target)
+    return [target]
+
+
+def _choose(asked: dict[str, Any]) -> Chosen:
+    extra = dict(asked)
+    workers = extra.pop("workers", None)
+    allow_other_workers = extra.pop("allow_other_workers", False)
+    resources = extra.pop("resources", None)
+    retries = extra.pop("retries", None)
+    priority = extra.pop("priority", None) or 0
+    executor = extra.pop("executor", None)
+    if extra.pop("actors", None):
+        raise ValueError("actors=: this version of shoal has no actors in graphs; leave it out")
+    if not isinstance(priority, (int, float)):
+        raise TypeError(f"priority= must be a number, got {priority!r}")
+    if resources is not None and not isinstance(resources, Mapping):
+        raise TypeError(f"resources= must be a dict such as {{'GPU': 1}}, got {resources!r}")
+    options = None
+    if workers is not None or resources or retries or executor or extra:
+        options = TaskOptions(
+            workers=None if workers is None else as_workers(workers),
+            allow_other_workers=bool(allow_other_workers),
+            resources={name: float(n) for name, n in (resources or {}).items()} or None,
+            retries=checked_retries(retries),
+            executor=executor,
+            annotations=sendable(extra) or None,
+        )
+    return float(priority), options
