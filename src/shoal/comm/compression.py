@@ -23,24 +23,24 @@ _MIN_SIZE = 10_000
 _PAYS = 0.7
 _SAMPLE = 10_000
 _SAMPLES = 5
+_TOO_LARGE = "a compressed frame that expands beyond 'shoal.comm.max-message'"
+_MODULES = {"lz4": "lz4", "zstd": "zstandard", "zlib": "zlib"}
 
 
 def available_compressions() -> list[str]:
-    """Return the codecs this process may use, best first, as ``distributed.comm.compression``
-    says.
-    """
+    """Return the codecs this process may use, best first; ``distributed.comm.compression`` says."""
     wanted = config.get("distributed.comm.compression")
     if wanted in (False, None, "none", "false"):
         return []
     installed = [name for name in ("lz4", "zstd") if _is_installed(name)]
     if wanted == "auto":
         return installed
-    if wanted not in ("lz4", "zstd"):
+    if wanted not in _MODULES:
         raise ValueError(
             f"configuration 'distributed.comm.compression' is {wanted!r}; "
-            "it must be 'auto', 'lz4', 'zstd' or false"
+            "it must be 'auto', 'lz4', 'zstd', 'zlib' or false"
         )
-    if wanted not in installed:
+    if not _is_installed(wanted):
         raise ValueError(
             f"configuration 'distributed.comm.compression' is {wanted!r}, which is not installed; "
             "run 'pip install shoal[compression]'"
@@ -50,7 +50,7 @@ def available_compressions() -> list[str]:
 
 @cache
 def _is_installed(name: str) -> bool:
-    return find_spec({"lz4": "lz4", "zstd": "zstandard"}[name]) is not None
+    return find_spec(_MODULES[name]) is not None
 
 
 @cache
@@ -60,12 +60,12 @@ def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], byte
 
         def expand_lz4(data: Any, limit: int) -> bytes:
             if int.from_bytes(data[:4], "little") > limit:
-                raise ProtocolError(
-                    "a compressed frame that expands beyond 'shoal.comm.max-message'"
-                )
+                raise ProtocolError(_TOO_LARGE)
             return lz4.block.decompress(data, return_bytearray=True)  # type: ignore[no-any-return]
 
         return lz4.block.compress, expand_lz4
+    if name == "zlib":
+        return _zlib()
     import zstandard
 
     def shrink_zstd(data: Any) -> bytes:
@@ -73,10 +73,23 @@ def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], byte
 
     def expand_zstd(data: Any, limit: int) -> bytearray:
         if zstandard.frame_content_size(data) > limit:
-            raise ProtocolError("a compressed frame that expands beyond 'shoal.comm.max-message'")
+            raise ProtocolError(_TOO_LARGE)
         return bytearray(zstandard.ZstdDecompressor().decompress(data))
 
     return shrink_zstd, expand_zstd
+
+
+def _zlib() -> tuple[Callable[[Any], bytes], Callable[[Any, int], bytes | bytearray]]:
+    import zlib
+
+    def expand(data: Any, limit: int) -> bytes | bytearray:
+        expander = zlib.decompressobj()
+        expanded = expander.decompress(data, limit)
+        if expander.unconsumed_tail:
+            raise ProtocolError(_TOO_LARGE)
+        return bytearray(expanded)
+
+    return zlib.compress, expand
 
 
 def compress_frames(frames: list[BytesLike], name: str) -> list[BytesLike]:
@@ -103,11 +116,21 @@ def _pays(view: memoryview, shrink: Callable[[Any], bytes]) -> bool:
     return len(shrink(sample)) < _PAYS * len(sample)
 
 
-def decompress_frames(frames: list[BytesLike], name: str) -> list[BytesLike]:
-    """Return the frames as they were before `compress_frames`."""
+def decompress_frames(frames: list[BytesLike], name: str, limit: int) -> list[BytesLike]:
+    """Return the frames as they were before `compress_frames`.
+
+    Raises
+    ------
+    ProtocolError
+        When one would become larger than `limit` bytes, or is damaged.
+    """
     flags, *rest = frames
     if len(flags) != len(rest):
         raise ProtocolError("a compressed message without its flags")
     _, expand = _codec(name)
-    limit = config.get_bytes("shoal.comm.max-message")
-    return [expand(f, limit) if flag else f for flag, f in zip(flags, rest, strict=True)]
+    try:
+        return [expand(f, limit) if flag else f for flag, f in zip(flags, rest, strict=True)]
+    except ProtocolError:
+        raise
+    except Exception as error:  # each library has its own
+        raise ProtocolError(f"a frame that cannot be decompressed: {error}") from error

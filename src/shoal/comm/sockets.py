@@ -61,7 +61,9 @@ class SocketComm(Comm):
 
     def received(self, frames: list[BytesLike]) -> list[BytesLike]:
         """Return frames as the peer made them."""
-        return decompress_frames(frames, self.compression) if self.compression else frames
+        if not self.compression:
+            return frames
+        return decompress_frames(frames, self.compression, self.protocol.max_message)
 
     def send_frames(self, frames: list[BytesLike]) -> int:
         """Send the frames of one message without waiting."""
