@@ -20,15 +20,19 @@ from shoal.comm.places import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.server import Server
 from shoal.comm.status import Status
+from shoal.plugins.running import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.core import ClientLost, FromClient, FromWorker, Machine, Tick, WorkerLost
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
+from shoal.scheduler.handouts import Handouts
 from shoal.scheduler.operations import OPERATIONS
+from shoal.scheduler.plugins import SchedulerPlugins
 from shoal.scheduler.settings import read_settings
 from shoal.scheduler.streams import Streams
+from shoal.scheduler.topics import Topics
 from shoal.security import Security
 from shoal.wire import messages as m
 
@@ -160,6 +164,11 @@ class Scheduler(Server):
         self.client_streams = Streams(
             "client", self._from_client, self._client_replaced, self._client_closed
         )
+        self._own_plugins = SchedulerPlugins(self)
+        self._worker_plugins = Handouts(self, "worker")
+        self._nanny_plugins = Handouts(self, "nanny")
+        self.topics = Topics(self)
+        self._heeding = False  # whether there is somebody to tell what happens in the core
         self._retiring: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closing_workers: set[str] = set()
@@ -178,6 +187,7 @@ class Scheduler(Server):
         self._machine = Machine(
             self.settings, self.id, now=loop.time(), first_run=int(time.time() * 1e6)
         )
+        self.listen_to_core()
         await self._listen_somewhere()
         await self._preloads.start()
         if self.scheduler_file:
@@ -218,11 +228,13 @@ class Scheduler(Server):
         started = self._machine is not None
         self.status = Status.closing
         logger.info("Closing scheduler%s", f": {reason}" if reason else "")
+        await self._own_plugins.call_and_wait("before_close")
         await self._preloads.teardown()
         if self._timer is not None:
             self._timer.cancel()
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
+        await self._own_plugins.call_and_wait("close")
         if self.scheduler_file:
             remove_scheduler_file(self.scheduler_file, self.id)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
@@ -339,6 +351,8 @@ class Scheduler(Server):
             logger.info("Nothing was asked for %s seconds; closing", timeout)
             self.background(self.close(reason="it was idle for longer than idle-timeout"))
         self._plan(effects.next_deadline)
+        if self._heeding:
+            self._tell_what_happened()
         return effects
 
     def _carry_out(self, effects: Effects) -> None:
@@ -355,6 +369,7 @@ class Scheduler(Server):
             logger.warning("Closing the connection to client %s: %s", client, reason)
             self.client_streams.send(client, [m.SchedulerClosing(reason)])
             self.background(self.client_streams.dismiss(client))
+            self.topics.forget(client)
             if client in self.clients:
                 self.feed(ClientLost(client, reason))
         for address in effects.retired:
@@ -387,6 +402,53 @@ class Scheduler(Server):
         if self.status is not Status.closing:
             self.feed(Tick())
 
+    # -- those who want to hear of it ------------------------------------------------
+
+    @property
+    def plugins(self) -> dict[str, Any]:
+        """The scheduler's own plugins by name."""
+        return self._own_plugins.plugins
+
+    async def add_plugin(
+        self, plugin: Any, *, name: str | None = None, idempotent: bool = False
+    ) -> None:
+        """Add a plugin and start it; an older one of the same name is replaced."""
+        await self._own_plugins.add(plugin, name_of(plugin, name), idempotent)
+
+    async def remove_plugin(self, name: str) -> None:
+        """Close and forget a plugin."""
+        await self._own_plugins.remove(name)
+
+    def handouts(self, nanny: bool) -> Handouts:
+        """Return the plugins for workers, or for nannies."""
+        return self._nanny_plugins if nanny else self._worker_plugins
+
+    def tell_plugins(self, hook: str, *args: Any) -> None:
+        """Call a hook of all plugins of the scheduler."""
+        self._own_plugins.call(hook, *args)
+
+    def listen_to_core(self) -> None:
+        """Have the core note what somebody wants to hear of, and nothing else."""
+        if self._machine is None:
+            return
+        state = self._machine.state
+        plugins = self._own_plugins
+        state.watch = plugins.note_move if plugins.wants_transitions else None
+        news = plugins.wants_news or bool(self.topics.subscribers)
+        state.heard = (state.heard or []) if news else None
+        self._heeding = state.watch is not None or news
+
+    def _tell_what_happened(self) -> None:
+        plugins = self._own_plugins
+        if plugins.moves:
+            plugins.tell_moves()
+        state = self.core.state
+        if state.heard:
+            heard, state.heard = state.heard, []
+            for topic, when, message in heard:
+                self.topics.tell(topic, when, message)
+                plugins.tell_news(topic, message)
+
     # -- peers -----------------------------------------------------------------------
 
     def _stream(self, comm: Comm, edge: str) -> Status:
@@ -402,6 +464,8 @@ class Scheduler(Server):
         self.feed(FromWorker(address, messages))
         if new and address in self.workers:
             logger.info("Register worker %s", address)
+            self._worker_plugins.worker_joined(self.workers[address])
+            self._nanny_plugins.worker_joined(self.workers[address])
             self._notify()
         if type(messages[-1]) is m.WorkerGoodbye and address in self.workers:
             # It waits for this end of the connection: then it knows that the goodbye was heard.
@@ -410,9 +474,14 @@ class Scheduler(Server):
     def _from_client(self, client: str, messages: list[Any]) -> None:
         new = client not in self.clients
         self.feed(FromClient(client, messages))
+        if self.plugins:
+            for message in messages:
+                if type(message) is m.Graph:
+                    self._own_plugins.tell_graph(client, message)
         if new:
             logger.info("Receive client connection: %s", client)
         elif client not in self.clients:  # it said goodbye
+            self.topics.forget(client)
             logger.info("Remove client %s", client)
             self.background(self.client_streams.dismiss(client))
 
@@ -422,11 +491,13 @@ class Scheduler(Server):
 
     def _client_replaced(self, client: str) -> None:
         if client in self.clients:
+            self.topics.forget(client)
             self.feed(ClientLost(client, "it connected again"))
 
     def _client_closed(self, client: str, reason: str) -> None:
         if client in self.clients and self.status is not Status.closing:
             logger.info("Lost client %s: %s", client, reason)
+            self.topics.forget(client)
             self.feed(ClientLost(client, reason))
 
     def _worker_closed(self, address: str, reason: str) -> None:

@@ -58,6 +58,18 @@ def _memory(worker: Worker) -> dict[str, int]:
     return worker.memory()
 
 
+async def _plugin_add(worker: Worker, name: str, plugin: Any) -> dict[str, Any]:
+    return await worker.plugin_host.add_remote(plugin, name)
+
+
+async def _plugin_remove(worker: Worker, name: str) -> dict[str, Any]:
+    return await worker.plugin_host.remove(name)
+
+
+async def _plugin_sync(worker: Worker, plugins: dict[str, Blob], serial: int) -> None:
+    await worker.plugin_host.sync(plugins, serial)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
     "update_data": _update_data,
@@ -68,4 +80,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "logs": _logs,
     "keys": _keys,
     "memory": _memory,
+    "plugin_add": _plugin_add,
+    "plugin_remove": _plugin_remove,
+    "plugin_sync": _plugin_sync,
 }

@@ -31,6 +31,7 @@ from shoal.comm.status import Status
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
+from shoal.wire.plain import plain
 from shoal.worker import core
 from shoal.worker.core.effects import Effects, Registration
 from shoal.worker.directory import make_directory
@@ -39,6 +40,7 @@ from shoal.worker.executor.functions import FunctionCache
 from shoal.worker.executor.pool import ThreadPool
 from shoal.worker.link import SchedulerLink
 from shoal.worker.operations import OPERATIONS
+from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.settings import Lifetime, read_settings
 from shoal.worker.store.store import Store
 
@@ -187,6 +189,8 @@ class Worker(Server):
         self.close_restart = False
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self._functions = FunctionCache()
+        self.plugin_host = WorkerPlugins(self)
+        self._equipping: asyncio.Task[None] | None = None
         self._registered_once = False
         # Made by `shoal.client.tasks` for the first task that asks for a client.
         self.client_of_tasks: Any = None
@@ -304,6 +308,7 @@ class Worker(Server):
         self.status = Status.closing
         self.close_reason = self.close_reason or reason
         logger.info("Closing worker %s: %s", self.name, self.close_reason)
+        await self.plugin_host.close()
         await self._preloads.teardown()
         if self.client_of_tasks is not None:
             await self.client_of_tasks.close(timeout=_FAREWELL)
@@ -353,6 +358,8 @@ class Worker(Server):
             The values that came with it; those that the core wants are stored.
         """
         effects = self.machine.handle(event, self._clock())
+        if self.plugin_host.watching:
+            self.plugin_host.tell(event, effects)
         if effects.register is not None:
             self._register(effects.register)
         if effects.keep:
@@ -425,8 +432,22 @@ class Worker(Server):
     # -- the scheduler ---------------------------------------------------------------
 
     def _connected(self) -> None:
-        self.feed(core.Connected())
-        self._registered_once = True
+        if self._registered_once:
+            self.feed(core.Connected())
+        elif self._equipping is None or self._equipping.done():
+            self._equipping = self.background(self._equip())
+
+    async def _equip(self) -> None:
+        """Get the plugins that workers are to have, before the first task comes."""
+        try:
+            known = await self.rpc(self.scheduler_address).worker_plugins()
+        except Exception as error:  # the stream will tell if the scheduler is gone
+            logger.debug("no word of plugins from the scheduler: %s", error)
+        else:
+            await self.plugin_host.sync(known["plugins"], known["serial"])
+        if self._link is not None and self._link.up:
+            self.feed(core.Connected())
+            self._registered_once = True
 
     def _disconnected(self, reason: str) -> None:
         self.feed(core.Disconnected(reason))
@@ -466,6 +487,7 @@ class Worker(Server):
                     held_types=known.held_types,
                     running=known.running,
                     running_runs=known.running_runs,
+                    extra={"plugins": self.plugin_host.serial},
                 )
             ]
         )
@@ -489,6 +511,28 @@ class Worker(Server):
             "ready": self.pool.ready,
             "in_memory": len(self.data),
         }
+
+    # -- plugins and events ------------------------------------------------------------
+
+    @property
+    def plugins(self) -> dict[str, Any]:
+        """The plugins on this worker by name."""
+        return self.plugin_host.plugins
+
+    def log_event(self, topic: str | list[str], msg: Any) -> None:
+        """Have the scheduler remember an event, and tell those who subscribed to its topic.
+
+        May be called on any thread. An event is told before the end of the task that logged it.
+
+        Parameters
+        ----------
+        topic : str or list of str
+            Under which name, or names.
+        msg : object
+            Texts, numbers, lists, dicts.
+        """
+        message = m.EventLogged([topic] if isinstance(topic, str) else list(topic), plain(msg))
+        self._loop.call_soon_threadsafe(self._say, [message])
 
     # -- the executor -----------------------------------------------------------------
 

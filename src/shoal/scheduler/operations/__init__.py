@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shoal.scheduler.operations import data, functions, information, membership
+from shoal.scheduler.operations import data, functions, information, membership, plugins
 
 __all__ = ["OPERATIONS"]
 
@@ -38,6 +38,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "restart_workers": membership.restart_workers,
     "terminate": membership.terminate,
     "worker_died": membership.worker_died,
+    # plugins and topics
+    "register_scheduler_plugin": plugins.register_plugin,
+    "unregister_scheduler_plugin": plugins.unregister_plugin,
+    "register_worker_plugin": plugins.hand_out_plugin,
+    "unregister_worker_plugin": plugins.take_back_plugin,
+    "worker_plugins": plugins.known_plugins,
+    "subscribe_topic": plugins.subscribe_topic,
+    "unsubscribe_topic": plugins.unsubscribe_topic,
     # users' functions
     "run_function": functions.run_function,
 }

@@ -173,6 +173,7 @@ async def restart(
 ) -> None:
     """Forget all tasks and restart all workers; those without a nanny close."""
     scheduler.feed(RestartAll())
+    scheduler.tell_plugins("restart", scheduler)
     all_workers = list(scheduler.workers.values())
     nannied = [ws.address for ws in all_workers if ws.info.nanny is not None]
     for ws in all_workers:

@@ -89,6 +89,8 @@ class ThreadPool:
         self.loop = loop
         self.worker = worker
         self.inline_result = inline_result
+        # Where a plugin watches: called on the loop with the key of each run that begins.
+        self.on_begin: Callable[[str], None] | None = None
         self._on_outcomes = on_outcomes
         self._on_seceded = on_seceded
         self._name = name
@@ -390,6 +392,8 @@ class ThreadPool:
         """Claim a run; False when it was revoked."""
         self._running[task] = time.monotonic()  # first: `discard` looks for it in here
         if self._unstarted.pop(task, False):
+            if self.on_begin is not None:
+                self.call_loop(self.on_begin, task.key)
             return True
         del self._running[task]
         return False

@@ -1,0 +1,51 @@
+"""What all that have plugins share: names, and calling a hook without harm."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["call_hook", "name_of", "overrides", "wait_for_hook"]
+
+
+def name_of(plugin: Any, name: str | None = None) -> str:
+    """Return the name of a plugin: the given one, its own, or a random one."""
+    own = getattr(plugin, "name", None)
+    return name or (str(own) if own else f"{type(plugin).__name__}-{uuid.uuid4().hex}")
+
+
+def overrides(plugin: Any, base: type, hook: str) -> Callable[..., Any] | None:
+    """Return a hook of a plugin, or None where it is the one of the base class, or none."""
+    method = getattr(plugin, hook, None)
+    if method is None or getattr(method, "__func__", None) is getattr(base, hook):
+        return None
+    found: Callable[..., Any] = method
+    return found
+
+
+def call_hook(
+    logger: logging.Logger,
+    name: str,
+    hook: str,
+    function: Callable[..., Any],
+    *args: Any,
+    **kw: Any,
+) -> Any:
+    """Call a hook; an error is logged with the plugin's name, and the result is then None."""
+    try:
+        return function(*args, **kw)
+    except Exception:
+        logger.exception("Plugin %r failed in %s()", name, hook)
+        return None
+
+
+async def wait_for_hook(logger: logging.Logger, name: str, hook: str, result: Any) -> None:
+    """Wait for what a hook that is a coroutine function returned; an error is logged."""
+    try:
+        if inspect.isawaitable(result):
+            await result
+    except Exception:
+        logger.exception("Plugin %r failed in %s()", name, hook)

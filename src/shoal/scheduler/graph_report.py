@@ -1,0 +1,57 @@
+"""A client's graph, as plugins are told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.keys import decode_key
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["report_graph"]
+
+_PLAIN = m.TaskOptions()
+_OPTIONS = ("workers", "allow_other_workers", "resources", "retries", "actor", "executor")
+
+
+def report_graph(scheduler: Scheduler, client: str, graph: m.Graph) -> dict[str, Any]:
+    """Return the arguments of the hook `update_graph`."""
+    names = [decode_key(key) for key in graph.keys]
+    dependencies: dict[Any, set[Any]] = {name: set() for name in names}
+    for name, deps in zip(names, graph.deps):
+        for dep in deps:
+            dependencies[name].add(names[dep] if isinstance(dep, int) else decode_key(dep))
+    wanted = range(len(names)) if graph.wanted is None else graph.wanted
+    known = scheduler.tasks
+    return {
+        "client": client,
+        "keys": {names[i] for i in wanted},
+        "tasks": names,
+        "annotations": _annotations(names, graph),
+        "priority": {
+            name: known[key].priority for name, key in zip(names, graph.keys) if key in known
+        },
+        "dependencies": dependencies,
+    }
+
+
+def _annotations(names: list[Any], graph: m.Graph) -> dict[str, dict[Any, Any]]:
+    found: dict[str, dict[Any, Any]] = {}
+    if not graph.options:
+        return found
+    for i, name in enumerate(names):
+        which = graph.option_of[i] if graph.option_of else 0
+        if which < 0:
+            continue
+        options = graph.options[which]
+        for field in _OPTIONS:
+            value = getattr(options, field)
+            if value != getattr(_PLAIN, field):
+                found.setdefault(field, {})[name] = value
+        for field, value in (options.annotations or {}).items():
+            found.setdefault(field, {})[name] = value
+        if graph.priority:
+            found.setdefault("priority", {})[name] = graph.priority
+    return found

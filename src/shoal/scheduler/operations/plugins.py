@@ -1,0 +1,67 @@
+"""Plugins come and go; clients subscribe to topics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal import config
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import loads
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = [
+    "hand_out_plugin",
+    "known_plugins",
+    "register_plugin",
+    "subscribe_topic",
+    "take_back_plugin",
+    "unregister_plugin",
+    "unsubscribe_topic",
+]
+
+
+async def register_plugin(
+    scheduler: Scheduler, plugin: Blob, name: str, idempotent: bool = False
+) -> None:
+    """Add a pickled plugin to the scheduler itself."""
+    if not config.get_bool("distributed.scheduler.pickle"):
+        raise ValueError(
+            "this scheduler takes no plugins of clients: its configuration "
+            "'distributed.scheduler.pickle' is false"
+        )
+    if not (idempotent and name in scheduler.plugins):
+        await scheduler.add_plugin(loads(plugin), name=name, idempotent=idempotent)
+
+
+async def unregister_plugin(scheduler: Scheduler, name: str) -> None:
+    """Close and forget a plugin of the scheduler itself."""
+    await scheduler.remove_plugin(name)
+
+
+async def hand_out_plugin(
+    scheduler: Scheduler, plugin: Blob, name: str, idempotent: bool = False, nanny: bool = False
+) -> dict[str, Any]:
+    """Give a plugin to all workers (or nannies), also those that come later."""
+    return await scheduler.handouts(nanny).add(plugin, name, idempotent)
+
+
+async def take_back_plugin(scheduler: Scheduler, name: str, nanny: bool = False) -> dict[str, Any]:
+    """Take a plugin away from all workers, or nannies."""
+    return await scheduler.handouts(nanny).remove(name)
+
+
+def known_plugins(scheduler: Scheduler, nanny: bool = False, address: str = "") -> dict[str, Any]:
+    """Return the plugins for a worker or nanny that is about to start: names and opaque bytes."""
+    return scheduler.handouts(nanny).known(address)
+
+
+def subscribe_topic(scheduler: Scheduler, topic: str, client: str) -> None:
+    """Push the events of a topic to a client."""
+    scheduler.topics.subscribe(topic, client)
+
+
+def unsubscribe_topic(scheduler: Scheduler, topic: str, client: str) -> None:
+    """Push them no more."""
+    scheduler.topics.unsubscribe(topic, client)

@@ -1,0 +1,49 @@
+"""Clients that want to hear of what is logged under a topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.wire import messages as m
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["Topics"]
+
+
+class Topics:
+    """Which clients subscribed to which topics.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Whose events these are.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.subscribers: dict[str, dict[str, None]] = {}  # topic -> clients
+
+    def subscribe(self, topic: str, client: str) -> None:
+        """Tell a client of all events of a topic from now on."""
+        self.subscribers.setdefault(topic, {})[client] = None
+        self.scheduler.listen_to_core()
+
+    def unsubscribe(self, topic: str, client: str) -> None:
+        """Tell a client no more; no harm where it did not subscribe."""
+        clients = self.subscribers.get(topic, {})
+        clients.pop(client, None)
+        if not clients and self.subscribers.pop(topic, None) is not None:
+            self.scheduler.listen_to_core()
+
+    def forget(self, client: str) -> None:
+        """A client is gone."""
+        for topic in [t for t, clients in self.subscribers.items() if client in clients]:
+            self.unsubscribe(topic, client)
+
+    def tell(self, topic: str, when: float, message: Any) -> None:
+        """Tell those who subscribed of an event."""
+        for client in self.subscribers.get(topic, ()):
+            event = m.TopicEvent(topic, self.scheduler.wall_time(when), message)
+            self.scheduler.client_streams.send(client, [event])
