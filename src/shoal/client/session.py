@@ -8,6 +8,8 @@ because it decides what is released before what.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import threading
 import time
 from collections import deque
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from shoal.comm.stream import MessageStream
 
 __all__ = ["Session"]
+
+logger = logging.getLogger("shoal.client")
 
 _BATCH = 10_000  # records handed to the core in one turn of the loop
 
@@ -63,6 +67,9 @@ class Session:
         # Bytes of arguments of one task that are worth a warning.
         self.large = config.get_bytes("distributed.admin.large-graph-warning-threshold")
         self.on_ended: Callable[[str], None] | None = None
+        # Called with what comes from topics.
+        self.on_news: Callable[[list[Any]], None] | None = None
+        self.ask_ids = itertools.count(1)
         # Called whenever workers came or went, or the scheduler said welcome.
         self.on_workers: list[Callable[[], None]] = []
         self._outbox: deque[Any] = deque()
@@ -301,6 +308,14 @@ class Session:
             self.stream.send(effects.messages)
         if effects.changed:
             self._changed(effects.changed)
+        if effects.news and self.on_news is not None:
+            self.on_news(effects.news)
+        for kind, name in effects.lost:
+            logger.warning(
+                "the %s %r that this client held went to another while the scheduler was away",
+                kind,
+                name,
+            )
         if effects.ended is not None:
             self.ended = effects.ended
             if self.on_ended is not None:

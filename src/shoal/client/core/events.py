@@ -6,9 +6,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from shoal.client.core.asks import Asking
 from shoal.client.core.state import Record
 
 __all__ = [
+    "Asked",
     "CancelRequested",
     "Closed",
     "Connected",
@@ -19,7 +21,10 @@ __all__ = [
     "GaveUp",
     "Released",
     "RetryRequested",
+    "Spoke",
     "Submitted",
+    "TookAnswer",
+    "Unasked",
 ]
 
 
@@ -79,6 +84,31 @@ class FireRequested(msgspec.Struct, gc=False):
     keys: list[str]
 
 
+class Asked(msgspec.Struct, gc=False):
+    """Somebody asks something of a primitive."""
+
+    asking: Asking
+
+
+class Unasked(msgspec.Struct, gc=False):
+    """Nobody waits longer for an answer; `back`: nor looks at it when it comes."""
+
+    asking: Asking
+    back: bool = False
+
+
+class TookAnswer(msgspec.Struct, gc=False):
+    """Somebody has what an answer handed over."""
+
+    asking: Asking
+
+
+class Spoke(msgspec.Struct, gc=False):
+    """Messages for the scheduler, if it is there."""
+
+    messages: list[Any]
+
+
 class Closed(msgspec.Struct, gc=False):
     """The client closes."""
 
@@ -95,5 +125,9 @@ Event: TypeAlias = (
     | CancelRequested
     | RetryRequested
     | FireRequested
+    | Asked
+    | Unasked
+    | TookAnswer
+    | Spoke
     | Closed
 )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core import events as e
+from shoal.client.core.asks import Asks
 from shoal.client.core.effects import Effects
 from shoal.client.core.functions import forget_functions, idle_function, untell_functions
 from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
@@ -58,6 +59,7 @@ class Machine:
         self, client: str, name: str | None = None, versions: dict[str, Any] | None = None
     ) -> None:
         self.state = ClientState(client, name, versions or {})
+        self.asks = Asks()
         self._effects = Effects()
         self._now = 0.0
         self._loosened: list[str] = []  # needed by less than before this event
@@ -71,6 +73,10 @@ class Machine:
             e.CancelRequested: self._cancel_requested,
             e.RetryRequested: self._retry_requested,
             e.FireRequested: self._fire_requested,
+            e.Asked: self._asked,
+            e.Unasked: self._unasked,
+            e.TookAnswer: self._took_answer,
+            e.Spoke: self._spoke,
             e.Closed: self._closed,
         }
         self._message_handlers: dict[type, Callable[[Any], None]] = {
@@ -82,6 +88,9 @@ class Machine:
             m.WorkersChanged: self._on_workers,
             m.ClientWelcome: self._on_welcome,
             m.Restarted: self._on_restarted,
+            m.Answer: self.asks.answered,
+            m.Published: self._on_news,
+            m.Subscribers: self._on_news,
             m.SchedulerClosing: self._on_closing,
         }
 
@@ -107,6 +116,7 @@ class Machine:
         s.connected_at = self._now
         untell_functions(s)
         self._effects.messages += introduce(s)
+        self._effects.messages += self.asks.connect()
 
     def _disconnected(self, event: e.Disconnected) -> None:
         s = self.state
@@ -117,6 +127,7 @@ class Machine:
         s.connected = False
         s.held_back = {}
         untell_functions(s)
+        self.asks.disconnect()
 
     def _gave_up(self, event: e.GaveUp) -> None:
         self._end(event.reason)
@@ -131,6 +142,7 @@ class Machine:
         if s.ended is None:
             s.ended = self._effects.ended = reason
         s.connected = False
+        self.asks.end(reason)
         self._forget_all(reason)
         untell_functions(s)
 
@@ -317,12 +329,34 @@ class Machine:
         if keys and s.connected:
             self._effects.messages.append(m.FireAndForget(keys))
 
+    # -------------------------------------------------------------- primitives
+
+    def _asked(self, event: e.Asked) -> None:
+        self._effects.messages += self.asks.ask(event.asking)
+
+    def _unasked(self, event: e.Unasked) -> None:
+        asks = self.asks
+        give_up = asks.abandon if event.back else asks.unask
+        self._effects.messages += give_up(event.asking)
+
+    def _took_answer(self, event: e.TookAnswer) -> None:
+        self._effects.messages += self.asks.took(event.asking)
+
+    def _spoke(self, event: e.Spoke) -> None:
+        if self.state.connected:
+            self._effects.messages += event.messages
+
+    def _on_news(self, msg: m.Published | m.Subscribers) -> None:
+        self._effects.news.append(msg)
+
     # -------------------------------------------------------------- the scheduler's side
 
     def _from_scheduler(self, event: e.FromScheduler) -> None:
         handlers = self._message_handlers
         for message in event.messages:
             handlers[type(message)](message)
+        if self.asks.lost:
+            self._effects.lost = self.asks.take_lost()
 
     def _on_memory(self, msg: m.KeysInMemory) -> None:
         table = self.state.records

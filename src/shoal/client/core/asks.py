@@ -1,0 +1,161 @@
+"""What a client asked of primitives and was not answered yet, and what it holds. Pure.
+
+After a reconnection all of it is said again: the pending asks, and claims to what is held. The
+shell's `Asking` goes with each ask; it is given the answer once, whatever happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from shoal.wire.messages import Answer, Ask, Resume, Took, Unask
+
+__all__ = ["CLAIM", "Asking", "Asks"]
+
+CLAIM = -1  # the id of asks that nobody waits for are below zero
+
+
+class Asking(msgspec.Struct, eq=False):
+    """One ask, and who waits for the answer."""
+
+    ask: Ask
+    wake: Callable[[Asking], None]  # called when the answer is there, on the loop
+    claim: tuple[str, list[Any]] | None = None  # what is answered is held; how to claim it again
+    gives_back: int = 0  # the ask whose answer was held until now
+    takes: bool = False  # the answer hands something over
+    answer: Answer | None = None
+    over: bool = False  # nobody waits, and nobody will look at the answer
+
+
+class Asks:
+    """All asks of one client."""
+
+    __slots__ = (
+        "claims",
+        "connected",
+        "ended",
+        "held",
+        "lost",
+        "pending",
+        "returns",
+        "unasked",
+        "used",
+    )
+
+    def __init__(self) -> None:
+        self.pending: dict[int, Asking] = {}
+        self.unasked: dict[int, None] = {}  # those of `pending` whose time is over
+        self.held: dict[int, tuple[str, str, tuple[str, list[Any]]]] = {}  # kind, name, claim
+        self.claims: dict[int, int] = {}  # claims on their way -> what they claim
+        self.returns: list[int] = []  # given back while there was no connection
+        self.lost: list[tuple[str, str]] = []  # (kind, name) of claims that failed
+        self.connected = False
+        self.used = False
+        self.ended: str | None = None
+
+    def ask(self, asking: Asking) -> list[Any]:
+        """Ask; return the messages to send."""
+        self.used = True
+        if self.ended is not None:
+            self._settle(asking, Answer(asking.ask.id, self.ended, "RuntimeError"))
+            return []
+        self.pending[asking.ask.id] = asking
+        if asking.gives_back:
+            self.held.pop(asking.gives_back, None)
+        return [asking.ask] if self.connected else []
+
+    def unask(self, asking: Asking) -> list[Any]:
+        """Nobody waits longer: what is the answer now?"""
+        id = asking.ask.id
+        if id not in self.pending:
+            return []
+        if not self.connected:
+            del self.pending[id]
+            self._settle(asking, Answer(id, "", "TimeoutError"))
+            return []
+        self.unasked[id] = None
+        return [Unask(id)]
+
+    def abandon(self, asking: Asking) -> list[Any]:
+        """Nobody will look at the answer: what it gives, or gave, is given back."""
+        id = asking.ask.id
+        asking.over = True
+        self.pending.pop(id, None)
+        self.unasked.pop(id, None)
+        self.held.pop(id, None)
+        if not self.connected:
+            self.returns.append(id)
+            return []
+        return [Unask(id, back=True)]
+
+    def answered(self, msg: Answer) -> None:
+        """The scheduler answered."""
+        claimed = self.claims.pop(msg.id, None)
+        if claimed is not None:
+            held = self.held.get(claimed)
+            if held is not None and not msg.value:
+                del self.held[claimed]
+                self.lost.append(held[:2])
+            return
+        asking = self.pending.pop(msg.id, None)
+        if asking is None:
+            return
+        self.unasked.pop(msg.id, None)
+        if asking.claim is not None and not msg.error and msg.value:
+            op, args = asking.claim
+            if op == "claim" and type(msg.value) is list:
+                args = [msg.value]  # the locks there were, of those asked for
+            self.held[msg.id] = (asking.ask.kind, asking.ask.name, (op, args))
+        self._settle(asking, msg)
+
+    def took(self, asking: Asking) -> list[Any]:
+        """Somebody has what was handed over."""
+        return [Took([asking.ask.id])] if self.connected else []
+
+    def connect(self) -> list[Any]:
+        """Return what a scheduler must hear that may know nothing."""
+        self.connected = True
+        if not self.used:
+            return []
+        messages: list[Any] = [Unask(id, back=True) for id in self.returns]
+        self.returns = []
+        asks = []
+        self.claims = {}
+        for id, (kind, name, (op, args)) in self.held.items():
+            number = CLAIM - id
+            self.claims[number] = id
+            asks.append(Ask(number, kind, name, op, [*args, id]))
+        asks += [asking.ask for asking in self.pending.values()]
+        return [*messages, Resume(asks)]
+
+    def disconnect(self) -> None:
+        """The connection is lost: nobody waits for its answers whose time was over."""
+        self.connected = False
+        unasked, self.unasked = self.unasked, {}
+        for id in unasked:
+            asking = self.pending.pop(id)
+            self._settle(asking, Answer(id, "", "TimeoutError"))
+
+    def end(self, reason: str) -> None:
+        """There will be no answers any more."""
+        if self.ended is not None:
+            return
+        self.ended = reason
+        self.connected = False
+        pending, self.pending = self.pending, {}
+        self.held.clear()
+        self.unasked.clear()
+        for id, asking in pending.items():
+            self._settle(asking, Answer(id, reason, "RuntimeError"))
+
+    def take_lost(self) -> list[tuple[str, str]]:
+        """Return what was held and is not any more, once."""
+        lost, self.lost = self.lost, []
+        return lost
+
+    def _settle(self, asking: Asking, answer: Answer) -> None:
+        asking.answer = answer
+        asking.wake(asking)
