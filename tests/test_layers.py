@@ -21,14 +21,13 @@ LAYERS = {
     "core": [],  # see PURE
     "shell": [
         "shoal.actors",
-        "shoal.coordination",
         "shoal.diagnostics",
         "shoal.nanny",
         "shoal.plugins",
         "shoal.scheduler",
         "shoal.worker",
     ],
-    "client": ["shoal.client"],
+    "client": ["shoal.client", "shoal.coordination"],
     "top": [
         "shoal.__main__",
         "shoal.cli",

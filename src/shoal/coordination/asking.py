@@ -1,0 +1,194 @@
+"""Asking the scheduler, and waiting for its answer: in a thread, or in a coroutine.
+
+When the time is over the scheduler is told so and answers at once, so that what it gave away just
+before is not lost. Who is interrupted or cancelled has given back what was on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from shoal.client.core.asks import Asking
+from shoal.client.core.events import Asked, TookAnswer, Unasked
+from shoal.client.current import current_client
+from shoal.client.future import seconds_or_none
+from shoal.client.gates import ThreadGate
+from shoal.client.tasks import get_client, worker_here
+from shoal.wire.messages import Ask
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+    from shoal.client.session import Session
+
+__all__ = ["Named", "Seconds", "client_for"]
+
+Seconds = Any  # a number, a text such as "200ms", a timedelta, or None
+
+# Seconds after the time is over in which the scheduler must say what the answer is.
+_PATIENCE = 5.0
+
+_NOT_LATE: Any = object()
+
+
+def client_for(client: Client | None) -> Client:
+    """Return a client: this one, the one of the worker whose task this is, or the current one."""
+    if client is not None and client.status not in ("closing", "closed"):
+        return client
+    return get_client() if worker_here() is not None else current_client()
+
+
+class Named:
+    """Something with a name that the scheduler keeps for all clients.
+
+    Parameters
+    ----------
+    name : str, optional
+        Who uses the same name uses the same thing; a random one by default.
+    client : Client, optional
+        How to reach the scheduler; by default the client of the task or of the context.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, name: str | None = None, client: Client | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"the name of a {self.kind} must be text, got {name!r}")
+        self.name = name or f"{self.kind}-{uuid.uuid4().hex}"
+        self._given = client
+        self._home = client
+        if client is None and worker_here() is None:
+            try:
+                self._home = current_client()
+            except ValueError:
+                pass  # there may be one when it is used
+
+    @property
+    def client(self) -> Client:
+        """The client through which it is used here and now."""
+        if self._given is None and worker_here() is not None:
+            return get_client()
+        home = self._home
+        if home is None or home.status in ("closing", "closed"):
+            home = self._home = client_for(self._given)
+        return home
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    def _ask(
+        self,
+        op: str,
+        *args: Any,
+        keys: list[str] | None = None,
+        timeout: Seconds = None,
+        late: Any = _NOT_LATE,
+        load: Callable[[Session, Asking], Any] | None = None,
+        kind: str = "",
+        claim: tuple[str, list[Any]] | None = None,
+        gives_back: int = 0,
+        takes: bool = False,
+    ) -> Any:
+        """Ask, and return what `load` makes of the answer; in asynchronous code an awaitable.
+
+        `late` is returned when the time is over, instead of raising `TimeoutError`.
+        """
+        seconds = seconds_or_none(timeout)
+        session = self.client._session
+        ask = Ask(next(session.ask_ids), kind or self.kind, self.name, op, list(args), keys or [])
+        asking = Asking(ask, _nobody, claim, gives_back, takes)
+        if session.asynchronous:
+            return self._wait(session, asking, seconds, late, load)
+        _block(session, asking, seconds)
+        return self._finish(session, asking, seconds, late, load)
+
+    async def _wait(
+        self, session: Session, asking: Asking, seconds: float | None, late: Any, load: Any
+    ) -> Any:
+        await _until_answered(session, asking, seconds)
+        return self._finish(session, asking, seconds, late, load)
+
+    def _finish(
+        self, session: Session, asking: Asking, seconds: float | None, late: Any, load: Any
+    ) -> Any:
+        answer = asking.answer
+        assert answer is not None
+        if answer.error:
+            if answer.error == "TimeoutError":
+                if late is not _NOT_LATE:
+                    return late
+                raise TimeoutError(
+                    f"{asking.ask.op} on {self.kind} {self.name!r} took longer than {seconds} s"
+                )
+            raise (ValueError if answer.error == "ValueError" else RuntimeError)(answer.value)
+        value = answer.value if load is None else load(session, asking)
+        if asking.takes:
+            session.post(TookAnswer(asking))
+        return value
+
+
+def _nobody(asking: Asking) -> None:
+    """Nobody waits yet."""
+
+
+def _block(session: Session, asking: Asking, seconds: float | None) -> None:
+    gate = ThreadGate()
+
+    def wake(asking: Asking) -> None:
+        gate.open()
+
+    asking.wake = wake
+    answered = False
+    try:
+        session.post(Asked(asking))
+        if seconds is None:
+            answered = gate.wait(None)
+        else:
+            answered = seconds > 0 and gate.wait(seconds)
+            if not answered:
+                session.post(Unasked(asking))
+                answered = gate.wait(_PATIENCE)
+        if not answered:
+            raise TimeoutError(f"the scheduler does not answer about {asking.ask.name!r}")
+    finally:
+        if not answered:
+            session.post(Unasked(asking, back=True))
+
+
+async def _until_answered(session: Session, asking: Asking, seconds: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not answer.done():
+            answer.set_result(None)
+
+    def wake(asking: Asking) -> None:
+        if loop is session.loop:
+            settle()
+            return
+        try:
+            loop.call_soon_threadsafe(settle)
+        except RuntimeError:  # that loop was closed: nobody waits there any more
+            pass
+
+    asking.wake = wake
+    answered = False
+    try:
+        session.post(Asked(asking))
+        if seconds is None:
+            await answer
+        else:
+            if seconds > 0:
+                await asyncio.wait([answer], timeout=seconds)
+            if not answer.done():
+                session.post(Unasked(asking))
+                await asyncio.wait([answer], timeout=_PATIENCE)
+        answered = answer.done()
+        if not answered:
+            raise TimeoutError(f"the scheduler does not answer about {asking.ask.name!r}")
+    finally:
+        if not answered:
+            session.post(Unasked(asking, back=True))
