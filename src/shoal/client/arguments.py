@@ -10,6 +10,7 @@ import operator
 import pickle
 from typing import TYPE_CHECKING, Any
 
+from shoal.actors.actor import Actor
 from shoal.client.core.state import CANCELLED, LOST, Extras
 from shoal.client.future import Future, collect_pickled
 from shoal.client.keys import SCALARS, arguments_token, is_canonical
@@ -97,6 +98,8 @@ class _Finder:
             if all(map(operator.is_, new_values, value.values())):
                 return value
             return dict(zip(value, new_values, strict=True))
+        if kind is Actor:
+            return self._place_actor(value)
         if kind in _CONTAINERS:
             items = [self.replace(item) for item in value]
             return value if all(map(operator.is_, items, value)) else kind(items)
@@ -121,6 +124,13 @@ class _Finder:
             raise FutureCancelledError(key, "this future was released")
         placed = self.deps[key] = Dependency(len(self.deps))
         return placed
+
+    def _place_actor(self, actor: Actor) -> Actor | Dependency:
+        """An actor's proxy is the result of the actor's task, and so an input."""
+        hold = actor._hold
+        if isinstance(hold, Future) and hold._session is self.session:
+            return self._place(hold)
+        return actor
 
 
 def _culprit(args: tuple[Any, ...], kwargs: dict[str, Any] | None, error: Exception) -> str:

@@ -1,7 +1,6 @@
 """`Client`: the face of it all. Its methods are short; the work is done in the modules beside it.
 
-Not here yet, and so not there at all: collections (`compute`, `persist`, `get`), coordination
-primitives, actors, datasets, plugins, replication, the executor adapter, profiles and dashboards.
+Not here yet, and so not there at all: coordination primitives, actors, datasets, plugins, replication, the executor adapter, profiles and dashboards.
 They come with modules of their own.
 """
 
@@ -24,13 +23,16 @@ from shoal import config
 from shoal._base.keys import decode_key
 from shoal._base.loop import LoopRunner, SyncMethodMixin
 from shoal._base.versions import own_versions
+from shoal.actors.lines import ActorLines
+from shoal.client import actors as _actors  # tells actors of clients
 from shoal.client import admin
 from shoal.client.callbacks import Callbacks
+from shoal.client.collections.default import client_as_current, hand_back, take_over
+from shoal.client.collections.face import CollectionMethods
 from shoal.client.connection import Connection
 from shoal.client.core.events import CancelRequested, Closed, GaveUp, RetryRequested
 from shoal.client.core.state import CANCELLED
 from shoal.client.current import (
-    as_current,
     current_client,
     default_client,
     forget_client,
@@ -56,7 +58,7 @@ _UNSET = "__no_default__"
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(SyncMethodMixin):
+class Client(CollectionMethods, SyncMethodMixin):
     """Connect to a cluster and submit work to it.
 
     It is used like an executor of `concurrent.futures`; futures may be arguments of further calls.
@@ -143,6 +145,7 @@ class Client(SyncMethodMixin):
         self._identity: dict[str, Any] = {}
         self._identity_task: asyncio.Task[None] | None = None
         self._unreachable: set[str] = set()
+        self._actor_lines: ActorLines | None = None
         if self._target.is_own:
             self._make_cluster(loop)
         cluster = self._target.cluster
@@ -168,6 +171,7 @@ class Client(SyncMethodMixin):
         self._session.attach(self.loop)
         if self._set_as_default:
             remember_client(self)
+            take_over(self)
         _open_clients.add(self)
         self._session.on_workers.append(self._note_workers)
         if self.asynchronous:
@@ -205,6 +209,7 @@ class Client(SyncMethodMixin):
             self._identity = await self.scheduler.identity()
         except BaseException as error:
             self.status = "closed"
+            hand_back(self)
             self._session.hand(GaveUp(f"the client could not connect: {error}"))
             await self._disconnect()
             raise
@@ -260,6 +265,7 @@ class Client(SyncMethodMixin):
             self.sync(self._close, seconds)
         except RuntimeError:  # the loop is gone already
             self.status = "closed"
+            hand_back(self)
         if self._target.is_own:
             self.cluster.close()
         self._loop_runner.stop()
@@ -276,6 +282,7 @@ class Client(SyncMethodMixin):
             await asyncio.wait([self._starting])
         self.status = "closing"
         forget_client(self)
+        hand_back(self)
         self._session.drain()
         self._session.hand(Closed())
         try:
@@ -290,6 +297,8 @@ class Client(SyncMethodMixin):
         self.status = "closed"
 
     async def _disconnect(self) -> None:
+        if self._actor_lines is not None:
+            self._actor_lines.close("this client was closed")
         if self._identity_task is not None:
             self._identity_task.cancel()
         if self._connection is not None:
@@ -350,7 +359,7 @@ class Client(SyncMethodMixin):
 
         Futures that are unpickled inside become this client's.
         """
-        return as_current(self)
+        return client_as_current(self)
 
     # ------------------------------------------------------------------ tasks
 
@@ -945,6 +954,7 @@ class TaskClient(Client):
     def _begin(self) -> None:
         self._loop_runner.start()
         self._session.attach(self.loop)
+        take_over(self)  # tasks that compute collections find it
         _open_clients.add(self)
         if self.asynchronous:
             self._start_soon()

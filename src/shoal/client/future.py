@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from dask._task_spec import TaskRef
 from dask.base import is_dask_collection
 from dask.utils import parse_timedelta
 
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 
-class Future:
+class Future(TaskRef):  # type: ignore[misc]  # dask takes these for references to keys
     """The result of a task, now or later.
 
     The task runs, and its result is kept on a worker, as long as there is a future of its key.
@@ -72,6 +73,10 @@ class Future:
 
     # dask treats what has this mark as a reference to a key.
     __dask_future__ = True
+
+    # Futures are told apart, and other references are not.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     _held: bool
     _record: Record

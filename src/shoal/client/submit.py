@@ -60,25 +60,25 @@ class Asked:
         retries = _first(retries, extra.pop("retries", None))
         priority = priority or extra.pop("priority", 0)
         executor = extra.pop("executor", None)
-        if actor:
-            raise ValueError("actor=True: this version of shoal has no actors; leave it out")
         if allow_other_workers not in (True, False, None):
             raise TypeError(f"allow_other_workers= must be True or False: {allow_other_workers!r}")
         if allow_other_workers and workers is None:
             raise ValueError("allow_other_workers=True only makes sense together with workers=")
-        self.pure = pure is None or pure
+        # Every actor is an object of its own, whatever it is made from.
+        self.pure = (pure is None or pure) and not actor
         self.priority = float(priority)
         if fifo_timeout == _DEFAULT_FIFO:
             self.fifo_timeout = 0.1
         else:
             self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
         self.options: TaskOptions | None = None
-        if workers is not None or resources or retries or executor or extra:
+        if workers is not None or resources or retries or executor or extra or actor:
             self.options = TaskOptions(
                 workers=None if workers is None else as_workers(workers),
                 allow_other_workers=bool(allow_other_workers),
                 resources={name: float(n) for name, n in (resources or {}).items()} or None,
                 retries=checked_retries(retries),
+                actor=bool(actor),
                 executor=executor,
                 annotations=sendable(extra) or None,
             )

@@ -87,7 +87,7 @@ class Options:
         return chosen
 
     def _take(self, name: str, value: Any) -> None:
-        if value in _DEFAULTS if not is_dask_collection(value) else False:
+        if value in _DEFAULTS:
             return
         if name == "allow_other_workers" and isinstance(value, (list, tuple, set)):
             value = dict.fromkeys(value, True)

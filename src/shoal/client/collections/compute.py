@@ -1,0 +1,223 @@
+"""`compute`, `persist` and `get`: collections and graphs in; futures, collections or values out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dask._expr import CompositeExpr, Expr, FinalizeCompute, _ExprSequence
+from dask.base import (
+    _rebuild_composite_collection,
+    collections_to_expr,
+    is_dask_collection,
+    unpack_collections,
+)
+from dask.core import flatten, get_dependencies
+from dask.delayed import delayed
+from dask.utils import ensure_dict
+
+from shoal._base.keys import encode_key
+from shoal.client.collections.graphs import reject_p2p
+from shoal.client.collections.options import Options
+from shoal.client.collections.sending import send_graph
+from shoal.client.future import Future, make_future
+from shoal.client.gather import gather_async, gather_blocking
+from shoal.client.tasks import worker_here
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["collections_to_dsk", "compute", "get", "normalize_collection", "persist"]
+
+_CONTAINERS = (list, tuple, set, frozenset)
+
+
+def get(
+    client: Client, dsk: Any, keys: Any, options: Options, sync: bool, asynchronous: bool, direct: Any
+) -> Any:
+    """Return the values of keys of a graph, or futures of them, nested as the keys are."""
+    wanted = list(flatten(keys)) if isinstance(keys, list) else [keys]
+    if asynchronous:
+        return _get_async(client, dsk, keys, wanted, options, sync, direct)
+    futures = send_graph(client._session, dsk, wanted, options)
+    nested = _nest(keys, futures)
+    if not sync:
+        return nested
+    try:
+        with _out_of_the_way():
+            return gather_blocking(client, nested, "raise", direct)
+    finally:
+        # An error keeps this frame alive: without this, Ctrl-C would stop nothing.
+        _release(futures)
+
+
+async def _get_async(
+    client: Client,
+    dsk: Any,
+    keys: Any,
+    wanted: list[Any],
+    options: Options,
+    sync: bool,
+    direct: Any,
+) -> Any:
+    futures = await asyncio.to_thread(send_graph, client._session, dsk, wanted, options)
+    nested = _nest(keys, futures)
+    if not sync:
+        return nested
+    try:
+        return await gather_async(client, nested, "raise", direct)
+    finally:
+        _release(futures)
+
+
+def _release(futures: dict[Any, Future]) -> None:
+    for future in futures.values():
+        future.release()
+
+
+def _nest(keys: Any, futures: dict[Any, Future]) -> Any:
+    if isinstance(keys, list):
+        return [_nest(key, futures) for key in keys]
+    return futures[keys]
+
+
+@contextmanager
+def _out_of_the_way() -> Iterator[None]:
+    """A task that waits for others must not take the thread that these need."""
+    context = sys.modules.get("shoal.worker.context")
+    task = None if context is None or worker_here() is None else context.current_task()
+    if context is None or task is None or task.place is None or task.seceded:
+        yield
+        return
+    context.secede()
+    try:
+        yield
+    finally:
+        context.rejoin()
+
+
+def compute(
+    client: Client,
+    collections: Any,
+    options: Options,
+    *,
+    sync: bool = False,
+    optimize_graph: bool = True,
+    traverse: bool = True,
+    asynchronous: bool = False,
+) -> Any:
+    """Return futures of collections, or their values; what is no collection comes back as it is."""
+    single = not isinstance(collections, _CONTAINERS)
+    items = [collections] if single else list(collections)
+    if traverse:
+        items = [_whole(item) for item in items]
+    parts = [item for item in items if is_dask_collection(item)]
+    if parts:
+        expr = FinalizeCompute(collections_to_expr(parts, optimize_graph))
+        reject_p2p(expr)
+        expr = expr.optimize()
+        keys = list(flatten(expr.__dask_keys__()))
+        futures = send_graph(client._session, expr, keys, options)
+        found = iter([futures[key] for key in keys])
+        items = [next(found) if is_dask_collection(item) else item for item in items]
+    result = items[0] if single else items
+    if not sync or not parts:
+        return result
+    if asynchronous:
+        return _values_async(client, result, futures)
+    try:
+        with _out_of_the_way():
+            return gather_blocking(client, result, "raise", None)
+    finally:
+        _release(futures)
+
+
+async def _values_async(client: Client, result: Any, futures: dict[Any, Future]) -> Any:
+    try:
+        return await gather_async(client, result, "raise", None)
+    finally:
+        _release(futures)
+
+
+def _whole(item: Any) -> Any:
+    """Return a container with collections in it as one collection."""
+    if isinstance(item, (*_CONTAINERS, dict)):
+        found, _ = unpack_collections(item)
+        if found:
+            return delayed(item)
+    return item
+
+
+def persist(client: Client, collections: Any, options: Options, optimize_graph: bool = True) -> Any:
+    """Return collections whose parts are futures; their tasks run."""
+    single = not isinstance(collections, _CONTAINERS)
+    items = [collections] if single else list(collections)
+    for item in items:
+        if not is_dask_collection(item):
+            raise TypeError(f"persist() takes dask collections, got {item!r}")
+    if not items:
+        return collections
+    expr = collections_to_expr(items, optimize_graph)
+    reject_p2p(expr)
+    composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
+    expr = expr.optimize()
+    exprs = _each(expr) if any(composite) else [None] * len(items)
+    keys = [list(flatten(one)) for one in expr.__dask_keys__()]
+    futures = send_graph(client._session, expr, [k for some in keys for k in some], options)
+    persisted = []
+    for item, part, own in zip(items, exprs, keys, strict=True):
+        if isinstance(part, CompositeExpr):
+            rebuilt = _rebuild_composite_collection(item, part, futures, cull_to_child_keys=True)
+        else:
+            rebuild, state = item.__dask_postpersist__()
+            rebuilt = rebuild({key: futures[key] for key in own}, *state)
+        persisted.append(rebuilt)
+    return persisted[0] if single else persisted
+
+
+def _each(expr: Expr) -> list[Any]:
+    return list(expr.operands) if isinstance(expr, _ExprSequence) else [expr]
+
+
+def normalize_collection(client: Client, collection: Any) -> Any:
+    """Return a collection in whose graph futures stand for what this client computes already."""
+    graph = ensure_dict(collection.__dask_graph__())
+    futures = _known_futures(client, graph)
+    if not futures:
+        return collection
+    kept: dict[Any, Any] = {}
+    wanted = list(flatten(collection.__dask_keys__()))
+    stack = list(wanted)
+    while stack:
+        key = stack.pop()
+        if key in kept or key not in graph:
+            continue
+        kept[key] = futures.get(key, graph[key])
+        if key not in futures:
+            stack += get_dependencies(graph, key)
+    if isinstance(getattr(collection, "expr", None), Expr) and len(kept) > len(wanted):
+        return collection  # these take their outputs only; what is known is found in `compute`
+    rebuild, state = collection.__dask_postpersist__()
+    return rebuild(kept, *state)
+
+
+def _known_futures(client: Client, graph: dict[Any, Any]) -> dict[Any, Future]:
+    session = client._session
+    found: dict[Any, Future] = {}
+    for key in graph:
+        name = encode_key(key)
+        if name in session.records:
+            record = session.find(name)
+            if record is not None:
+                found[key] = make_future(session, record)
+    return found
+
+
+def collections_to_dsk(collections: Any, optimize_graph: bool = True) -> dict[Any, Any]:
+    """Return one graph of several collections, optimized."""
+    expr = collections_to_expr(collections, optimize_graph)
+    reject_p2p(expr)
+    return dict(expr.optimize().__dask_graph__() if optimize_graph else expr.__dask_graph__())

@@ -1,0 +1,124 @@
+"""How dask finds the client: a scheduler in dask's configuration that stands for the current one.
+
+It is there while somebody is to be found by it, and gives its place back to what was there before.
+The user's own settings made meanwhile win, as with all of dask's configuration.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dask.config
+
+from shoal.client.current import as_current, current_client
+from shoal.client.tasks import get_client, worker_here
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["CurrentClient", "client_as_current", "hand_back", "take_over"]
+
+# dask would choose "p2p" for these by itself where a client is there.
+_METHODS = ("dataframe.shuffle.method", "array.rechunk.method")
+
+
+class CurrentClient:
+    """Whichever client is meant where dask computes: that of the context, of the task, the newest.
+
+    dask knows clients by a part of the type's name.
+    """
+
+    @property
+    def client(self) -> Client:
+        """The client.
+
+        Raises
+        ------
+        ValueError
+            When there is none.
+        """
+        try:
+            return current_client(allow_global=False)
+        except ValueError:
+            return current_client() if worker_here() is None else get_client()
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the client is for coroutines only; dask refuses it then."""
+        return self.client.asynchronous
+
+    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute keys of a graph (see `Client.get`)."""
+        return self.client.get(dsk, keys, **kwargs)
+
+    def persist(self, collections: Any, **kwargs: Any) -> Any:
+        """Begin to compute collections (see `Client.persist`)."""
+        return self.client.persist(collections, **kwargs)
+
+    def __bool__(self) -> bool:
+        """False when there is no client: dask then does as if this was not there."""
+        if worker_here() is not None:
+            return True
+        try:
+            return current_client() is not None
+        except ValueError:
+            return False
+
+    def __repr__(self) -> str:
+        return "<the current client of shoal>"
+
+
+_scheduler = CurrentClient()
+_lock = threading.Lock()
+_owners: weakref.WeakSet[Any] = weakref.WeakSet()  # for whom it is there
+_before: dict[str, Any] = {}
+
+
+def take_over(owner: Any) -> None:
+    """Have dask compute with the current client, until `hand_back` of all owners."""
+    with _lock:
+        _owners.add(owner)
+        if _before:
+            return
+        ours: dict[str, Any] = {"scheduler": _scheduler}
+        for name in _METHODS:
+            if dask.config.get(name, None) is None:
+                ours[name] = "tasks"
+        _before.update((name, dask.config.get(name, None)) for name in ours)
+        dask.config.set(ours)
+
+
+def hand_back(owner: Any) -> None:
+    """Undo `take_over`; nothing happens when it was undone already."""
+    with _lock:
+        _owners.discard(owner)
+        if _owners or not _before:
+            return
+        before = dict(_before)
+        _before.clear()
+        if dask.config.get("scheduler", None) is not _scheduler:
+            before.pop("scheduler", None)  # the user has set another one
+        for name in _METHODS:
+            if name in before and dask.config.get(name, None) != "tasks":
+                del before[name]
+        dask.config.set(before)
+
+
+class _Context:
+    """A use of `client_as_current`."""
+
+
+@contextmanager
+def client_as_current(client: Client) -> Iterator[None]:
+    """Make a client the current one of this context, for dask's collections, too."""
+    context = _Context()
+    take_over(context)
+    try:
+        with as_current(client):
+            yield
+    finally:
+        hand_back(context)
