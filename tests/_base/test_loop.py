@@ -185,10 +185,14 @@ async def forever():
         await asyncio.Event().wait()
     finally:
         state.append("cancelled")
+async def seen():
+    while not state:  # the cancellation takes effect in one of the loop's next turns
+        await asyncio.sleep(0)
+    return state
 try:
     runner.run_sync(forever)
 except KeyboardInterrupt:
-    print(runner.run_sync(lambda: state), flush=True)
+    print(runner.run_sync(seen), flush=True)
 """
 
 
