@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shoal._base.collector import collect_rarely
 from shoal.cli.parsing import Duration, Ports
 from shoal.cli.running import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
@@ -90,6 +91,7 @@ def scheduler(
         )
         return made
 
+    collect_rarely()
     with _written(pid_file):
         run_servers(make, on_up=lambda: warn_if_readable(made[0].address))
 

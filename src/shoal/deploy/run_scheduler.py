@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from shoal._base.collector import collect_rarely
 from shoal.nanny.child import Parent
 from shoal.nanny.run_worker import class_of
 from shoal.nanny.serving import run, serve
@@ -25,6 +26,8 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
     """
     if body["silence_logs"]:
         logging.getLogger("shoal").setLevel(body["silence_logs"])
+
+    collect_rarely()
 
     def make() -> Any:
         return class_of(body["scheduler_class"])(sockets=parent.sockets, **body["options"])
