@@ -17,7 +17,7 @@ from shoal.worker.context import away
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["lines_of"]
+__all__ = ["close_lines", "lines_of"]
 
 
 def lines_of(client: Client) -> ActorLines:
@@ -45,6 +45,12 @@ def lines_of(client: Client) -> ActorLines:
                 session.on_workers.append(client._actor_lines.look)
         lines = client._actor_lines
     return lines
+
+
+def close_lines(client: Client) -> None:
+    """End the lines of a client that is closing."""
+    if client._actor_lines is not None:
+        client._actor_lines.close("this client was closed")
 
 
 class _Clients(NoClient):

@@ -1,7 +1,7 @@
 """`Client`: the face of it all. Its methods are short; the work is done in the modules beside it.
 
-Not here yet, and so not there at all: coordination primitives, actors, datasets, plugins, replication, the executor adapter, profiles and dashboards.
-They come with modules of their own.
+Not here yet, and so not there at all: coordination primitives, actors, datasets, plugins,
+replication, the executor adapter, profiles and dashboards. They come with modules of their own.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from shoal._base.keys import decode_key
 from shoal._base.loop import LoopRunner, SyncMethodMixin
 from shoal._base.versions import own_versions
 from shoal.actors.lines import ActorLines
-from shoal.client import actors as _actors  # tells actors of clients
 from shoal.client import admin
+from shoal.client import plugins as plugin_calls
+from shoal.client.actors import close_lines
 from shoal.client.callbacks import Callbacks
 from shoal.client.collections.default import client_as_current, hand_back, take_over
 from shoal.client.collections.face import CollectionMethods
@@ -48,6 +49,7 @@ from shoal.client.streaming import is_stream, stream, stream_rows
 from shoal.client.submit import Asked, map_calls, submit_call
 from shoal.client.tasks import client_here, get_client
 from shoal.comm.rpc import ConnectionPool, PooledRPC
+from shoal.plugins.builtin import UploadFile
 from shoal.security import Security
 
 __all__ = ["Client", "TaskClient", "client_here", "default_client", "get_client"]
@@ -297,8 +299,7 @@ class Client(CollectionMethods, SyncMethodMixin):
         self.status = "closed"
 
     async def _disconnect(self) -> None:
-        if self._actor_lines is not None:
-            self._actor_lines.close("this client was closed")
+        close_lines(self)
         if self._identity_task is not None:
             self._identity_task.cancel()
         if self._connection is not None:
@@ -837,6 +838,96 @@ class Client(CollectionMethods, SyncMethodMixin):
         """
         wait = kwargs.pop("wait", True)
         return self.sync(admin.run_on_scheduler, self, function, args, kwargs, wait)
+
+    # ------------------------------------------------------------------ plugins
+
+    def register_plugin(
+        self, plugin: Any, name: str | None = None, idempotent: bool | None = None, **kwargs: Any
+    ) -> Any:
+        """Register a plugin of the scheduler, of workers or of nannies.
+
+        Parameters
+        ----------
+        plugin : SchedulerPlugin, WorkerPlugin or NannyPlugin
+            The plugin, which is pickled; or its class.
+        name : str, optional
+            By default the plugin's own `name`, or a random one. A plugin replaces an older one of
+            the same name.
+        idempotent : bool, optional
+            Keep an older one instead; by default what the plugin says.
+        **kwargs
+            Of the class, where that was given.
+
+        Returns
+        -------
+        dict or None
+            For plugins of workers and nannies: ``{"status": "OK"}`` by worker.
+        """
+        return self.sync(plugin_calls.register_any, self, plugin, name, idempotent, kwargs=kwargs)
+
+    def register_scheduler_plugin(
+        self, plugin: Any, name: str | None = None, idempotent: bool | None = None, **kwargs: Any
+    ) -> Any:
+        """Register a plugin of the scheduler (see `register_plugin`)."""
+        return self.sync(
+            plugin_calls.register_any, self, plugin, name, idempotent, "scheduler", kwargs
+        )
+
+    def unregister_scheduler_plugin(self, name: str) -> Any:
+        """Close and forget a plugin of the scheduler."""
+        return self.sync(plugin_calls.unregister, self, name, "scheduler")
+
+    def register_worker_plugin(
+        self, plugin: Any = None, name: str | None = None, nanny: bool | None = None, **kwargs: Any
+    ) -> Any:
+        """Register a plugin of all workers, those that come later too (see `register_plugin`).
+
+        Parameters
+        ----------
+        nanny : bool, optional
+            Register it with the nannies instead; by default what the plugin's class says.
+
+        Examples
+        --------
+        >>> client.register_worker_plugin(MyPlugin(1, 2), name="mine")  # doctest: +SKIP
+        >>> client.run(lambda dask_worker: dask_worker.plugins["mine"])  # doctest: +SKIP
+        """
+        where = "nanny" if nanny else "worker"
+        return self.sync(plugin_calls.register_any, self, plugin, name, None, where, kwargs)
+
+    def unregister_worker_plugin(self, name: str, nanny: bool | None = None) -> Any:
+        """Tear down a plugin of workers, or of nannies."""
+        return self.sync(plugin_calls.unregister, self, name, "nanny" if nanny else "worker")
+
+    def register_worker_callbacks(self, setup: Callable[..., Any] | None = None) -> Any:
+        """Have a function called on all workers now, and on those that come later.
+
+        Parameters
+        ----------
+        setup : callable
+            It gets the worker where it takes an argument ``dask_worker``.
+        """
+        return self.sync(plugin_calls.register_here, self, setup)
+
+    def upload_file(self, filename: str, load: bool = True) -> Any:
+        """Put a file on all workers, and make it importable there (``.py``, ``.egg``, ``.zip``).
+
+        Workers that come later get it too.
+
+        Parameters
+        ----------
+        filename : str
+            The file.
+        load : bool
+            Whether the workers import it at once.
+
+        Examples
+        --------
+        >>> client.upload_file("mylibrary.egg")  # doctest: +SKIP
+        >>> from mylibrary import myfunc  # doctest: +SKIP
+        >>> futures = client.map(myfunc, seq)  # doctest: +SKIP
+        """
+        return self.sync(plugin_calls.register_any, self, UploadFile(filename, load=load))
 
     # ------------------------------------------------------------------ workers
 

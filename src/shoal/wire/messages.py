@@ -527,8 +527,7 @@ class ActorCall(msgspec.Struct, array_like=True, gc=False, tag="call"):
     id: int  # the caller's count on this connection; calls of one connection begin in this order
     key: str  # the actor's
     name: str
-    args: bytes  # pickled (args, kwargs); b"": read the attribute
-    buffers: list[Buffer] = []
+    args: Blob | None  # pickled (args, kwargs); None: read the attribute
 
 
 class ActorResult(msgspec.Struct, array_like=True, gc=False, tag="result"):

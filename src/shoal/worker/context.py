@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from shoal.worker.core import TaskRun
 
-__all__ = ["TaskContext", "current_task", "get_worker", "on_worker", "rejoin", "secede"]
+__all__ = [
+    "TaskContext",
+    "away",
+    "current_task",
+    "get_worker",
+    "in_actor",
+    "on_worker",
+    "rejoin",
+    "secede",
+]
 
 
 class _Place(Protocol):
@@ -62,6 +71,9 @@ class TaskContext:
 
 current: ContextVar[TaskContext | None] = ContextVar("shoal_task", default=None)
 
+# Key, worker and instance of the actor whose method runs.
+current_actor: ContextVar[tuple[str, str, Any] | None] = ContextVar("shoal_actor", default=None)
+
 
 class on_worker:
     """Context manager: code in it runs on a worker, though it is no task."""
@@ -85,6 +97,17 @@ def current_task() -> TaskContext | None:
     """Return the context of the task that runs here; None outside of tasks."""
     context = current.get()
     return None if context is None or context.task is None else context
+
+
+def in_actor() -> bool:
+    """Whether this is code of an actor, or makes one: what it gets may be kept for long."""
+    if current_actor.get() is not None:
+        return True
+    context = current_task()
+    if context is None or context.task is None:
+        return False
+    options = context.task.compute.options
+    return options is not None and options.actor
 
 
 def get_worker() -> Any:
@@ -141,3 +164,27 @@ def rejoin() -> None:
     if context.seceded:
         context.place.rejoin(context)
         context.seceded = False
+
+
+class away:
+    """Context manager: the task in it waits for the cluster, and does not take a thread meanwhile.
+
+    Outside of tasks, and in tasks that seceded, it does nothing.
+    """
+
+    __slots__ = ("_left",)
+
+    def __enter__(self) -> None:
+        context = current_task()
+        self._left = context is not None and context.place is not None and not context.seceded
+        if self._left:
+            secede()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._left:
+            rejoin()

@@ -37,6 +37,10 @@ async def _run(
     return await run_on(worker, "dask_worker", function, args, kwargs, wait)
 
 
+def _actors(worker: Worker, comm: Comm) -> Any:
+    return worker.actors.serve(comm)
+
+
 def _terminate(worker: Worker, reason: str = "asked to close") -> str:
     worker.close_soon(reason)
     return "OK"
@@ -73,6 +77,7 @@ async def _plugin_sync(worker: Worker, plugins: dict[str, Blob], serial: int) ->
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
     "update_data": _update_data,
+    "actors": _actors,
     "run": _run,
     "run_coroutine": _run,
     "terminate": _terminate,

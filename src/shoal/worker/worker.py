@@ -33,6 +33,7 @@ from shoal.security import Security
 from shoal.wire import messages as m
 from shoal.wire.plain import plain
 from shoal.worker import core
+from shoal.worker.actors import Actors
 from shoal.worker.core.effects import Effects, Registration
 from shoal.worker.directory import make_directory
 from shoal.worker.exchange import Exchange
@@ -231,6 +232,7 @@ class Worker(Server):
             inline_result=config.get_bytes("shoal.inline-result"),
         )
         self.exchange = Exchange(self)
+        self.actors = Actors(self)
         await self._listen_somewhere()
         if self.name is None:
             self.name = self.address
@@ -324,6 +326,7 @@ class Worker(Server):
             except RuntimeError:  # the interpreter exits: there are no new threads any more
                 self.pool.close(0.0)
             self.data.close()
+            self.actors.close()
         shutil.rmtree(self.local_directory, ignore_errors=True)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
         await self.rpc.close()

@@ -402,6 +402,8 @@ class ThreadPool:
         """Store a result, unless its run was discarded."""
         options = task.compute.options
         fixed = options is not None and options.actor
+        if fixed:
+            result = self.worker.actors.host(task.key, result)
         # What is discarded later is dropped from the store after that, which needs the same lock.
         with self.store.lock:
             if task in self._discarded:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal.actors.actor import Actor
 from shoal.errors import Reschedule
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
@@ -84,6 +85,9 @@ def _inputs(compute: Compute, store: Store) -> list[Any]:
     for value in values:
         if type(value) is Unreadable:
             value.raise_error()
+    if compute.options is not None and compute.options.actor:
+        # An actor may keep the actors that it is given, and so keeps them alive.
+        values = [value.bind() if type(value) is Actor else value for value in values]
     return values
 
 

@@ -1,0 +1,223 @@
+"""`Actor`: what stands for an object on a worker, everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import parse_timedelta
+
+from shoal.actors.future import ActorFuture, BaseActorFuture, EagerActorFuture
+from shoal.actors.side import side
+from shoal.wire.pickling import dumps
+from shoal.worker.context import current, current_actor, in_actor
+
+if TYPE_CHECKING:
+    from shoal.actors.lines import ActorLines
+
+__all__ = ["Actor"]
+
+
+class Actor:
+    """Stands for an object that lives on a worker.
+
+    Methods return an `ActorFuture` at once; they run on the worker, one at a time, in the order in
+    which this caller called them. Coroutine methods begin in that order, on the worker's event
+    loop, and may overlap. Attributes are fetched when they are read; in asynchronous code they are
+    to be awaited.
+
+    The object lives as long as there is a future of its key, or an `Actor` at a client or in
+    another actor, and as long as its worker does.
+
+    See Also
+    --------
+    Client.submit : makes actors, with ``actor=True``
+
+    Examples
+    --------
+    >>> class Counter:
+    ...     def __init__(self):
+    ...         self.n = 0
+    ...
+    ...     def increment(self):
+    ...         self.n += 1
+    ...         return self.n
+    >>> counter = client.submit(Counter, actor=True).result()  # doctest: +SKIP
+    >>> counter.increment().result()  # doctest: +SKIP
+    1
+    >>> counter.n  # doctest: +SKIP
+    1
+    """
+
+    __slots__ = ("__weakref__", "_address", "_cls", "_hold", "_hosted", "_key", "_lines")
+
+    _address: str
+    _cls: type
+    _hold: Any
+    _hosted: Any
+    _key: str
+    _lines: ActorLines | None
+
+    def __init__(self, cls: type, address: str, key: str, hosted: Any = None) -> None:
+        # `__setattr__` is for users.
+        put = functools.partial(object.__setattr__, self)
+        put("_cls", cls)
+        put("_address", address)
+        put("_key", key)
+        put("_hosted", hosted)  # keeps the object itself alive, where it lives
+        put("_lines", None)
+        put("_hold", None)
+
+    @property
+    def key(self) -> str:
+        """The key of the actor."""
+        return self._key
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what Python and its libraries look for
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        found = getattr(self._cls, name, None)
+        if callable(found):
+            return _method(self, name, found)
+        if self._is_self():
+            return getattr(_running(), name)
+        lines = self._find_lines()
+        future: ActorFuture[Any] = lines.call(self._address, self._key, name, None, None)
+        return future if lines.is_asynchronous() else future.result()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"attributes of the actor {self._key!r} cannot be set from here: call a method that "
+            f"sets {name!r}"
+        )
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *dir(self._cls)})
+
+    def __repr__(self) -> str:
+        return f"<Actor: {self._cls.__name__}, key={self._key}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Actor):
+            return NotImplemented
+        return (self._key, self._address) == (other._key, other._address)
+
+    def __hash__(self) -> int:
+        return hash((self._key, self._address))
+
+    def __dask_tokenize__(self) -> tuple[str, str, str]:
+        return "shoal-actor", self._key, self._address
+
+    def __reduce__(self) -> tuple[Callable[..., Actor], tuple[Any, ...]]:
+        if self._hold is not None:
+            self._hold.__reduce__()  # those who pickle learn what to keep alive meanwhile
+        return load_actor, (self._cls, self._address, self._key)
+
+    # ------------------------------------------------------------------ calls
+
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: Any) -> BaseActorFuture[Any]:
+        if self._is_self():
+            return _call_self(name, args, kwargs)
+        with side().collecting() as kept:
+            blob = dumps((args, kwargs))
+        # Without a client's hold of its own the proxy itself must live until it is answered.
+        return self._find_lines().call(self._address, self._key, name, blob, (self, kept))
+
+    def _is_self(self) -> bool:
+        """Whether this is code of the actor itself, which waiting for would never end."""
+        here = current_actor.get()
+        return here is not None and here[0] == self._key and here[1] == self._address
+
+    def _find_lines(self) -> ActorLines:
+        if self._lines is not None:
+            return self._lines
+        found = _lines_of_worker() or side().lines(allow_global=True)
+        if found is None:
+            raise ValueError(
+                f"the actor {self._key!r} cannot be called here: this is no task, and there is no "
+                "client in this process"
+            )
+        return found
+
+    def bind(self) -> Actor:
+        """Return a proxy that belongs to the client or the actor of this context and holds the
+        object.
+        """
+        bound = Actor(self._cls, self._address, self._key)
+        put = functools.partial(object.__setattr__, bound)
+        if _lines_of_worker() is None:
+            lines = side().lines(allow_global=False)
+            if lines is not None:
+                put("_lines", lines)
+                put("_hold", side().hold(self._key))
+        elif in_actor():  # tasks have it as an input; actors live longer
+            put("_hold", side().hold(self._key))
+        return bound
+
+
+def load_actor(cls: type, address: str, key: str) -> Actor:
+    """Unpickle a proxy."""
+    return Actor(cls, address, key).bind()
+
+
+def _lines_of_worker() -> ActorLines | None:
+    context = current.get()
+    if context is None:
+        return None
+    lines: ActorLines = context.worker.actors.lines
+    return lines
+
+
+def _method(actor: Actor, name: str, function: Any) -> Callable[..., BaseActorFuture[Any]]:
+    def call(*args: Any, **kwargs: Any) -> BaseActorFuture[Any]:
+        return actor._call(name, args, kwargs)
+
+    call.__name__ = name
+    call.__qualname__ = f"{actor._cls.__qualname__}.{name}"
+    call.__doc__ = getattr(function, "__doc__", None)
+    return call
+
+
+def _running() -> Any:
+    here = current_actor.get()
+    assert here is not None
+    return here[2]
+
+
+def _call_self(name: str, args: tuple[Any, ...], kwargs: Any) -> BaseActorFuture[Any]:
+    try:
+        result = getattr(_running(), name)(*args, **kwargs)
+    except Exception as error:
+        return EagerActorFuture(None, error)
+    if not asyncio.iscoroutine(result):
+        return EagerActorFuture(result)
+    context = current.get()
+    assert context is not None
+    loop: asyncio.AbstractEventLoop = context.worker.loop
+    return _Coroutine(asyncio.run_coroutine_threadsafe(result, loop), loop)
+
+
+class _Coroutine(BaseActorFuture[Any]):
+    """A coroutine of an actor that called itself."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, future: Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._future = future
+        self._loop = loop
+
+    def result(self, timeout: float | str | None = None) -> Any:
+        if asyncio._get_running_loop() is self._loop and not self._future.done():
+            raise RuntimeError("an actor's coroutine must await what it calls of its own actor")
+        return self._future.result(
+            None if timeout is None else float(parse_timedelta(timeout, default="s"))
+        )
+
+    def done(self) -> bool:
+        return self._future.done()
+
+    def __await__(self) -> Any:
+        return asyncio.wrap_future(self._future).__await__()
