@@ -23,6 +23,23 @@ def test_a_result_is_kept_for_clients_on_their_way_though_another_named_it() -> 
     assert cluster.state("x") == "released"
 
 
+def test_a_task_is_computed_though_its_result_was_given_up_as_data() -> None:
+    """Its client, who can say how, comes back after the worker that had the result was lost."""
+    cluster = Cluster()
+    cluster.client("a", reconnect=True, known_workers=["w"])
+    cluster.graph("a", {"y": ["x"]})
+    held = {"held": ["x"], "held_nbytes": [28], "held_types": ["int"]}
+    cluster.worker("w", reconnect=True, **held)
+    cluster.lose_worker("w")
+    assert cluster.state("x") == "erred"
+    cluster.client("b", reconnect=True)
+    cluster.graph("b", {"x": []})
+    assert not cluster.told("b", m.KeyErred)
+    cluster.worker("w2")
+    assert cluster.run_all() == ["x"]
+    assert cluster.told("b", m.KeysInMemory)
+
+
 def test_a_task_that_became_ready_twice_is_queued_once() -> None:
     """Wanted, brought to rest by a worker that held what needed it, and wanted again."""
     cluster = Cluster()

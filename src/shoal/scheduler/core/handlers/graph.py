@@ -12,6 +12,7 @@ from shoal.scheduler.core.state import NO_OPTIONS, TaskState
 from shoal.scheduler.core.transitions.demand import add_want
 from shoal.scheduler.core.transitions.failing import say_erred
 from shoal.scheduler.core.transitions.running import activate
+from shoal.scheduler.core.transitions.table import move
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import (
@@ -55,6 +56,9 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
             group.size += 1
         else:
             ts.priority = priority  # known as somebody's input only: now it is defined
+            if ts.state == "erred":  # it was given up as lost data
+                move(s, ts, "released")
+                ts.rare = None
         function = one_function or functions[function_of[i]]
         function.references += 1
         ts.function = function
@@ -77,8 +81,11 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     for _, ts in fresh:
         if not ts.waiters and not ts.wanted_by:
             s.unneeded.append(ts)
-        elif s.awaited:
+            continue
+        if s.awaited:
             s.awaited.pop(ts, None)
+        if ts.state == "released":
+            activate(s, ts)  # somebody wanted it before it was defined
 
 
 def _check_columns(m: Graph, n: int) -> None:
