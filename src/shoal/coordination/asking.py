@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from shoal.client.core.asks import Asking
 from shoal.client.core.events import Asked, TookAnswer, Unasked
@@ -75,6 +75,13 @@ class Named:
             home = self._home = client_for(self._given)
         return home
 
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Return this itself, when it is ready; asynchronous code may await what it made."""
+        return self._ready().__await__()
+
+    async def _ready(self) -> Self:
+        return self
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
@@ -86,18 +93,18 @@ class Named:
         timeout: Seconds = None,
         late: Any = _NOT_LATE,
         load: Callable[[Session, Asking], Any] | None = None,
-        kind: str = "",
         claim: tuple[str, list[Any]] | None = None,
         gives_back: int = 0,
         takes: bool = False,
+        through: Client | None = None,
     ) -> Any:
         """Ask, and return what `load` makes of the answer; in asynchronous code an awaitable.
 
         `late` is returned when the time is over, instead of raising `TimeoutError`.
         """
         seconds = seconds_or_none(timeout)
-        session = self.client._session
-        ask = Ask(next(session.ask_ids), kind or self.kind, self.name, op, list(args), keys or [])
+        session = (through or self.client)._session
+        ask = Ask(next(session.ask_ids), self.kind, self.name, op, list(args), keys or [])
         asking = Asking(ask, _nobody, claim, gives_back, takes)
         if session.asynchronous:
             return self._wait(session, asking, seconds, late, load)

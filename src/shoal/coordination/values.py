@@ -28,7 +28,6 @@ _PAIRS = 5  # of a dict with keys that are not all text
 _PLAIN = frozenset({type(None), bool, float, str, bytes})
 _SMALL = range(-(2**63), 2**64)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
 
 
 def pack(value: Any, where: str) -> tuple[bytes, list[str]]:
@@ -113,17 +112,14 @@ _WRAPPERS: dict[type, Callable[[Any, list[str], str], Any]] = {
 
 def unpack(packed: bytes, keys: list[str], session: Session) -> Any:
     """Return a value; futures in it are the session's."""
-    if keys:
-        return msgspec.msgpack.decode(packed, ext_hook=_unwrapper(session))
-    try:
+    if not keys:
         return _decode(packed)
-    except NotImplementedError:
-        return msgspec.msgpack.decode(packed, ext_hook=_unwrapper(session))
+    return msgspec.msgpack.decode(packed, ext_hook=_unwrapper(session))
 
 
-def _unwrapper(session: Session) -> Callable[[int, memoryview], Any]:
+def _unwrapper(session: Session | None) -> Callable[[int, memoryview], Any]:
     def unwrap(code: int, data: memoryview) -> Any:
-        if code == _FUTURE:
+        if code == _FUTURE and session is not None:
             return make_future(session, session.share(Record(str(data, "utf-8"))))
         if code == _INT:
             return int.from_bytes(data, "little", signed=True)
@@ -132,6 +128,9 @@ def _unwrapper(session: Session) -> Callable[[int, memoryview], Any]:
             return tuple(inner)
         if code == _SET:
             return set(inner)
-        return {key: value for key, value in inner}
+        return dict(inner)
 
     return unwrap
+
+
+_decode = msgspec.msgpack.Decoder(ext_hook=_unwrapper(None)).decode

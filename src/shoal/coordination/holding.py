@@ -1,0 +1,103 @@
+"""What locks and semaphores have in common: something is acquired, held, and released.
+
+What is held is known by the number of the ask that it was the answer to, and is held by a client,
+not by a thread: another thread may release what one acquired through the same object.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from shoal.coordination.asking import Named, Seconds
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+    from shoal.client.core.asks import Asking
+    from shoal.client.session import Session
+
+__all__ = ["Holdable"]
+
+logger = logging.getLogger("shoal.coordination")
+
+
+class Holdable(Named):
+    """A lock, several locks or a semaphore. Subclasses say what is acquired."""
+
+    def __init__(self, name: str | None = None, client: Client | None = None) -> None:
+        super().__init__(name, client)
+        # What this object holds, oldest first: through which client, and the number of the ask.
+        self._held: deque[tuple[Client, int]] = deque()
+
+    def _acquire(self, *args: Any, timeout: Seconds, claim: list[Any]) -> Any:
+        return self._ask(
+            "acquire",
+            *args,
+            timeout=timeout,
+            late=False,
+            load=self._remember,
+            claim=("claim", claim),
+        )
+
+    def _remember(self, session: Session, asking: Asking) -> bool:
+        self._held.append((session.client, asking.ask.id))
+        return True
+
+    def _release(self) -> Any:
+        """Release the oldest of what this object holds."""
+        try:
+            client, number = self._held.popleft()
+        except IndexError:
+            raise RuntimeError(
+                f"cannot release the {self.kind} {self.name!r}: this object has not acquired it"
+            ) from None
+        return self._ask("release", number, load=self._released, gives_back=number, through=client)
+
+    def _released(self, session: Session, asking: Asking) -> bool:
+        answer = asking.answer
+        assert answer is not None
+        if not answer.value:
+            logger.warning(
+                "the %s %r was not held any more when it was released: its client was not heard of "
+                "for too long, the scheduler began anew, or it was closed",
+                self.kind,
+                self.name,
+            )
+        return bool(answer.value)
+
+    def __enter__(self) -> Self:
+        self._check_blocking("with")
+        self.acquire()  # type: ignore[attr-defined]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.release()  # type: ignore[attr-defined]
+
+    async def __aenter__(self) -> Self:
+        acquired = self.acquire()  # type: ignore[attr-defined]
+        await acquired
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        released = self.release()  # type: ignore[attr-defined]
+        await released
+
+    def _check_blocking(self, statement: str) -> None:
+        if self.client.asynchronous:
+            raise RuntimeError(f"this client is asynchronous: use `async {statement}`")
+
+
+def wait_time(blocking: bool, timeout: Seconds) -> Seconds:
+    """Return how long to wait, as `threading.Lock.acquire` understands its arguments."""
+    if blocking:
+        return timeout
+    if timeout is not None:
+        raise ValueError("a timeout makes no sense when blocking is False")
+    return 0
