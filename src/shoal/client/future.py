@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-class Future(TaskRef):  # type: ignore[misc]  # dask takes these for references to keys
+class Future(TaskRef):
     """The result of a task, now or later.
 
     The task runs, and its result is kept on a worker, as long as there is a future of its key.
@@ -71,7 +71,7 @@ class Future(TaskRef):  # type: ignore[misc]  # dask takes these for references 
 
     __slots__ = ("__weakref__", "_held", "_record", "_session")
 
-    # dask treats what has this mark as a reference to a key.
+    # dask treats what has this mark, or is a `TaskRef`, as a reference to a key.
     __dask_future__ = True
 
     # Futures are told apart, and other references are not.
@@ -99,7 +99,7 @@ class Future(TaskRef):  # type: ignore[misc]  # dask takes these for references 
         self._held = True
 
     @property
-    def key(self) -> Any:
+    def key(self) -> Any:  # type: ignore[override]  # a plain attribute of `TaskRef`
         """The key of the result."""
         return decode_key(self._record.key)
 

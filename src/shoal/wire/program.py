@@ -44,9 +44,7 @@ class Slot:
         return f"<Slot {self.index}>"
 
 
-Step: TypeAlias = tuple[
-    Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, tuple[int, ...]
-]
+Step: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, tuple[int, ...]]
 """Function, arguments with slots, keyword arguments with slots, slots that are not needed after."""
 
 
@@ -95,9 +93,7 @@ class Program:
 
 
 def _named(kwargs: dict[str, Any], values: list[Any]) -> dict[str, Any]:
-    return {
-        name: values[arg.index] if type(arg) is Slot else arg for name, arg in kwargs.items()
-    }
+    return {name: values[arg.index] if type(arg) is Slot else arg for name, arg in kwargs.items()}
 
 
 def identity(value: Any) -> Any:

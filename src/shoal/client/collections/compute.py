@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dask._expr import CompositeExpr, Expr, FinalizeCompute, _ExprSequence
+from dask._expr import CompositeExpr, Expr, HLGExpr, _ExprSequence
 from dask.base import (
     _rebuild_composite_collection,
     collections_to_expr,
     is_dask_collection,
-    unpack_collections,
 )
-from dask.core import flatten, get_dependencies
+from dask.core import get_dependencies
 from dask.delayed import delayed
 from dask.utils import ensure_dict
 
@@ -23,6 +22,7 @@ from shoal._base.keys import encode_key
 from shoal.client.collections.graphs import reject_p2p
 from shoal.client.collections.options import Options
 from shoal.client.collections.sending import send_graph
+from shoal.client.collections.untyped import FinalizeCompute, flatten, unpack_collections
 from shoal.client.future import Future, make_future
 from shoal.client.gather import gather_async, gather_blocking
 from shoal.client.tasks import worker_here
@@ -36,7 +36,14 @@ _CONTAINERS = (list, tuple, set, frozenset)
 
 
 def get(
-    client: Client, dsk: Any, keys: Any, options: Options, sync: bool, asynchronous: bool, direct: Any
+    client: Client,
+    dsk: Any,
+    keys: Any,
+    options: Options,
+    *,
+    sync: bool,
+    asynchronous: bool,
+    direct: bool | None,
 ) -> Any:
     """Return the values of keys of a graph, or futures of them, nested as the keys are."""
     wanted = list(flatten(keys)) if isinstance(keys, list) else [keys]
@@ -116,12 +123,16 @@ def compute(
         items = [_whole(item) for item in items]
     parts = [item for item in items if is_dask_collection(item)]
     if parts:
-        expr = FinalizeCompute(collections_to_expr(parts, optimize_graph))
+        grouped = _grouped(parts, optimize_graph)
+        expr: Any = FinalizeCompute(
+            collections_to_expr([parts[i] for i in grouped], optimize_graph)
+        )
         reject_p2p(expr)
         expr = expr.optimize()
         keys = list(flatten(expr.__dask_keys__()))
         futures = send_graph(client._session, expr, keys, options)
-        found = iter([futures[key] for key in keys])
+        place = dict(zip(grouped, keys, strict=True))
+        found = iter([futures[place[i]] for i in range(len(parts))])
         items = [next(found) if is_dask_collection(item) else item for item in items]
     result = items[0] if single else items
     if not sync or not parts:
@@ -160,22 +171,36 @@ def persist(client: Client, collections: Any, options: Options, optimize_graph: 
             raise TypeError(f"persist() takes dask collections, got {item!r}")
     if not items:
         return collections
-    expr = collections_to_expr(items, optimize_graph)
+    grouped = _grouped(items, optimize_graph)
+    expr: Any = collections_to_expr([items[i] for i in grouped], optimize_graph)
     reject_p2p(expr)
     composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
     expr = expr.optimize()
     exprs = _each(expr) if any(composite) else [None] * len(items)
     keys = [list(flatten(one)) for one in expr.__dask_keys__()]
     futures = send_graph(client._session, expr, [k for some in keys for k in some], options)
-    persisted = []
-    for item, part, own in zip(items, exprs, keys, strict=True):
+    persisted: list[Any] = [None] * len(items)
+    for i, part, own in zip(grouped, exprs, keys, strict=True):
+        item = items[i]
         if isinstance(part, CompositeExpr):
             rebuilt = _rebuild_composite_collection(item, part, futures, cull_to_child_keys=True)
         else:
             rebuild, state = item.__dask_postpersist__()
             rebuilt = rebuild({key: futures[key] for key in own}, *state)
-        persisted.append(rebuilt)
+        persisted[i] = rebuilt
     return persisted[0] if single else persisted
+
+
+def _grouped(parts: list[Any], optimize_graph: bool) -> list[int]:
+    """Return the places of collections, those that dask optimizes together side by side.
+
+    dask moves them there by itself, and then does not say which result is whose.
+    """
+    seen: dict[Any, list[int]] = {}
+    for i, part in enumerate(_each(collections_to_expr(parts, optimize_graph))):
+        kind = part.low_level_optimizer if isinstance(part, HLGExpr) else None
+        seen.setdefault(kind, []).append(i)
+    return [i for places in seen.values() for i in places]
 
 
 def _each(expr: Expr) -> list[Any]:
@@ -218,6 +243,6 @@ def _known_futures(client: Client, graph: dict[Any, Any]) -> dict[Any, Future]:
 
 def collections_to_dsk(collections: Any, optimize_graph: bool = True) -> dict[Any, Any]:
     """Return one graph of several collections, optimized."""
-    expr = collections_to_expr(collections, optimize_graph)
+    expr: Any = collections_to_expr(collections, optimize_graph)
     reject_p2p(expr)
     return dict(expr.optimize().__dask_graph__() if optimize_graph else expr.__dask_graph__())

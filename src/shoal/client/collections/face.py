@@ -51,7 +51,7 @@ class CollectionMethods:
         fifo_timeout : float or str
             Calls within this time have the same priority.
         actors : bool or dict
-            Must be false.
+            Whether results are actors: for all tasks, or by key or collection.
         traverse : bool
             Whether to look for collections in containers in the list.
         **kwargs
@@ -159,7 +159,15 @@ class CollectionMethods:
         client = cast("Client", self)
         client._check_open()
         is_async = client.asynchronous if asynchronous is None else asynchronous
-        return work.get(client, dsk, keys, _options(locals()), sync, is_async, direct)
+        return work.get(
+            client,
+            dsk,
+            keys,
+            _options(locals()),
+            sync=sync,
+            asynchronous=is_async,
+            direct=direct,
+        )
 
     def normalize_collection(self, collection: Any) -> Any:
         """Return a collection in whose graph futures stand for what is computed already."""

@@ -42,7 +42,7 @@ def reject_p2p(expr: Any) -> None:
     if not isinstance(expr, Expr):
         return
     seen: set[str] = set()
-    stack: list[Expr] = [expr]
+    stack: list[Any] = [expr]
     while stack:
         node = stack.pop()
         if "P2P" in type(node).__name__:
@@ -70,8 +70,9 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
     annotations: Annotated = {}
     if isinstance(dsk, Expr):
         reject_p2p(dsk)
-        graph = dsk.__dask_graph__()
-        annotations = dsk.__dask_annotations__()
+        expr: Any = dsk
+        graph = expr.__dask_graph__()
+        annotations = expr.__dask_annotations__()
     elif isinstance(dsk, HighLevelGraph):
         graph = ensure_dict(dsk)
         annotations = _layer_annotations(dsk)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dask.base import get_annotations, is_dask_collection
-from dask.core import flatten
 from dask.utils import parse_timedelta
 
+from shoal.client.collections.untyped import flatten
 from shoal.client.future import Future
 from shoal.client.submit import as_workers, checked_retries, sendable
 from shoal.wire.messages import TaskOptions
@@ -128,19 +128,19 @@ def _choose(asked: dict[str, Any]) -> Chosen:
     retries = extra.pop("retries", None)
     priority = extra.pop("priority", None) or 0
     executor = extra.pop("executor", None)
-    if extra.pop("actors", None):
-        raise ValueError("actors=: this version of shoal has no actors in graphs; leave it out")
+    actor = bool(extra.pop("actors", False))
     if not isinstance(priority, (int, float)):
         raise TypeError(f"priority= must be a number, got {priority!r}")
     if resources is not None and not isinstance(resources, Mapping):
         raise TypeError(f"resources= must be a dict such as {{'GPU': 1}}, got {resources!r}")
     options = None
-    if workers is not None or resources or retries or executor or extra:
+    if workers is not None or resources or retries or executor or extra or actor:
         options = TaskOptions(
             workers=None if workers is None else as_workers(workers),
             allow_other_workers=bool(allow_other_workers),
             resources={name: float(n) for name, n in (resources or {}).items()} or None,
             retries=checked_retries(retries),
+            actor=actor,
             executor=executor,
             annotations=sendable(extra) or None,
         )

@@ -64,9 +64,7 @@ def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options
 class _Sender:
     """Sends the tasks of a plan."""
 
-    def __init__(
-        self, session: Session, plan: Plan, options: Options, wanted: set[str]
-    ) -> None:
+    def __init__(self, session: Session, plan: Plan, options: Options, wanted: set[str]) -> None:
         self._session = session
         self._plan = plan
         self._options = options
