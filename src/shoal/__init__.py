@@ -31,6 +31,12 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
         WorkerStartTimeoutError,
     )
     from shoal.nanny.nanny import Nanny
+    from shoal.plugins.builtin.environ import Environ
+    from shoal.plugins.builtin.install import CondaInstall, PipInstall
+    from shoal.plugins.builtin.upload import UploadDirectory, UploadFile
+    from shoal.plugins.nanny import NannyPlugin
+    from shoal.plugins.scheduler import SchedulerPlugin
+    from shoal.plugins.worker import WorkerPlugin
     from shoal.scheduler.scheduler import Scheduler
     from shoal.security import Security
     from shoal.worker.context import get_worker, rejoin, secede
@@ -63,6 +69,15 @@ _WHERE = {
     # communication
     "connect": "shoal.comm",
     "rpc": "shoal.core",
+    # plugins
+    "SchedulerPlugin": "shoal.plugins.scheduler",
+    "WorkerPlugin": "shoal.plugins.worker",
+    "NannyPlugin": "shoal.plugins.nanny",
+    "PipInstall": "shoal.plugins.builtin.install",
+    "CondaInstall": "shoal.plugins.builtin.install",
+    "UploadFile": "shoal.plugins.builtin.upload",
+    "UploadDirectory": "shoal.plugins.builtin.upload",
+    "Environ": "shoal.plugins.builtin.environ",
     # errors
     "CancelledError": "shoal.errors",
     "CommClosedError": "shoal.errors",
@@ -79,19 +94,27 @@ __all__ = [
     "CancelledError",
     "Client",
     "CommClosedError",
+    "CondaInstall",
     "DataLostError",
+    "Environ",
     "Future",
     "FutureCancelledError",
     "KilledWorker",
     "LocalCluster",
     "Nanny",
+    "NannyPlugin",
     "NoValidWorkerError",
+    "PipInstall",
     "RemoteError",
     "Reschedule",
     "Scheduler",
+    "SchedulerPlugin",
     "Security",
     "TimeoutError",
+    "UploadDirectory",
+    "UploadFile",
     "Worker",
+    "WorkerPlugin",
     "WorkerStartTimeoutError",
     "__version__",
     "as_completed",

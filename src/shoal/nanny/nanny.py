@@ -21,6 +21,7 @@ from shoal.comm.running import run_on
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
 from shoal.nanny.options import modules_of, worker_environment
+from shoal.nanny.plugins import NannyPlugins
 from shoal.nanny.server_process import ServerProcess, StartError
 from shoal.nanny.templates import Template
 from shoal.preloading import Preloads
@@ -161,6 +162,7 @@ class Nanny(Server):
         connection_args = self.security.get_connection_args("worker")
         super().__init__(self._make_handlers(), connection_args=connection_args, name=name)
         self._preloads = Preloads(self, *_preloads_of(preload_nanny, preload_nanny_argv))
+        self.plugin_host = NannyPlugins(self)
 
     def _read_settings(self, restart: bool) -> None:
         self._limit = MemoryLimit(
@@ -188,6 +190,9 @@ class Nanny(Server):
             "death": self.death,
             "logs": self.logs,
             "versions": self.versions,
+            "plugin_add": self.plugin_add,
+            "plugin_remove": self.plugin_remove,
+            "plugin_sync": self.plugin_sync,
         }
 
     def __repr__(self) -> str:
@@ -257,6 +262,25 @@ class Nanny(Server):
         """Call a function in the nanny's process; it gets the nanny as ``dask_worker``."""
         return await run_on(self, "dask_worker", function, args, kwargs, wait)
 
+    # -- plugins -------------------------------------------------------------------
+
+    @property
+    def plugins(self) -> dict[str, Any]:
+        """The plugins on this nanny by name."""
+        return self.plugin_host.plugins
+
+    async def plugin_add(self, plugin: Any, name: str) -> dict[str, Any]:
+        """Add a (pickled) plugin; the worker is started anew where the plugin wants that."""
+        return await self.plugin_host.add_remote(plugin, name)
+
+    async def plugin_remove(self, name: str) -> dict[str, Any]:
+        """Tear down a plugin."""
+        return await self.plugin_host.remove(name)
+
+    async def plugin_sync(self, plugins: dict[str, Blob], serial: int) -> None:
+        """Have these plugins, and no others of the scheduler's."""
+        await self.plugin_host.sync(plugins, serial)
+
     # -- life ----------------------------------------------------------------------
 
     async def start_unsafe(self) -> None:
@@ -264,6 +288,7 @@ class Nanny(Server):
         logging.getLogger("shoal.nanny").addHandler(self._log)
         await self._listen_somewhere()
         await self._preloads.start()
+        await self.plugin_host.fetch()
         await self.instantiate()
 
     async def _listen_somewhere(self) -> None:
@@ -332,6 +357,7 @@ class Nanny(Server):
             return
         self.status = Status.closing_gracefully
         try:
+            await self.plugin_host.close()
             await self._preloads.teardown()
             await self.kill(timeout, reason)
         finally:

@@ -1,0 +1,115 @@
+"""A nanny's plugins: put up before it starts its worker, taken down when it closes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from shoal.plugins.nanny import NannyPlugin
+from shoal.plugins.running import call_hook, name_of, overrides, wait_for_hook
+from shoal.wire.blob import Blob
+from shoal.wire.failures import pack_failure
+from shoal.wire.pickling import loads
+
+if TYPE_CHECKING:
+    from shoal.nanny.nanny import Nanny
+
+__all__ = ["NannyPlugins"]
+
+logger = logging.getLogger("shoal.nanny.plugins")
+
+# Seconds to ask the scheduler before the worker is started without its answer. A scheduler that
+# comes later brings what it has itself.
+_PATIENCE = 5.0
+
+
+class NannyPlugins:
+    """The plugins of one nanny, by name."""
+
+    def __init__(self, nanny: Nanny) -> None:
+        self.nanny = nanny
+        self.plugins: dict[str, Any] = {}
+        self._given: dict[str, Blob] = {}  # by the scheduler
+
+    async def fetch(self) -> None:
+        """Ask the scheduler for the plugins that nannies are to have, before there is a worker."""
+        nanny = self.nanny
+        if not nanny.scheduler_addr:
+            return
+        scheduler = nanny.rpc(nanny.scheduler_addr)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                known = await scheduler.worker_plugins(nanny=True, address=nanny.address)
+        except Exception as error:
+            logger.info("no word of plugins from the scheduler: %s", error or type(error).__name__)
+            return
+        for name, blob in known["plugins"].items():
+            await self._add_given(blob, name)
+
+    async def add(self, plugin: Any, name: str | None = None) -> None:
+        """Add a plugin and set it up; an older one of the same name is torn down first."""
+        name = name_of(plugin, name)
+        if name in self.plugins:
+            await self._take_down(name)
+        setup = getattr(plugin, "setup", None)
+        result = setup(self.nanny) if setup is not None else None
+        if inspect.isawaitable(result):
+            await result
+        self.plugins[name] = plugin
+        logger.info("Plugin %r is on %r", name, self.nanny)
+
+    async def add_remote(self, plugin: Any, name: str) -> dict[str, Any]:
+        """Add a plugin that came from the scheduler; the worker starts anew if it wants that."""
+        answer = await self._add_given(plugin, name)
+        if answer["status"] == "OK":
+            await self._restart([name])
+        return answer
+
+    async def _add_given(self, blob: Any, name: str) -> dict[str, Any]:
+        try:
+            await self.add(loads(blob) if isinstance(blob, Blob) else blob, name)
+        except Exception as error:
+            logger.exception("Plugin %r failed in setup()", name)
+            failure = pack_failure(error)
+            return {
+                "status": "error",
+                "exception": failure.exception,
+                "traceback": failure.traceback,
+                "text": failure.exception_text,
+            }
+        self._given[name] = blob
+        return {"status": "OK"}
+
+    async def remove(self, name: str) -> dict[str, Any]:
+        """Tear a plugin down; no harm when it is not there."""
+        self._given.pop(name, None)
+        if name in self.plugins:
+            await self._take_down(name)
+        return {"status": "OK"}
+
+    async def sync(self, plugins: dict[str, Blob], serial: int) -> None:
+        """Have the plugins that the scheduler wants here, and not those it took back."""
+        for name in [name for name in self._given if name not in plugins]:
+            await self.remove(name)
+        fresh = [name for name, blob in plugins.items() if self._given.get(name) != blob]
+        for name in fresh:
+            await self._add_given(plugins[name], name)
+        await self._restart(fresh)
+
+    async def _restart(self, names: list[str]) -> None:
+        wants = [n for n in names if getattr(self.plugins.get(n), "restart", False)]
+        if wants and self.nanny.is_alive():
+            await self.nanny.restart(reason=f"the plugin {wants[0]!r} wants a new process")
+
+    async def close(self) -> None:
+        """Tear down all, the last one first."""
+        for name in reversed(list(self.plugins)):
+            await self._take_down(name)
+
+    async def _take_down(self, name: str) -> None:
+        teardown = overrides(self.plugins.pop(name), NannyPlugin, "teardown")
+        if teardown is not None:
+            result = call_hook(logger, name, "teardown", teardown, self.nanny)
+            await wait_for_hook(logger, name, "teardown", result)

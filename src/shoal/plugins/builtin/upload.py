@@ -1,0 +1,178 @@
+"""`UploadFile`, `UploadDirectory`: code of the client's on workers."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal.plugins.nanny import NannyPlugin
+from shoal.plugins.worker import WorkerPlugin
+
+if TYPE_CHECKING:
+    from shoal.nanny.nanny import Nanny
+    from shoal.worker.worker import Worker
+
+__all__ = ["UploadDirectory", "UploadFile"]
+
+_SKIPPED = (".git", ".github", ".pytest_cache", "__pycache__", "tests", "docs")
+
+
+class UploadFile(WorkerPlugin):
+    """Put a file on all workers, and make it importable (``.py``, ``.egg``, ``.zip``).
+
+    Parameters
+    ----------
+    filepath : str
+        The file; it is read when the plugin is made.
+    load : bool
+        Whether to import the modules in it at once, anew where they were imported already.
+
+    Examples
+    --------
+    >>> client.register_plugin(UploadFile("mylibrary.py"))  # doctest: +SKIP
+    """
+
+    def __init__(self, filepath: str | os.PathLike[str], load: bool = True) -> None:
+        path = Path(filepath)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {str(filepath)!r} to upload")
+        self.filename = path.name
+        self.load = load
+        self.data = path.read_bytes()
+        self.name = f"upload-file-{self.filename}"
+
+    def setup(self, worker: Worker) -> None:
+        """Write the file into the worker's folder and import it."""
+        place(self.filename, self.data, Path(worker.local_directory), self.load)
+
+    def teardown(self, worker: Worker) -> None:
+        """Import no more from there; the worker removes its folder."""
+        for path in (worker.local_directory, os.path.join(worker.local_directory, self.filename)):
+            while path in sys.path:
+                sys.path.remove(path)
+
+
+def place(filename: str, data: bytes, folder: Path, load: bool = True) -> None:
+    """Write an uploaded file into a folder that modules are imported from.
+
+    Raises
+    ------
+    Exception
+        Whatever importing it raises.
+    """
+    target = folder / filename
+    target.write_bytes(data)
+    kind = target.suffix
+    if kind not in (".py", ".egg", ".zip"):
+        return
+    on_path = str(folder if kind == ".py" else target)
+    if on_path in sys.path:
+        sys.path.remove(on_path)
+    sys.path.insert(0, on_path)  # before an older version of it
+    sys.path_importer_cache.pop(on_path, None)
+    importlib.invalidate_caches()
+    names = [target.stem] if kind == ".py" else _top_modules(target)
+    if kind == ".py":  # the same second, the same size: the cached code may be of an older file
+        cached = importlib.util.cache_from_source(str(target))
+        Path(cached).unlink(missing_ok=True)
+    for name in names:
+        stale = [m for m in sys.modules if m == name or m.startswith(name + ".")]
+        for module in stale:
+            del sys.modules[module]
+        if load:
+            importlib.import_module(name)
+
+
+def _top_modules(archive: Path) -> list[str]:
+    """Return the names of the modules and packages at the top of an archive."""
+    names: dict[str, None] = {}
+    with zipfile.ZipFile(archive) as file:
+        for entry in file.namelist():
+            first, _, rest = entry.partition("/")
+            if not rest and first.endswith(".py"):
+                names[first.removesuffix(".py")] = None
+            elif rest == "__init__.py":
+                names[first] = None
+    return [name for name in names if name.isidentifier() and name != "setup"]
+
+
+class UploadDirectory(NannyPlugin):
+    """Put a folder of the client's on all nannies' hosts, for their workers.
+
+    Parameters
+    ----------
+    path : str
+        The folder; it is read when the plugin is made.
+    restart : bool
+        Whether workers start anew afterwards.
+    update_path : bool
+        Whether what is in the folder becomes importable in workers that start from then on.
+    skip_words : iterable of str
+        Files and folders of these names are left out.
+    skip : iterable of callables
+        Called with each path; what one of them is true for is left out.
+
+    Examples
+    --------
+    >>> client.register_plugin(UploadDirectory("/path/to/code"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        restart: bool = False,
+        update_path: bool = False,
+        skip_words: Iterable[str] = _SKIPPED,
+        skip: Iterable[Callable[[str], Any]] = (lambda name: os.path.splitext(name)[1] == ".pyc",),
+    ) -> None:
+        folder = Path(path).expanduser().resolve()
+        if not folder.is_dir():
+            raise NotADirectoryError(f"there is no folder {str(path)!r} to upload")
+        self.restart = restart
+        self.update_path = update_path
+        self.folder = folder.name
+        self.data = _pack(folder, frozenset(skip_words), list(skip))
+        self.name = f"upload-directory-{self.folder}"
+        self._own: Path | None = None
+
+    def setup(self, nanny: Nanny) -> None:
+        """Unpack the folder beside those of the workers."""
+        if nanny.local_directory:
+            base = Path(nanny.local_directory)
+            base.mkdir(parents=True, exist_ok=True)
+        else:
+            base = self._own = Path(tempfile.mkdtemp(prefix="shoal-upload-"))
+        with zipfile.ZipFile(io.BytesIO(self.data)) as file:
+            file.extractall(base)
+        if self.update_path:
+            # The parent: `import folder` is what people write.
+            before = nanny.env.get("PYTHONPATH", "")
+            both = [str(base / self.folder), str(base), *before.split(os.pathsep)]
+            nanny.env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, both)))
+
+    def teardown(self, nanny: Nanny) -> None:
+        """Remove the folder, where it is not in one that the user named."""
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
+
+
+def _pack(folder: Path, words: frozenset[str], skip: list[Callable[[str], Any]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for root, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if name not in words]
+            for name in files:
+                full = Path(root) / name
+                if name in words or any(test(str(full)) for test in skip):
+                    continue
+                archive.write(full, full.relative_to(folder.parent))
+    return buffer.getvalue()
