@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal import config
 from shoal.worker.core import Settings
 
-__all__ = ["Lifetime", "read_settings"]
+__all__ = ["Lifetime", "all_executors", "positive", "read_settings"]
 
 
 _FETCH_AT_LEAST = 1_000_000
@@ -76,3 +78,24 @@ class Lifetime:
         if seconds is not None:
             seconds = max(0.0, seconds + random.uniform(-spread, spread))
         return cls(seconds, config.get_bool("distributed.worker.lifetime.restart", restart))
+
+
+def all_executors(
+    main: Executor | str | None, others: Mapping[str, Executor] | None
+) -> dict[str, Executor]:
+    """Return the executors that users brought, by name; one for all tasks is the "default"."""
+    found = dict(others or {})
+    if isinstance(main, Executor):
+        found["default"] = main
+    elif main not in (None, "offload", "default"):
+        raise ValueError(f"executor is a concurrent.futures.Executor or 'offload', not {main!r}")
+    return found
+
+
+def positive(name: str, value: int | None, default: int) -> int:
+    """Return a whole number of at least 1; the default for None."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)

@@ -42,7 +42,7 @@ from shoal.worker.executor.pool import ThreadPool
 from shoal.worker.link import SchedulerLink
 from shoal.worker.operations import OPERATIONS
 from shoal.worker.plugins import WorkerPlugins
-from shoal.worker.settings import Lifetime, read_settings
+from shoal.worker.settings import Lifetime, all_executors, positive, read_settings
 from shoal.worker.store.store import Store
 
 __all__ = ["Worker"]
@@ -152,7 +152,7 @@ class Worker(Server):
         address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.scheduler_address = address
         self.security = with_secret(Security.of(security), secret)
-        self.nthreads = _positive("nthreads", nthreads, CPU_COUNT)
+        self.nthreads = positive("nthreads", nthreads, CPU_COUNT)
         self.resources = dict(resources or config.get_dict("distributed.worker.resources"))
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
         self._places = listening_addresses(address, protocol, host, interface, port)
@@ -172,7 +172,7 @@ class Worker(Server):
         self.machine = core.Machine(
             read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
         )
-        self._executors = _all_executors(executor, executors)
+        self._executors = all_executors(executor, executors)
         self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
         self._death_timeout = config.parse_optional_seconds("death_timeout", death_timeout)
         # Peers listen as long as they live: one that refuses is gone.
@@ -582,25 +582,6 @@ class Worker(Server):
         }
 
 
-def _all_executors(
-    main: Executor | str | None, others: Mapping[str, Executor] | None
-) -> dict[str, Executor]:
-    found = dict(others or {})
-    if isinstance(main, Executor):
-        found["default"] = main
-    elif main not in (None, "offload", "default"):
-        raise ValueError(f"executor is a concurrent.futures.Executor or 'offload', not {main!r}")
-    return found
-
-
 def _host(address: str) -> str:
     host = get_address_host(address)
     return socket.gethostname() if host in ("localhost", "") else host
-
-
-def _positive(name: str, value: int | None, default: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return int(value)
