@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.future import Future, fire_and_forget, futures_of
     from shoal.client.waiting import wait
     from shoal.comm import connect
+    from shoal.compat.switch import install_as_distributed
     from shoal.core import rpc
     from shoal.deploy.local import LocalCluster
     from shoal.errors import (
@@ -78,6 +79,8 @@ _WHERE = {
     "UploadFile": "shoal.plugins.builtin.upload",
     "UploadDirectory": "shoal.plugins.builtin.upload",
     "Environ": "shoal.plugins.builtin.environ",
+    # the name `distributed`
+    "install_as_distributed": "shoal.compat.switch",
     # errors
     "CancelledError": "shoal.errors",
     "CommClosedError": "shoal.errors",
@@ -124,6 +127,7 @@ __all__ = [
     "futures_of",
     "get_client",
     "get_worker",
+    "install_as_distributed",
     "rejoin",
     "rpc",
     "secede",

@@ -15,6 +15,8 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "scheduler": ("shoal.cli.scheduler:scheduler", "Start a scheduler."),
     "worker": ("shoal.cli.worker:worker", "Start workers that connect to a scheduler."),
+    "run": ("shoal.cli.distributed:run", "Run a program for which `distributed` is shoal."),
+    "shim-path": ("shoal.cli.distributed:print_shim_path", "Print the folder that does that."),
 }
 
 

@@ -1,0 +1,191 @@
+"""The switch: from `install_as_distributed` on, `import distributed` gives shoal in this process.
+
+A finder in front of all others knows the modules of the table, and answers for the version of the
+distribution `distributed`. The shim's folder goes first on `sys.path`, which processes take over
+that this one starts (workers of its clusters, those of `multiprocessing`): there the shim turns the
+switch on when `distributed` is first imported. The environment is left alone; see `run` of the
+command line for whole trees of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.metadata import Distribution, DistributionFinder
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import dask
+
+from shoal.compat.facade import Facade, facade
+from shoal.compat.table import PROGRAMS, TABLE
+
+__all__ = ["install_as_distributed", "is_installed", "shim_path", "take_place", "uninstall"]
+
+_TOP = "distributed"
+_ALIAS = "dask.distributed"
+_SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shim")
+
+
+def install_as_distributed() -> None:
+    """Make shoal answer to the name `distributed` in this process.
+
+    From then on ``import distributed``, ``from dask.distributed import Client`` and the modules
+    below, such as ``distributed.deploy.local``, give shoal's own objects. Processes that this one
+    starts as workers do the same. Calling it again changes nothing.
+
+    ``distributed.__version__`` and the version of the distribution `distributed` are dask's: the
+    two packages are released together, and libraries compare them.
+
+    Raises
+    ------
+    RuntimeError
+        When the package `distributed` was imported here before: some code would go on with its
+        classes, and some with shoal's.
+
+    Examples
+    --------
+    >>> import shoal
+    >>> shoal.install_as_distributed()
+    >>> from dask.distributed import Client
+    >>> Client is shoal.Client
+    True
+    """
+    for name in (_TOP, _ALIAS):
+        there = sys.modules.get(name)
+        if there is not None and not isinstance(there, Facade) and not _is_shim(there):
+            raise RuntimeError(
+                f"{name} was imported already, from {getattr(there, '__file__', '?')}: it cannot "
+                "be replaced any more. Call shoal.install_as_distributed() before anything "
+                "imports it, or start the program with: python -m shoal run"
+            )
+    if is_installed():
+        return
+    sys.meta_path.insert(0, _finder)
+    if _SHIM not in sys.path:
+        sys.path.insert(0, _SHIM)
+    _ask_dask_again()
+
+
+def uninstall() -> None:
+    """Turn the switch off, for tests: the names are found as without shoal.
+
+    Objects and modules that were imported meanwhile stay what they are.
+    """
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+    while _SHIM in sys.path:
+        sys.path.remove(_SHIM)
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, Facade):
+            del sys.modules[name]
+    if isinstance(vars(dask).get("distributed"), Facade):
+        delattr(dask, "distributed")
+    _ask_dask_again()
+
+
+def is_installed() -> bool:
+    """Return whether the switch is on in this process."""
+    return _finder in sys.meta_path
+
+
+def shim_path() -> str:
+    """Return the folder that makes shoal answer when it is first on the path."""
+    return _SHIM
+
+
+def take_place(name: str) -> None:
+    """Turn the switch on and put shoal's module in the place of the shim's, which is importing."""
+    module = facade(name)
+    alias = sys.modules.get(_ALIAS)
+    if alias is not None and getattr(alias.__spec__, "_initializing", False):
+        # dask's module of that name imports all names of this one; take its place as well.
+        sys.modules[_ALIAS] = module
+        module.skip_star_import()
+    install_as_distributed()
+    module.__spec__ = _finder.find_spec(name)
+    sys.modules[name] = module
+
+
+def _is_shim(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and os.path.abspath(file).startswith(_SHIM + os.sep)
+
+
+def _ask_dask_again() -> None:
+    """Have dask forget whether there is a `distributed`, which it looks up once."""
+    base = sys.modules.get("dask.base")
+    if base is not None and hasattr(base, "_DISTRIBUTED_AVAILABLE"):
+        setattr(base, "_DISTRIBUTED_AVAILABLE", None)  # noqa: B010  (dask is not annotated)
+
+
+class _Loader(Loader):
+    """Puts a facade where a module of the table is imported."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        real = facade(_TOP if name == _ALIAS else name)
+        if real.__spec__ is None:
+            real.__spec__ = module.__spec__
+            real.__loader__ = self
+        sys.modules[name] = real
+
+
+class _Program(Loader):
+    """A module that is started: it runs a command of shoal's."""
+
+    def get_code(self, name: str) -> CodeType:
+        text = (
+            "import sys\n"
+            "from shoal.cli.main import main\n"
+            f"if __name__ == '__main__':\n    main([{PROGRAMS[name]!r}, *sys.argv[1:]])\n"
+        )
+        return compile(text, f"<shoal: {name}>", "exec")
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self.get_code(module.__name__), module.__dict__)
+
+
+class _Finder(MetaPathFinder):
+    """Knows the modules of the table, and one distribution."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname in PROGRAMS:
+            return ModuleSpec(fullname, _Program(), origin="shoal")
+        name = _TOP if fullname == _ALIAS else fullname
+        if name not in TABLE:
+            return None
+        package = name == fullname and hasattr(facade(name), "__path__")
+        return ModuleSpec(fullname, _Loader(), origin="shoal", is_package=package)
+
+    def find_distributions(
+        self,
+        context: DistributionFinder.Context = DistributionFinder.Context(),  # noqa: B008
+    ) -> Iterable[Distribution]:
+        # The shim's folder, which is on the path, is enough for those who list all.
+        return [_Distribution()] if (context.name or "").lower() == _TOP else []
+
+
+def _version() -> str:
+    return str(vars(dask)["__version__"])
+
+
+class _Distribution(Distribution):
+    """`distributed`, as `importlib.metadata` sees it."""
+
+    def read_text(self, filename: str) -> str | None:
+        if filename != "METADATA":
+            return None
+        return f"Metadata-Version: 2.1\nName: {_TOP}\nVersion: {_version()}\nSummary: shoal\n"
+
+    def locate_file(self, path: Any) -> Any:
+        return Path(_SHIM) / path
+
+
+_finder = _Finder()

@@ -1,0 +1,65 @@
+"""Waiting as a coroutine, the client if there is one, and what a thread runs at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from shoal.client.current import current_client
+from shoal.client.future import futures_of, seconds_or_none
+from shoal.client.waiting import ALL_COMPLETED, FIRST_COMPLETED, DoneAndNotDoneFutures
+from shoal.client.waiting import _one_session as one_session
+from shoal.client.waiting import _wait as wait_for_records
+from shoal.worker.context import current_task
+
+__all__ = ["thread_state"]
+
+
+async def _wait(
+    fs: Any, timeout: float | str | None = None, return_when: str = ALL_COMPLETED
+) -> DoneAndNotDoneFutures:
+    """Wait for futures on the event loop of their client; `shoal.wait` as a coroutine."""
+    if return_when not in (ALL_COMPLETED, FIRST_COMPLETED):
+        raise ValueError(f"return_when= is ALL_COMPLETED or FIRST_COMPLETED, got {return_when!r}")
+    futures = futures_of(fs)
+    if not futures:
+        return DoneAndNotDoneFutures(set(), set())
+    records = [future._record for future in futures]
+    enough = 1 if return_when == FIRST_COMPLETED else None
+    session = one_session(futures)
+    return await wait_for_records(session, futures, records, seconds_or_none(timeout), enough)
+
+
+def _get_global_client() -> Any:
+    """Return the current client, or None."""
+    try:
+        return current_client()
+    except ValueError:
+        return None
+
+
+class _ThreadState(threading.local):
+    """What this thread does at the moment; anything else that is set here is the thread's own.
+
+    Attributes
+    ----------
+    execution_state : dict
+        ``worker`` and ``key`` of the task that runs; there is none outside of tasks.
+    on_event_loop_thread : bool
+        Whether an event loop runs on this thread.
+    """
+
+    @property
+    def execution_state(self) -> dict[str, Any]:
+        context = current_task()
+        if context is None:
+            raise AttributeError("execution_state: no task runs here")
+        return {"worker": context.worker.address, "key": context.key}
+
+    @property
+    def on_event_loop_thread(self) -> bool:
+        return asyncio._get_running_loop() is not None
+
+
+thread_state = _ThreadState()
