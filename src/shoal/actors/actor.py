@@ -77,7 +77,7 @@ class Actor:
         return self._key
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what Python and its libraries look for
+        if name.startswith(("__", "_repr_", "_ipython")):  # what Python and its libraries look for
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._cls, name, None)
         if callable(found):

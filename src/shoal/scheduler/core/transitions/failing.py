@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.errors import DataLostError, KilledWorker, NoValidWorkerError
+from shoal.errors import ActorLostError, DataLostError, KilledWorker, NoValidWorkerError
 from shoal.scheduler.core.speech import tell_client, tell_free
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.demand import drop_want, leave_worker, let_go_of_inputs
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "data_is_missing",
     "fail",
+    "fail_actor_lost",
     "fail_data_lost",
     "fail_killed",
     "fail_unrunnable",
@@ -75,8 +76,9 @@ def _erred(exception: Exception, worker: str) -> Erred:
 
 def data_is_missing(s: SchedulerState, ts: TaskState) -> None:
     """A needed result is not there and cannot be computed: wait for workers that may bring it."""
-    if s.recovering_until is not None:
-        s.awaited[ts] = s.recovering_until
+    until = s.patient_until if s.recovering_until is None else s.recovering_until
+    if until is not None:
+        s.awaited[ts] = until
     else:
         fail_data_lost(s, ts, "no worker holds it")
 
@@ -93,6 +95,11 @@ def fail_killed(s: SchedulerState, ts: TaskState) -> None:
     s.killed += 1
     exception = KilledWorker(ts.key, list(ts.rare.deaths), s.settings.allowed_failures)
     fail(s, ts, _erred(exception, ts.rare.deaths[-1][0]), ts.key)
+
+
+def fail_actor_lost(s: SchedulerState, ts: TaskState, worker: str, reason: str) -> None:
+    """Give up an actor whose worker is gone: another object would not be the same."""
+    fail(s, ts, _erred(ActorLostError(ts.key, worker, reason), worker), ts.key)
 
 
 def fail_unrunnable(s: SchedulerState, ts: TaskState, why: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.speech import tell_client
+from shoal.scheduler.core.speech import tell_client, tell_free
 from shoal.scheduler.core.transitions.demand import leave_worker, let_go_of_inputs
-from shoal.scheduler.core.transitions.failing import fail_killed
+from shoal.scheduler.core.transitions.failing import fail_actor_lost, fail_killed
 from shoal.scheduler.core.transitions.running import activate
 from shoal.scheduler.core.transitions.table import move
 from shoal.wire.messages import KeysPending
@@ -56,14 +56,18 @@ def move_back_to_released(s: SchedulerState, ts: TaskState) -> None:
     let_go_of_inputs(s, ts)
 
 
-def lose_copies(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> None:
+def lose_copies(
+    s: SchedulerState, tasks: list[TaskState], ws: WorkerState, reason: str = "its worker lost it"
+) -> None:
     """Copies on one worker are gone. Results without another copy are computed again where
-    needed.
+    needed; actors, which nothing brings back, fail.
     """
     lost: list[TaskState] = []
     for ts in tasks:
         if ws not in ts.who_has:
             continue
+        if ts.options.actor and ts.who_has[0] is ws:
+            _drop_proxies(s, ts)
         ws.has_what.pop(ts, None)
         ws.nbytes -= ts.nbytes
         rest = tuple(holder for holder in ts.who_has if holder is not ws)
@@ -74,11 +78,24 @@ def lose_copies(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> N
         lose_result(s, ts)
     # Only now, when all that is lost is known to be lost, see what has to be computed.
     for ts in lost:
+        if ts.options.actor and ts.needed:
+            fail_actor_lost(s, ts, ws.address, reason)
+    for ts in lost:
         if ts.state == "released":
             if ts.needed:
                 activate(s, ts)
             else:
                 s.unneeded.append(ts)
+
+
+def _drop_proxies(s: SchedulerState, ts: TaskState) -> None:
+    """An actor is gone from where it lived: what others hold of it is of no use."""
+    home, *others = ts.who_has
+    for ws in others:
+        del ws.has_what[ts]
+        ws.nbytes -= ts.nbytes
+        tell_free(s, ws, ts.key)
+    ts.who_has = home.alone
 
 
 def lose_result(s: SchedulerState, ts: TaskState) -> None:
@@ -117,7 +134,7 @@ def drop_worker_tasks(s: SchedulerState, ws: WorkerState, reason: str, blame: bo
             and ts.state == "waiting"
         ):
             fail_killed(s, ts)
-    lose_copies(s, list(ws.has_what), ws)
+    lose_copies(s, list(ws.has_what), ws, reason)
 
 
 def _suspects(ws: WorkerState) -> set[TaskState]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["activate", "add_copy", "assign", "came_into_memory", "finish"]
 
+# The type of what workers hold of actors that live elsewhere.
+ACTOR_PROXY = "shoal.actors.actor.Actor"
+
 
 def activate(s: SchedulerState, ts: TaskState) -> None:
     """Make a needed, released task wait for its inputs, and its inputs for theirs.
@@ -186,7 +189,10 @@ def add_copy(
     if ts.state != "memory":
         ts.nbytes = nbytes
         ts.type = type_name or ts.type
-    ts.who_has = (*ts.who_has, ws) if ts.who_has else ws.alone
+    if ts.options.actor and ts.who_has and type_name != ACTOR_PROXY:
+        ts.who_has = (ws, *ts.who_has)  # the first is where it lives
+    else:
+        ts.who_has = (*ts.who_has, ws) if ts.who_has else ws.alone
     ws.has_what[ts] = None
     ws.nbytes += ts.nbytes
     ws.pending.pop(ts, None)
