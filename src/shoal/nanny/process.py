@@ -116,7 +116,7 @@ class ChildProcess:
         config = cloudpickle.dumps(dask.config.config if self._config is None else self._config)
         header = {
             "entry": "shoal.nanny.child",
-            "path": [path for path in sys.path if isinstance(path, str)],
+            "path": self._path(),
             "target": self._target,
             "label": self._label,
             "sockets": handles,
@@ -135,6 +135,15 @@ class ChildProcess:
             self._ended.set()
             raise
         self._watcher = asyncio.create_task(self._watch(reader))
+
+    def _path(self) -> list[str]:
+        """Return where the process imports from: the same places as here, after those that only
+        its own environment names.
+        """
+        here = [path for path in sys.path if isinstance(path, str)]
+        parts = self._env.get("PYTHONPATH", "").split(os.pathsep)
+        known = {*here, *os.environ.get("PYTHONPATH", "").split(os.pathsep), ""}
+        return [*(path for path in parts if path not in known), *here]
 
     async def _launch(self, theirs: socket.socket) -> tuple[Running, list[int | str]]:
         template = self._template

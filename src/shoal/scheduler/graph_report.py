@@ -39,6 +39,8 @@ def report_graph(scheduler: Scheduler, client: str, graph: m.Graph) -> dict[str,
 
 def _annotations(names: list[Any], graph: m.Graph) -> dict[str, dict[Any, Any]]:
     found: dict[str, dict[Any, Any]] = {}
+    if graph.priority:
+        found["priority"] = dict.fromkeys(names, graph.priority)
     if not graph.options:
         return found
     for i, name in enumerate(names):
@@ -52,6 +54,4 @@ def _annotations(names: list[Any], graph: m.Graph) -> dict[str, dict[Any, Any]]:
                 found.setdefault(field, {})[name] = value
         for field, value in (options.annotations or {}).items():
             found.setdefault(field, {})[name] = value
-        if graph.priority:
-            found.setdefault("priority", {})[name] = graph.priority
     return found
