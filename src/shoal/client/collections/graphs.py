@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dask._expr import Expr
+from dask._expr import Expr, HLGExpr, _HLGExprSequence
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
+from dask.delayed import optimize as cut_delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.order import order
 from dask.utils import ensure_dict
@@ -70,6 +71,9 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
     annotations: Annotated = {}
     if isinstance(dsk, Expr):
         reject_p2p(dsk)
+        delayed = _delayed_graph(dsk)
+        if delayed is not None:
+            return materialize(delayed)
         expr: Any = dsk
         graph = expr.__dask_graph__()
         annotations = expr.__dask_annotations__()
@@ -84,6 +88,19 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
         raise TypeError(f"not a graph but a {type(dsk).__name__}: {dsk!r}")
     futures = [value for value in graph.values() if isinstance(value, Future)]
     return convert_legacy_graph(graph), annotations, futures
+
+
+def _delayed_graph(expr: Expr) -> HighLevelGraph | None:
+    """Return the graph of what is made of delayed calls only.
+
+    dask would cut it down layer by layer, in time that grows with the square of their number;
+    `Plan` cuts it down anyway.
+    """
+    operands: list[Any] = list(expr.operands) if type(expr) is _HLGExprSequence else [expr]
+    for operand in operands:
+        if not isinstance(operand, HLGExpr) or operand.low_level_optimizer is not cut_delayed:
+            return None
+    return HighLevelGraph.merge(*[operand.hlg for operand in operands])
 
 
 def _layer_annotations(graph: HighLevelGraph) -> Annotated:
