@@ -17,6 +17,13 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.waiting import wait
     from shoal.comm import connect
     from shoal.compat.switch import install_as_distributed
+    from shoal.coordination.event import Event
+    from shoal.coordination.lock import Lock
+    from shoal.coordination.multi_lock import MultiLock
+    from shoal.coordination.pubsub import Pub, Sub
+    from shoal.coordination.queue import Queue
+    from shoal.coordination.semaphore import Semaphore
+    from shoal.coordination.variable import Variable
     from shoal.core import rpc
     from shoal.deploy.local import LocalCluster
     from shoal.errors import (
@@ -56,6 +63,15 @@ _WHERE = {
     "futures_of": "shoal.client.future",
     "get_client": "shoal.client.client",
     "wait": "shoal.client.waiting",
+    # coordination
+    "Event": "shoal.coordination.event",
+    "Lock": "shoal.coordination.lock",
+    "MultiLock": "shoal.coordination.multi_lock",
+    "Pub": "shoal.coordination.pubsub",
+    "Queue": "shoal.coordination.queue",
+    "Semaphore": "shoal.coordination.semaphore",
+    "Sub": "shoal.coordination.pubsub",
+    "Variable": "shoal.coordination.variable",
     # inside tasks
     "Reschedule": "shoal.errors",
     "get_worker": "shoal.worker.context",
@@ -100,22 +116,30 @@ __all__ = [
     "CondaInstall",
     "DataLostError",
     "Environ",
+    "Event",
     "Future",
     "FutureCancelledError",
     "KilledWorker",
     "LocalCluster",
+    "Lock",
+    "MultiLock",
     "Nanny",
     "NannyPlugin",
     "NoValidWorkerError",
     "PipInstall",
+    "Pub",
+    "Queue",
     "RemoteError",
     "Reschedule",
     "Scheduler",
     "SchedulerPlugin",
     "Security",
+    "Semaphore",
+    "Sub",
     "TimeoutError",
     "UploadDirectory",
     "UploadFile",
+    "Variable",
     "Worker",
     "WorkerPlugin",
     "WorkerStartTimeoutError",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shoal.client.client import Client
     from shoal.client.session import Session
 
-__all__ = ["Named", "Seconds", "client_for"]
+__all__ = ["Named", "Seconds", "block_on", "client_for", "nobody", "until_answered"]
 
 Seconds = Any  # a number, a text such as "200ms", a timedelta, or None
 
@@ -105,16 +105,16 @@ class Named:
         seconds = seconds_or_none(timeout)
         session = (through or self.client)._session
         ask = Ask(next(session.ask_ids), self.kind, self.name, op, list(args), keys or [])
-        asking = Asking(ask, _nobody, claim, gives_back, takes)
+        asking = Asking(ask, nobody, claim, gives_back, takes)
         if session.asynchronous:
             return self._wait(session, asking, seconds, late, load)
-        _block(session, asking, seconds)
+        block_on(session, asking, seconds)
         return self._finish(session, asking, seconds, late, load)
 
     async def _wait(
         self, session: Session, asking: Asking, seconds: float | None, late: Any, load: Any
     ) -> Any:
-        await _until_answered(session, asking, seconds)
+        await until_answered(session, asking, seconds)
         return self._finish(session, asking, seconds, late, load)
 
     def _finish(
@@ -136,11 +136,11 @@ class Named:
         return value
 
 
-def _nobody(asking: Asking) -> None:
+def nobody(asking: Asking) -> None:
     """Nobody waits yet."""
 
 
-def _block(session: Session, asking: Asking, seconds: float | None) -> None:
+def block_on(session: Session, asking: Asking, seconds: float | None) -> None:
     gate = ThreadGate()
 
     def wake(asking: Asking) -> None:
@@ -164,7 +164,7 @@ def _block(session: Session, asking: Asking, seconds: float | None) -> None:
             session.post(Unasked(asking, back=True))
 
 
-async def _until_answered(session: Session, asking: Asking, seconds: float | None) -> None:
+async def until_answered(session: Session, asking: Asking, seconds: float | None) -> None:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[None] = loop.create_future()
 

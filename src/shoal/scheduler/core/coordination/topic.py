@@ -98,8 +98,9 @@ def _join_publishers(desk: Desk, asked: Asked, id: int) -> None:
     topic = _topic(desk, asked.name)
     topic.publishers[asked.client, id] = None
     desk.hold((asked.client, id), topic)
-    tell_client(desk.s, desk.s.clients[asked.client], topic.describe())
-    desk.answer(asked, True)
+    known = topic.describe()
+    tell_client(desk.s, desk.s.clients[asked.client], known)
+    desk.answer(asked, [known.workers, known.others])
 
 
 def _leave(desk: Desk, asked: Asked) -> None:
