@@ -512,24 +512,26 @@ class Scheduler(Server):
     async def _post_mortem(self, ws: WorkerState, reason: str) -> None:
         """Ask the nanny how the worker died before its tasks are blamed for it."""
         assert ws.info.nanny is not None
+        dead = False
         try:
             answer = await asyncio.wait_for(
                 self.rpc(ws.info.nanny).death(pid=ws.info.pid), _POST_MORTEM
             )
-            reason = answer.get("reason") or reason
+            if answer.get("reason"):
+                reason, dead = answer["reason"], True
         except Exception as error:
             logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
         if self.workers.get(ws.address) is ws and ws.address not in self.worker_streams:
-            self.lose_worker(ws.address, reason)
+            self.lose_worker(ws.address, reason, dead)
 
-    def lose_worker(self, address: str, reason: str) -> None:
-        """Take a worker as gone."""
+    def lose_worker(self, address: str, reason: str, dead: bool = False) -> None:
+        """Take a worker as gone; for good when it is known to be dead."""
         expected = address in self.core.state.leaving or address in self._closing_workers
         self._closing_workers.discard(address)
         log = logger.info if expected else logger.warning
         log("Remove worker %s: %s", address, reason)
         self.worker_streams.drop(address)
-        self.feed(WorkerLost(address, reason, expected=expected))
+        self.feed(WorkerLost(address, reason, expected=expected, dead=dead or expected))
         self._notify()
 
     def close_worker(self, address: str, reason: str, restart: bool = False) -> None:

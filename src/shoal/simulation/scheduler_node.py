@@ -166,7 +166,10 @@ class SchedulerNode:
     def _post_mortem(self, ws: Any, reason: str) -> None:
         same = self.machine.state.workers.get(ws.address) is ws
         if self.alive and same and ws.address not in self.workers:
-            self.feed(WorkerLost(ws.address, reason))
+            # A nanny knows of a death; whether it can be reached is another question.
+            lives = any(node.alive and node.address == ws.address for node in self.cluster.nodes())
+            dead = not lives and self.cluster.rng.random() < 0.5
+            self.feed(WorkerLost(ws.address, reason, dead=dead))
 
     def retire(self, address: str) -> None:
         """Empty a worker, then close it."""

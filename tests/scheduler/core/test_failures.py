@@ -115,11 +115,24 @@ def test_holders_that_do_not_hold(cluster: Cluster) -> None:
     assert cluster.run_all() == ["x"]
 
 
+def test_scattered_data_waits_a_moment_for_a_worker_that_may_come_back(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.say("c", m.Scattered(["d"], [10], ["int"], [["a"]]))
+    cluster.sent("a")
+    cluster.lose_worker("a")
+    assert not cluster.told("c", m.KeysLost)
+    cluster.worker("a", reconnect=True, held=["d"], held_nbytes=[10], held_types=["int"])
+    assert cluster.state("d") == "memory"
+    cluster.lose_worker("a")
+    cluster.advance(3.1)
+    assert [told.keys for told in cluster.told("c", m.KeysLost)] == [["d"]]
+
+
 def test_scattered_data_that_is_lost_is_lost(cluster: Cluster) -> None:
     cluster.worker("a")
     cluster.say("c", m.Scattered(["d"], [10], ["int"], [["a"]]))
     cluster.graph("c", {"y": ["d"]})
-    cluster.lose_worker("a", reason="fire")
+    cluster.lose_worker("a", reason="fire", dead=True)
     lost = [key for told in cluster.told("c", m.KeysLost) for key in told.keys]
     erred = [e.key for e in cluster.told("c", m.KeyErred)]
     assert "d" in lost + erred and "y" in lost + erred

@@ -66,7 +66,7 @@ def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
     cluster.client()
     cluster.worker("w")
     cluster.say("c", m.Scattered(["x"], [28], ["int"], [["w"]]))
-    cluster.lose_worker("w")
+    cluster.lose_worker("w", dead=True)
     assert cluster.told("c", m.KeysLost)
     held = {"held": ["x"], "held_nbytes": [28], "held_types": ["int"]}
     cluster.worker("w", reconnect=True, **held)

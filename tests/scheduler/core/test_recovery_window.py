@@ -30,7 +30,7 @@ def test_a_task_is_computed_though_its_result_was_given_up_as_data() -> None:
     cluster.graph("a", {"y": ["x"]})
     held = {"held": ["x"], "held_nbytes": [28], "held_types": ["int"]}
     cluster.worker("w", reconnect=True, **held)
-    cluster.lose_worker("w")
+    cluster.lose_worker("w", dead=True)
     assert cluster.state("x") == "erred"
     cluster.client("b", reconnect=True)
     cluster.graph("b", {"x": []})

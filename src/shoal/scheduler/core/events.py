@@ -45,11 +45,16 @@ class FromWorker(msgspec.Struct, gc=False):
 
 
 class WorkerLost(msgspec.Struct, gc=False):
-    """A worker's stream ended. `expected`: it was told to close, or said goodbye."""
+    """A worker's stream ended.
+
+    `expected`: it was told to close, or said goodbye, or is connected anew. `dead`: its process is
+    known to have ended; otherwise it may come back with what it holds.
+    """
 
     address: str
     reason: str = "the connection to it was lost"
     expected: bool = False
+    dead: bool = False
 
 
 class Tick(msgspec.Struct, gc=False):

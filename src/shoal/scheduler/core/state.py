@@ -359,6 +359,7 @@ class SchedulerState:
         self.awaited: dict[
             TaskState, float
         ] = {}  # data that a returning worker may bring, until when
+        self.patient_until: float | None = None  # for the data of the worker being lost
         self.reported: dict[
             str, tuple[WorkerState, int]
         ] = {}  # unknown tasks that run, and their run

@@ -24,12 +24,16 @@ async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
     """Fetch results from workers: ``{"data": {key: Blob}, "missing": [keys]}``."""
     data: dict[str, Any] = {}
     left = list(dict.fromkeys(keys))
+    tried: set[tuple[str, str]] = set()
     while left:
         asked: dict[str, list[str]] = {}
         for key in left:
             ts = scheduler.tasks.get(key)
-            if ts is not None and ts.who_has:
-                asked.setdefault(ts.who_has[-1].address, []).append(key)
+            for ws in () if ts is None else ts.who_has:
+                if (key, ws.address) not in tried:
+                    tried.add((key, ws.address))
+                    asked.setdefault(ws.address, []).append(key)
+                    break
         if not asked:
             break
         answers = await asyncio.gather(
@@ -41,9 +45,17 @@ async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
             data.update(found)
             for key in some:
                 if key not in found:
-                    scheduler.feed(HoldersFailed(key, [address]))
+                    reached = not isinstance(answer, BaseException)
+                    _holder_failed(scheduler, key, address, reached)
         left = [key for key in left if key not in data]
     return {"data": data, "missing": left}
+
+
+def _holder_failed(scheduler: Scheduler, key: str, address: str, reached: bool) -> None:
+    """Believe that a worker has lost a result, unless that may be one bad connection's fault."""
+    ts = scheduler.tasks.get(key)
+    if ts is not None and (reached or ts.function is not None):
+        scheduler.feed(HoldersFailed(key, [address]))
 
 
 async def scatter(

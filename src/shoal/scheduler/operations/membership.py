@@ -217,4 +217,4 @@ async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut do
 def worker_died(scheduler: Scheduler, address: str, reason: str) -> None:
     """A nanny tells that the process of a worker has ended."""
     if address in scheduler.workers:
-        scheduler.lose_worker(address, reason)
+        scheduler.lose_worker(address, reason, dead=True)

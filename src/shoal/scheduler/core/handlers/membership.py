@@ -85,9 +85,12 @@ def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int) -> bool:
     return True
 
 
-def worker_lost(s: SchedulerState, ws: WorkerState, reason: str, expected: bool) -> None:
+def worker_lost(
+    s: SchedulerState, ws: WorkerState, reason: str, expected: bool, dead: bool
+) -> None:
     """A worker is gone, one way or the other."""
     graceful = expected or ws.address in s.leaving
+    may_return = not dead and ws.address not in s.leaving
     reason = s.leaving.pop(ws.address, reason)
     del s.workers[ws.address]
     if s.aliases.get(ws.name) == ws.address:
@@ -101,7 +104,9 @@ def worker_lost(s: SchedulerState, ws: WorkerState, reason: str, expected: bool)
     s.loaded.pop(ws, None)
     workers_changed(s)
     ws.status = "closed"
+    s.patient_until = s.now + s.settings.recovery_window if may_return else None
     drop_worker_tasks(s, ws, reason, blame=not graceful)
+    s.patient_until = None
     s.crowded.pop(ws, None)
     s.lifetimes.pop(ws, None)
     for function in ws.used_functions:

@@ -139,7 +139,7 @@ def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> 
             holder = s.workers.get(address)
             if holder is None or holder not in dep.who_has:
                 continue
-            if dep.function is None:
+            if dep.function is None or dep.options.actor:
                 patient = True  # it cannot be computed again: wait for the network instead
             else:
                 lose_copies(s, [dep], holder)
