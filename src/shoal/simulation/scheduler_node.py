@@ -167,7 +167,7 @@ class SchedulerNode:
         same = self.machine.state.workers.get(ws.address) is ws
         if self.alive and same and ws.address not in self.workers:
             # A nanny knows of a death; whether it can be reached is another question.
-            lives = any(node.alive and node.address == ws.address for node in self.cluster.nodes())
+            lives = any(node.alive and node.address == ws.address for node in self.cluster.nodes)
             dead = not lives and self.cluster.rng.random() < 0.5
             self.feed(WorkerLost(ws.address, reason, dead=dead))
 
