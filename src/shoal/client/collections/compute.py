@@ -121,21 +121,20 @@ def compute(
     items = [collections] if single else list(collections)
     if traverse:
         items = [_whole(item) for item in items]
-    parts = [item for item in items if is_dask_collection(item)]
-    if parts:
-        grouped = _grouped(parts, optimize_graph)
-        expr: Any = FinalizeCompute(
-            collections_to_expr([parts[i] for i in grouped], optimize_graph)
-        )
-        reject_p2p(expr)
-        expr = expr.optimize()
-        keys = list(flatten(expr.__dask_keys__()))
-        futures = send_graph(client._session, expr, keys, options)
-        place = dict(zip(grouped, keys, strict=True))
-        found = iter([futures[place[i]] for i in range(len(parts))])
-        items = [next(found) if is_dask_collection(item) else item for item in items]
+    places = [i for i, item in enumerate(items) if is_dask_collection(item)]
+    futures: dict[Any, Future] = {}
+    for some in _groups([items[i] for i in places], optimize_graph):
+        chosen = [places[i] for i in some]
+        expr = collections_to_expr([items[i] for i in chosen], optimize_graph)
+        final = FinalizeCompute(expr)
+        reject_p2p(final)
+        final = final.optimize()
+        keys = list(flatten(final.__dask_keys__()))
+        futures.update(send_graph(client._session, final, keys, options))
+        for i, key in zip(chosen, keys, strict=True):
+            items[i] = futures[key]
     result = items[0] if single else items
-    if not sync or not parts:
+    if not sync or not places:
         return result
     if asynchronous:
         return _values_async(client, result, futures)
@@ -169,38 +168,50 @@ def persist(client: Client, collections: Any, options: Options, optimize_graph: 
     for item in items:
         if not is_dask_collection(item):
             raise TypeError(f"persist() takes dask collections, got {item!r}")
-    if not items:
-        return collections
-    grouped = _grouped(items, optimize_graph)
-    expr: Any = collections_to_expr([items[i] for i in grouped], optimize_graph)
+    persisted: list[Any] = list(items)
+    for some in _groups(items, optimize_graph):
+        chosen = [items[i] for i in some]
+        for i, one in zip(some, _persist(client, chosen, options, optimize_graph), strict=True):
+            persisted[i] = one
+    return persisted[0] if single else persisted
+
+
+def _persist(
+    client: Client, items: list[Any], options: Options, optimize_graph: bool
+) -> Iterator[Any]:
+    expr: Any = collections_to_expr(items, optimize_graph)
     reject_p2p(expr)
     composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
     expr = expr.optimize()
     exprs = _each(expr) if any(composite) else [None] * len(items)
     keys = [list(flatten(one)) for one in expr.__dask_keys__()]
     futures = send_graph(client._session, expr, [k for some in keys for k in some], options)
-    persisted: list[Any] = [None] * len(items)
-    for i, part, own in zip(grouped, exprs, keys, strict=True):
-        item = items[i]
+    for item, part, own in zip(items, exprs, keys, strict=True):
         if isinstance(part, CompositeExpr):
-            rebuilt = _rebuild_composite_collection(item, part, futures, cull_to_child_keys=True)
+            yield _rebuild_composite_collection(item, part, futures, cull_to_child_keys=True)
         else:
             rebuild, state = item.__dask_postpersist__()
-            rebuilt = rebuild({key: futures[key] for key in own}, *state)
-        persisted[i] = rebuilt
-    return persisted[0] if single else persisted
+            yield rebuild({key: futures[key] for key in own}, *state)
 
 
-def _grouped(parts: list[Any], optimize_graph: bool) -> list[int]:
-    """Return the places of collections, those that dask optimizes together side by side.
+def _groups(parts: list[Any], optimize_graph: bool) -> list[list[int]]:
+    """Return the places of collections, in groups to optimize and send together.
 
-    dask moves them there by itself, and then does not say which result is whose.
+    Graphs and expressions apart, as dask would make graphs of all, with a warning. And graphs that
+    are optimized alike side by side: dask moves them there, and then mixes up whose results are
+    whose.
     """
-    seen: dict[Any, list[int]] = {}
+    if not parts:
+        return []
+    graphs: dict[Any, list[int]] = {}
+    expressions: list[int] = []
     for i, part in enumerate(_each(collections_to_expr(parts, optimize_graph))):
-        kind = part.low_level_optimizer if isinstance(part, HLGExpr) else None
-        seen.setdefault(kind, []).append(i)
-    return [i for places in seen.values() for i in places]
+        if isinstance(part, HLGExpr):
+            graphs.setdefault(part.low_level_optimizer, []).append(i)
+        else:
+            expressions.append(i)
+    together = [i for places in graphs.values() for i in places]
+    return [group for group in (together, expressions) if group]
 
 
 def _each(expr: Expr) -> list[Any]:
