@@ -17,6 +17,7 @@ from shoal.client.outcome import AsItIs, error_of, load
 from shoal.client.session import Session
 from shoal.errors import DataLostError
 from shoal.wire.blob import Blob
+from shoal.worker.context import away
 
 __all__ = ["as_completed"]
 
@@ -219,6 +220,10 @@ class as_completed:
 
     def _take_blocking(self, one: bool) -> list[tuple[Future, bytes | Blob | AsItIs | None]]:
         with self._news:
+            if self._ready or not self._left:
+                return self._take_ready(one)
+        # Not with the lock held: a task that comes back to its worker's threads may have to wait.
+        with away(), self._news:
             while self._left and not self._ready:
                 left = self._seconds_left()
                 waits = [seconds for seconds in (left, _POLL) if seconds is not None]

@@ -24,6 +24,7 @@ from shoal.client.fetching import fetch
 from shoal.client.outcome import error_of, load
 from shoal.client.tasks import client_here
 from shoal.errors import FutureCancelledError
+from shoal.worker.context import away
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -210,14 +211,15 @@ class Future(TaskRef):
 
     def _fetch(self, deadline: _Deadline) -> Any:
         try:
-            values = sync(
-                self._session.loop,
-                fetch,
-                self.client,
-                [self._record],
-                None,
-                callback_timeout=deadline.left(),
-            )
+            with away():  # what was lost is computed again
+                values = sync(
+                    self._session.loop,
+                    fetch,
+                    self.client,
+                    [self._record],
+                    None,
+                    callback_timeout=deadline.left(),
+                )
         except TimeoutError:
             raise self._late(deadline.seconds) from None
         return values.get(self._record.key)

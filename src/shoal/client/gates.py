@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from shoal.client.core.state import FINISHED
+from shoal.worker.context import away
 
 if TYPE_CHECKING:
     from shoal.client.core.state import Record
@@ -71,7 +72,11 @@ class ThreadGate(Gate):
         self._shut.release()
 
     def wait(self, timeout: float | None) -> bool:
-        """Block until it is open; return whether it is."""
+        """Block until it is open; return whether it is. Tasks take no thread meanwhile."""
+        with away():
+            return self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> bool:
         if _POLL is None:
             return self._shut.acquire(timeout=-1 if timeout is None else max(timeout, 0))
         deadline = None if timeout is None else time.monotonic() + timeout

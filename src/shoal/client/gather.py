@@ -13,6 +13,7 @@ from shoal.client.future import Future
 from shoal.client.outcome import AsItIs, error_of, unpack
 from shoal.errors import FutureCancelledError
 from shoal.wire.blob import Blob
+from shoal.worker.context import away
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -37,7 +38,8 @@ def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | No
             _raise_first(client, records)
         values, remote = _here(records)
         if remote:
-            values.update(sync(client.loop, fetch, client, remote, direct))
+            with away():  # what was lost is computed again
+                values.update(sync(client.loop, fetch, client, remote, direct))
         if errors == "skip" or len(values) == len(records):
             return _rebuild(client, futures, values)
         _raise_first(client, records)  # failed while it was fetched

@@ -17,6 +17,7 @@ from shoal.client.core.state import Call, Extras, Record
 from shoal.client.future import Future, make_future
 from shoal.client.keys import call_hasher, group_of_key, unique
 from shoal.wire.messages import TaskOptions
+from shoal.worker.context import nearness
 
 if TYPE_CHECKING:
     from shoal.client.functions import Pickled
@@ -85,7 +86,8 @@ class Asked:
 
     def call(self, pickled: Pickled, group: str) -> Call:
         """Return what all tasks of one function and group share."""
-        return Call(pickled.function, group, self.priority, self.fifo_timeout, self.options)
+        priority = self.priority + nearness()
+        return Call(pickled.function, group, priority, self.fifo_timeout, self.options)
 
 
 def as_workers(workers: Any) -> list[str]:
@@ -169,7 +171,7 @@ def submit_call(
             wire = f"{pickled.name}-{hasher.hexdigest()}"
         else:
             wire = f"{pickled.name}-{unique()}"
-    if asked is None and group == pickled.call.group:
+    if asked is None and group == pickled.call.group and not nearness():
         call = pickled.call
     else:
         call = (asked or Asked()).call(pickled, group)

@@ -20,10 +20,14 @@ __all__ = [
     "current_task",
     "get_worker",
     "in_actor",
+    "nearness",
     "on_worker",
     "rejoin",
     "secede",
 ]
+
+
+_NEARER = 2.0**-10  # so little that priorities of users, which are whole numbers, come first
 
 
 class _Place(Protocol):
@@ -97,6 +101,18 @@ def current_task() -> TaskContext | None:
     """Return the context of the task that runs here; None outside of tasks."""
     context = current.get()
     return None if context is None or context.task is None else context
+
+
+def nearness() -> float:
+    """Return the least priority of what is submitted here: a little above that of the task here.
+
+    What a task waits for goes before other tasks that would come to wait, too. Each of these keeps
+    a thread; depth first there are fewer of them.
+    """
+    context = current_task()
+    if context is None or context.priority is None or context.seceded:
+        return 0.0
+    return _NEARER - context.priority[0]
 
 
 def in_actor() -> bool:

@@ -12,6 +12,7 @@ from shoal._base.versions import own_versions
 from shoal.comm.base import Comm
 from shoal.comm.running import run_on
 from shoal.wire.blob import Blob
+from shoal.worker.context import on_worker
 
 if TYPE_CHECKING:
     from shoal.worker.worker import Worker
@@ -34,7 +35,8 @@ async def _run(
     kwargs: Blob | None = None,
     wait: bool = True,
 ) -> dict[str, Any]:
-    return await run_on(worker, "dask_worker", function, args, kwargs, wait)
+    with on_worker(worker):  # `get_worker` and `get_client` work as in tasks
+        return await run_on(worker, "dask_worker", function, args, kwargs, wait)
 
 
 def _actors(worker: Worker, comm: Comm) -> Any:

@@ -16,6 +16,7 @@ from shoal.client.collections.untyped import flatten
 from shoal.client.future import Future
 from shoal.client.submit import as_workers, checked_retries, sendable
 from shoal.wire.messages import TaskOptions
+from shoal.worker.context import nearness
 
 if TYPE_CHECKING:
     from shoal.client.collections.graphs import Annotated
@@ -144,4 +145,4 @@ def _choose(asked: dict[str, Any]) -> Chosen:
             executor=executor,
             annotations=sendable(extra) or None,
         )
-    return float(priority), options
+    return float(priority) + nearness(), options

@@ -38,6 +38,7 @@ logger = logging.getLogger("shoal.worker.executor")
 
 _Entry: TypeAlias = tuple[tuple[float, int, int], int, TaskRun]
 _BATCH = 0.001  # seconds of estimated work that a thread takes at a time
+_PATIENCE = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
 _OWN = ("default", "offload")  # names of these threads
 
 
@@ -102,13 +103,16 @@ class ThreadPool:
         self._parked: list[threading.Lock] = []
         self._threads: dict[threading.Thread, deque[_Entry]] = {}  # what each took ahead
         self._members = 0  # threads that did not secede
+        self._spare: list[threading.Lock] = []  # threads kept for when others secede
         self._returning: deque[threading.Lock] = deque()  # seceded threads that want to rejoin
+        self._last_return = 0.0  # when one of them last got its place
         self._running: dict[TaskRun, float] = {}  # since when
         self._outcomes: deque[Outcome] = deque()
         self._loop_comes = False
         self._paused = False
         self._closed = False
-        self._wanted_back = False  # paused, closed or somebody rejoins: threads have to look
+        # Paused, closed, somebody rejoins or did not wait for a place: threads have to look.
+        self._wanted_back = False
         self._serial = 0
 
     # ------------------------------------------------------------------ the loop's side
@@ -181,7 +185,7 @@ class ThreadPool:
         """Go on after `pause`."""
         with self._lock:
             self._paused = False
-            self._wanted_back = self._closed or bool(self._returning)
+            self._look_again()
             self._wake(len(self._unstarted))
         self._elsewhere.resume()
 
@@ -191,9 +195,10 @@ class ThreadPool:
             self._closed = self._wanted_back = True
             self._queue.clear()
             self._unstarted.clear()
-            for gate in [*self._parked, *self._returning]:
+            for gate in [*self._parked, *self._spare, *self._returning]:
                 gate.release()
             self._parked.clear()
+            self._spare.clear()
             self._returning.clear()
             threads = list(self._threads)
         self._elsewhere.close()
@@ -217,6 +222,9 @@ class ThreadPool:
 
     def _start_thread(self) -> None:
         self._members += 1
+        if self._spare:
+            self._spare.pop().release()
+            return
         self._serial += 1
         mine: deque[_Entry] = deque()
         thread = threading.Thread(
@@ -267,17 +275,20 @@ class ThreadPool:
             if not member:
                 if self._members >= self.nthreads:
                     self._put_back(mine)
-                    return None, False
+                    return None, self._stay_as_spare(gate)
                 self._members += 1  # nobody took the place of this thread, which seceded
             if self._wanted_back:
                 self._put_back(mine)
                 if self._closed:
                     self._members -= 1
                     return None, False
+                if self._members > self.nthreads:
+                    self._members -= 1
+                    self._look_again()
+                    return None, self._stay_as_spare(gate)
                 if self._returning:  # a thread that rejoins takes the place of this one
-                    self._returning.popleft().release()
-                    self._wanted_back = self._paused or bool(self._returning)
-                    return None, False
+                    self._let_return()
+                    return None, self._stay_as_spare(gate)
                 if self._paused:
                     self._parked.append(gate)
                     return None, True
@@ -349,9 +360,11 @@ class ThreadPool:
     def secede(self, context: TaskContext) -> None:
         """Called in a task on one of the threads: another thread takes its place."""
         with self._lock:
-            if self._returning:
-                self._returning.popleft().release()
-                self._wanted_back = self._closed or self._paused or bool(self._returning)
+            if self._members > self.nthreads:
+                self._members -= 1
+                self._look_again()
+            elif self._returning:
+                self._let_return()
             else:
                 self._members -= 1
                 if not self._paused:  # a new thread also takes what this one took and did not start
@@ -359,18 +372,51 @@ class ThreadPool:
         self.tell_seceded(context)
 
     def rejoin(self, context: TaskContext) -> None:
-        """Called in a task that seceded: wait for a place among the threads."""
+        """Called in a task that seceded: wait for a place among the threads.
+
+        The tasks there may wait for something that this one holds, so when nobody gets a place for
+        long, this one goes on without; threads that end their tasks leave until it is right again.
+        """
         with self._lock:
             if self._members < self.nthreads or self._closed:
                 self._members += 1
+                return
+            if self._parked:
+                self._spare.append(self._parked.pop())
                 return
             gate = threading.Lock()
             gate.acquire()
             self._returning.append(gate)
             self._wanted_back = True
-            if self._parked:  # it finds out, and leaves
-                self._parked.pop().release()
-        gate.acquire()
+        since = time.monotonic()
+        while not gate.acquire(timeout=_PATIENCE):
+            with self._lock:
+                now = time.monotonic()
+                if gate in self._returning and now - max(since, self._last_return) >= _PATIENCE:
+                    self._returning.remove(gate)
+                    self._last_return = now
+                    self._members += 1
+                    self._look_again()
+                    return
+
+    def _let_return(self) -> None:
+        """With the lock held: give a place to the thread that waits for one the longest."""
+        self._returning.popleft().release()
+        self._last_return = time.monotonic()
+        self._look_again()
+
+    def _stay_as_spare(self, gate: threading.Lock) -> bool:
+        """With the lock held: keep this thread, which has no place; return whether it stays."""
+        if self._closed or len(self._spare) >= self.nthreads:
+            return False
+        self._spare.append(gate)
+        return True
+
+    def _look_again(self) -> None:
+        """With the lock held: see whether threads have to look before they take another run."""
+        self._wanted_back = (
+            self._closed or self._paused or bool(self._returning) or self._members > self.nthreads
+        )
 
     # ------------------------------------------------------------------ for `Elsewhere`
 
