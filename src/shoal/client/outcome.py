@@ -6,6 +6,7 @@ import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.keys import decode_key
 from shoal.client.core.state import CANCELLED, ERROR, LOST, Failure, Record
 from shoal.client.current import as_current
 from shoal.errors import DataLostError, FutureCancelledError, RemoteError
@@ -52,7 +53,9 @@ def error_of(client: Client, record: Record) -> BaseException | None:
     # The status may change at any moment, so the reason is looked at by its own kind.
     status, why = record.status, record.why
     if status == ERROR and isinstance(why, Failure):
-        return load_error(client, why.exception, why.traceback)
+        error = load_error(client, why.exception, why.traceback)
+        _name_task(error, why.blame)
+        return error
     if status == CANCELLED:
         return FutureCancelledError(record.key, _reason(why), "")
     if status == LOST:
@@ -78,6 +81,14 @@ def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseExce
     with contextlib.suppress(Exception):  # the exception matters more than where it came from
         error = error.with_traceback(load(client, frames))
     return error
+
+
+def _name_task(error: BaseException, key: str) -> None:
+    """Have the traceback say which task it was: in a graph, nobody called that function here."""
+    note = f"Raised by the task {decode_key(key)!r}"
+    with contextlib.suppress(Exception):  # users' classes may refuse
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
 
 def _reason(why: Failure | str | None) -> str:

@@ -46,9 +46,9 @@ def reject_p2p(expr: Any) -> None:
     stack: list[Any] = [expr]
     while stack:
         node = stack.pop()
-        if "P2P" in type(node).__name__:
+        if _is_p2p(node):
             raise ValueError(
-                f"{type(node).__name__}: shoal has no peer-to-peer shuffle; use "
+                f"{type(node).__name__} by p2p: shoal has no peer-to-peer shuffle; use "
                 "shuffle_method='tasks', or leave it out, or take 'p2p' out of the configuration "
                 "`dataframe.shuffle.method`"
             )
@@ -56,6 +56,13 @@ def reject_p2p(expr: Any) -> None:
             if dependency._name not in seen:
                 seen.add(dependency._name)
                 stack.append(dependency)
+
+
+def _is_p2p(node: Any) -> bool:
+    if "P2P" in type(node).__name__:
+        return True
+    asked = ("method", "shuffle_method")
+    return any(name in node._parameters and node.operand(name) == "p2p" for name in asked)
 
 
 def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]]:
