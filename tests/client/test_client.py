@@ -134,7 +134,6 @@ def test_annotations_around_a_call(client: Client, little: Little) -> None:
         ({"allow_other_workers": True}, "together with workers"),
         ({"workers": [1.5]}, "workers= takes"),
         ({"retries": -1}, "retries="),
-        ({"actor": True}, "no actors"),
     ],
 )
 def test_bad_options(client: Client, kwargs, match) -> None:
