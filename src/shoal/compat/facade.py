@@ -111,7 +111,8 @@ def _look_up(path: str, name: str) -> Any:
         raise AttributeError(f"module {path!r} (shoal) has no attribute {name!r}")
     home, old = names_of(path)[name]
     try:
-        return getattr(importlib.import_module(home), old)
+        module = importlib.import_module(home)
+        return module if old == "." else getattr(module, old)
     except ModuleNotFoundError as error:
         if error.name is None or not home.startswith(error.name):
             raise

@@ -64,7 +64,16 @@ class P2PBarrierTask(_Task):  # type: ignore[misc]
 class DataFrameShuffleSpec:
     """What a shuffle of dataframes is to do. None can be made."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        id: ShuffleId,
+        npartitions: int,
+        column: Any,
+        meta: Any,
+        parts_out: Any,
+        disk: bool,
+        drop_column: bool,
+    ) -> None:
         _refuse("DataFrameShuffleSpec")
 
 
@@ -83,12 +92,12 @@ def rechunk_p2p(x: Any, chunks: Any, **kwargs: Any) -> NoReturn:
     _refuse("rechunk with method='p2p'")
 
 
-def shuffle_transfer(*args: Any, **kwargs: Any) -> NoReturn:
+def shuffle_transfer(df: Any, id: ShuffleId, partition: Any) -> NoReturn:
     """Raise: there is no peer-to-peer shuffle."""
     _refuse("shuffle_transfer")
 
 
-def shuffle_unpack(*args: Any, **kwargs: Any) -> NoReturn:
+def shuffle_unpack(id: ShuffleId, part: int, barrier: Any) -> NoReturn:
     """Raise: there is no peer-to-peer shuffle."""
     _refuse("shuffle_unpack")
 

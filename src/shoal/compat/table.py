@@ -1,9 +1,9 @@
 """Which names there are under `distributed`, and what of shoal each stands for. Data only.
 
 Path of a module -> home of names -> the names: ``*`` for all that the home lists in its `__all__`,
-``new=old`` for one that is called otherwise at home. A home of `shoal` is the public face, which
-knows where each name lives. Nothing is imported before somebody asks for the name. A name written
-out wins over one that a ``*`` gives.
+``new=old`` for one that is called otherwise at home, ``new=.`` for the home itself. A home of
+`shoal` is the public face, which knows where each name lives. Nothing is imported before somebody
+asks for the name. A name written out wins over one that a ``*`` gives.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["PROGRAMS", "TABLE"]
 TABLE: dict[str, dict[str, str]] = {
     **PARTS,
     "distributed": {
-        "dask": "__version__",
+        "dask": "__version__ dask=.",
         "shoal": (
             "Actor ActorFuture BaseActorFuture CancelledError Client CommClosedError "
             "CondaInstall Environ Event Future FutureCancelledError KilledWorker LocalCluster Lock "

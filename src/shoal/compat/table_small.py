@@ -67,7 +67,7 @@ PARTS: dict[str, dict[str, str]] = {
     "distributed.system": {"shoal.compat.runtime": "CPU_COUNT MEMORY_LIMIT memory_limit"},
     "distributed.utils": {
         "dask.utils": (
-            "apply ensure_bytes format_bytes format_time funcname has_arg itemgetter key_split "
+            "apply ensure_bytes format_bytes format_time funcname itemgetter key_split "
             "parse_bytes parse_timedelta tmpfile typename"
         ),
         "shoal._base.loop": _LOOP,
