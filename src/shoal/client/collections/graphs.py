@@ -83,7 +83,7 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
             return materialize(delayed)
         expr: Any = dsk
         graph = expr.__dask_graph__()
-        annotations = expr.__dask_annotations__()
+        annotations = _surviving(expr, graph, expr.__dask_annotations__())
     elif isinstance(dsk, HighLevelGraph):
         graph = ensure_dict(dsk)
         annotations = _layer_annotations(dsk)
@@ -108,6 +108,18 @@ def _delayed_graph(expr: Expr) -> HighLevelGraph | None:
         if not isinstance(operand, HLGExpr) or operand.low_level_optimizer is not cut_delayed:
             return None
     return HighLevelGraph.merge(*[operand.hlg for operand in operands])
+
+
+def _surviving(expr: Expr, graph: Any, annotations: Annotated) -> Annotated:
+    """Add annotations of layers that dask's optimization forgot though it kept their keys."""
+    operands: list[Any] = list(expr.operands) if type(expr) is _HLGExprSequence else [expr]
+    for operand in operands:
+        if isinstance(operand, HLGExpr) and operand.low_level_optimizer is not None:
+            for name, values in _layer_annotations(operand.hlg).items():
+                kept = {key: value for key, value in values.items() if key in graph}
+                if kept:
+                    annotations[name] = {**kept, **annotations.get(name, {})}
+    return annotations
 
 
 def _layer_annotations(graph: HighLevelGraph) -> Annotated:

@@ -46,7 +46,10 @@ class Options:
     """
 
     def __init__(self, *, fifo_timeout: float | str = "60s", **asked: Any) -> None:
-        self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
+        try:
+            self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"fifo_timeout={fifo_timeout!r}: use '60s' or a number") from error
         around = dict(get_annotations())
         if "actor" in around:
             around["actors"] = around.pop("actor")

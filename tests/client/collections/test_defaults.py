@@ -1,0 +1,157 @@
+"""Which client dask computes with, and what becomes of dask's configuration."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+import dask.array as da
+import pytest
+from dask import delayed
+from dask.utils import get_default_shuffle_method
+from helpers import run
+
+import shoal
+from shoal import Client, LocalCluster, get_worker
+
+
+def where() -> str:
+    return str(get_worker().address)
+
+
+def inc(x: int) -> int:
+    return x + 1
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Iterator[list[LocalCluster]]:
+    with (
+        LocalCluster(processes=False, n_workers=1) as one,
+        LocalCluster(processes=False, n_workers=1) as two,
+    ):
+        yield [one, two]
+
+
+def home(cluster: LocalCluster) -> str:
+    return next(iter(cluster.workers.values())).address
+
+
+def asked() -> str:
+    return str(delayed(where, pure=False)().compute())
+
+
+def test_the_newest_client_computes_and_gives_its_place_back(clusters: list[LocalCluster]) -> None:
+    one, two = clusters
+    assert dask.config.get("scheduler", None) is None
+    with Client(one) as first:
+        assert asked() == home(one)
+        with Client(two):
+            assert asked() == home(two)
+            with first.as_current():
+                assert asked() == home(one)
+            assert delayed(where, pure=False)().compute(scheduler=first) == home(one)
+        assert asked() == home(one)
+    assert dask.config.get("scheduler", None) is None
+    assert dask.config.get("dataframe.shuffle.method", None) is None
+    assert delayed(inc)(1).compute() == 2  # dask's own threads
+
+
+def test_a_client_that_is_no_default(clusters: list[LocalCluster]) -> None:
+    with Client(clusters[0], set_as_default=False) as client:
+        assert dask.config.get("scheduler", None) is None
+        with client.as_current():
+            assert asked() == home(clusters[0])
+            with pytest.raises(ValueError, match="No worker"):  # other threads: dask's own
+                raise _in_thread(asked)
+        assert asked_locally()
+    assert dask.config.get("scheduler", None) is None
+
+
+def _in_thread(function: Any) -> BaseException:
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    return errors[0]
+
+
+def asked_locally() -> bool:
+    try:
+        asked()
+    except ValueError:
+        return True
+    return False
+
+
+def test_the_users_settings_win(clusters: list[LocalCluster]) -> None:
+    with dask.config.set({"dataframe.shuffle.method": "disk"}):
+        with Client(clusters[0]):
+            assert get_default_shuffle_method() == "disk"
+            assert dask.config.get("array.rechunk.method") == "tasks"
+            with dask.config.set(scheduler="synchronous"):
+                assert asked_locally()
+            assert asked() == home(clusters[0])
+            with dask.config.set({"array.rechunk.method": "p2p"}):
+                assert dask.config.get("array.rechunk.method") == "p2p"
+        assert get_default_shuffle_method() == "disk"
+
+
+def test_a_scheduler_of_before_comes_back(clusters: list[LocalCluster]) -> None:
+    with dask.config.set(scheduler="synchronous"):
+        with Client(clusters[0]):
+            assert asked() == home(clusters[0])
+        assert dask.config.get("scheduler") == "synchronous"
+        with Client(clusters[0]):
+            dask.config.set(scheduler="threads")
+        assert dask.config.get("scheduler") == "threads"
+    dask.config.set(scheduler=None)
+
+
+def test_methods_are_tasks_where_dask_would_choose_p2p(clusters: list[LocalCluster]) -> None:
+    pytest.importorskip("dask.dataframe")
+    with Client(clusters[0]):
+        assert get_default_shuffle_method() == "tasks"
+        x = da.ones((40, 40), chunks=(1, 40)).rechunk((40, 1))
+        assert x.sum().compute() == 1600
+
+
+def test_tasks_compute_with_the_client_of_their_worker(clusters: list[LocalCluster]) -> None:
+    """One thread: the task that waits makes room for those it waits for."""
+
+    def outer() -> tuple[int, bool]:
+        shoal.get_client()
+        values = dask.compute(*[delayed(inc)(i) for i in range(5)])
+        return sum(values), asked() == where()
+
+    with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
+        assert client.submit(outer).result(timeout=20) == (15, True)
+
+
+def test_await_a_collection(clusters: list[LocalCluster], monkeypatch: Any) -> None:
+    """dask finds `futures_of` and `wait` under the name that shoal answers to."""
+    name = types.ModuleType("distributed")
+    name.futures_of, name.wait = shoal.futures_of, shoal.wait  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "distributed", name)
+
+    async def main() -> None:
+        async with Client(clusters[0].scheduler_address, asynchronous=True) as client:
+            x = client.persist(da.ones(10, chunks=5) + 1)
+            assert await x is x
+            assert all(f.done() for f in client.futures_of(x))
+            assert await client.compute(x.sum()) == 20
+            assert await client.get({"x": (inc, 1)}, ["x"]) == [2]
+            assert await client.compute([x.sum(), x.max()], sync=True) == [20, 2]
+            assert await client.gather(await client.get({"y": (inc, 4)}, ["y"], sync=False)) == [5]
+
+    run(main())
