@@ -1,0 +1,26 @@
+"""Collecting what becomes of tasks, between two requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.metadata import MetadataCollector
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["start_metadata", "stop_metadata"]
+
+
+async def start_metadata(scheduler: Scheduler, name: str) -> None:
+    """Begin to collect, under a name that nobody else uses."""
+    await scheduler.add_plugin(MetadataCollector(scheduler), name=name)
+
+
+async def stop_metadata(scheduler: Scheduler, name: str) -> dict[str, Any]:
+    """Return what was collected, and collect no more."""
+    collector = scheduler.plugins.get(name)
+    if not isinstance(collector, MetadataCollector):
+        raise ValueError(f"nothing is collected as {name!r}: the scheduler may have been restarted")
+    await scheduler.remove_plugin(name)
+    return {"metadata": collector.metadata, "state": collector.states}
