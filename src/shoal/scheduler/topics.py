@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Topics"]
 
+# What tasks print and warn about is for all clients.
+_FOR_ALL = ("print", "warn")
+_OF_TASKS = "worker"  # the name of the clients of tasks, which show nothing
+
 
 class Topics:
     """Which clients subscribed to which topics.
@@ -23,7 +27,9 @@ class Topics:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
-        self.subscribers: dict[str, dict[str, None]] = {}  # topic -> clients
+        self.subscribers: dict[str, dict[str, None]] = {  # topic -> clients
+            topic: {} for topic in _FOR_ALL
+        }
 
     def subscribe(self, topic: str, client: str) -> None:
         """Tell a client of all events of a topic from now on."""
@@ -34,7 +40,7 @@ class Topics:
         """Tell a client no more; no harm where it did not subscribe."""
         clients = self.subscribers.get(topic, {})
         clients.pop(client, None)
-        if not clients and self.subscribers.pop(topic, None) is not None:
+        if not clients and topic not in _FOR_ALL and self.subscribers.pop(topic, None) is not None:
             self.scheduler.listen_to_core()
 
     def forget(self, client: str) -> None:
@@ -44,6 +50,10 @@ class Topics:
 
     def tell(self, topic: str, when: float, message: Any) -> None:
         """Tell those who subscribed of an event."""
-        for client in self.subscribers.get(topic, ()):
+        clients = list(self.subscribers.get(topic, ()))
+        if topic in _FOR_ALL:
+            known = self.scheduler.clients.values()
+            clients = [client.id for client in known if client.name != _OF_TASKS]
+        for client in clients:
             event = m.TopicEvent(topic, self.scheduler.wall_time(when), message)
             self.scheduler.client_streams.send(client, [event])

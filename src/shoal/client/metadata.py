@@ -1,0 +1,90 @@
+"""`get_task_metadata`: what became of the tasks of a block of code."""
+
+from __future__ import annotations
+
+import uuid
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.keys import decode_key
+from shoal.client.current import current_client
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["TaskMetadata", "get_task_metadata"]
+
+
+class TaskMetadata:
+    """What `get_task_metadata` collected.
+
+    Attributes
+    ----------
+    metadata : dict
+        By key: where and when a task ended, and the type and size of its result.
+    state : dict
+        By key: ``"memory"`` or ``"erred"``.
+    """
+
+    def __init__(self) -> None:
+        self.metadata: dict[Any, dict[str, Any]] = {}
+        self.state: dict[Any, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<TaskMetadata of {len(self.state)} tasks>"
+
+
+class get_task_metadata:
+    """Collect what becomes of tasks that are submitted and end inside of this block.
+
+    Examples
+    --------
+    >>> with get_task_metadata() as tasks:  # doctest: +SKIP
+    ...     x.compute()
+    >>> tasks.metadata  # doctest: +SKIP
+    >>> tasks.state  # doctest: +SKIP
+    """
+
+    _client: Client
+
+    def __init__(self) -> None:
+        self.name = f"task-metadata-{uuid.uuid4().hex}"
+        self._found = TaskMetadata()
+
+    async def _start(self) -> TaskMetadata:
+        await self._client
+        await self._client.scheduler.start_task_metadata(name=self.name)
+        return self._found
+
+    async def _stop(self) -> None:
+        told = await self._client.scheduler.stop_task_metadata(name=self.name)
+        found = self._found
+        found.metadata = {decode_key(key): known for key, known in told["metadata"].items()}
+        found.state = {decode_key(key): state for key, state in told["state"].items()}
+
+    def __enter__(self) -> TaskMetadata:
+        self._client = current_client()
+        if self._client.asynchronous:
+            raise TypeError("in asynchronous code use `async with` with get_task_metadata")
+        found: TaskMetadata = self._client.sync(self._start)
+        return found
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._client.sync(self._stop)
+
+    async def __aenter__(self) -> TaskMetadata:
+        self._client = current_client()
+        return await self._start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._stop()
