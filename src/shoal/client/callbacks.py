@@ -1,4 +1,4 @@
-"""Done-callbacks of futures, called one after the other in a thread made when it is needed."""
+"""Users' callbacks, called one after the other in a thread made when it is needed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ logger = logging.getLogger("shoal.client")
 
 
 class Callbacks:
-    """The done-callbacks of one client's futures."""
+    """The done-callbacks of one client's futures, and its handlers of events."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._queue: queue.SimpleQueue[tuple[Callable[[Any], Any], Future] | None] = (
+        self._queue: queue.SimpleQueue[tuple[Callable[[Any], Any], Any, str] | None] = (
             queue.SimpleQueue()
         )
         self._lock = threading.Lock()
@@ -34,16 +34,10 @@ class Callbacks:
         """Call ``fn(future)`` once, when the future is done."""
         if not callable(fn):
             raise TypeError(f"a callback must be callable, got {fn!r}")
-        with self._lock:
-            if self._thread is None:
-                # A daemon: a callback that blocks does not keep the interpreter from ending.
-                self._thread = threading.Thread(
-                    target=self._run, name="shoal-callbacks", daemon=True
-                )
-                self._thread.start()
+        self._start()
 
         def when_done(record: Record) -> None:
-            self._queue.put((fn, future))
+            self._queue.put((fn, future, "a done-callback"))
 
         record = future._record
         with self._session.lock:
@@ -51,6 +45,20 @@ class Callbacks:
                 record.watch = (*record.watch, when_done)
                 return
         when_done(record)
+
+    def call(self, fn: Callable[[Any], Any], argument: Any, what: str) -> None:
+        """Call a function in the thread; `what` names it in the log should it fail."""
+        self._start()
+        self._queue.put((fn, argument, what))
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                # A daemon: a callback that blocks does not keep the interpreter from ending.
+                self._thread = threading.Thread(
+                    target=self._run, name="shoal-callbacks", daemon=True
+                )
+                self._thread.start()
 
     def close(self) -> None:
         """End the thread when it has called what is to be called."""
@@ -61,9 +69,9 @@ class Callbacks:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
-            fn, future = item
+            fn, argument, what = item
             try:
-                fn(future)
+                fn(argument)
             except Exception:
-                logger.exception("a done-callback of %s failed", future.key)
-            del item, fn, future
+                logger.exception("%s failed with %r", what, argument)
+            del item, fn, argument

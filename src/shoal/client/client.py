@@ -48,6 +48,9 @@ from shoal.client.starting import Target, load_security, make_local_cluster, wit
 from shoal.client.streaming import is_stream, stream, stream_rows
 from shoal.client.submit import Asked, map_calls, submit_call
 from shoal.client.tasks import client_here, get_client
+from shoal.client.topics import TopicHandlers
+from shoal.client.verbs.data import DataVerbs
+from shoal.client.verbs.insight import InsightVerbs
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.plugins.builtin import UploadFile
 from shoal.security import Security
@@ -60,7 +63,7 @@ _UNSET = "__no_default__"
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(CollectionMethods, SyncMethodMixin):
+class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
     """Connect to a cluster and submit work to it.
 
     It is used like an executor of `concurrent.futures`; futures may be arguments of further calls.
@@ -144,6 +147,7 @@ class Client(CollectionMethods, SyncMethodMixin):
         self._connection: Connection | None = None
         self._session = Session(self, self.id, name, own_versions())
         self._callbacks = Callbacks(self._session)
+        self._topics = TopicHandlers(self)
         self._identity: dict[str, Any] = {}
         self._identity_task: asyncio.Task[None] | None = None
         self._unreachable: set[str] = set()
@@ -735,22 +739,6 @@ class Client(CollectionMethods, SyncMethodMixin):
     async def _story(self, keys: list[str]) -> list[tuple[Any, ...]]:
         entries = await self._ask("story", keys=keys)
         return [(decode_key(key), *rest) for key, *rest in entries]
-
-    def get_events(self, topic: str | None = None) -> Any:
-        """Return the remembered events of a topic, or of all topics: (time, message)."""
-        return self.sync(self._ask, "events", topic=topic)
-
-    def log_event(self, topic: str | list[str], msg: Any) -> Any:
-        """Have the scheduler remember an event.
-
-        Parameters
-        ----------
-        topic : str or list of str
-            Under which name, or names.
-        msg : object
-            What is msgpack's: texts, numbers, lists, dicts.
-        """
-        return self.sync(self._ask, "log_event", topic=topic, msg=msg)
 
     def get_scheduler_logs(self, n: int | None = None) -> Any:
         """Return the last `n` log records of the scheduler, newest first: (level, text)."""

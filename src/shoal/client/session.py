@@ -69,6 +69,8 @@ class Session:
         self.on_ended: Callable[[str], None] | None = None
         # Called with what comes from topics.
         self.on_news: Callable[[list[Any]], None] | None = None
+        # Called with each logged event of a topic that the client subscribed to.
+        self.on_event: Callable[[Any], None] | None = None
         self.ask_ids = itertools.count(1)
         # Called whenever workers came or went, or the scheduler said welcome.
         self.on_workers: list[Callable[[], None]] = []
@@ -310,6 +312,9 @@ class Session:
             self._changed(effects.changed)
         if effects.news and self.on_news is not None:
             self.on_news(effects.news)
+        if effects.events and self.on_event is not None:
+            for topic_event in effects.events:
+                self.on_event(topic_event)
         for kind, name in effects.lost:
             logger.warning(
                 "the %s %r that this client held went to another while the scheduler was away",

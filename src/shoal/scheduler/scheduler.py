@@ -22,6 +22,7 @@ from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.plugins.running import name_of
 from shoal.preloading import Preloads
+from shoal.scheduler.copying import Copying
 from shoal.scheduler.core import ClientLost, FromClient, FromWorker, Machine, Tick, WorkerLost
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import Event
@@ -168,6 +169,7 @@ class Scheduler(Server):
         self._worker_plugins = Handouts(self, "worker")
         self._nanny_plugins = Handouts(self, "nanny")
         self.topics = Topics(self)
+        self.copying = Copying(self)
         self._heeding = False  # whether there is somebody to tell what happens in the core
         self._retiring: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -462,6 +464,8 @@ class Scheduler(Server):
     def _from_worker(self, address: str, messages: list[Any]) -> None:
         new = address not in self.workers
         self.feed(FromWorker(address, messages))
+        if self.copying.waiting:
+            self.copying.look()
         if new and address in self.workers:
             logger.info("Register worker %s", address)
             self._worker_plugins.worker_joined(self.workers[address])
@@ -549,6 +553,7 @@ class Scheduler(Server):
         self._last_words = self._loop.create_task(self.close(reason))
 
     def _notify(self) -> None:
+        self.copying.look()
         self._changed.set()
         self._changed = asyncio.Event()
 

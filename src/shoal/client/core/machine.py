@@ -91,6 +91,7 @@ class Machine:
             m.Answer: self.asks.answered,
             m.Published: self._on_news,
             m.Subscribers: self._on_news,
+            m.TopicEvent: self._on_event,
             m.SchedulerClosing: self._on_closing,
         }
 
@@ -345,6 +346,9 @@ class Machine:
     def _spoke(self, event: e.Spoke) -> None:
         if self.state.connected:
             self._effects.messages += event.messages
+
+    def _on_event(self, msg: m.TopicEvent) -> None:
+        self._effects.events.append(msg)
 
     def _on_news(self, msg: m.Published | m.Subscribers) -> None:
         self._effects.news.append(msg)

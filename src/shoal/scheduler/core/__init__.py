@@ -8,6 +8,7 @@ user's object. See `machine` for the entry point and `transitions.table` for the
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import (
     ClientLost,
+    DropCopies,
     FromClient,
     FromWorker,
     HoldersFailed,
@@ -23,6 +24,7 @@ from shoal.scheduler.core.settings import Settings
 
 __all__ = [
     "ClientLost",
+    "DropCopies",
     "Effects",
     "FromClient",
     "FromWorker",

@@ -10,6 +10,7 @@ import msgspec
 
 __all__ = [
     "ClientLost",
+    "DropCopies",
     "Event",
     "FromClient",
     "FromWorker",
@@ -86,6 +87,12 @@ class Move(msgspec.Struct, gc=False):
     to: str
 
 
+class DropCopies(msgspec.Struct, gc=False):
+    """Drop these copies, each (key, address), where others are left."""
+
+    copies: list[tuple[str, str]]
+
+
 class LogEvent(msgspec.Struct, gc=False):
     """Remember a structured event."""
 
@@ -103,5 +110,6 @@ Event: TypeAlias = (
     | RestartAll
     | HoldersFailed
     | Move
+    | DropCopies
     | LogEvent
 )

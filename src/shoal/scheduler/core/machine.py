@@ -18,8 +18,8 @@ from shoal.scheduler.core.handlers.client import (
     client_lost,
     on_hello,
 )
+from shoal.scheduler.core.handlers.copies import drop_copies, make_copies
 from shoal.scheduler.core.handlers.membership import (
-    acquire,
     check_retiring,
     register_worker,
     retire_worker,
@@ -89,6 +89,7 @@ class Machine:
             e.RestartAll: self._restart_all,
             e.HoldersFailed: self._holders_failed,
             e.Move: self._move,
+            e.DropCopies: self._drop_copies,
             e.LogEvent: self._log_event,
         }
 
@@ -235,13 +236,10 @@ class Machine:
                 tell_free(s, ws, event.key)
 
     def _move(self, event: e.Move) -> None:
-        s = self.state
-        target = s.workers.get(event.to)
-        if target is not None:
-            tasks = [s.tasks[key] for key in event.keys if key in s.tasks]
-            wanted = [ts for ts in tasks if ts.who_has and target not in ts.who_has]
-            if wanted:
-                acquire(s, target, wanted)
+        make_copies(self.state, event)
+
+    def _drop_copies(self, event: e.DropCopies) -> None:
+        drop_copies(self.state, event)
 
     def _log_event(self, event: e.LogEvent) -> None:
         self.state.log_event(event.topic, event.message)

@@ -387,6 +387,8 @@ class SchedulerState:
         self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)
         self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
+        # What users noted (`Client.set_metadata`); what is under a task's key goes with the task.
+        self.metadata: dict[str, Any] = {}
         # Where somebody listens: the events logged since they were last told, (topic, message).
         self.heard: list[tuple[str, float, Any]] | None = None
         self.killed = 0  # tasks given up as KilledWorker

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shoal.scheduler.operations import data, functions, information, membership, plugins
+from shoal.scheduler.operations import (
+    copies,
+    data,
+    functions,
+    information,
+    membership,
+    metadata,
+    notes,
+    plugins,
+)
 
 __all__ = ["OPERATIONS"]
 
@@ -25,11 +34,17 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "story": information.tell_story,
     "events": information.events,
     "log_event": information.log_event,
+    "get_metadata": notes.get_metadata,
+    "set_metadata": notes.set_metadata,
+    "start_task_metadata": metadata.start_metadata,
+    "stop_task_metadata": metadata.stop_metadata,
     "logs": information.logs,
     "versions": information.versions,
     # data
     "gather": data.gather,
     "scatter": data.scatter,
+    "replicate": copies.replicate,
+    "rebalance": copies.rebalance,
     # workers
     "broadcast": membership.broadcast,
     "close_worker": membership.close_worker,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination import event, lock, queue, semaphore, topic, variable
+from shoal.scheduler.core.coordination import (
+    dataset,
+    event,
+    lock,
+    queue,
+    semaphore,
+    topic,
+    variable,
+)
 from shoal.scheduler.core.coordination.desk import Asked, Desk, Operation
 
 if TYPE_CHECKING:
@@ -29,6 +37,7 @@ _OPERATIONS: dict[str, dict[str, Operation]] = {
     "event": event.OPERATIONS,
     "semaphore": semaphore.OPERATIONS,
     "topic": topic.OPERATIONS,
+    "dataset": dataset.OPERATIONS,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from shoal.scheduler.core.coordination.dataset import Dataset
 from shoal.scheduler.core.coordination.event import Event
 from shoal.scheduler.core.coordination.lock import Locks
 from shoal.scheduler.core.coordination.queue import Queue
@@ -35,6 +36,8 @@ def check_coordination(s: SchedulerState, desk: Desk) -> None:
             assert place.value is not None or place.getters, f"{where} is of no use"
             assert place.value is None or not place.getters, f"{where} is set, but they wait"
             waiting.update(place.getters)
+            keys.update(place.keys)
+        elif isinstance(place, Dataset):
             keys.update(place.keys)
         elif isinstance(place, Event):
             assert place.flag != bool(place.waiters), f"{where}: {place.flag}, {place.waiters}"

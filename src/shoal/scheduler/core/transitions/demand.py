@@ -150,6 +150,8 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     """Unlink a task completely, so that no reference cycle is left for the collector."""
     move(s, ts, "forgotten")
     del s.tasks[ts.key]
+    if s.metadata:
+        s.metadata.pop(ts.key, None)
     for dep in ts.deps:
         dependents = dep.dependents
         if dependents is not None:
