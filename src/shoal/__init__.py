@@ -11,9 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the table
+    from shoal.actors.actor import Actor
+    from shoal.actors.future import ActorFuture, BaseActorFuture
     from shoal.client.client import Client, default_client, get_client
     from shoal.client.completing import as_completed
     from shoal.client.future import Future, fire_and_forget, futures_of
+    from shoal.client.inside import local_client, worker_client
+    from shoal.client.metadata import get_task_metadata
+    from shoal.client.reports import print, warn
     from shoal.client.waiting import wait
     from shoal.comm import connect
     from shoal.compat.switch import install_as_distributed
@@ -27,6 +32,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.core import rpc
     from shoal.deploy.local import LocalCluster
     from shoal.errors import (
+        ActorLostError,
         CancelledError,
         CommClosedError,
         DataLostError,
@@ -62,7 +68,12 @@ _WHERE = {
     "fire_and_forget": "shoal.client.future",
     "futures_of": "shoal.client.future",
     "get_client": "shoal.client.client",
+    "get_task_metadata": "shoal.client.metadata",
     "wait": "shoal.client.waiting",
+    # actors
+    "Actor": "shoal.actors.actor",
+    "ActorFuture": "shoal.actors.future",
+    "BaseActorFuture": "shoal.actors.future",
     # coordination
     "Event": "shoal.coordination.event",
     "Lock": "shoal.coordination.lock",
@@ -75,8 +86,12 @@ _WHERE = {
     # inside tasks
     "Reschedule": "shoal.errors",
     "get_worker": "shoal.worker.context",
+    "local_client": "shoal.client.inside",
+    "print": "shoal.client.reports",
     "rejoin": "shoal.worker.context",
     "secede": "shoal.worker.context",
+    "warn": "shoal.client.reports",
+    "worker_client": "shoal.client.inside",
     # the parts of a cluster
     "LocalCluster": "shoal.deploy.local",
     "Nanny": "shoal.nanny.nanny",
@@ -98,6 +113,7 @@ _WHERE = {
     # the name `distributed`
     "install_as_distributed": "shoal.compat.switch",
     # errors
+    "ActorLostError": "shoal.errors",
     "CancelledError": "shoal.errors",
     "CommClosedError": "shoal.errors",
     "DataLostError": "shoal.errors",
@@ -110,6 +126,10 @@ _WHERE = {
 }
 
 __all__ = [
+    "Actor",
+    "ActorFuture",
+    "ActorLostError",
+    "BaseActorFuture",
     "CancelledError",
     "Client",
     "CommClosedError",
@@ -150,12 +170,17 @@ __all__ = [
     "fire_and_forget",
     "futures_of",
     "get_client",
+    "get_task_metadata",
     "get_worker",
     "install_as_distributed",
+    "local_client",
+    "print",
     "rejoin",
     "rpc",
     "secede",
     "wait",
+    "warn",
+    "worker_client",
 ]
 
 

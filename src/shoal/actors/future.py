@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from dask.utils import parse_timedelta
 
-from shoal.actors.side import side
+from shoal.worker.context import away
 
 __all__ = ["ActorFuture", "BaseActorFuture", "EagerActorFuture"]
 
@@ -145,7 +145,7 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         self._wakers.append(gate.release)
         if self._outcome is not None:
             return True
-        with side().blocking():
+        with away():
             if _POLL is None:
                 return gate.acquire(timeout=-1 if seconds is None else max(seconds, 0))
             deadline = None if seconds is None else time.monotonic() + seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,9 @@ class NoClient:
 
     def hold(self, key: str) -> Any:
         """Return an object that keeps a key wanted by the context's client as long as it lives."""
-        return None
-
-    def blocking(self) -> AbstractContextManager[None]:
-        """Return a context for code that waits for the cluster: a task in it needs no thread."""
-        return nullcontext()
+        # An actor on a worker got another one. By name, as clients are a layer above.
+        importlib.import_module("shoal.client.actors")
+        return side().hold(key)
 
     def collecting(self) -> AbstractContextManager[list[Any]]:
         """Return a context that gathers the futures that are pickled in it."""

@@ -12,7 +12,6 @@ from shoal.client.current import current_client
 from shoal.client.future import collect_pickled, make_future
 from shoal.client.outcome import load
 from shoal.client.tasks import client_here
-from shoal.worker.context import away
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -63,9 +62,6 @@ class _Clients(NoClient):
     def hold(self, key: str) -> Any:
         session = client_here()._session
         return make_future(session, session.share(Record(key)))
-
-    def blocking(self) -> AbstractContextManager[None]:
-        return away()
 
     def collecting(self) -> AbstractContextManager[list[Any]]:
         return collect_pickled()

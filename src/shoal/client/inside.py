@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from shoal.client.tasks import get_client
@@ -53,5 +53,8 @@ def worker_client(
         yield client
 
 
-local_client = worker_client
-"""The former name of `worker_client`."""
+def local_client(
+    timeout: float | str | None = None, separate_thread: bool = True
+) -> AbstractContextManager[Client]:
+    """Do what `worker_client` does; this is its former name."""
+    return worker_client(timeout, separate_thread)

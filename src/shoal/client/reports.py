@@ -81,8 +81,15 @@ def warn(message: str | Warning, category: type[Warning] | None = UserWarning) -
     if worker is None:
         return
     kind = type(message) if isinstance(message, Warning) else category or UserWarning
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    worker.log_event("warn", {"message": str(message), "category": name, "process": _process()})
+    caller = sys._getframe(1)
+    said = {
+        "message": str(message),
+        "category": f"{kind.__module__}.{kind.__qualname__}",
+        "filename": caller.f_code.co_filename,
+        "lineno": caller.f_lineno,
+        "process": _process(),
+    }
+    worker.log_event("warn", said)
 
 
 def show_printed(told: tuple[float, Any]) -> None:
@@ -91,7 +98,7 @@ def show_printed(told: tuple[float, Any]) -> None:
     if message["process"] != _process():
         options = message["kwargs"]
         file = sys.stderr if options["file"] == 2 else sys.stdout
-        builtins.print(  # noqa: T201 it is what it is for
+        builtins.print(
             *message["args"],
             sep=options["sep"],
             end=options["end"],
@@ -109,7 +116,7 @@ def show_warning(told: tuple[float, Any]) -> None:
     kind = getattr(sys.modules.get(module), name, UserWarning)
     if not (isinstance(kind, type) and issubclass(kind, Warning)):
         kind = UserWarning
-    warnings.warn(message["message"], kind, stacklevel=2)
+    warnings.warn_explicit(message["message"], kind, message["filename"], message["lineno"])
 
 
 HANDLERS: dict[str, Callable[[tuple[float, Any]], None]] = {
