@@ -99,7 +99,7 @@ class Queue:
         if queue is not self:  # it was forgotten and made anew meanwhile
             for item in items:
                 item.number -= self.numbered
-        merged = [*queue.items, *items]
+        merged = sorted([*items, *queue.items], key=_number)
         queue.items = deque(merged)
         queue.serve(desk)
 
