@@ -370,9 +370,7 @@ class SchedulerState:
         self.leaving: dict[str, str] = {}  # workers that said goodbye, and why
         self.idle_since: float | None = started
 
-        self.restrictions: dict[
-            int, tuple[TaskOptions, dict[WorkerState, None] | None]
-        ] = {}  # cache
+        self.restrictions: dict[int, tuple[TaskOptions, dict[WorkerState, None] | None]] = {}
         self.ready: list[TaskState] = []  # found ready in the event at work
         self.unneeded: list[TaskState] = []  # lost their last user in the event at work
         self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there
@@ -387,9 +385,8 @@ class SchedulerState:
         self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)
         self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
-        # What users noted (`Client.set_metadata`); what is under a task's key goes with the task.
-        self.metadata: dict[str, Any] = {}
-        # Where somebody listens: the events logged since they were last told, (topic, message).
+        self.metadata: dict[str, Any] = {}  # users' notes; those under a task's key go with it
+        # Where somebody listens: what was logged since they were last told, (topic, time, message).
         self.heard: list[tuple[str, float, Any]] | None = None
         self.killed = 0  # tasks given up as KilledWorker
 
