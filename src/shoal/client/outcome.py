@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
+from shoal.actors.actor import Actor
 from shoal.client.core.state import CANCELLED, ERROR, LOST, Failure, Record
 from shoal.client.current import as_current
 from shoal.errors import DataLostError, FutureCancelledError, RemoteError
@@ -45,7 +46,10 @@ def unpack(value: bytes | Blob | AsItIs) -> Any:
         return loads_bytes(value)
     if type(value) is Blob:
         return loads(value)
-    return value.value if type(value) is AsItIs else loads_bytes(value)
+    if type(value) is not AsItIs:
+        return loads_bytes(value)
+    found = value.value
+    return found.bind() if type(found) is Actor else found
 
 
 def error_of(client: Client, record: Record) -> BaseException | None:
