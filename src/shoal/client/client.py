@@ -40,6 +40,7 @@ from shoal.client.current import (
     forget_clients,
     remember_client,
 )
+from shoal.client.executor import ClientExecutor
 from shoal.client.future import Future, futures_of
 from shoal.client.gather import gather_async, gather_blocking
 from shoal.client.scatter import Parcel, scatter_data
@@ -512,6 +513,23 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
             return stream_rows(self, iterables, one)
         return map_calls(self._session, func, iterables, kwargs, key, batch_size, asked)
+
+    def get_executor(self, **kwargs: Any) -> ClientExecutor:
+        """Return a `concurrent.futures.Executor` whose calls run on the cluster.
+
+        Parameters
+        ----------
+        **kwargs
+            Of `submit`, for all calls: `workers`, `resources`, `retries`, `priority`,
+            `allow_other_workers`, `fifo_timeout`, `pure`.
+
+        Examples
+        --------
+        >>> with client.get_executor(retries=2) as executor:  # doctest: +SKIP
+        ...     list(executor.map(inc, range(10)))
+        """
+        self._check_open()
+        return ClientExecutor(self, **kwargs)
 
     def cancel(
         self,
