@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from shoal.simulation.model import Spec
+from shoal.simulation.primitives import PrimitivesUser, uses_primitives
 from shoal.simulation.workloads import Workload
 
 if TYPE_CHECKING:
@@ -31,13 +32,19 @@ class User:
         self._actions = {"submit": 4.0, "scatter": 1.0, "read": 1.0, "want": 0.5, "again": 0.3}
         if profile.churn:
             self._actions |= {"release": 1.5, "cancel": 0.5, "retry": 1.0, "fire": 0.5}
+        self.primitives: PrimitivesUser | None = None
+        if uses_primitives(cluster.seed):
+            self.primitives = PrimitivesUser(cluster, client, 2 * profile.actions)
         client.later(0.0, self.submit)
         client.later(self._pause(), self._act)
 
     @property
     def done(self) -> bool:
         """Whether this user has nothing more in mind."""
-        return not self.client.alive or not (self.left or self.client.asking)
+        if not self.client.alive:
+            return True
+        at_it = self.primitives is not None and not self.primitives.done
+        return not (self.left or self.client.asking or at_it)
 
     def _pause(self) -> float:
         return (

@@ -1,0 +1,208 @@
+"""What a simulated user does with locks, semaphores, queues, variables and events.
+
+Every ask ends: with an answer, or because its time is over. Where nothing fails, locks exclude and
+each item is got once; whatever fails, the scheduler is left with nothing when all are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core import events as e
+from shoal.client.core.asks import Asking
+from shoal.wire.messages import Ask
+
+if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.cluster import Cluster
+
+__all__ = ["PrimitivesUser", "uses_primitives"]
+
+_LOCKS = ("x", "y", "z")
+_LEASES = 2
+_EVERY = 3  # lives in which primitives are used
+
+
+def uses_primitives(seed: int) -> bool:
+    """Whether the users of a seed's cluster use primitives."""
+    return seed % _EVERY == 2
+
+
+class PrimitivesUser:
+    """One client's use of primitives, beside all else that it does."""
+
+    def __init__(self, cluster: Cluster, client: ClientNode, actions: int) -> None:
+        self.cluster = cluster
+        self.client = client
+        self.rng = Random(f"primitives {client.address} {cluster.seed}")
+        self.left = actions
+        self.asks = 0
+        self.pending: dict[int, Asking] = {}
+        self.holds: dict[int, list[str]] = {}  # locks and leases
+        self.put = 0
+        self.got: list[str] = []
+        self._cleaned = False
+        client.later(self._pause(), self._act)
+
+    @property
+    def done(self) -> bool:
+        """Whether this user has nothing more in mind, and has left nothing behind."""
+        return not self.client.alive or (self._cleaned and not self.pending)
+
+    def _pause(self) -> float:
+        return self.rng.expovariate(1.0) * self.cluster.profile.horizon / 10
+
+    def _act(self) -> None:
+        if not self.left:
+            self._clean()
+            return
+        self.left -= 1
+        self.rng.choice([self._lock, self._lease, self._queue, self._variable, self._event])()
+        self.client.later(self._pause(), self._act)
+
+    # -- asks ------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        kind: str,
+        op: str,
+        *args: Any,
+        keys: list[str] | None = None,
+        then: Callable[[int, Any], None] | None = None,
+        seconds: float | None = None,
+        claim: tuple[str, list[Any]] | None = None,
+        gives_back: int = 0,
+    ) -> None:
+        self.asks += 1
+        id = self.asks
+        takes = op == "get"
+
+        def wake(asking: Asking) -> None:
+            self.client.later(0.0, answered, asking)  # not while the core is at work
+
+        def answered(asking: Asking) -> None:
+            if self.pending.pop(id, None) is None:
+                return
+            answer = asking.answer
+            assert answer is not None
+            if answer.error:
+                late = answer.error == "TimeoutError"
+                closed = "closed" in answer.value  # the queue, by somebody who is done; the client
+                assert late or closed, f"{kind}.{op}: {answer}"
+                return
+            if then is not None:
+                then(id, answer.value)
+            for key in answer.keys:
+                self.client.want(key)
+            if takes:
+                self.client.handle(e.TookAnswer(asking))
+
+        asking = Asking(
+            Ask(id, kind, "" if kind == "lock" else "p", op, list(args), keys or []),
+            wake,
+            claim,
+            gives_back,
+            takes,
+        )
+        self.pending[id] = asking
+        self.client.handle(e.Asked(asking))
+        if seconds is not None:
+            self.client.later(seconds, self._over, id)
+
+    def _over(self, id: int) -> None:
+        """The time of an ask is over; sometimes its user is interrupted, too."""
+        asking = self.pending.get(id)
+        if asking is None:
+            return
+        back = self.rng.random() < 0.3
+        if back:
+            del self.pending[id]
+        self.client.handle(e.Unasked(asking, back))
+
+    def _time(self) -> float:
+        return self.rng.choice([0.0, 0.001, 0.1, 1.0])
+
+    # -- what is done ------------------------------------------------------------------
+
+    def _lock(self) -> None:
+        names = self.rng.sample(_LOCKS, self.rng.randint(1, 3))
+        needed = self.rng.randint(1, len(names))
+        claim = ("claim", [names])
+        self._ask(
+            "lock", "acquire", names, needed, then=self._hold, seconds=self._time(), claim=claim
+        )
+
+    def _lease(self) -> None:
+        claim: tuple[str, list[Any]] = ("claim", [_LEASES])
+        self._ask(
+            "semaphore", "acquire", _LEASES, then=self._hold, seconds=self._time(), claim=claim
+        )
+
+    def _hold(self, id: int, value: Any) -> None:
+        self.holds[id] = value if isinstance(value, list) else []
+        if self.cluster.profile.kind == "calm":
+            self._judge_holders()
+        self.client.later(self.rng.choice([0.0, 0.01, 0.5]), self._release, id)
+
+    def _judge_holders(self) -> None:
+        """Compare with what the scheduler says: it gives nothing twice, so nor do users have it."""
+        desk = self.cluster.scheduler.machine.state.coordination
+        assert desk is not None
+        mine = desk.held.get(self.client.address, {})
+        for id in self.holds:
+            assert id in mine, f"{self.client.address} has {id}, which it does not hold"
+
+    def _release(self, id: int) -> None:
+        names = self.holds.pop(id)
+        kind = "lock" if names else "semaphore"
+        self._ask(kind, "release", id, then=self._released, gives_back=id)
+
+    def _released(self, id: int, value: Any) -> None:
+        if self.cluster.profile.kind == "calm":
+            assert value is True, f"{self.client.address} lost what it held, and nothing failed"
+
+    def _queue(self) -> None:
+        maxsize = self.rng.choice([0, 2])
+        if self.rng.random() < 0.5:
+            self.put += 1
+            item = f"{self.client.address} {self.put}"
+            live = self.client.live()
+            keys = self.rng.sample(live, min(len(live), 1)) if self.rng.random() < 0.5 else []
+            seconds = self._time()
+            self._ask("queue", "put", maxsize, item.encode(), keys=keys, seconds=seconds)
+        else:
+            n = self.rng.choice([-1, 1, 1, 2])
+            self._ask("queue", "get", maxsize, n, then=self._got, seconds=self._time())
+
+    def _got(self, id: int, value: list[bytes]) -> None:
+        for item in value:
+            text = item.decode()
+            if self.cluster.profile.kind == "calm":
+                assert text not in self.got, f"{text} was got twice"
+            self.got.append(text)
+
+    def _variable(self) -> None:
+        draw = self.rng.randrange(3)
+        if draw == 0:
+            live = self.client.live("finished")
+            self._ask("variable", "set", b"v", keys=live[:1])
+        elif draw == 1:
+            self._ask("variable", "get", seconds=self._time())
+        else:
+            self._ask("variable", "delete")
+
+    def _event(self) -> None:
+        op = self.rng.choice(["set", "clear", "is_set", "wait"])
+        self._ask("event", op, seconds=self._time() if op == "wait" else None)
+
+    def _clean(self) -> None:
+        """Wait until all is answered and released, then take away what is left of all of it."""
+        if self.pending or self.holds:
+            self.client.later(0.1, self._clean)
+            return
+        self._ask("queue", "close")
+        self._ask("variable", "delete")
+        self._ask("event", "clear")
+        self._cleaned = True
