@@ -30,7 +30,7 @@ test: sim pytest
 
 sim: $(VENV)/.installed-test
 	$(BIN)/python -m shoal.simulation --seeds $(SEEDS)
-	$(BIN)/python -m shoal.simulation --workers-die --tasks 400 --seeds 0:200
+	$(BIN)/python -m shoal.simulation --workers-die --tasks 10000 --seeds 0:200
 	$(BIN)/python -m shoal.simulation --schedulers-die --seeds 0:200
 
 # After the simulator where both are asked for: pytest's closing line is the last one printed.

@@ -46,6 +46,7 @@ class ClientNode:
         self.fired: dict[str, None] = {}
         self.foreign: dict[str, None] = {}  # keys of others
         self.verified: dict[str, None] = {}  # finished, and the value was looked at
+        self._waits_for = ""  # a key that was not settled when it was last looked at
         self.asking = 0  # values on their way to workers
         self._reading: dict[str, None] = {}
         self._statuses: dict[str, str] = {}
@@ -280,6 +281,18 @@ class ClientNode:
                 self.cluster.network.ask(self, ADDRESS, ("gather", key), from_scheduler)
 
         self.cluster.network.ask(self, record.holder, ("get", [key]), from_holder)
+
+    def is_waiting(self) -> bool:
+        """Return whether some outcome is not known; a quick look before `unsettled`."""
+        first = self._waits_for
+        record = self.futures.get(first)
+        if record is not None and record.status not in DONE:
+            return True
+        for key, record in self.futures.items():
+            if record.status not in DONE:
+                self._waits_for = key
+                return True
+        return False
 
     def unsettled(self) -> list[str]:
         """Return keys whose outcome is not known or was not looked at; look at some."""

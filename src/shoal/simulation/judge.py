@@ -37,13 +37,13 @@ class Judge:
         self.errors += 1
         assert isinstance(record.why, Failure)
         failure = record.why
-        closure = self.cluster.model.closure(record.key)
-        assert failure.blame in closure, f"{record.key} fails because of {failure.blame}"
+        model = self.cluster.model
+        assert model.needs(record.key, failure.blame), f"{record.key} fails because of {failure.blame}"
         data = bytes(failure.exception.data)
         if data.startswith(_USER):
             culprit = data[len(_USER) :].decode()
             assert culprit == failure.blame, f"{record.key}: {culprit} failed, not {failure.blame}"
-            assert not closure[culprit].always_works, (
+            assert not model.specs[culprit].always_works, (
                 f"{culprit} does not fail, but {record.key} did"
             )
             return
@@ -51,11 +51,11 @@ class Judge:
         if isinstance(error, KilledWorker):
             self._killed(record.key, error)
         elif isinstance(error, DataLostError):
-            assert error.key in closure, f"{record.key} fails: {error}"
+            assert model.needs(record.key, error.key), f"{record.key} fails: {error}"
             self._may_be_lost(client, error.key, str(error))
         else:
             assert isinstance(error, NoValidWorkerError), f"{record.key} fails: {error!r}"
-            options = closure[failure.blame].options
+            options = model.specs[failure.blame].options
             wishes = options is not None and (options.workers or options.resources)
             assert wishes or self.cluster.losses, f"{record.key} fails: {error}"
 

@@ -84,9 +84,14 @@ class Model:
         self.specs: dict[str, Spec] = {}
         self._values: dict[str, bytes] = {}
 
+        self._dependents: dict[str, dict[str, None]] = {}
+        self._needing: dict[str, tuple[int, set[str]]] = {}  # with the number of tasks known then
+
     def add(self, spec: Spec) -> None:
         """Learn a task."""
         self.specs[spec.key] = spec
+        for dep in spec.deps:
+            self._dependents.setdefault(dep, {})[spec.key] = None
 
     def compute(self, key: str, inputs: list[bytes]) -> bytes:
         """Do what the task's function does."""
@@ -112,6 +117,20 @@ class Model:
     def inline(self, key: str) -> bytes | None:
         """Return the value that travels along with the news that the key is done, if it does."""
         return self.expected(key) if self.specs[key].nbytes <= _INLINE else None
+
+    def needs(self, key: str, input: str) -> bool:
+        """Return whether a key is, or needs at any distance, another one."""
+        known, found = self._needing.get(input, (0, set()))
+        if known != len(self.specs):
+            found = {input}
+            stack = [input]
+            while stack:
+                for dependent in self._dependents.get(stack.pop(), ()):
+                    if dependent not in found:
+                        found.add(dependent)
+                        stack.append(dependent)
+            self._needing[input] = (len(self.specs), found)
+        return key in found
 
     def closure(self, key: str) -> dict[str, Spec]:
         """Return the key's spec and those of all that it needs."""

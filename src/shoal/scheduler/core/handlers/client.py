@@ -12,6 +12,8 @@ from shoal.scheduler.core.speech import say_finished_to, tell_client, tell_free
 from shoal.scheduler.core.state import ClientState, FunctionState
 from shoal.scheduler.core.transitions.demand import (
     add_want,
+    drop_unneeded,
+    drop_unneeded,
     drop_want,
     leave_worker,
     let_go_of_inputs,
@@ -110,6 +112,8 @@ def _on_release(s: SchedulerState, client: ClientState, msg: m.Release) -> None:
                 unneeded.append(ts)
         else:
             drop_want(s, client, ts)
+    # At once: a graph in the same batch may mean another task by the same key.
+    drop_unneeded(s)
 
 
 def _on_fire_and_forget(s: SchedulerState, client: ClientState, msg: m.FireAndForget) -> None:
