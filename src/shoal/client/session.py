@@ -131,7 +131,8 @@ class Session:
                     table[record.key] = record
                     record.futures = 1
                     counted.append(record)
-            self._outbox.append(fresh)
+            # An event, not a list: what was released before must be gone, inputs of it too.
+            self._outbox.append(Submitted(fresh))
         if not self._awake:
             self._wake()
         return counted
@@ -158,6 +159,20 @@ class Session:
                 self._wake()
             except RuntimeError:  # the loop is closed: there is nobody to tell
                 pass
+
+    def release_now(self, records: Iterable[Record]) -> None:
+        """Count these down at once: whoever asks for these keys next begins anew."""
+        gone: list[str] = []
+        table = self.records
+        with self.lock:
+            for record in records:
+                record.futures -= 1
+                if record.futures == 0 and table.get(record.key) is record:
+                    del table[record.key]
+                    gone.append(record.key)
+            self._outbox.append(Released(gone))
+        if not self._awake:
+            self._wake()
 
     def _wake(self) -> None:
         loop = self.loop

@@ -173,3 +173,12 @@ def test_long_chains(client: Client) -> None:
     fused = {f"f-{i}": (inc, f"f-{i - 1}") for i in range(1, 3000)} | {"f-0": (inc, 0)}
     graph = fuse_linear_task_spec(convert_legacy_graph(fused), {"f-2999"})
     assert len(graph) < 3 and client.get(graph, "f-2999") == 3000
+
+
+def test_a_name_that_is_used_again_means_the_new_task(client: Client) -> None:
+    for i in range(20):
+        assert client.get({"x": (inc, i), "y": (inc, "x")}, "y") == i + 2
+        assert client.get({"x": (inc, -i), "z": (inc, "x"), "y": (inc, i)}, ["z", "y"]) == [
+            2 - i,
+            i + 1,
+        ]

@@ -58,7 +58,7 @@ def get(
             return gather_blocking(client, nested, "raise", direct)
     finally:
         # An error keeps this frame alive: without this, Ctrl-C would stop nothing.
-        _release(futures)
+        _release(client, futures)
 
 
 async def _get_async(
@@ -77,12 +77,14 @@ async def _get_async(
     try:
         return await gather_async(client, nested, "raise", direct)
     finally:
-        _release(futures)
+        _release(client, futures)
 
 
-def _release(futures: dict[Any, Future]) -> None:
-    for future in futures.values():
-        future.release()
+def _release(client: Client, futures: dict[Any, Future]) -> None:
+    held = [future for future in set(futures.values()) if future._held]
+    for future in held:
+        future._held = False
+    client._session.release_now([future._record for future in held])
 
 
 def _nest(keys: Any, futures: dict[Any, Future]) -> Any:
@@ -142,14 +144,14 @@ def compute(
         with _out_of_the_way():
             return gather_blocking(client, result, "raise", None)
     finally:
-        _release(futures)
+        _release(client, futures)
 
 
 async def _values_async(client: Client, result: Any, futures: dict[Any, Future]) -> Any:
     try:
         return await gather_async(client, result, "raise", None)
     finally:
-        _release(futures)
+        _release(client, futures)
 
 
 def _whole(item: Any) -> Any:

@@ -191,8 +191,7 @@ class Plan:
     def release(self) -> None:
         """Let go of the known keys."""
         held, self.held = self.held, {}
-        for record in held.values():
-            self._session.release(record)
+        self._session.release_now(held.values())
 
     def _cut(self) -> tuple[dict[Any, GraphNode], dict[Any, int]]:
         """Return what is needed, and by how many tasks each of it is used."""

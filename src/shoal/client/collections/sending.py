@@ -96,8 +96,7 @@ class _Sender:
             self._release(self._passing)
 
     def _release(self, records: Iterable[Record]) -> None:
-        for record in records:
-            self._session.release(record)
+        self._session.release_now(records)
 
     def _send_parts(self) -> None:
         tasks, names = self._plan.tasks, self._plan.names

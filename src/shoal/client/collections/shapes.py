@@ -97,7 +97,7 @@ class Flat:
         self.inputs: list[Any] = []
         self.deps: dict[str, Dependency] = {}
         result = self._value(task, None)
-        if type(result) is not Slot or result.index != -len(self._steps):
+        if type(result) is not Slot or result.index >= 0 or result.index != -len(self._steps):
             self._step(identity, (result,), {})
         self.shape = (len(self.inputs), *map(_shape, self._steps))
 
