@@ -6,15 +6,13 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 
 from shoal._base.keys import decode_key, encode_key
-from shoal._base.versions import own_versions
 from shoal.client.future import Future, find_futures
 from shoal.client.outcome import load, load_error
 from shoal.client.submit import as_workers
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ask_by_key",
     "ask_by_worker",
-    "get_versions",
     "keys_in",
     "run_on_scheduler",
     "run_on_workers",
@@ -176,52 +173,6 @@ async def wait_for_workers(client: Client, n_workers: int, timeout: float | None
         await client._workers_changed(left)
         if client._session.ended is not None:
             raise RuntimeError(f"waiting for workers is of no use: {client._session.ended}")
-
-
-# ---------------------------------------------------------------------- versions
-
-
-async def get_versions(client: Client, check: bool, packages: Iterable[str]) -> dict[str, Any]:
-    """Return versions of the scheduler, the workers and this process."""
-    names = list(packages)
-    found: dict[str, Any] = {
-        "scheduler": await client.scheduler.versions(),
-        "workers": await client.scheduler.broadcast(msg={"op": "versions"}),
-        "client": own_versions(),
-    }
-    if names:
-        found["client"]["packages"].update(_package_versions(names))
-        extra = await run_on_scheduler(client, _package_versions, (names,), {})
-        found["scheduler"]["packages"].update(extra)
-        on_workers = await run_on_workers(client, _package_versions, (names,), {}) or {}
-        for address, extra in on_workers.items():
-            found["workers"][address]["packages"].update(extra)
-    if check:
-        _check_versions(found)
-    return found
-
-
-def _package_versions(names: list[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def _check_versions(found: dict[str, Any]) -> None:
-    places = {"client": found["client"], "scheduler": found["scheduler"], **found["workers"]}
-    names = {name for place in places.values() for name in place["packages"]}
-    problems = []
-    for name in sorted(names):
-        versions = {where: place["packages"].get(name) for where, place in places.items()}
-        if len(set(versions.values())) > 1:
-            told = ", ".join(f"{where}: {number}" for where, number in versions.items())
-            problems.append(f"{name} ({told})")
-    if problems:
-        raise ValueError("versions differ: " + "; ".join(problems))
 
 
 # ---------------------------------------------------------------------- scheduler files

@@ -24,7 +24,7 @@ from shoal._base.keys import decode_key
 from shoal._base.loop import LoopRunner, SyncMethodMixin
 from shoal._base.versions import own_versions
 from shoal.actors.lines import ActorLines
-from shoal.client import admin
+from shoal.client import admin, versions
 from shoal.client import plugins as plugin_calls
 from shoal.client.actors import close_lines
 from shoal.client.callbacks import Callbacks
@@ -775,11 +775,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         Parameters
         ----------
         check : bool
-            Raise `ValueError` when they differ.
+            Raise `ValueError` when they differ; its text is a table of what does.
         packages : list of str
             Further packages.
         """
-        return self.sync(admin.get_versions, self, check, packages)
+        return self.sync(versions.get_versions, self, check, packages)
 
     def write_scheduler_file(self, scheduler_file: str) -> Any:
         """Write a file with which others, of this user, connect to the same scheduler."""

@@ -32,7 +32,12 @@ class Topics:
         }
 
     def subscribe(self, topic: str, client: str) -> None:
-        """Tell a client of all events of a topic from now on."""
+        """Tell a client of all events of a topic from now on.
+
+        One that is not connected says it again when it is.
+        """
+        if client not in self.scheduler.clients:
+            return
         self.subscribers.setdefault(topic, {})[client] = None
         self.scheduler.listen_to_core()
 
