@@ -38,7 +38,8 @@ class Judge:
         assert isinstance(record.why, Failure)
         failure = record.why
         model = self.cluster.model
-        assert model.needs(record.key, failure.blame), f"{record.key} fails because of {failure.blame}"
+        because = f"{record.key} fails because of {failure.blame}"
+        assert model.needs(record.key, failure.blame), because
         data = bytes(failure.exception.data)
         if data.startswith(_USER):
             culprit = data[len(_USER) :].decode()
