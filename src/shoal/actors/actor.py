@@ -148,12 +148,11 @@ class Actor:
         """
         bound = Actor(self._cls, self._address, self._key)
         put = functools.partial(object.__setattr__, bound)
+        lines = side().lines(allow_global=False)
         if _lines_of_worker() is None:
-            lines = side().lines(allow_global=False)
-            if lines is not None:
-                put("_lines", lines)
-                put("_hold", side().hold(self._key))
-        elif in_actor():  # tasks have it as an input; actors live longer
+            put("_lines", lines)
+        # What a client got is its own. Of inputs, tasks need not care, but actors may keep theirs.
+        if lines is not None or in_actor():
             put("_hold", side().hold(self._key))
         return bound
 

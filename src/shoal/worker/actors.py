@@ -282,9 +282,9 @@ class _Threads:
             idle.work = hosted
             idle.gate.release()
         else:
-            threading.Thread(
-                target=self._work, args=(hosted,), name=self._name, daemon=True
-            ).start()
+            me = _Idle()
+            me.work = hosted  # not an argument, which the thread would keep as long as it lives
+            threading.Thread(target=self._work, args=(me,), name=self._name, daemon=True).start()
 
     def close(self) -> None:
         """End the threads that have nothing to do, and the others when they are done."""
@@ -294,8 +294,8 @@ class _Threads:
         for each in idle:
             each.gate.release()
 
-    def _work(self, hosted: _Hosted | None) -> None:
-        me = _Idle()
+    def _work(self, me: _Idle) -> None:
+        hosted, me.work = me.work, None
         while hosted is not None:
             self._drain(hosted)
             hosted = None  # an idle thread keeps no actor alive
