@@ -178,3 +178,31 @@ def test_cancelled_subscribers_pass_on_what_they_were_given() -> None:
                 assert got == i or await sub.get(timeout=5) == i
 
     run(main())
+
+
+def test_a_connection_that_breaks_costs_nothing() -> None:
+    """The client is back at once: it holds what it held, and what it waits for comes once."""
+
+    async def main() -> None:
+        async with clients() as (scheduler, one, two):
+            lock = Lock("l", client=one)
+            await lock.acquire()
+            acquire = asyncio.ensure_future(Lock("l", client=two).acquire())
+            get = asyncio.ensure_future(Queue("q", client=one).get())
+            sub = await Sub("t", client=one)
+            await until(lambda: waiting(scheduler) == 2)
+            before = scheduler.clients[one.id]
+            assert one._connection is not None and one._connection._stream is not None
+            one._connection._stream.comm.abort()
+            await until(lambda: scheduler.clients.get(one.id, before) is not before)
+            await until(lambda: waiting(scheduler) == 2)
+            await Queue("q", client=two).put(1)
+            assert await get == 1
+            await asyncio.wait([acquire], timeout=1.2)  # longer than lost holders have
+            assert not acquire.done() and await Queue("q", client=two).qsize() == 0
+            await lock.release()
+            assert await acquire is True
+            (await Pub("t", client=two)).put(2)
+            assert await sub.get(timeout=5) == 2
+
+    run(main())
