@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.inside import local_client, worker_client
     from shoal.client.metadata import get_task_metadata
     from shoal.client.reports import print, warn
+    from shoal.client.running import get_task_stream
     from shoal.client.waiting import wait
     from shoal.comm import connect
     from shoal.compat.switch import install_as_distributed
@@ -112,6 +113,7 @@ _WHERE = {
     "Environ": "shoal.plugins.builtin.environ",
     # the name `distributed`
     "install_as_distributed": "shoal.compat.switch",
+    "get_task_stream": "shoal.client.running",
     # errors
     "ActorLostError": "shoal.errors",
     "CancelledError": "shoal.errors",
@@ -171,6 +173,7 @@ __all__ = [
     "futures_of",
     "get_client",
     "get_task_metadata",
+    "get_task_stream",
     "get_worker",
     "install_as_distributed",
     "local_client",

@@ -31,8 +31,10 @@ from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.handouts import Handouts
 from shoal.scheduler.operations import OPERATIONS
 from shoal.scheduler.plugins import SchedulerPlugins
+from shoal.scheduler.profiling import LoopProfile
 from shoal.scheduler.settings import read_settings
 from shoal.scheduler.streams import Streams
+from shoal.scheduler.task_stream import StreamRecord
 from shoal.scheduler.topics import Topics
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -170,6 +172,7 @@ class Scheduler(Server):
         self._nanny_plugins = Handouts(self, "nanny")
         self.topics = Topics(self)
         self.copying = Copying(self)
+        self.stream_record = StreamRecord(self)
         self._heeding = False  # whether there is somebody to tell what happens in the core
         self._retiring: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -190,6 +193,8 @@ class Scheduler(Server):
             self.settings, self.id, now=loop.time(), first_run=int(time.time() * 1e6)
         )
         self.listen_to_core()
+        self.profiler = LoopProfile()
+        self.profiler.start()
         await self._listen_somewhere()
         await self._preloads.start()
         if self.scheduler_file:
@@ -237,6 +242,8 @@ class Scheduler(Server):
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
         await self._own_plugins.call_and_wait("close")
+        if started:
+            self.profiler.stop()
         if self.scheduler_file:
             remove_scheduler_file(self.scheduler_file, self.id)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
@@ -464,6 +471,8 @@ class Scheduler(Server):
     def _from_worker(self, address: str, messages: list[Any]) -> None:
         new = address not in self.workers
         self.feed(FromWorker(address, messages))
+        if self.stream_record.on:
+            self.stream_record.note(address, messages)
         if self.copying.waiting:
             self.copying.look()
         if new and address in self.workers:

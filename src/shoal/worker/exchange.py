@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.comm.base import Comm
@@ -32,10 +34,13 @@ class Exchange:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._packer = Packer()
+        # Where somebody wants the task stream: called with keys, start, stop and source.
+        self.trace: Callable[[list[str], float, float, str], None] | None = None
 
     async def fetch(self, fetch: core.Fetch) -> None:
         """Get values from a peer and tell the core what came."""
         worker = self._worker
+        start = time.time()
         try:
             answer = await worker.peers(fetch.peer).get_data(keys=fetch.keys)
             values = await unpack_values(answer["data"])
@@ -46,11 +51,13 @@ class Exchange:
             return
         got = [(key, *describe(value)) for key, value in values.items()]
         absent = [key for key in fetch.keys if key not in values]
+        if self.trace is not None:
+            self.trace(list(values), start, time.time(), fetch.peer)
         worker.feed(core.Fetched(fetch.peer, got, absent), values)
 
     async def give(self, comm: Comm, keys: list[str]) -> dict[str, Any]:
         """Return values that the worker holds, ready to be sent over a connection."""
-        store = self._worker.data
+        store = self._worker.store
         wanted = [key for key in keys if key in store]
         if any(map(store.is_on_disk, wanted)):
             values = await asyncio.to_thread(self._present, wanted)
@@ -67,7 +74,7 @@ class Exchange:
         """Return the values that are here."""
         while True:
             try:
-                return dict(zip(keys, self._worker.data.get_many(keys), strict=True))
+                return dict(zip(keys, self._worker.store.get_many(keys), strict=True))
             except KeyError as error:
                 keys = [key for key in keys if key not in error.args]
 

@@ -13,6 +13,7 @@ from shoal.comm.base import Comm
 from shoal.comm.running import run_on
 from shoal.wire.blob import Blob
 from shoal.worker.context import on_worker
+from shoal.worker.tracing import TraceTasks
 
 if TYPE_CHECKING:
     from shoal.worker.worker import Worker
@@ -57,7 +58,7 @@ def _logs(worker: Worker, n: int | None = None) -> list[tuple[str, str]]:
 
 
 def _keys(worker: Worker) -> list[str]:
-    return list(worker.data)
+    return list(worker.store)
 
 
 def _memory(worker: Worker) -> dict[str, int]:
@@ -76,6 +77,25 @@ async def _plugin_sync(worker: Worker, plugins: dict[str, Blob], serial: int) ->
     await worker.plugin_host.sync(plugins, serial)
 
 
+def _profile(
+    worker: Worker,
+    key: str | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    server: bool = False,
+) -> dict[str, Any]:
+    return worker.profiler.collect(key, start, stop, server)
+
+
+def _call_stack(worker: Worker, keys: list[str] | None = None) -> dict[str, list[str]]:
+    return worker.profiler.call_stack(keys)
+
+
+def _trace(worker: Worker, since: float) -> list[Any]:
+    plugin = worker.plugins.get(TraceTasks.name)
+    return [] if plugin is None else plugin.rows(since)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
     "update_data": _update_data,
@@ -87,6 +107,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "logs": _logs,
     "keys": _keys,
     "memory": _memory,
+    "profile": _profile,
+    "call_stack": _call_stack,
+    "trace": _trace,
     "plugin_add": _plugin_add,
     "plugin_remove": _plugin_remove,
     "plugin_sync": _plugin_sync,

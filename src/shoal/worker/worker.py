@@ -42,7 +42,9 @@ from shoal.worker.executor.pool import ThreadPool
 from shoal.worker.link import SchedulerLink
 from shoal.worker.operations import OPERATIONS
 from shoal.worker.plugins import WorkerPlugins
+from shoal.worker.profiling import Profiler
 from shoal.worker.settings import Lifetime, all_executors, positive, read_settings
+from shoal.worker.store.data import Data
 from shoal.worker.store.store import Store
 
 __all__ = ["Worker"]
@@ -215,15 +217,16 @@ class Worker(Server):
         self._started = self._loop.time()
         self._welcome: asyncio.Future[None] = self._loop.create_future()
         self.local_directory = make_directory(self._given_directory)
-        self.data = Store(
+        self.store = Store(
             self.local_directory,
             max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
             on_lost=self._data_lost,
         )
+        self.data = Data(self.store)
         self.pool = ThreadPool(
             self.nthreads,
             functions=self._functions,
-            store=self.data,
+            store=self.store,
             loop=self._loop,
             on_outcomes=self._outcomes,
             on_seceded=self._seceded,
@@ -232,6 +235,8 @@ class Worker(Server):
             inline_result=config.get_bytes("shoal.inline-result"),
         )
         self.exchange = Exchange(self)
+        self.profiler = Profiler(self)
+        self.profiler.start()
         self.actors = Actors(self)
         await self._listen_somewhere()
         if self.name is None:
@@ -253,7 +258,8 @@ class Worker(Server):
             raise OSError(f"this worker could not join: {self.close_reason or linking.result()}")
         self._welcome.result()
         self.background(self._watch_memory())
-        logger.info("Worker %s at %s joined %s", self.name, self.address, self.scheduler_address)
+        # Who starts workers by job scripts waits for these words in their logs.
+        logger.info("Registered to: %s as %s, %s", self.scheduler_address, self.name, self.address)
 
     async def _listen_somewhere(self) -> None:
         failure: OSError | None = None
@@ -270,11 +276,6 @@ class Worker(Server):
     def address(self) -> str:
         """The address at which others reach this worker."""
         return self._contact_address or super().address
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that this worker and its coroutine tasks run on."""
-        return self._loop
 
     async def _keep_link(self, link: SchedulerLink) -> str:
         why = await link.run()
@@ -319,13 +320,14 @@ class Worker(Server):
         if self._timer is not None:
             self._timer.cancel()
         if hasattr(self, "pool"):
+            self.profiler.stop()
             seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
             wait = min(seconds, 1.0) if executor_wait else 0.0
             try:
                 await self._loop.run_in_executor(None, self.pool.close, wait)
             except RuntimeError:  # the interpreter exits: there are no new threads any more
                 self.pool.close(0.0)
-            self.data.close()
+            self.store.close()
             self.actors.close()
         shutil.rmtree(self.local_directory, ignore_errors=True)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
@@ -369,14 +371,14 @@ class Worker(Server):
             assert values is not None
             sizes = self.machine.state.data
             for key in effects.keep:
-                self.data.put(key, values[key], sizes[key][0])
+                self.store.put(key, values[key], sizes[key][0])
         for function, blob in effects.define.items():
             self._functions.define(function, blob)
         if effects.revoke or effects.discard:
             self._take_back(effects)
         if effects.drop:
             for key in effects.drop:
-                self.data.pop(key)
+                self.store.pop(key)
         if effects.execute:
             self.pool.submit(effects.execute)
         for function in effects.forget:
@@ -392,7 +394,7 @@ class Worker(Server):
             self.status = Status.running
             logger.warning("Worker %s is running again", self.name)
         if effects.evict:
-            self._loop.run_in_executor(None, self.data.evict, effects.evict)
+            self._loop.run_in_executor(None, self.store.evict, effects.evict)
         if effects.send:
             self._say(effects.send)
         if effects.close is not None:
@@ -508,11 +510,11 @@ class Worker(Server):
             "time": time.time(),
             "cpu": self._process.cpu_percent(),
             "memory": memory,
-            "managed_bytes": self.data.memory_bytes,
-            "spilled_bytes": self.data.disk_bytes,
+            "managed_bytes": self.store.memory_bytes,
+            "spilled_bytes": self.store.disk_bytes,
             "executing": self.pool.executing,
             "ready": self.pool.ready,
-            "in_memory": len(self.data),
+            "in_memory": len(self.store),
         }
 
     # -- plugins and events ------------------------------------------------------------
@@ -554,7 +556,7 @@ class Worker(Server):
         interval = config.get_seconds("distributed.worker.memory.monitor-interval")
         while True:
             used = self._process.memory_info().rss
-            self.feed(core.MemoryMeasured(used, self.data.memory_bytes))
+            self.feed(core.MemoryMeasured(used, self.store.memory_bytes))
             await asyncio.sleep(interval)
 
     # -- for people ----------------------------------------------------------------------
@@ -563,8 +565,8 @@ class Worker(Server):
         """Return how much memory is in use, in bytes."""
         return {
             "process": int(self._process.memory_info().rss),
-            "managed_in_memory": self.data.memory_bytes,
-            "managed_spilled": self.data.disk_bytes,
+            "managed_in_memory": self.store.memory_bytes,
+            "managed_spilled": self.store.disk_bytes,
             "limit": self.memory_limit,
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.loop import SyncMethodMixin
-from shoal.client import notes
+from shoal.client import notes, running
 from shoal.client.topics import TopicHandlers
 
 if TYPE_CHECKING:
@@ -75,3 +75,115 @@ class InsightVerbs(SyncMethodMixin):
             When there was none.
         """
         return self.sync(self._topics.unsubscribe, topic)
+
+    # ------------------------------------------------------------------ what runs
+
+    def call_stack(self, futures: Any = None, keys: Any = None) -> Any:
+        """Return what tasks execute at this moment.
+
+        Parameters
+        ----------
+        futures : list of Future, or collections, optional
+            Of which tasks.
+        keys : list of key, optional
+            Of which tasks; all that run by default.
+
+        Returns
+        -------
+        dict
+            Lines as in tracebacks, by worker and key.
+        """
+        return self.sync(running.call_stack, self._self(), futures, keys)
+
+    def profile(
+        self,
+        key: str | None = None,
+        start: float | str | None = None,
+        stop: float | str | None = None,
+        workers: Any = None,
+        merge_workers: bool = True,
+        plot: bool | str = False,
+        filename: str | None = None,
+        server: bool = False,
+        scheduler: bool = False,
+    ) -> Any:
+        """Return where tasks spent their time lately, from samples of their stacks.
+
+        Parameters
+        ----------
+        key : str, optional
+            Only of tasks whose keys begin with this name, as ``"inc"``.
+        start, stop : float or str, optional
+            Between these times: seconds since the epoch, or ``"60s"`` before now.
+        workers : list of str, optional
+            Of these workers; all by default.
+        merge_workers : bool
+            Add them up; False: by worker.
+        plot : bool or str
+            Return a page to look at as well; ``"save"`` writes it to ``dask-profile.html``.
+        filename : str, optional
+            Write the page to this file.
+        server : bool
+            Of what workers do besides tasks.
+        scheduler : bool
+            Of what the scheduler does.
+
+        Returns
+        -------
+        dict, or (dict, Page)
+            The tree: `count`, `description`, `children`.
+
+        Examples
+        --------
+        >>> client.profile(filename="dask-profile.html")  # doctest: +SKIP
+        """
+        return self.sync(
+            running.profile,
+            self._self(),
+            key=key,
+            start=start,
+            stop=stop,
+            workers=workers,
+            merge_workers=merge_workers,
+            plot=plot,
+            filename=filename,
+            server=server,
+            scheduler=scheduler,
+        )
+
+    def get_task_stream(
+        self,
+        start: float | str | None = None,
+        stop: float | str | None = None,
+        count: int | None = None,
+        plot: bool | str = False,
+        filename: str = "task-stream.html",
+        bokeh_resources: Any = None,
+    ) -> Any:
+        """Return when and where tasks ran. The first call begins to record.
+
+        Parameters
+        ----------
+        start, stop : float or str, optional
+            Between these times: seconds since the epoch, or ``"60s"`` before now.
+        count : int, optional
+            The last so many; not used when `start` and `stop` are given.
+        plot : bool or str
+            Return a page to look at as well; ``"save"`` writes it to a file.
+        filename : str
+            That file.
+        bokeh_resources : object, optional
+            Accepted for compatibility; pages need nothing.
+
+        See Also
+        --------
+        get_task_stream : a context manager
+
+        Examples
+        --------
+        >>> client.get_task_stream()  # doctest: +SKIP
+        >>> x.compute()  # doctest: +SKIP
+        >>> client.get_task_stream()  # doctest: +SKIP
+        [{'task': ..., 'type': ..., 'thread': ..., ...}]
+        """
+        return self.sync(running.task_stream, self._self(), start, stop, count, plot, filename)

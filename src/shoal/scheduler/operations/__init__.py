@@ -17,6 +17,7 @@ from shoal.scheduler.operations import (
     metadata,
     notes,
     plugins,
+    running,
 )
 
 __all__ = ["OPERATIONS"]
@@ -39,6 +40,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "start_task_metadata": metadata.start_metadata,
     "stop_task_metadata": metadata.stop_metadata,
     "logs": information.logs,
+    "call_stack": running.call_stack,
+    "profile": running.profile,
+    "task_stream": running.task_stream,
     "versions": information.versions,
     # data
     "gather": data.gather,

@@ -92,6 +92,8 @@ class ThreadPool:
         self.inline_result = inline_result
         # Where a plugin watches: called on the loop with the key of each run that begins.
         self.on_begin: Callable[[str], None] | None = None
+        # Where somebody wants the task stream: called with each run, when it began, its outcome.
+        self.trace: Callable[[TaskRun, float, Outcome], None] | None = None
         self._on_outcomes = on_outcomes
         self._on_seceded = on_seceded
         self._name = name
@@ -344,6 +346,16 @@ class ThreadPool:
 
     def _run(self, task: TaskRun) -> Outcome | None:
         """Run a task on this thread; None when it goes on as a coroutine."""
+        trace = self.trace
+        if trace is None:
+            return self._call(task)
+        begun = time.time()
+        outcome = self._call(task)
+        if outcome is not None:
+            trace(task, begun, outcome)
+        return outcome
+
+    def _call(self, task: TaskRun) -> Outcome | None:
         start = time.time()
         try:
             call = prepare(task.compute, self.functions, self.store)

@@ -1,0 +1,77 @@
+"""Pages of HTML that are whole in one file: style, script and data; they open without a network."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Page", "script_data"]
+
+_STYLE = """
+body { font: 13px system-ui, sans-serif; margin: 1em; color: #222; background: #fff; }
+h1 { font-size: 1.2em; font-weight: 600; }
+#view { position: relative; overflow: hidden; border: 1px solid #ccc; }
+#view div { position: absolute; overflow: hidden; white-space: nowrap; box-sizing: border-box;
+  font-size: 11px; line-height: 17px; padding: 0 3px; border: 1px solid #fff; cursor: default; }
+#told { min-height: 3.5em; margin: .6em 0; font-family: ui-monospace, monospace;
+  white-space: pre-wrap; }
+.axis { color: #666; display: flex; justify-content: space-between; }
+"""
+
+
+class Page:
+    """One page.
+
+    Parameters
+    ----------
+    title : str
+        Its heading.
+    body : str
+        HTML, with a script perhaps.
+    """
+
+    def __init__(self, title: str, body: str) -> None:
+        self.title = title
+        self.body = body
+
+    @property
+    def html(self) -> str:
+        """The whole file."""
+        title = html.escape(self.title)
+        return (
+            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            f"<style>{_STYLE}</style></head>\n<body><h1>{title}</h1>\n{self.body}\n</body></html>\n"
+        )
+
+    def save(self, filename: str | os.PathLike[str]) -> str:
+        """Write the file, whole or not at all; return its path."""
+        target = Path(filename).absolute()
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".page-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(self.html)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        return str(target)
+
+    def _repr_html_(self) -> str:
+        # A frame of its own: neither styles nor scripts meet those of the notebook.
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" style="width:100%;height:420px;border:0">'
+            "</iframe>"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Page {self.title!r}, {len(self.html)} bytes of HTML>"
+
+
+def script_data(value: Any) -> str:
+    """Return plain data as a literal for a script; no text in it can end the script."""
+    return json.dumps(value, separators=(",", ":"), default=str).replace("<", "\\u003c")

@@ -1,0 +1,55 @@
+"""What runs at this moment, and what ran lately: stacks, profiles, the task stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.operations.membership import broadcast
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["call_stack", "profile", "task_stream"]
+
+
+async def call_stack(
+    scheduler: Scheduler, keys: list[str] | None = None
+) -> dict[str, dict[str, list[str]]]:
+    """Return what tasks execute, by worker and key; of all tasks by default."""
+    workers: list[str] | None = None
+    if keys is not None:
+        tasks = (scheduler.tasks.get(key) for key in keys)
+        workers = list(
+            {ts.worker.address: None for ts in tasks if ts is not None and ts.worker is not None}
+        )
+    if not scheduler.workers or workers == []:
+        return {}
+    msg = {"op": "call_stack", "keys": keys}
+    answers = await broadcast(scheduler, msg, workers, on_error="ignore")
+    return {address: stacks for address, stacks in answers.items() if stacks}
+
+
+async def profile(
+    scheduler: Scheduler,
+    key: str | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    workers: list[Any] | None = None,
+    server: bool = False,
+    own: bool = False,
+) -> dict[str, Any]:
+    """Return profile trees by worker; with `own`, the scheduler's."""
+    if own:
+        return {scheduler.address: scheduler.profiler.collect(start, stop)}
+    msg = {"op": "profile", "key": key, "start": start, "stop": stop, "server": server}
+    return await broadcast(scheduler, msg, workers, on_error="ignore")
+
+
+async def task_stream(
+    scheduler: Scheduler,
+    start: float | None = None,
+    stop: float | None = None,
+    count: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return what tasks ran between two times, or the last so many; begins to record."""
+    return await scheduler.stream_record.collect(start, stop, count)
