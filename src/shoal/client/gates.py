@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncGate", "Gate", "ThreadGate"]
 
-# Windows does not interrupt a thread that waits for a lock: Ctrl-C is looked for this often there.
-_POLL = 0.1 if sys.platform == "win32" else None
+# Ctrl-C is looked for this often, in seconds. Windows does not interrupt a thread that waits for a
+# lock, and elsewhere a signal that comes just before the wait begins does not end it.
+_POLL = 0.1 if sys.platform == "win32" else 1.0
 
 
 class Gate(ABC):
@@ -77,13 +78,13 @@ class ThreadGate(Gate):
             return self._wait(timeout)
 
     def _wait(self, timeout: float | None) -> bool:
-        if _POLL is None:
-            return self._shut.acquire(timeout=-1 if timeout is None else max(timeout, 0))
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._shut.acquire(timeout=_POLL):
-            if deadline is not None and time.monotonic() > deadline:
+        while True:
+            left = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
+            if self._shut.acquire(timeout=max(left, 0)):
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
                 return False
-        return True
 
 
 class AsyncGate(Gate):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dask._expr import CompositeExpr, Expr, HLGExpr, _ExprSequence
@@ -25,7 +23,6 @@ from shoal.client.collections.sending import send_graph
 from shoal.client.collections.untyped import FinalizeCompute, flatten, unpack_collections
 from shoal.client.future import Future, make_future
 from shoal.client.gather import gather_async, gather_blocking
-from shoal.client.tasks import worker_here
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -54,8 +51,7 @@ def get(
     if not sync:
         return nested
     try:
-        with _out_of_the_way():
-            return gather_blocking(client, nested, "raise", direct)
+        return gather_blocking(client, nested, "raise", direct)
     finally:
         # An error keeps this frame alive: without this, Ctrl-C would stop nothing.
         _release(client, futures)
@@ -93,21 +89,6 @@ def _nest(keys: Any, futures: dict[Any, Future]) -> Any:
     return futures[keys]
 
 
-@contextmanager
-def _out_of_the_way() -> Iterator[None]:
-    """A task that waits for others must not take the thread that these need."""
-    context = sys.modules.get("shoal.worker.context")
-    task = None if context is None or worker_here() is None else context.current_task()
-    if context is None or task is None or task.place is None or task.seceded:
-        yield
-        return
-    context.secede()
-    try:
-        yield
-    finally:
-        context.rejoin()
-
-
 def compute(
     client: Client,
     collections: Any,
@@ -141,8 +122,7 @@ def compute(
     if asynchronous:
         return _values_async(client, result, futures)
     try:
-        with _out_of_the_way():
-            return gather_blocking(client, result, "raise", None)
+        return gather_blocking(client, result, "raise", None)
     finally:
         _release(client, futures)
 
