@@ -298,7 +298,7 @@ async def test_data_is_spread(c, s, a, b):
     assert all(size >= 80 for size in sizes.values())
     for key, (address,) in who_has.items():
         worker = a if address == a.address else b
-        (value,) = worker.data.get_many([encode_key(key)])
+        (value,) = worker.store.get_many([encode_key(key)])
         assert value.tolist() == [key[1]] * 10
     assert await scatter_to_workers([a.address], {}, s.rpc) == ({}, {})
     with pytest.raises(ValueError, match="no workers"):

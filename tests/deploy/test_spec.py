@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from helpers import run, until
@@ -207,3 +208,31 @@ def test_the_default_is_a_scheduler_in_this_process():
 
 
 WORKER_OF_ONE = {"cls": FakeWorker, "options": {}}
+
+
+def test_the_level_of_silence_may_be_written_small():
+    async def main():
+        before = logging.getLogger("shoal").level
+        async with SpecCluster(
+            scheduler={"cls": FakeScheduler}, asynchronous=True, silence_logs="error"
+        ):
+            assert logging.getLogger("shoal").level == logging.ERROR
+        assert logging.getLogger("shoal").level == before
+
+    run(main())
+
+
+def test_the_names_that_published_subclasses_use():
+    async def main():
+        async with SpecCluster(
+            scheduler={"cls": FakeScheduler}, asynchronous=True, name="reef"
+        ) as cluster:
+            assert cluster._name == "reef"
+            cluster._name = "atoll"
+            assert cluster.name == "atoll"
+            assert cluster.loop == asyncio.get_running_loop()
+            called = asyncio.get_running_loop().create_future()
+            cluster.loop.add_callback(called.set_result, 1)
+            assert await called == 1
+
+    run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -248,12 +249,12 @@ def test_memory_spills_and_comes_back(tmp_path: Path) -> None:
             }
         ) as (_, [a], client):
             futures = client.map(np.full, [200_000] * 10, range(10))
-            await until(lambda: a.data.disk_bytes > 8e6 and a.data.memory_bytes < 3.5e6)
+            await until(lambda: a.store.disk_bytes > 8e6 and a.store.memory_bytes < 3.5e6)
             totals = await client.gather(client.map(np.sum, futures))
             assert totals == [200_000 * i for i in range(10)]
             assert (await client.gather(futures[0]))[0] == 0
             del futures
-            await until(lambda: a.data.disk_bytes == 0)
+            await until(lambda: a.store.disk_bytes == 0)
         assert list(tmp_path.iterdir()) == []
 
     run(main())
@@ -405,5 +406,19 @@ def test_cancelled_work_is_dropped(gate: threading.Event) -> None:
             gate.set()
             await until(lambda: not a.pool.executing)
             assert len(STARTED) == 1 and len(a.data) == 0
+
+    run(main())
+
+
+def test_what_people_look_at(caplog: Any) -> None:
+    async def main() -> None:
+        caplog.set_level(logging.INFO, "shoal.worker")
+        async with cluster({}) as (scheduler, [a], client):
+            # dask-jobqueue waits for these words in the logs of its jobs.
+            assert f"Registered to: {scheduler.address}" in caplog.text
+            assert a.loop == scheduler.loop == client.loop == asyncio.get_running_loop()
+            await client.scatter({("x", 0): np.ones(3)})
+            assert list(a.data) == [("x", 0)]
+            assert a.data["x", 0].sum() == 3
 
     run(main())

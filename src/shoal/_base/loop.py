@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar, cast, overload
 
 import dask.config
 
+from shoal._base.both_loops import BothLoops, as_asyncio_loop, both_loops
+
 __all__ = ["LoopRunner", "SyncMethodMixin", "as_asyncio_loop", "new_event_loop", "sync"]
 
 T = TypeVar("T")
@@ -112,14 +114,6 @@ def _forget_shared_loop() -> None:
 atexit.register(_stop_shared_loop)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_shared_loop)
-
-
-def as_asyncio_loop(loop: Any) -> asyncio.AbstractEventLoop:
-    """Return the asyncio loop of `loop`, which may be one of tornado's ``IOLoop`` objects."""
-    found = getattr(loop, "asyncio_loop", loop)
-    if not isinstance(found, asyncio.AbstractEventLoop):
-        raise TypeError(f"loop= must be an event loop, got {type(loop).__name__}: {loop!r}")
-    return found
 
 
 class LoopRunner:
@@ -323,10 +317,10 @@ class SyncMethodMixin:
     _asynchronous: bool = False
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that this object lives on."""
+    def loop(self) -> BothLoops:
+        """The event loop that this object lives on, with asyncio's and tornado's methods."""
         runner: LoopRunner = self._loop_runner  # type: ignore[attr-defined]
-        return runner.loop
+        return both_loops(runner.loop)
 
     @property
     def asynchronous(self) -> bool:

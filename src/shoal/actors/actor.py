@@ -195,7 +195,7 @@ def _call_self(name: str, args: tuple[Any, ...], kwargs: Any) -> BaseActorFuture
         return EagerActorFuture(result)
     context = current.get()
     assert context is not None
-    loop: asyncio.AbstractEventLoop = context.worker.loop
+    loop: asyncio.AbstractEventLoop = context.worker.loop.asyncio_loop
     return _Coroutine(asyncio.run_coroutine_threadsafe(result, loop), loop)
 
 

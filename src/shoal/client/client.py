@@ -175,7 +175,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         """Connect; where nobody may wait, in the background."""
         self.cluster = self._target.cluster
         self._loop_runner.start()
-        self._session.attach(self.loop)
+        self._session.attach(self.loop.asyncio_loop)
         if self._set_as_default:
             remember_client(self)
             take_over(self)
@@ -1050,7 +1050,7 @@ class TaskClient(Client):
 
     def _begin(self) -> None:
         self._loop_runner.start()
-        self._session.attach(self.loop)
+        self._session.attach(self.loop.asyncio_loop)
         take_over(self)  # tasks that compute collections find it
         _open_clients.add(self)
         if self.asynchronous:

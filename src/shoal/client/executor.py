@@ -98,7 +98,7 @@ class ClientExecutor(concurrent.futures.Executor):
                 call.cancel()
         if not wait or not self._pending:
             return
-        if asyncio._get_running_loop() is self._client.loop:
+        if self._client.loop == asyncio._get_running_loop():
             raise RuntimeError(
                 "shutdown(wait=True) would block the loop that its calls need; await the futures "
                 "with asyncio.wrap_future, then use wait=False"

@@ -65,7 +65,7 @@ async def gather_async(client: Client, futures: Any, errors: str, direct: bool |
 async def _fetch_anywhere(
     client: Client, records: list[Record], direct: bool | None
 ) -> dict[str, bytes | Blob | AsItIs]:
-    loop = client.loop
+    loop = client.loop.asyncio_loop
     if asyncio.get_running_loop() is loop:
         return await fetch(client, records, direct)
     waiting = asyncio.run_coroutine_threadsafe(fetch(client, records, direct), loop)

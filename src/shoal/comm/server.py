@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any, TypeVar
 
+from shoal._base.both_loops import BothLoops, both_loops
 from shoal.comm.addressing import get_address_host_port
 from shoal.comm.base import Comm, Listener, listen
 from shoal.comm.requests import error_message
@@ -115,6 +116,7 @@ class Server:
                     raise RuntimeError(f"this {type(self).__name__} is {self.status.value}")
                 return self
             self.status = Status.starting
+            self._loop = asyncio.get_running_loop()
             try:
                 await asyncio.wait_for(self.start_unsafe(), self.start_timeout)
             except BaseException as error:
@@ -172,6 +174,11 @@ class Server:
         self._comms.clear()
         self.status = Status.closed
         self._finished.set()
+
+    @property
+    def loop(self) -> BothLoops:
+        """The event loop that this server runs on, with asyncio's and tornado's methods."""
+        return both_loops(self._loop)
 
     def background(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine beside; it is cancelled when the server closes."""

@@ -75,6 +75,15 @@ class Cluster(SyncMethodMixin):
     # -- life ----------------------------------------------------------------------
 
     @property
+    def _name(self) -> str:
+        # Published subclasses read and set it: dask-jobqueue, dask-cloudprovider.
+        return self.name
+
+    @_name.setter
+    def _name(self, name: str) -> None:
+        self.name = name
+
+    @property
     def called_from_running_loop(self) -> bool:
         """Whether this is code that runs on the cluster's own event loop."""
         running = asyncio._get_running_loop()

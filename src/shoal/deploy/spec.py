@@ -378,6 +378,8 @@ def _silence(level: int | str | bool) -> int:
     """Raise the level of shoal's loggers and return the one before."""
     log = logging.getLogger("shoal")
     before = log.level
+    if isinstance(level, str):
+        level = level.upper()  # as in configuration files: "error"
     log.setLevel(logging.WARNING if level is True else level)
     return before
 

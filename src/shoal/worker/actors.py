@@ -104,7 +104,7 @@ class Actors:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._loop = worker.loop
+        self._loop = worker.loop.asyncio_loop
         # The proxy in the worker's store keeps them alive: who drops the key drops the actor.
         self._hosted: WeakValueDictionary[str, _Hosted] = WeakValueDictionary()
         self._threads = _Threads(self._drain, f"shoal-actors-{worker.name}")

@@ -13,6 +13,7 @@ from shoal.comm.base import Comm
 from shoal.comm.running import run_on
 from shoal.wire.blob import Blob
 from shoal.worker.context import on_worker
+from shoal.worker.dump import dump_state
 from shoal.worker.tracing import TraceTasks
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "profile": _profile,
     "call_stack": _call_stack,
     "trace": _trace,
+    "dump_state": dump_state,
     "plugin_add": _plugin_add,
     "plugin_remove": _plugin_remove,
     "plugin_sync": _plugin_sync,

@@ -171,7 +171,7 @@ class WorkerPlugins:
         for task in effects.execute:
             self._move(task.key, "ready")
         for key in effects.drop:
-            if key in self.worker.data:
+            if key in self.worker.store:
                 self._drop(key)
 
     def _begins(self, key: str) -> None:
