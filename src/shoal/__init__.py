@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.actors.future import ActorFuture, BaseActorFuture
     from shoal.client.client import Client, default_client, get_client
     from shoal.client.completing import as_completed
+    from shoal.client.dump import DumpArtefact
     from shoal.client.future import Future, fire_and_forget, futures_of
     from shoal.client.inside import local_client, worker_client
     from shoal.client.metadata import get_task_metadata
@@ -114,6 +115,7 @@ _WHERE = {
     # the name `distributed`
     "install_as_distributed": "shoal.compat.switch",
     "get_task_stream": "shoal.client.running",
+    "DumpArtefact": "shoal.client.dump",
     # errors
     "ActorLostError": "shoal.errors",
     "CancelledError": "shoal.errors",
@@ -137,6 +139,7 @@ __all__ = [
     "CommClosedError",
     "CondaInstall",
     "DataLostError",
+    "DumpArtefact",
     "Environ",
     "Event",
     "Future",

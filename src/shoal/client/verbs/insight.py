@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from shoal._base.loop import SyncMethodMixin
 from shoal.client import notes, running
+from shoal.client.dump import dump_cluster_state
 from shoal.client.topics import TopicHandlers
 
 if TYPE_CHECKING:
@@ -187,3 +188,29 @@ class InsightVerbs(SyncMethodMixin):
         [{'task': ..., 'type': ..., 'thread': ..., ...}]
         """
         return self.sync(running.task_stream, self._self(), start, stop, count, plot, filename)
+
+    def dump_cluster_state(
+        self,
+        filename: str = "dask-cluster-dump",
+        exclude: Sequence[str] | None = None,
+        format: Literal["msgpack", "yaml"] = "msgpack",
+    ) -> Any:
+        """Write all that the scheduler and the workers know to a file here, to look for a bug in.
+
+        Values and arguments of tasks are not in it. Read it with `DumpArtefact`.
+
+        Parameters
+        ----------
+        filename : str
+            The file; its ending is added.
+        exclude : list of str, optional
+            Attributes to leave out, such as ``"log"``.
+        format : {"msgpack", "yaml"}
+            ``.msgpack.gz``, or ``.yaml``, which people can read, and which takes its time.
+
+        Returns
+        -------
+        str
+            The path of the file.
+        """
+        return self.sync(dump_cluster_state, self._self(), filename, exclude, format)

@@ -11,6 +11,7 @@ from typing import Any
 from shoal.scheduler.operations import (
     copies,
     data,
+    dump,
     functions,
     information,
     membership,
@@ -43,6 +44,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "call_stack": running.call_stack,
     "profile": running.profile,
     "task_stream": running.task_stream,
+    "dump_state": dump.dump_state,
     "versions": information.versions,
     # data
     "gather": data.gather,

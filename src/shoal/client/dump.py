@@ -1,0 +1,152 @@
+"""Dumps of a cluster's state: written to a file, and read back."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from shoal._base.keys import encode_key
+from shoal._base.versions import own_versions
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["DumpArtefact", "dump_cluster_state"]
+
+_ENDINGS = {"msgpack": ".msgpack.gz", "yaml": ".yaml"}
+
+
+async def dump_cluster_state(
+    client: Client, filename: str, exclude: Sequence[str] | None, format: str
+) -> str:
+    """Write the state of the scheduler and all workers to a file; return its path."""
+    if format not in _ENDINGS:
+        raise ValueError(f"format= is 'msgpack' or 'yaml', got {format!r}")
+    await client
+    state = await client.scheduler.dump_state(exclude=list(exclude or ()))
+    state["versions"]["client"] = own_versions()
+    plain = msgspec.to_builtins(state, builtin_types=(bytes,), str_keys=True)
+    path: str = await client.loop.run_in_executor(None, _write, plain, str(filename), format)
+    return path
+
+
+def _write(state: dict[str, Any], filename: str, format: str) -> str:
+    ending = _ENDINGS[format]
+    path = Path(filename if filename.endswith(ending) else filename + ending).absolute()
+    if format == "yaml":
+        yaml = importlib.import_module("yaml")  # large, and rarely wanted
+        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        data = yaml.dump(_listed(state), Dumper=dumper, sort_keys=False).encode()
+    else:
+        data = gzip.compress(msgspec.msgpack.encode(state), 5)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dump-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return str(path)
+
+
+def _listed(value: Any) -> Any:
+    """Return a value without tuples, which YAML would mark as Python's."""
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_listed(item) for item in value]
+    return value
+
+
+class DumpArtefact(Mapping[str, Any]):
+    """A dump that was written with `Client.dump_cluster_state`, to look into.
+
+    Parameters
+    ----------
+    state : dict
+        The content: ``scheduler``, ``workers``, ``versions``.
+
+    Examples
+    --------
+    >>> dump = DumpArtefact.from_file("dask-cluster-dump.msgpack.gz")  # doctest: +SKIP
+    >>> dump.scheduler_tasks_in_state("processing")  # doctest: +SKIP
+    >>> dump["workers"]["tcp://127.0.0.1:40123"]["log"]  # doctest: +SKIP
+    """
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.dump = state
+
+    @classmethod
+    def from_file(cls, filename: str | os.PathLike[str]) -> DumpArtefact:
+        """Read a dump.
+
+        Raises
+        ------
+        ValueError
+            When the name ends in none of ``.msgpack.gz``, ``.msgpack`` and ``.yaml``.
+        """
+        name = str(filename)
+        data = Path(filename).read_bytes()
+        if name.endswith(".yaml"):
+            yaml = importlib.import_module("yaml")
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            return cls(yaml.load(data, Loader=loader))
+        if name.endswith(".msgpack.gz"):
+            return cls(msgspec.msgpack.decode(gzip.decompress(data)))
+        if name.endswith(".msgpack"):
+            return cls(msgspec.msgpack.decode(data))
+        raise ValueError(f"{name!r} ends in none of .msgpack.gz, .msgpack and .yaml")
+
+    @classmethod
+    def from_url(cls, url: str, **kwargs: Any) -> DumpArtefact:
+        """Read a dump from a path or a ``file://`` address."""
+        return cls.from_file(url.removeprefix("file://"))
+
+    def __getitem__(self, name: str) -> Any:
+        return self.dump[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.dump)
+
+    def __len__(self) -> int:
+        return len(self.dump)
+
+    def __repr__(self) -> str:
+        tasks, workers = len(self.dump["scheduler"]["tasks"]), len(self.dump["workers"])
+        return f"<DumpArtefact: {tasks} tasks, {workers} workers>"
+
+    def scheduler_tasks_in_state(self, state: str | None = None) -> list[dict[str, Any]]:
+        """Return tasks as the scheduler saw them; those in one state, or all."""
+        tasks = self.dump["scheduler"]["tasks"].values()
+        return [task for task in tasks if state is None or task["state"] == state]
+
+    def worker_tasks_in_state(self, state: str | None = None) -> list[dict[str, Any]]:
+        """Return tasks as workers saw them, with their `worker`; those in one state, or all."""
+        return [
+            {**task, "worker": address}
+            for address, worker in self.dump["workers"].items()
+            for task in worker.get("tasks", {}).values()
+            if state is None or task["state"] == state
+        ]
+
+    def scheduler_story(self, *keys_or_stimuli: Any) -> dict[str, list[list[Any]]]:
+        """Return the transitions of keys, or those that events caused, by what was asked for."""
+        log = self.dump["scheduler"]["transition_log"]
+        return {
+            text: [entry for entry in log if text in (entry[0], entry[3])]
+            for text in map(encode_key, keys_or_stimuli)
+        }
+
+    def missing_workers(self) -> list[str]:
+        """Return the workers that the scheduler knew and that did not answer."""
+        answers = self.dump["workers"]
+        known = self.dump["scheduler"]["workers"]
+        return [address for address in known if "error" in answers.get(address, {"error": ""})]

@@ -1,0 +1,55 @@
+"""The whole state of a worker as plain data, for people who look for bugs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.versions import own_versions
+
+if TYPE_CHECKING:
+    from shoal.worker.core import TaskRun
+    from shoal.worker.worker import Worker
+
+__all__ = ["dump_state"]
+
+
+def dump_state(worker: Worker, exclude: Iterable[str] = ()) -> dict[str, Any]:
+    """Return tasks, data, what is being fetched, logs; without the attributes in `exclude`."""
+    s = worker.machine.state
+    found = {
+        **worker.identity(),
+        "tasks": {key: _task(task) for key, task in s.tasks.items()},
+        "data": {key: {"nbytes": n, "type": kind} for key, (n, kind) in s.data.items()},
+        "lacking": {
+            key: {
+                "nbytes": lack.nbytes,
+                "holders": list(lack.holders),
+                "absent": list(lack.absent),
+                "unreachable": list(lack.unreachable),
+                "for": [task.key for task in lack.tasks],
+            }
+            for key, lack in s.lacks.items()
+        },
+        "paused": s.paused,
+        "available_resources": dict(s.available),
+        "executing": worker.pool.executing,
+        "ready": worker.pool.ready,
+        "memory": worker.memory(),
+        "plugins": list(worker.plugins),
+        "versions": own_versions(),
+        "log": [list(record) for record in worker.log_buffer.tail(None)],
+    }
+    left_out = frozenset(exclude)
+    return {name: value for name, value in found.items() if name not in left_out}
+
+
+def _task(task: TaskRun) -> dict[str, Any]:
+    return {
+        "key": task.key,
+        "state": task.state,
+        "run": task.run,
+        "priority": list(task.compute.priority),
+        "dependencies": list(task.compute.deps),
+        "lacking": task.lacking,
+    }
