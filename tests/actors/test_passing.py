@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import dask
 import pytest
 from helpers import wait_until
 
@@ -127,3 +128,18 @@ def test_published_and_scattered_like_any_value(client, counter):
     [future] = client.scatter([counter], hash=False)
     assert client.submit(use, future).result() == (1, 1)
     assert future.result().increment().result() == 2
+
+
+def test_actors_of_graphs(client):
+    x, y = dask.delayed(Counter)(5), dask.delayed(Counter)(6)
+    one = client.compute(x, actors=True).result()
+    assert isinstance(one, Actor) and one.increment().result() == 6
+    both = client.compute([x, y], actors={x: True})
+    made, plain = client.gather(both)
+    assert isinstance(made, Actor) and isinstance(plain, Counter)
+    kept = client.persist(dask.delayed(Counter)(6), actors=True)
+    assert client.compute(dask.delayed(use)(kept)).result() == (7, 7)
+
+
+def test_actors_in_graphs(client, counter):
+    assert dask.delayed(use)(counter).compute() == (1, 1)
