@@ -29,6 +29,7 @@ from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.handouts import Handouts
+from shoal.scheduler.memory_manager import MemoryManager
 from shoal.scheduler.operations import OPERATIONS
 from shoal.scheduler.plugins import SchedulerPlugins
 from shoal.scheduler.profiling import LoopProfile
@@ -173,6 +174,7 @@ class Scheduler(Server):
         self.topics = Topics(self)
         self.copying = Copying(self)
         self.stream_record = StreamRecord(self)
+        self.memory_manager = MemoryManager(self)
         self._heeding = False  # whether there is somebody to tell what happens in the core
         self._retiring: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -195,6 +197,8 @@ class Scheduler(Server):
         self.listen_to_core()
         self.profiler = LoopProfile()
         self.profiler.start()
+        if config.get_bool("distributed.scheduler.active-memory-manager.start"):
+            self.memory_manager.start()
         await self._listen_somewhere()
         await self._preloads.start()
         if self.scheduler_file:
@@ -239,6 +243,7 @@ class Scheduler(Server):
         await self._preloads.teardown()
         if self._timer is not None:
             self._timer.cancel()
+        self.memory_manager.stop()
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
         await self._own_plugins.call_and_wait("close")

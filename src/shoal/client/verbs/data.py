@@ -14,6 +14,7 @@ from shoal.client.datasets import (
     publish_datasets,
     unpublish_dataset,
 )
+from shoal.client.memory_manager import MemoryManagerProxy
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -178,3 +179,8 @@ class DataVerbs(SyncMethodMixin):
             Between which workers; all by default.
         """
         return self.sync(copies.rebalance, self._client(), futures, workers)
+
+    @property
+    def amm(self) -> MemoryManagerProxy:
+        """The active memory manager of the scheduler, which drops copies that nobody needs."""
+        return MemoryManagerProxy(self._client())

@@ -17,6 +17,7 @@ __all__ = [
     "HoldersFailed",
     "LogEvent",
     "Move",
+    "PinCopies",
     "RestartAll",
     "RetireWorkers",
     "Tick",
@@ -87,6 +88,13 @@ class Move(msgspec.Struct, gc=False):
     to: str
 
 
+class PinCopies(msgspec.Struct, gc=False):
+    """A user wants so many copies of these; no policy goes below."""
+
+    keys: list[str]
+    count: int
+
+
 class DropCopies(msgspec.Struct, gc=False):
     """Drop these copies, each (key, address), where others are left."""
 
@@ -111,5 +119,6 @@ Event: TypeAlias = (
     | HoldersFailed
     | Move
     | DropCopies
+    | PinCopies
     | LogEvent
 )

@@ -49,6 +49,7 @@ def _check_task(s: SchedulerState, ts: TaskState) -> None:
         assert s.tasks.get(dependent.key) is dependent and ts in dependent.deps, where
     assert ts.dependents is None or ts.dependents, f"{where}: an empty set of dependents"
     assert (ts.state == "memory") == bool(ts.who_has), f"{where}: held by {ts.who_has}"
+    assert len(ts.who_has) < 2 or ts in s.replicated, f"{where}: its copies are not counted"
     for ws in ts.who_has:
         assert ts in ws.has_what and s.workers.get(ws.address) is ws, where
     for client in ts.wanted_by:

@@ -18,7 +18,7 @@ from shoal.scheduler.core.handlers.client import (
     client_lost,
     on_hello,
 )
-from shoal.scheduler.core.handlers.copies import drop_copies, make_copies
+from shoal.scheduler.core.handlers.copies import drop_copies, make_copies, pin_copies
 from shoal.scheduler.core.handlers.membership import (
     check_retiring,
     register_worker,
@@ -90,6 +90,7 @@ class Machine:
             e.HoldersFailed: self._holders_failed,
             e.Move: self._move,
             e.DropCopies: self._drop_copies,
+            e.PinCopies: self._pin_copies,
             e.LogEvent: self._log_event,
         }
 
@@ -240,6 +241,9 @@ class Machine:
 
     def _drop_copies(self, event: e.DropCopies) -> None:
         drop_copies(self.state, event)
+
+    def _pin_copies(self, event: e.PinCopies) -> None:
+        pin_copies(self.state, event)
 
     def _log_event(self, event: e.LogEvent) -> None:
         self.state.log_event(event.topic, event.message)

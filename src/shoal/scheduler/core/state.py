@@ -342,6 +342,8 @@ class SchedulerState:
         self.coordination: Desk | None = None  # made when a client first uses a primitive
 
         self.queue = TaskQueue()  # ready tasks that may run anywhere
+        self.replicated: dict[TaskState, None] = {}  # results with several copies, and maybe others
+        self.pinned: dict[str, int] = {}  # how many copies users want, by key
         self.parked = 0  # ready tasks in the workers' own queues
         self.crowded: dict[WorkerState, None] = {}  # workers with such a queue
         self.loaded: dict[WorkerState, None] = {}  # workers that hold more tasks than threads
@@ -379,7 +381,6 @@ class SchedulerState:
         self.close_workers: list[tuple[str, str]] = []
         self.retired: list[str] = []
         self.not_retired: list[tuple[str, str]] = []
-
         self.stimulus = ""
         self.stimuli = 0
         self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)

@@ -51,6 +51,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "scatter": data.scatter,
     "replicate": copies.replicate,
     "rebalance": copies.rebalance,
+    "memory_manager": copies.memory_manager,
     # workers
     "broadcast": membership.broadcast,
     "close_worker": membership.close_worker,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
-from shoal.scheduler.core.events import DropCopies
+from shoal.scheduler.core.events import DropCopies, PinCopies
 from shoal.scheduler.core.handlers.copies import is_spare
 from shoal.scheduler.core.policies.rebalancing import Limits, plan_rebalance
 from shoal.scheduler.core.state import TaskState, WorkerState
@@ -14,7 +14,7 @@ from shoal.scheduler.operations.information import find_workers
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["memory_of", "rebalance", "replicate"]
+__all__ = ["memory_manager", "memory_of", "rebalance", "replicate"]
 
 _MEASURES = ("process", "optimistic", "managed", "managed_in_memory")
 
@@ -39,6 +39,7 @@ async def replicate(
     if not chosen:
         raise ValueError("there is no running worker to replicate to")
     copies = len(chosen) if n is None else min(n, len(chosen))
+    scheduler.feed(PinCopies(keys, copies))
     _drop_surplus(scheduler, keys, chosen, copies)
     failed: set[tuple[str, str]] = set()
     while True:
@@ -154,6 +155,17 @@ async def rebalance(
         "moved": len(moved),
         "failed": failed,
     }
+
+
+def memory_manager(scheduler: Scheduler, method: str) -> bool | None:
+    """Start or stop the active memory manager, let it act, or return whether it runs."""
+    manager = scheduler.memory_manager
+    if method == "running":
+        return manager.running
+    if method not in ("start", "stop", "run_once"):
+        raise ValueError(f"the memory manager cannot {method!r}")
+    getattr(manager, method)()
+    return None
 
 
 def memory_of(ws: WorkerState, measure: str) -> int:

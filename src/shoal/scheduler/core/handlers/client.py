@@ -13,7 +13,6 @@ from shoal.scheduler.core.state import ClientState, FunctionState
 from shoal.scheduler.core.transitions.demand import (
     add_want,
     drop_unneeded,
-    drop_unneeded,
     drop_want,
     leave_worker,
     let_go_of_inputs,

@@ -8,10 +8,10 @@ from shoal.scheduler.core.handlers.membership import acquire
 from shoal.scheduler.core.speech import tell_free
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.events import DropCopies, Move
+    from shoal.scheduler.core.events import DropCopies, Move, PinCopies
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
 
-__all__ = ["drop_copies", "is_spare", "make_copies"]
+__all__ = ["drop_copies", "is_spare", "make_copies", "pin_copies"]
 
 
 def make_copies(s: SchedulerState, event: Move) -> None:
@@ -30,6 +30,16 @@ def make_copies(s: SchedulerState, event: Move) -> None:
     ]
     if wanted:
         acquire(s, target, wanted)
+
+
+def pin_copies(s: SchedulerState, event: PinCopies) -> None:
+    """Remember how many copies a user wants, as long as the task is known."""
+    for key in event.keys:
+        if event.count > 1 and key in s.tasks:
+            s.pinned[key] = event.count
+            s.replicated[s.tasks[key]] = None  # so that the pin is forgotten with the task
+        else:
+            s.pinned.pop(key, None)
 
 
 def is_spare(ts: TaskState, ws: WorkerState) -> bool:

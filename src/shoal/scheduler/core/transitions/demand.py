@@ -152,6 +152,9 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     del s.tasks[ts.key]
     if s.metadata:
         s.metadata.pop(ts.key, None)
+    if s.replicated:
+        s.replicated.pop(ts, None)
+        s.pinned.pop(ts.key, None)
     for dep in ts.deps:
         dependents = dep.dependents
         if dependents is not None:

@@ -191,8 +191,11 @@ def add_copy(
         ts.type = type_name or ts.type
     if ts.options.actor and ts.who_has and type_name != ACTOR_PROXY:
         ts.who_has = (ws, *ts.who_has)  # the first is where it lives
+    elif ts.who_has:
+        ts.who_has = (*ts.who_has, ws)
+        s.replicated[ts] = None
     else:
-        ts.who_has = (*ts.who_has, ws) if ts.who_has else ws.alone
+        ts.who_has = ws.alone
     ws.has_what[ts] = None
     ws.nbytes += ts.nbytes
     ws.pending.pop(ts, None)

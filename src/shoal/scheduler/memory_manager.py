@@ -1,0 +1,93 @@
+"""The active memory manager: asks its policies now and then, and does what they suggest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from shoal import config
+from shoal.scheduler.core.events import DropCopies, Move
+from shoal.scheduler.core.policies.memory import MemoryPolicy, ReduceReplicas
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["MemoryManager"]
+
+logger = logging.getLogger("shoal.scheduler")
+
+
+class MemoryManager:
+    """Makes and drops copies of results.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Whose results these are.
+
+    Attributes
+    ----------
+    policies : list
+        What is asked; `ReduceReplicas` at first.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._interval = config.get_seconds("distributed.scheduler.active-memory-manager.interval")
+        self.policies: list[MemoryPolicy] = [ReduceReplicas()]
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it acts by itself."""
+        return self._timer is not None
+
+    def add_policy(self, policy: MemoryPolicy) -> None:
+        """Ask another policy, too; one that is done is dropped."""
+        if not callable(getattr(policy, "suggest", None)):
+            raise TypeError(f"a policy has a method suggest(state), got {policy!r}")
+        self.policies.append(policy)
+
+    def start(self) -> None:
+        """Act now and then."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._interval, self._act)
+
+    def stop(self) -> None:
+        """Act no more by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _act(self) -> None:
+        self._timer = None
+        self.start()
+        state = self._scheduler.core.state
+        if state.replicated or len(self.policies) != 1:
+            self.run_once()
+
+    def run_once(self) -> None:
+        """Ask the policies, and do what they suggest."""
+        state = self._scheduler.core.state
+        if state.recovering_until is not None:
+            return  # who holds what is not known yet
+        drops: list[tuple[str, str]] = []
+        moves: dict[str, list[str]] = {}
+        for policy in list(self.policies):
+            try:
+                for task, worker, drop in policy.suggest(state):
+                    if drop:
+                        drops.append((task.key, worker.address))
+                    else:
+                        moves.setdefault(worker.address, []).append(task.key)
+            except Exception:
+                logger.exception("the memory policy %r failed", policy)
+                continue
+            if getattr(policy, "done", False):
+                self.policies.remove(policy)
+        if drops:
+            self._scheduler.feed(DropCopies(drops))
+        for address, keys in moves.items():
+            self._scheduler.feed(Move(keys, address))
