@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import Any
 
@@ -32,6 +31,7 @@ def test_100_000_tasks_are_sent_while_the_loop_goes_on(client: Client, monkeypat
     dsk["total"] = (add, *[("sum", i) for i in range(10_000)])
     ticks: list[int] = []  # tasks that were told at each turn of the ticker
     told: list[int] = []
+    over: list[bool] = []
     stream = client._session.stream
     send = stream.send
 
@@ -39,16 +39,16 @@ def test_100_000_tasks_are_sent_while_the_loop_goes_on(client: Client, monkeypat
         told.extend(len(m.keys) for m in messages if isinstance(m, Graph))
         send(messages)
 
-    async def ticker() -> None:
-        while True:
+    def tick() -> None:
+        if not over:
             ticks.append(sum(told))
-            await asyncio.sleep(0.001)
+            client.loop.call_later(0.001, tick)
 
     monkeypatch.setattr(stream, "send", watch)
-    ticking = asyncio.run_coroutine_threadsafe(ticker(), client.loop)
+    client.loop.call_soon_threadsafe(tick)
     future = client.get(dsk, "total", sync=False)
     wait_until(lambda: sum(told) == len(dsk))
-    ticking.cancel()
+    over.append(True)
     assert max(told) <= sending._PART, "no message holds all of it"
     assert len(set(ticks)) > 25, "the loop went on between the parts"
     assert ticks.count(0) > 50, "and while the graph was put in order"
