@@ -66,21 +66,22 @@ def profile_for(seed: int, kind: str | None = None, tasks: int | None = None) ->
     kind : str, optional
         One of `KINDS`; drawn from the seed otherwise.
     tasks : int, optional
-        How many tasks a graph should have, about.
+        How many tasks a graph should have, about; with thousands, it is the only one.
     """
     rng = Random(f"profile {seed}")
     kind = kind or KINDS[seed % len(KINDS)]
     many = seed % 16 == 1
     size = tasks or (400 if many else rng.choice([5, 15, 40]))
     seconds = rng.choice([0.002, 0.02, 0.2]) if size < 100 else 0.01
-    actions = 2 if size >= 100 else rng.randint(3, 12)
+    alone = size >= 5000
+    actions = 1 if alone else 2 if size >= 100 else rng.randint(3, 12)
     count = rng.randint(1, 6) if _FAULTS[kind] else 0
     if kind == "schedulers-die":
         count = rng.randint(1, 2)
     return Profile(
         kind=kind,
         workers=rng.randint(1, 5),
-        clients=rng.choice([1, 1, 2, 3]),
+        clients=1 if alone else rng.choice([1, 1, 2, 3]),
         tasks=size,
         actions=actions,
         seconds=seconds,
