@@ -371,9 +371,7 @@ def test_nothing_is_said_while_there_is_no_connection() -> None:
 def test_a_deep_chain_needs_no_recursion(duet: Duet) -> None:
     n = 5000
     duet.submit(task("t0"))
-    duet.machine.handle(
-        e.Submitted([task(f"t{i}", f"t{i - 1}") for i in range(1, n)]), 0
-    )
+    duet.machine.handle(e.Submitted([task(f"t{i}", f"t{i - 1}") for i in range(1, n)]), 0)
     duet.machine.handle(e.Disconnected(), 0)
     effects = duet.machine.handle(e.Connected(), 0)
     assert effects.messages[-1].keys == [f"t{i}" for i in range(n)]

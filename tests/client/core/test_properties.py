@@ -38,6 +38,25 @@ class ClientMachine(RuleBasedStateMachine):
             inputs = [dep for dep in self.known(*deps) if dep != key]
             self.duet.submit(task(key, *inputs, call=self.calls[i]))
 
+    @rule(keys=st.permutations(["a", "b", "c", "d", "e", "f"]), n=st.integers(2, 6), data=st.data())
+    def graph(self, keys: list[str], n: int, data: st.DataObject) -> None:
+        """Tasks of which some are inputs only, inputs first. Known inputs are left to the core."""
+        records: list[Record] = []
+        for key in keys[:n]:
+            before = [record.key for record in records] + self.known(*keys)
+            inputs = (
+                data.draw(st.lists(st.sampled_from(before), unique=True, max_size=2))
+                if (before)
+                else []
+            )
+            wanted = data.draw(st.booleans())
+            if not self.known(key) and key not in inputs:
+                record = task(key, *inputs, call=self.calls[n % 4], wanted=wanted)
+                record.position = len(records) + 1
+                records.append(record)
+        if records:
+            self.duet.submit(*records)
+
     @rule(key=NAMES)
     def scatter(self, key: str) -> None:
         if key not in self.duet.records:
