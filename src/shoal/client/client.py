@@ -988,8 +988,19 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             await asyncio.sleep(0.005)
         return self
 
-    def restart_workers(self, workers: Any, timeout: float | str = "60s") -> Any:
+    def restart_workers(
+        self, workers: Any, timeout: float | str = "60s", raise_for_error: bool = True
+    ) -> Any:
         """Have the nannies of workers start their processes anew.
+
+        Parameters
+        ----------
+        workers : list of str
+            Addresses, names or hosts.
+        timeout : float or str
+            Seconds that each may take.
+        raise_for_error : bool
+            Raise what went wrong with one; False: return it in its place.
 
         Returns
         -------
@@ -997,7 +1008,13 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             ``"OK"`` or what went wrong, by worker.
         """
         seconds = float(parse_timedelta(timeout, default="s"))
-        return self.sync(self._ask, "restart_workers", workers=workers, timeout=seconds)
+        return self.sync(
+            self._ask,
+            "restart_workers",
+            workers=workers,
+            timeout=seconds,
+            on_error="raise" if raise_for_error else "return",
+        )
 
     def _note_workers(self) -> None:
         """Workers came or went: keep what is shown of the cluster up to date."""

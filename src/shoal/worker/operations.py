@@ -5,12 +5,15 @@ Each is a function whose first argument is the worker; the others are fields of 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.versions import own_versions
+from shoal.comm.addressing import get_address_host
 from shoal.comm.base import Comm
 from shoal.comm.running import run_on
+from shoal.diagnostics.kernel import start_kernel
 from shoal.wire.blob import Blob
 from shoal.worker.context import on_worker
 from shoal.worker.dump import dump_state
@@ -97,6 +100,11 @@ def _trace(worker: Worker, since: float) -> list[Any]:
     return [] if plugin is None else plugin.rows(since)
 
 
+async def _start_ipython(worker: Worker) -> dict[str, Any]:
+    host = get_address_host(worker.address) or "127.0.0.1"
+    return await asyncio.to_thread(start_kernel, host, {"worker": worker, "dask_worker": worker})
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
     "update_data": _update_data,
@@ -112,6 +120,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "call_stack": _call_stack,
     "trace": _trace,
     "dump_state": dump_state,
+    "start_ipython": _start_ipython,
     "plugin_add": _plugin_add,
     "plugin_remove": _plugin_remove,
     "plugin_sync": _plugin_sync,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from shoal._base.loop import SyncMethodMixin
 from shoal.client import notes, running
 from shoal.client.dump import dump_cluster_state
+from shoal.client.ipython import start_on_scheduler, start_on_workers
 from shoal.client.topics import TopicHandlers
 
 if TYPE_CHECKING:
@@ -214,3 +216,75 @@ class InsightVerbs(SyncMethodMixin):
             The path of the file.
         """
         return self.sync(dump_cluster_state, self._self(), filename, exclude, format)
+
+    # ------------------------------------------------------------------ IPython
+
+    def start_ipython_workers(
+        self,
+        workers: Any = None,
+        magic_names: Any = False,
+        qtconsole: bool = False,
+        qtconsole_args: Sequence[str] | None = None,
+    ) -> Any:
+        """Start IPython kernels on workers (extra ``jupyter``), where ``worker`` is the worker.
+
+        Workers in one process share its kernel.
+
+        Parameters
+        ----------
+        workers : list of str, optional
+            Which; all by default.
+        magic_names : str or list of str, optional
+            Magics of this IPython that run code there: one each, or a text in which ``*`` becomes
+            the number of the worker. ``%remote info[address] code`` is there in any case.
+        qtconsole : bool
+            Open Jupyter's QtConsole for each.
+        qtconsole_args : list of str, optional
+            Its arguments.
+
+        Returns
+        -------
+        dict
+            What Jupyter clients need to connect, by worker.
+
+        Examples
+        --------
+        >>> info = client.start_ipython_workers(magic_names="w_*")  # doctest: +SKIP
+        >>> %w_0 worker.data  # doctest: +SKIP
+        """
+        return self.sync(
+            start_on_workers, self._self(), workers, magic_names, qtconsole, qtconsole_args
+        )
+
+    def start_ipython_scheduler(
+        self,
+        magic_name: str | None = "scheduler_if_ipython",
+        qtconsole: bool = False,
+        qtconsole_args: Sequence[str] | None = None,
+    ) -> Any:
+        """Start an IPython kernel on the scheduler (extra ``jupyter``), with ``scheduler`` in it.
+
+        Parameters
+        ----------
+        magic_name : str, optional
+            A magic of this IPython that runs code there; ``%scheduler`` by default, in IPython.
+        qtconsole : bool
+            Open Jupyter's QtConsole.
+        qtconsole_args : list of str, optional
+            Its arguments.
+
+        Returns
+        -------
+        dict
+            What Jupyter clients need to connect.
+        """
+        return self.sync(start_on_scheduler, self._self(), magic_name, qtconsole, qtconsole_args)
+
+    def start_ipython(self, *args: Any, **kwargs: Any) -> Any:
+        """Start IPython kernels on workers; the old name of `start_ipython_workers`."""
+        warnings.warn(
+            "Client.start_ipython is now called start_ipython_workers",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.start_ipython_workers(*args, **kwargs)

@@ -70,4 +70,5 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "unsubscribe_topic": plugins.unsubscribe_topic,
     # users' functions
     "run_function": functions.run_function,
+    "start_ipython": functions.start_ipython,
 }

@@ -4,16 +4,19 @@ send.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal.comm.addressing import get_address_host
 from shoal.comm.running import run_on
+from shoal.diagnostics.kernel import start_kernel
 from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["run_function"]
+__all__ = ["run_function", "start_ipython"]
 
 
 async def run_function(
@@ -30,3 +33,15 @@ async def run_function(
             "'distributed.scheduler.pickle' is false"
         )
     return await run_on(scheduler, "dask_scheduler", function, args, kwargs, wait)
+
+
+async def start_ipython(scheduler: Scheduler) -> dict[str, Any]:
+    """Start an IPython kernel in this process; return what is needed to connect to it."""
+    if not config.get_bool("distributed.scheduler.pickle"):
+        raise ValueError(
+            "this scheduler runs no code of clients: its configuration "
+            "'distributed.scheduler.pickle' is false"
+        )
+    host = get_address_host(scheduler.address) or "127.0.0.1"
+    names = {"scheduler": scheduler, "dask_scheduler": scheduler}
+    return await asyncio.to_thread(start_kernel, host, names)

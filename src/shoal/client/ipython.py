@@ -1,0 +1,128 @@
+"""IPython kernels on workers and the scheduler, and magics of this IPython that speak to them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.submit import as_workers
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["start_on_scheduler", "start_on_workers"]
+
+_TIMEOUT = 30.0
+
+
+async def start_on_workers(
+    client: Client, workers: Any, magic_names: Any, qtconsole: bool, qtconsole_args: Any
+) -> dict[str, dict[str, Any]]:
+    """Start kernels on workers; return what is needed to connect, by worker."""
+    await client
+    infos: dict[str, dict[str, Any]] = await client.scheduler.broadcast(
+        msg={"op": "start_ipython"},
+        workers=None if workers is None else as_workers(workers),
+    )
+    names = _expand(magic_names, len(infos))
+    shell = _own_shell()
+    if shell is not None:
+        _add_remote(shell, infos)
+        for name, info in zip(names, infos.values()):
+            _add_magic(shell, name, info)
+    elif names:
+        raise RuntimeError("magic_names= needs IPython here, and this is none")
+    if qtconsole:
+        for address, info in infos.items():
+            _open_console(info, f"shoal-{address}", qtconsole_args)
+    return infos
+
+
+async def start_on_scheduler(
+    client: Client, magic_name: str | None, qtconsole: bool, qtconsole_args: Any
+) -> dict[str, Any]:
+    """Start a kernel on the scheduler; return what is needed to connect."""
+    await client
+    info: dict[str, Any] = await client.scheduler.start_ipython()
+    shell = _own_shell()
+    if magic_name == "scheduler_if_ipython":
+        magic_name = "scheduler" if shell is not None else None
+    if magic_name:
+        if shell is None:
+            raise RuntimeError("magic_name= needs IPython here, and this is none")
+        _add_magic(shell, magic_name, info)
+    if qtconsole:
+        _open_console(info, "shoal-scheduler", qtconsole_args)
+    return info
+
+
+def _expand(names: Any, count: int) -> list[str]:
+    """Return one magic name for each of so many workers."""
+    if not names:
+        return []
+    if isinstance(names, str):
+        if "*" in names:
+            return [names.replace("*", str(i)) for i in range(count)]
+        return [names] if count == 1 else [f"{names}_{i}" for i in range(count)]
+    listed = list(names)
+    if len(listed) != count:
+        raise ValueError(f"magic_names= has {len(listed)} names, and there are {count} workers")
+    return listed
+
+
+def _own_shell() -> Any:
+    """Return the IPython that runs here, if one does."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def _runner(info: dict[str, Any]) -> Callable[[str], None]:
+    """Return a function that runs code in a kernel and shows here what it shows there."""
+    found: list[Any] = []
+
+    def run(code: str) -> None:
+        if not found:
+            kernel = importlib.import_module("jupyter_client").BlockingKernelClient()
+            kernel.load_connection_info(info)
+            kernel.start_channels()
+            kernel.wait_for_ready(_TIMEOUT)
+            found.append(kernel)
+        found[0].execute_interactive(code)
+
+    return run
+
+
+def _add_magic(shell: Any, name: str, info: dict[str, Any]) -> None:
+    run = _runner(info)
+
+    def magic(line: str, cell: str | None = None) -> None:
+        run(line if cell is None else cell)
+
+    shell.register_magic_function(magic, magic_kind="line_cell", magic_name=name)
+
+
+def _add_remote(shell: Any, infos: dict[str, dict[str, Any]]) -> None:
+    """Add ``%remote info[address] code``."""
+    runners = {json.dumps(info, sort_keys=True): _runner(info) for info in infos.values()}
+
+    def remote(line: str, cell: str | None = None) -> None:
+        where, _, code = line.partition(" ")
+        info = shell.ev(where)
+        run = runners.setdefault(json.dumps(info, sort_keys=True), _runner(info))
+        run(code if cell is None else cell)
+
+    shell.register_magic_function(remote, magic_kind="line_cell", magic_name="remote")
+
+
+def _open_console(info: dict[str, Any], name: str, args: Sequence[str] | None) -> None:
+    """Open Jupyter's QtConsole; the file it reads is for this user only."""
+    descriptor, path = tempfile.mkstemp(prefix="kernel-", suffix=".json")  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({**info, "kernel_name": name}, file)
+    subprocess.Popen(["jupyter", "qtconsole", "--existing", path, *(args or [])])
