@@ -141,7 +141,10 @@ def test_a_scheduler_plugin_hears_of_everything() -> None:
 
 def test_without_plugins_the_core_notes_nothing() -> None:
     async def main() -> None:
-        async with cluster() as (scheduler, [a], client):
+        async with (
+            Scheduler(protocol="inproc") as scheduler,
+            Worker(scheduler.address, nthreads=1) as a,
+        ):
             state = scheduler.core.state
             assert state.watch is None and state.heard is None and not a.plugin_host.watching
             await scheduler.add_plugin(Recorder())
@@ -149,7 +152,7 @@ def test_without_plugins_the_core_notes_nothing() -> None:
             await scheduler.remove_plugin("recorder")
             assert state.watch is None and state.heard is None
             with pytest.raises(ValueError, match="no scheduler plugin 'recorder'; there are: none"):
-                await client.unregister_scheduler_plugin("recorder")
+                await scheduler.remove_plugin("recorder")
 
     run(main())
 
