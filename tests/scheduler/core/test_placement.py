@@ -129,6 +129,21 @@ def test_a_worker_that_joins_gets_work(cluster: Cluster) -> None:
     assert cluster.sent("b")
 
 
+def test_what_a_worker_kept_is_not_asked_for_again(cluster: Cluster) -> None:
+    cluster.worker("a", nthreads=1)
+    cluster.graph("c", {f"x-{i}": [] for i in range(2)})
+    first, second = cluster.sent("a")
+    cluster.worker("b", nthreads=1)
+    cluster.advance(0.1)
+    asked = cluster.told("a", m.Steal)
+    assert [steal.keys for steal in asked] == [[second.key]]
+    cluster.hear("a", m.StealReply([], [], [second.key]))
+    cluster.advance(0.1)
+    assert not cluster.told("a", m.Steal)
+    cluster.hear("a", m.Rescheduled(second.key, second.run))
+    assert [task.key for task in cluster.sent("b")] == [second.key]
+
+
 def test_an_idle_worker_takes_what_others_were_sent(cluster: Cluster) -> None:
     """Tasks bound to a worker by their data are asked back when another has nothing to do."""
     cluster.worker("a", nthreads=1)

@@ -128,6 +128,7 @@ class Rare:
         "blame",
         "deaths",
         "error",
+        "kept_run",
         "long_running",
         "metadata",
         "retries_used",
@@ -144,6 +145,7 @@ class Rare:
         self.avoid: WorkerState | None = None  # where it should rather not run next
         self.thief: WorkerState | None = None  # who gets it once the victim gives it back
         self.long_running = False
+        self.kept_run = -1  # the run that its worker did not give back
         self.unrunnable_since = 0.0
         self.wake_at = 0.0  # not placed before
         self.metadata: dict[str, Any] | None = None

@@ -157,8 +157,9 @@ def _on_steal_reply(s: SchedulerState, ws: WorkerState, msg: m.StealReply) -> No
         ts = s.tasks.get(key)
         if ts is not None and ts in ws.returning:
             ws.returning.discard(ts)
-            if ts.rare is not None:
-                ts.rare.thief = None
+            rare = ts.rarities()
+            rare.thief = None
+            rare.kept_run = ts.run
     for key, run in zip(msg.keys, msg.runs, strict=True):
         ts = _current(s, ws, key, run)
         if ts is None:
