@@ -132,7 +132,7 @@ def test_a_worker_that_joins_gets_work(cluster: Cluster) -> None:
 def test_what_a_worker_kept_is_not_asked_for_again(cluster: Cluster) -> None:
     cluster.worker("a", nthreads=1)
     cluster.graph("c", {f"x-{i}": [] for i in range(2)})
-    first, second = cluster.sent("a")
+    _, second = cluster.sent("a")
     cluster.worker("b", nthreads=1)
     cluster.advance(0.1)
     asked = cluster.told("a", m.Steal)
