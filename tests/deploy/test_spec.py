@@ -236,3 +236,19 @@ def test_the_names_that_published_subclasses_use():
             assert await called == 1
 
     run(main())
+
+
+def test_a_worker_may_say_who_it_is_before_it_begins():
+    class Job(ProcessInterface):
+        def __init__(self, scheduler=None, name=None):
+            self.scheduler = scheduler
+            self.name = name
+            super().__init__()
+
+    async def main():
+        job = Job("tcp://1.2.3.4:5", name="job-1")
+        assert (job.scheduler, job.name) == ("tcp://1.2.3.4:5", "job-1")
+        plain = ProcessInterface("tcp://1.2.3.4:5", 7)
+        assert (plain.scheduler, plain.name) == ("tcp://1.2.3.4:5", 7)
+
+    run(main())

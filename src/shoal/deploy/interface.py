@@ -38,8 +38,9 @@ class ProcessInterface:
     def __init__(self, scheduler: str | None = None, name: Any = None) -> None:
         self.address: str | None = getattr(self, "address", None)
         self.external_address: str | None = None
-        self.scheduler = scheduler
-        self.name = name
+        # Published subclasses set these first, and give nothing here.
+        self.scheduler = getattr(self, "scheduler", None) if scheduler is None else scheduler
+        self.name = getattr(self, "name", None) if name is None else name
         self.lock = asyncio.Lock()
         self.status = Status.created
         self._event_finished = asyncio.Event()

@@ -155,3 +155,9 @@ def test_await_a_collection(clusters: list[LocalCluster], monkeypatch: Any) -> N
             assert await client.gather(await client.get({"y": (inc, 4)}, ["y"], sync=False)) == [5]
 
     run(main())
+
+
+def test_what_dask_finds_is_a_method_of_the_client(clusters: list[LocalCluster]) -> None:
+    with Client(clusters[0]) as client:
+        # xarray chooses its locks by this.
+        assert dask.base.get_scheduler().__self__ is client

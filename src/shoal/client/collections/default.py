@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,9 +51,10 @@ class CurrentClient:
         """Whether the client is for coroutines only; dask refuses it then."""
         return self.client.asynchronous
 
-    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
-        """Compute keys of a graph (see `Client.get`)."""
-        return self.client.get(dsk, keys, **kwargs)
+    @property
+    def get(self) -> Callable[..., Any]:
+        """`Client.get` of that client: whose method it is tells xarray which locks to use."""
+        return self.client.get
 
     def persist(self, collections: Any, **kwargs: Any) -> Any:
         """Begin to compute collections (see `Client.persist`)."""
