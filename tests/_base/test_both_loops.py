@@ -135,7 +135,7 @@ def test_run_sync(loop: BothLoops) -> None:
     assert loop.run_sync(answer) == 42
     assert loop.run_sync(lambda: 43) == 43
     with pytest.raises(TimeoutError):
-        loop.run_sync(lambda: asyncio.sleep(60), timeout=0.01)
+        loop.run_sync(lambda: asyncio.Event().wait(), timeout=0.01)
     own = both_loops(asyncio.new_event_loop())
     assert own.run_sync(answer) == 42
     own.close()
