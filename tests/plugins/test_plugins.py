@@ -341,3 +341,18 @@ def test_worker_callbacks() -> None:
                 await client.register_worker_callbacks(None)
 
     run(main())
+
+
+def test_another_scheduler_takes_no_plugins_away() -> None:
+    async def main() -> None:
+        async with cluster() as (scheduler, [a], client):
+            await client.register_plugin(Local(1), name="old")
+            known = scheduler.handouts(False).known()
+            await a.plugin_host.sync(known["plugins"], known["change"])
+            blob = known["plugins"]["old"]
+            await a.plugin_host.sync({"new": blob}, "another-scheduler/1")
+            assert set(a.plugins) == {"old", "new"}
+            await a.plugin_host.sync({}, "another-scheduler/2")
+            assert set(a.plugins) == set()
+
+    run(main())

@@ -1,7 +1,6 @@
 """`Client`: the face of it all. Its methods are short; the work is done in the modules beside it.
 
-Not here yet, and so not there at all: coordination primitives, actors, datasets, plugins,
-replication, the executor adapter, profiles and dashboards. They come with modules of their own.
+More methods come from `collections.face` and from the classes in `verbs`.
 """
 
 from __future__ import annotations

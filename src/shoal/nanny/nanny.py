@@ -277,9 +277,9 @@ class Nanny(Server):
         """Tear down a plugin."""
         return await self.plugin_host.remove(name)
 
-    async def plugin_sync(self, plugins: dict[str, Blob], serial: int) -> None:
+    async def plugin_sync(self, plugins: dict[str, Blob], change: str) -> None:
         """Have these plugins, and no others of the scheduler's."""
-        await self.plugin_host.sync(plugins, serial)
+        await self.plugin_host.sync(plugins, change)
 
     # -- life ----------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ class NannyPlugins:
     def __init__(self, nanny: Nanny) -> None:
         self.nanny = nanny
         self.plugins: dict[str, Any] = {}
+        self.change = ""  # the scheduler's last change to its plugins that was seen here
         self._given: dict[str, Blob] = {}  # by the scheduler
 
     async def fetch(self) -> None:
@@ -45,6 +46,7 @@ class NannyPlugins:
         except Exception as error:
             logger.info("no word of plugins from the scheduler: %s", error or type(error).__name__)
             return
+        self.change = known["change"]
         for name, blob in known["plugins"].items():
             await self._add_given(blob, name)
 
@@ -89,10 +91,15 @@ class NannyPlugins:
             await self._take_down(name)
         return {"status": "OK"}
 
-    async def sync(self, plugins: dict[str, Blob], serial: int) -> None:
-        """Have the plugins that the scheduler wants here, and not those it took back."""
-        for name in [name for name in self._given if name not in plugins]:
-            await self.remove(name)
+    async def sync(self, plugins: dict[str, Blob], change: str) -> None:
+        """Have the plugins that the scheduler wants here, and not those it took back.
+
+        What another scheduler gave, before this one took its place, stays.
+        """
+        if _source(change) == _source(self.change):
+            for name in [name for name in self._given if name not in plugins]:
+                await self.remove(name)
+        self.change = change
         fresh = [name for name, blob in plugins.items() if self._given.get(name) != blob]
         for name in fresh:
             await self._add_given(plugins[name], name)
@@ -113,3 +120,8 @@ class NannyPlugins:
         if teardown is not None:
             result = call_hook(logger, name, "teardown", teardown, self.nanny)
             await wait_for_hook(logger, name, "teardown", result)
+
+
+def _source(change: str) -> str:
+    """Return the scheduler that made a change."""
+    return change.rpartition("/")[0]

@@ -22,8 +22,8 @@ Kind: TypeAlias = Literal["worker", "nanny"]
 class Handouts:
     """The plugins that the workers (or the nannies) of a scheduler are to have.
 
-    Each change has a number. A peer that joins says which number it has seen; when that is not the
-    last one it gets what it lacks.
+    Each change has a name of its own. A peer that joins says which it has seen; when that is not
+    the last one it gets what it lacks.
 
     Parameters
     ----------
@@ -37,20 +37,25 @@ class Handouts:
         self.scheduler = scheduler
         self.kind = kind
         self.plugins: dict[str, Blob] = {}
-        self.serial = 0
-        self.seen: dict[str, int] = {}  # by the address of a nanny
+        self._changes = 0
+        self.seen: dict[str, str] = {}  # by the address of a nanny
+
+    @property
+    def change(self) -> str:
+        """The last change: this scheduler's id and a number."""
+        return f"{self.scheduler.id}/{self._changes}"
 
     def known(self, address: str = "") -> dict[str, Any]:
         """Return all plugins and the number of the last change, for one that joins."""
         if self.kind == "nanny" and address:
-            self.seen[address] = self.serial
-        return {"serial": self.serial, "plugins": dict(self.plugins)}
+            self.seen[address] = self.change
+        return {"change": self.change, "plugins": dict(self.plugins)}
 
     async def add(self, plugin: Blob, name: str, idempotent: bool) -> dict[str, Any]:
         """Remember a plugin and give it to all; return their answers by the worker's address."""
         if idempotent and name in self.plugins:
             return {}
-        self.serial += 1
+        self._changes += 1
         self.plugins[name] = plugin
         return await self._tell_all("plugin_add", name=name, plugin=plugin)
 
@@ -65,7 +70,7 @@ class Handouts:
         if name not in self.plugins:
             known = ", ".join(map(repr, self.plugins)) or "none"
             raise ValueError(f"there is no {self.kind} plugin {name!r}; there are: {known}")
-        self.serial += 1
+        self._changes += 1
         del self.plugins[name]
         return await self._tell_all("plugin_remove", name=name)
 
@@ -87,23 +92,23 @@ class Handouts:
             if isinstance(answer, BaseException):
                 raise answer
             told[address] = answer
-        self.seen = {target: self.serial for address, target in targets.items() if address in told}
+        self.seen = {target: self.change for address, target in targets.items() if address in told}
         return told
 
     def worker_joined(self, ws: WorkerState) -> None:
         """Give a worker, or its nanny, what was registered while it was on its way."""
-        if not self.serial:
+        if not self._changes:
             return
         if self.kind == "worker":
-            if ws.info.extra.get("plugins") != self.serial:
+            if ws.info.extra.get("plugins") != self.change:
                 self.scheduler.background(self._catch_up(ws.address))
-        elif ws.info.nanny is not None and self.seen.get(ws.info.nanny) != self.serial:
+        elif ws.info.nanny is not None and self.seen.get(ws.info.nanny) != self.change:
             self.scheduler.background(self._catch_up(ws.info.nanny))
 
     async def _catch_up(self, target: str) -> None:
         peer = self.scheduler.rpc(target)
         known = self.known(target)
         try:
-            await peer.plugin_sync(plugins=known["plugins"], serial=known["serial"])
+            await peer.plugin_sync(plugins=known["plugins"], change=known["change"])
         except OSError as error:  # it is gone again
             logger.info("%s did not hear of plugins: %s", target, error)

@@ -77,8 +77,8 @@ async def _plugin_remove(worker: Worker, name: str) -> dict[str, Any]:
     return await worker.plugin_host.remove(name)
 
 
-async def _plugin_sync(worker: Worker, plugins: dict[str, Blob], serial: int) -> None:
-    await worker.plugin_host.sync(plugins, serial)
+async def _plugin_sync(worker: Worker, plugins: dict[str, Blob], change: str) -> None:
+    await worker.plugin_host.sync(plugins, change)
 
 
 def _profile(

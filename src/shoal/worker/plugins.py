@@ -43,8 +43,8 @@ class WorkerPlugins:
     ----------
     plugins : dict
         By name.
-    serial : int
-        Of the scheduler's last change that this worker has seen.
+    change : str
+        The scheduler's last change to its plugins that this worker has seen.
     watching : bool
         Whether a plugin wants to hear of transitions.
     """
@@ -52,7 +52,7 @@ class WorkerPlugins:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.plugins: dict[str, Any] = {}
-        self.serial = 0
+        self.change = ""
         self.watching = False
         self._given: dict[str, Blob] = {}  # by the scheduler
         self._transition: list[tuple[str, Callable[..., Any]]] = []
@@ -108,14 +108,18 @@ class WorkerPlugins:
             await self._take_down(name)
         return {"status": "OK"}
 
-    async def sync(self, plugins: dict[str, Blob], serial: int) -> None:
-        """Have the plugins that the scheduler wants here, and not those it took back."""
-        for name in [name for name in self._given if name not in plugins]:
-            await self.remove(name)
+    async def sync(self, plugins: dict[str, Blob], change: str) -> None:
+        """Have the plugins that the scheduler wants here, and not those it took back.
+
+        What another scheduler gave, before this one took its place, stays.
+        """
+        if _source(change) == _source(self.change):
+            for name in [name for name in self._given if name not in plugins]:
+                await self.remove(name)
+        self.change = change
         for name, blob in plugins.items():
             if self._given.get(name) != blob:
                 await self.add_remote(blob, name)
-        self.serial = serial
 
     async def close(self) -> None:
         """Tear down all, the last one first."""
@@ -199,3 +203,8 @@ class WorkerPlugins:
             call_hook(logger, name, "transition", hook, user_key, start, "released")
         for name, hook in self._release:
             call_hook(logger, name, "release_key", hook, user_key, start, None, None, False)
+
+
+def _source(change: str) -> str:
+    """Return the scheduler that made a change."""
+    return change.rpartition("/")[0]

@@ -449,7 +449,7 @@ class Worker(Server):
         except Exception as error:  # the stream will tell if the scheduler is gone
             logger.debug("no word of plugins from the scheduler: %s", error)
         else:
-            await self.plugin_host.sync(known["plugins"], known["serial"])
+            await self.plugin_host.sync(known["plugins"], known["change"])
         if self._link is not None and self._link.up:
             self.feed(core.Connected())
             self._registered_once = True
@@ -492,7 +492,7 @@ class Worker(Server):
                     held_types=known.held_types,
                     running=known.running,
                     running_runs=known.running_runs,
-                    extra={"plugins": self.plugin_host.serial},
+                    extra={"plugins": self.plugin_host.change},
                 )
             ]
         )
