@@ -100,6 +100,7 @@ class Cluster(SyncMethodMixin):
             return
         if self._watcher is not None:
             self._watcher.cancel()
+            await asyncio.wait([self._watcher])
         if self.scheduler_comm is not None:
             await self.scheduler_comm.close_rpc()
         self.scheduler_info = dict(_NO_WORKERS)
