@@ -74,12 +74,19 @@ class _LoopThread:
         return self._thread.is_alive() and not self.loop.is_closed()
 
     def stop(self, timeout: float) -> None:
-        """End thread and loop; what still runs on the loop is abandoned."""
+        """End thread and loop; what still runs on the loop is cancelled."""
         if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.loop.call_soon_threadsafe(self._cancel_all)
             self._thread.join(timeout)
         if not self._thread.is_alive() and not self.loop.is_closed():
             self.loop.close()
+
+
+    def _cancel_all(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        # The turn after the next: each task gets one to take notice.
+        self.loop.call_soon(self.loop.call_soon, self.loop.stop)
 
 
 _shared: _LoopThread | None = None
