@@ -14,6 +14,7 @@ import pytest
 from helpers import run, until, wait_until
 
 from shoal import Client, LocalCluster
+from shoal._base.system import memory_available
 from shoal.nanny.nanny import Nanny
 from shoal.worker.worker import Worker
 
@@ -197,3 +198,9 @@ def test_a_nanny_alone_with_a_cluster_of_none():
         await asyncio.wait_for(main(), 50)
 
     run(limited(), timeout=55)
+
+
+def test_workers_share_the_memory_there_is():
+    with LocalCluster(n_workers=3, threads_per_worker=8, processes=False) as cluster:
+        limits = [worker.memory_limit for worker in cluster.workers.values()]
+        assert 0 < sum(limits) <= memory_available()

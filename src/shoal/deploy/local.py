@@ -119,7 +119,7 @@ class LocalCluster(SpecCluster):
         n_workers, threads = worker_shape(n_workers, threads_per_worker, processes)
         worker_kwargs["nthreads"] = threads
         worker_kwargs["memory_limit"] = _memory_of(
-            worker_kwargs.get("memory_limit", "auto"), threads
+            worker_kwargs.get("memory_limit", "auto"), threads, n_workers
         )
         quiet = silence_logs or None
         where = self._place(protocol, host, interface, scheduler_port, certificates)
@@ -267,6 +267,9 @@ def _folder_or_none() -> ClusterFolder | None:
         return None
 
 
-def _memory_of(limit: Any, threads: int) -> int:
-    """Return the memory limit of one worker in bytes, 0 for none."""
-    return parse_memory_limit(limit, threads, max(CPU_COUNT, threads)) or 0
+def _memory_of(limit: Any, threads: int, workers: int) -> int:
+    """Return the memory limit of one worker in bytes, 0 for none.
+
+    All workers together never have more than there is, also with more threads than cores.
+    """
+    return parse_memory_limit(limit, threads, max(CPU_COUNT, threads * workers)) or 0
