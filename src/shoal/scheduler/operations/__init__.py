@@ -18,6 +18,7 @@ from shoal.scheduler.operations import (
     metadata,
     notes,
     plugins,
+    progress,
     running,
 )
 
@@ -44,6 +45,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "call_stack": running.call_stack,
     "profile": running.profile,
     "task_stream": running.task_stream,
+    "progress": progress.progress,
     "dump_state": dump.dump_state,
     "versions": information.versions,
     # data
