@@ -88,9 +88,7 @@ def test_a_worker_that_keeps_what_is_freed_is_caught(monkeypatch: pytest.MonkeyP
 
 def test_a_scheduler_that_forgets_deaths_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies of a lost worker are believed to be there for ever."""
-    monkeypatch.setattr(
-        "shoal.scheduler.core.transitions.losing.lose_copies", lambda *args: None
-    )
+    monkeypatch.setattr("shoal.scheduler.core.transitions.losing.lose_copies", lambda *args: None)
     assert failures(range(8), "workers-die")
 
 

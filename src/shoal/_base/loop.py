@@ -81,7 +81,6 @@ class _LoopThread:
         if not self._thread.is_alive() and not self.loop.is_closed():
             self.loop.close()
 
-
     def _cancel_all(self) -> None:
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
