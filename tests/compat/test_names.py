@@ -25,7 +25,6 @@ EXPECTED_MISSING = {
     "ProgressBar": "progress bars are being built",
     "SSHCluster": "clusters over SSH are not built yet",
     "TextProgressBar": "progress bars are being built",
-    "get_task_stream": "the task stream is being built",
     "performance_report": "reports are being built",
     "progress": "progress bars are being built",
     "span": "spans are not built yet",

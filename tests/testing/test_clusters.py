@@ -141,7 +141,7 @@ def test_processes_and_a_loop_of_ones_own(loop):  # noqa: F811
         cluster(nworkers=1, config={"distributed.fish": 7}) as (s, [w]),  # noqa: F811
         Client(s["address"], loop=loop) as client,  # noqa: F811
     ):
-        assert client.loop is loop.asyncio_loop
+        assert client.loop.asyncio_loop is loop.asyncio_loop
         assert client.submit(dask.config.get, "distributed.fish").result() == 7
         assert list(client.scheduler_info()["workers"]) == [w["address"]]
         assert w["address"].startswith("tcp://127.0.0.1:")
