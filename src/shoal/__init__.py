@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.future import Future, fire_and_forget, futures_of
     from shoal.client.inside import local_client, worker_client
     from shoal.client.metadata import get_task_metadata
+    from shoal.client.progress import progress
     from shoal.client.reports import print, warn
     from shoal.client.running import get_task_stream
     from shoal.client.waiting import wait
@@ -71,6 +72,7 @@ _WHERE = {
     "futures_of": "shoal.client.future",
     "get_client": "shoal.client.client",
     "get_task_metadata": "shoal.client.metadata",
+    "progress": "shoal.client.progress",
     "wait": "shoal.client.waiting",
     # actors
     "Actor": "shoal.actors.actor",
@@ -181,6 +183,7 @@ __all__ = [
     "install_as_distributed",
     "local_client",
     "print",
+    "progress",
     "rejoin",
     "rpc",
     "secede",

@@ -22,11 +22,8 @@ EXPECTED_MISSING = {
     "AdaptiveCore": "adaptive clusters are not built yet",
     "ClientExecutor": "the executor adapter is being built",
     "MemorySampler": "diagnostics are being built",
-    "ProgressBar": "progress bars are being built",
     "SSHCluster": "clusters over SSH are not built yet",
-    "TextProgressBar": "progress bars are being built",
     "performance_report": "reports are being built",
-    "progress": "progress bars are being built",
     "span": "spans are not built yet",
 }
 
