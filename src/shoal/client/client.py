@@ -52,6 +52,7 @@ from shoal.client.topics import TopicHandlers
 from shoal.client.verbs.data import DataVerbs
 from shoal.client.verbs.insight import InsightVerbs
 from shoal.comm.rpc import ConnectionPool, PooledRPC
+from shoal.diagnostics.faces import card, facts_of_workers, workers_table
 from shoal.plugins.builtin import UploadFile
 from shoal.security import Security
 
@@ -673,6 +674,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
     # ------------------------------------------------------------------ questions
 
+    @property
+    def dashboard_link(self) -> str:
+        """Web address of the cluster's dashboard; empty where there is none."""
+        link = getattr(self.cluster, "dashboard_link", None)
+        return link if isinstance(link, str) else ""
+
     def scheduler_info(self, n_workers: int = -1) -> dict[str, Any]:
         """Return what the scheduler is, and its workers.
 
@@ -1057,8 +1064,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         )
 
     def _repr_html_(self) -> str:
-        text = repr(self)[1:-1].replace("&", "&amp;").replace("<", "&lt;")
-        return f"<b>{text}</b>"
+        if self.status != "running":
+            return card("Client", {"Id": self.id, "Status": self.status, "To": self._target})
+        workers = self._identity.get("workers", {})
+        facts = {"Id": self.id, "Scheduler": self.scheduler.address, **facts_of_workers(workers)}
+        return card("Client", facts, workers_table(workers))
 
 
 class TaskClient(Client):

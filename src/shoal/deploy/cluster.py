@@ -15,6 +15,7 @@ from dask.utils import format_bytes, parse_timedelta
 from shoal._base.loop import LoopRunner, SyncMethodMixin
 from shoal.core import Status, rpc
 from shoal.deploy.logs import Log, Logs
+from shoal.diagnostics.faces import card, facts_of_workers, workers_table
 from shoal.errors import WorkerStartTimeoutError
 from shoal.security import Security
 
@@ -271,6 +272,12 @@ class Cluster(SyncMethodMixin):
         if limits and all(limits):
             text += f", memory={format_bytes(sum(limits))}"
         return text + ")"
+
+    def _repr_html_(self) -> str:
+        workers = self.scheduler_info.get("workers", {})
+        facts = {"Name": self.name, "Scheduler": self.scheduler_address or self.status.value}
+        facts.update(facts_of_workers(workers))
+        return card(type(self).__name__, facts, workers_table(workers))
 
 
 def _as_log(newest_first: list[tuple[str, str]]) -> Log:

@@ -20,6 +20,7 @@ from shoal.comm.places import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.server import Server
 from shoal.comm.status import Status
+from shoal.diagnostics.faces import SchedulerFace
 from shoal.plugins.running import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.copying import Copying
@@ -49,7 +50,7 @@ _POST_MORTEM = 3.0
 _FAREWELL = 2.0
 
 
-class Scheduler(Server):
+class Scheduler(SchedulerFace, Server):
     """The center of a cluster: knows tasks, workers and clients, and tells workers what to run.
 
     Parameters
@@ -160,6 +161,8 @@ class Scheduler(Server):
         """Set up what depends on no argument."""
         for op, function in OPERATIONS.items():
             self.handlers.setdefault(op, partial(function, self))
+        # For others to put their objects in: optuna keeps its storages here.
+        self.extensions: dict[str, Any] = {}
         self.started_at = time.time()
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self.worker_streams = Streams(

@@ -28,6 +28,7 @@ from shoal.comm.places import listening_addresses, scheduler_of, with_secret
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
 from shoal.comm.status import Status
+from shoal.diagnostics.faces import WorkerFace
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -54,7 +55,7 @@ logger = logging.getLogger("shoal.worker")
 _FAREWELL = 2.0
 
 
-class Worker(Server):
+class Worker(WorkerFace, Server):
     """Runs tasks on threads, keeps their results, and gives them to those who need them.
 
     Parameters
