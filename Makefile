@@ -2,6 +2,7 @@
 # make test   run the whole suite: the simulator over its seeds, then pytest
 # make lint   ruff and mypy --strict
 # make bench  compare with other systems, each in an environment of its own
+# make ecosystem  run real projects on shoal under the name distributed, and on the incumbent
 # make clean  remove environments and caches
 #
 # Everything is installed from the package index into $(VENV) when first needed, and again when
@@ -12,12 +13,15 @@ VENV ?= .venv
 SEEDS ?= 0:2000
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+ECOSYSTEM_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
 RIVALS := .venvs/bench-dask .venvs/bench-ray .venvs/bench-shoal
 
-.PHONY: demo test pytest sim lint bench clean help
+ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
+
+.PHONY: demo test pytest sim lint bench ecosystem clean help
 .SECONDARY:
 
 help:
@@ -45,9 +49,12 @@ lint: $(VENV)/.installed-lint
 bench: $(addsuffix /.installed,$(RIVALS))
 	.venvs/bench-shoal/bin/python benchmarks/run.py $(BENCH_ARGS)
 
+ecosystem: $(patsubst %,.venvs/eco-%/.installed,$(ECOSYSTEM))
+	$(PYTHON) ecosystem/run.py $(ECOSYSTEM_ARGS)
+
 clean:
 	rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks ecosystem examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- environments
 
@@ -72,4 +79,10 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 .venvs/bench-%/.installed: benchmarks/requirements-%.txt
 	$(PYTHON) -m venv .venvs/bench-$*
 	.venvs/bench-$*/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+# A project with both packages beside each other; see ecosystem/run.py.
+.venvs/eco-%/.installed: pyproject.toml ecosystem/requirements/%.txt
+	$(PYTHON) -m venv .venvs/eco-$*
+	.venvs/eco-$*/bin/python $(PIP_INSTALL) --editable . -r ecosystem/requirements/$*.txt
 	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import dask.array as da
 import numpy as np
 from dask_ml.model_selection import GridSearchCV, IncrementalSearchCV
@@ -28,11 +29,14 @@ def main() -> None:
             random_state=0,
         )  # fmt: skip
         search.fit(x, y, classes=[0, 1])
-        grid = GridSearchCV(SVC(random_state=0), {"C": [0.1, 1.0, 10.0], "gamma": [0.01, 0.1]}, cv=3)
+        grid = GridSearchCV(
+            SVC(random_state=0), {"C": [0.1, 1.0, 10.0], "gamma": [0.01, 0.1]}, cv=3, iid=False
+        )
         grid.fit(data[:1000], target[:1000])
         return model, search, grid
 
-    with two_workers():
+    # dask-ml's own coroutines call dask.persist, which dask refuses there without this setting.
+    with two_workers() as client, dask.config.set({"admin.async-client-fallback": client.get}):
         model, search, grid = report.timed(work)
     alone = SGDClassifier(random_state=0, tol=1e-3)
     for start in range(0, ROWS, ROWS // 10):

@@ -36,7 +36,9 @@ def main() -> None:
         fitted = report.timed(search)
         totals = report.timed(lambda: calls(array))
     assert fitted.best_params_ == plain.best_params_
-    assert np.array_equal(fitted.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+    assert np.array_equal(
+        fitted.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
+    )
     assert totals == [total(array, i) for i in range(CALLS)]
     report.done()
 

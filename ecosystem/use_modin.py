@@ -6,9 +6,9 @@ import os
 
 os.environ.update(MODIN_ENGINE="dask", MODIN_CPUS="2")
 
-import numpy as np  # noqa: E402
-import pandas  # noqa: E402
-from harness import Report, quick, two_workers  # noqa: E402
+import numpy as np
+import pandas
+from harness import Report, quick, two_workers
 
 ROWS = 10_000 if quick() else 500_000
 

@@ -21,8 +21,10 @@ def main() -> None:
     def work(client) -> optuna.Study:
         sampler = optuna.samplers.RandomSampler(seed=0)
         study = optuna.create_study(storage=DaskStorage(client=client), sampler=sampler)
-        calls = [client.submit(study.optimize, objective, n_trials=10, pure=False)
-                 for _ in range(TRIALS // 10)]
+        calls = [
+            client.submit(study.optimize, objective, n_trials=10, pure=False)
+            for _ in range(TRIALS // 10)
+        ]
         client.gather(calls)
         return study
 

@@ -274,3 +274,18 @@ def test_shutdown_closes_everything() -> None:
         await asyncio.wait_for(a.finished(), 10)
 
     on_cluster(test, n_workers=1)
+
+
+def test_what_other_projects_put_on_our_objects() -> None:
+    async def test(client: Client, scheduler: Scheduler, *workers: Worker) -> None:
+        scheduler.extensions["mine"] = 1  # optuna
+        assert scheduler.extensions == {"mine": 1}
+        assert client.dashboard_link == ""
+        future = client.submit(inc, 1)
+        future.task_run_id = 7  # prefect-dask
+        assert await future == 2
+        assert future.task_run_id == 7
+        # dask-ml awaits what compute() makes of a dict, whatever is in it.
+        assert await client.compute({"classes": [0, 1]}) == {"classes": [0, 1]}
+
+    on_cluster(test)

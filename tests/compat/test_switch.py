@@ -273,3 +273,21 @@ def test_this_process_is_not_touched():
     assert not is_installed()
     assert "distributed" not in sys.modules
     assert shoal.install_as_distributed.__doc__
+
+
+def test_local_clusters_talk_over_tcp(folder):
+    path = script(
+        folder,
+        """
+        from dask.distributed import LocalCluster
+
+        if __name__ == "__main__":
+            with LocalCluster(n_workers=1, threads_per_worker=1) as cluster:
+                print(cluster.scheduler_address)
+            with LocalCluster(n_workers=0, protocol="ipc") as cluster:
+                print(cluster.scheduler_address)
+        """,
+    )
+    out = python("-m", "shoal", "run", path).stdout.split()
+    assert out[0].startswith("tcp://127.0.0.1:")
+    assert out[1].startswith("ipc://")

@@ -70,7 +70,8 @@ class Future(TaskRef):
     3
     """
 
-    __slots__ = ("__weakref__", "_held", "_record", "_session")
+    # A dict, made when first used: prefect-dask notes on a future whose run it is.
+    __slots__ = ("__dict__", "__weakref__", "_held", "_record", "_session")
 
     # dask treats what has this mark, or is a `TaskRef`, as a reference to a key.
     __dask_future__ = True

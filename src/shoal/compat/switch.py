@@ -21,6 +21,7 @@ from typing import Any
 
 import dask
 
+from shoal import config
 from shoal.compat.facade import Facade, facade
 from shoal.compat.table import PROGRAMS, TABLE
 
@@ -28,6 +29,7 @@ __all__ = ["install_as_distributed", "is_installed", "shim_path", "take_place", 
 
 _TOP = "distributed"
 _ALIAS = "dask.distributed"
+_protocol_before: list[str | None] = []
 _SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shim")
 
 
@@ -68,6 +70,9 @@ def install_as_distributed() -> None:
     sys.meta_path.insert(0, _finder)
     if _SHIM not in sys.path:
         sys.path.insert(0, _SHIM)
+    # Who trains models across workers takes hosts from addresses, which Unix sockets have none of.
+    _protocol_before.append(config.get_optional_str("shoal.local-protocol"))
+    dask.config.set({"shoal.local-protocol": _protocol_before[-1] or "tcp"})
     _ask_dask_again()
 
 
@@ -80,6 +85,8 @@ def uninstall() -> None:
         sys.meta_path.remove(_finder)
     while _SHIM in sys.path:
         sys.path.remove(_SHIM)
+    if _protocol_before:
+        dask.config.set({"shoal.local-protocol": _protocol_before.pop()})
     for name, module in list(sys.modules.items()):
         if isinstance(module, Facade):
             del sys.modules[name]

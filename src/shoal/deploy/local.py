@@ -9,6 +9,7 @@ from typing import Any
 
 import dask.config
 
+from shoal import config
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.core import Status
 from shoal.deploy.folder import ClusterFolder
@@ -246,6 +247,8 @@ def _protocol_of(
     protocol: str | None, processes: bool, on_network: bool, security: Security | None
 ) -> str:
     """Return the scheme to use: what was asked for, else the most private one that will do."""
+    if protocol is None and processes and not (security and security.require_encryption):
+        protocol = config.get_optional_str("shoal.local-protocol")
     if protocol is not None:
         scheme = protocol.removesuffix("://")
         if processes and scheme == "inproc":

@@ -104,6 +104,8 @@ def compute(
     items = [collections] if single else list(collections)
     if traverse:
         items = [_whole(item) for item in items]
+        if asynchronous and single and isinstance(items[0], dict):
+            items[0] = delayed(items[0], traverse=False)  # is awaited, whatever is in it: dask-ml
     places = [i for i, item in enumerate(items) if is_dask_collection(item)]
     futures: dict[Any, Future] = {}
     for some in _groups([items[i] for i in places], optimize_graph):
