@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.inside import local_client, worker_client
     from shoal.client.metadata import get_task_metadata
     from shoal.client.progress import progress
+    from shoal.client.report import performance_report
     from shoal.client.reports import print, warn
     from shoal.client.running import get_task_stream
     from shoal.client.waiting import wait
@@ -72,6 +73,7 @@ _WHERE = {
     "futures_of": "shoal.client.future",
     "get_client": "shoal.client.client",
     "get_task_metadata": "shoal.client.metadata",
+    "performance_report": "shoal.client.report",
     "progress": "shoal.client.progress",
     "wait": "shoal.client.waiting",
     # actors
@@ -182,6 +184,7 @@ __all__ = [
     "get_worker",
     "install_as_distributed",
     "local_client",
+    "performance_report",
     "print",
     "progress",
     "rejoin",

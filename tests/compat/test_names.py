@@ -23,7 +23,6 @@ EXPECTED_MISSING = {
     "ClientExecutor": "the executor adapter is being built",
     "MemorySampler": "diagnostics are being built",
     "SSHCluster": "clusters over SSH are not built yet",
-    "performance_report": "reports are being built",
     "span": "spans are not built yet",
 }
 

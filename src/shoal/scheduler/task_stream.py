@@ -88,8 +88,8 @@ def _describe(record: tuple[Any, ...], details: list[Any] | None) -> dict[str, A
     key, worker, status, kind, nbytes, start, stop = record
     thread, begun, transfers = details or (0, start, ())
     spans = [
-        {"action": "transfer", "start": begin, "stop": end, "source": source}
-        for begin, end, source in transfers
+        {"action": "transfer", "start": begin, "stop": end, "source": source, "nbytes": nbytes}
+        for begin, end, source, nbytes in transfers
     ]
     if begun < start:
         spans.append({"action": "deserialize", "start": begun, "stop": start})

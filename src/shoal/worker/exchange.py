@@ -34,8 +34,8 @@ class Exchange:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._packer = Packer()
-        # Where somebody wants the task stream: called with keys, start, stop and source.
-        self.trace: Callable[[list[str], float, float, str], None] | None = None
+        # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
+        self.trace: Callable[[list[str], float, float, str, int], None] | None = None
 
     async def fetch(self, fetch: core.Fetch) -> None:
         """Get values from a peer and tell the core what came."""
@@ -52,7 +52,8 @@ class Exchange:
         got = [(key, *describe(value)) for key, value in values.items()]
         absent = [key for key in fetch.keys if key not in values]
         if self.trace is not None:
-            self.trace(list(values), start, time.time(), fetch.peer)
+            nbytes = sum(row[1] for row in got)
+            self.trace(list(values), start, time.time(), fetch.peer, nbytes)
         worker.feed(core.Fetched(fetch.peer, got, absent), values)
 
     async def give(self, comm: Comm, keys: list[str]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class TraceTasks(WorkerPlugin):
 
     def __init__(self, length: int) -> None:
         self._runs: deque[tuple[Any, ...]] = deque(maxlen=length)
-        self._fetched: dict[str, tuple[float, float, str]] = {}
+        self._fetched: dict[str, tuple[float, float, str, int]] = {}
 
     def setup(self, worker: Worker) -> None:
         """Begin to take notes."""
@@ -48,10 +48,12 @@ class TraceTasks(WorkerPlugin):
         inputs = [self._fetched[dep] for dep in task.compute.deps if dep in self._fetched]
         self._runs.append((task.key, outcome.start, threading.get_ident(), begun, inputs))
 
-    def note_fetch(self, keys: list[str], start: float, stop: float, source: str) -> None:
-        """Inputs arrived from another worker."""
+    def note_fetch(
+        self, keys: list[str], start: float, stop: float, source: str, nbytes: int
+    ) -> None:
+        """Inputs arrived together from another worker."""
         for key in keys:
-            self._fetched[key] = (start, stop, source)
+            self._fetched[key] = (start, stop, source, nbytes)
         while len(self._fetched) > _FETCHES:
             del self._fetched[next(iter(self._fetched))]
 
