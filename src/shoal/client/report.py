@@ -165,7 +165,7 @@ class performance_report:
 
 def _facts_of(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the sums of a task stream."""
-    times = {"compute": 0.0, "transfer": 0.0, "deserialize": 0.0}
+    times = dict.fromkeys(("compute", "transfer", "deserialize"), 0.0)
     for record in records:
         for span in record["startstops"]:
             times[span["action"]] += span["stop"] - span["start"]
@@ -177,7 +177,6 @@ def _facts_of(records: list[dict[str, Any]]) -> dict[str, Any]:
         "Failed": failed,
         "Time in tasks": format_time(times["compute"]),
         "Time to unpickle": format_time(times["deserialize"]),
-        "Waiting for data": format_time(times["transfer"]),
     }
 
 
@@ -187,7 +186,8 @@ def _sum_of(transfers: list[Any]) -> str:
     if not transfers:
         return "none"
     rate = format_bytes(int(nbytes / max(seconds, 1e-9)))
-    return f"{format_bytes(nbytes)} in {len(transfers)} transfers, {rate}/s each"
+    took = format_time(seconds)
+    return f"{format_bytes(nbytes)} in {len(transfers)} transfers of {took} together, {rate}/s"
 
 
 def _versions() -> dict[str, str]:
