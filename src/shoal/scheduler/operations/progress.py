@@ -21,8 +21,9 @@ __all__ = ["Progress", "progress"]
 
 GROUPINGS = ("prefix", "group", "key")
 
-# Counting may take this part of the scheduler's time.
-_SHARE = 0.02
+# Counting may take this part of the scheduler's time; people are told every second anyway.
+_SHARE = 0.05
+_LONGEST = 1.0
 
 # Seconds that a task may need to get here: its client speaks on another connection.
 _PATIENCE = 5.0
@@ -146,6 +147,6 @@ async def progress(
         await comm.write({"groups": rows, "missing": missing, "error": failed, "done": done})
         if done:
             break
-        await asyncio.sleep(max(interval, took / _SHARE))
+        await asyncio.sleep(max(interval, min(took / _SHARE, _LONGEST)))
     await comm.close()
     return Status.dont_reply
