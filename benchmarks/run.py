@@ -21,7 +21,7 @@ from pathlib import Path
 import systems
 
 HERE = Path(__file__).resolve().parent
-WORKLOADS = ["throughput", "latency", "startup", "imports"]
+WORKLOADS = ["throughput", "latency", "coordination", "startup", "imports"]
 TIMEOUT = 180  # seconds for one measurement
 
 # In an import benchmark dask counts without `distributed` too.

@@ -1,0 +1,156 @@
+"""Primitives, actors and tasks from tasks: round trips a second from a blocking client."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+
+import systems
+
+TITLE = "coordination: one round trip after the other from the client; actors; tasks from tasks"
+SYSTEMS = ["shoal", "dask", "dask-best"]
+FIGURES = {
+    "queue": ("queue put + get, pairs/s", "higher"),
+    "variable": ("variable set + get, pairs/s", "higher"),
+    "lock": ("lock acquire + release, pairs/s", "higher"),
+    "event": ("event set + clear, pairs/s", "higher"),
+    "actor": ("actor call, ms", "lower"),
+    "actors": ("actor calls/s, 1,000 at once", "higher"),
+    "nested": ("tasks/s from inside tasks", "higher"),
+    "pubsub": ("messages/s, worker to worker", "higher"),
+}
+ROUNDS = 200
+CALLS = 1000
+OUTER, INNER = 10, 200
+MESSAGES = 2000
+PACKAGE = {"shoal": "shoal", "dask": "distributed", "dask-best": "distributed"}
+
+
+def inc(x):
+    """Return the next number."""
+    return x + 1
+
+
+class Counter:
+    """An actor."""
+
+    def __init__(self):
+        self.n = 0
+
+    def increment(self):
+        """Count."""
+        self.n += 1
+        return self.n
+
+
+def nested(package, n):
+    """Submit tasks from a task, and add up their results."""
+    api = importlib.import_module(package)
+    with api.worker_client() as client:
+        return sum(client.gather(client.map(inc, range(n), pure=False)))
+
+
+def receive(package, name, n):
+    """Subscribe, say so, and return how many messages a second came."""
+    api = importlib.import_module(package)
+    sub = api.Sub(name)
+    api.Event(f"{name}-ready").set()
+    sub.get(timeout=60)
+    start = time.perf_counter()
+    for _ in range(n - 1):
+        sub.get(timeout=60)
+    return (n - 1) / (time.perf_counter() - start)
+
+
+def publish(package, name, n):
+    """Publish once somebody listens."""
+    api = importlib.import_module(package)
+    pub = api.Pub(name)
+    api.Event(f"{name}-ready").wait(60)
+    while not pub.subscribers:
+        time.sleep(0.01)
+    for i in range(n):
+        pub.put(i)
+
+
+def rate(action):
+    """Return how often a second something can be done, one after the other."""
+    for _ in range(10):
+        action()
+    start = time.perf_counter()
+    for _ in range(ROUNDS):
+        action()
+    return ROUNDS / (time.perf_counter() - start)
+
+
+def primitives(api):
+    """Measure what needs the scheduler only."""
+    queue, variable, lock, event = api.Queue("q"), api.Variable("v"), api.Lock("l"), api.Event("e")
+
+    def through_queue():
+        queue.put(1)
+        if queue.get() != 1:
+            sys.exit("wrong item")
+
+    def through_variable():
+        variable.set(2)
+        if variable.get() != 2:
+            sys.exit("wrong value")
+
+    def through_lock():
+        lock.acquire()
+        lock.release()
+
+    def through_event():
+        event.set()
+        event.clear()
+
+    return {
+        "queue": rate(through_queue),
+        "variable": rate(through_variable),
+        "lock": rate(through_lock),
+        "event": rate(through_event),
+    }
+
+
+def actors(client):
+    """Measure calls of an actor."""
+    counter = client.submit(Counter, actor=True).result()
+    calls = rate(lambda: counter.increment().result())
+    start = time.perf_counter()
+    futures = [counter.increment() for _ in range(CALLS)]
+    last = [future.result() for future in futures][-1]
+    seconds = time.perf_counter() - start
+    if last != CALLS + ROUNDS + 10:
+        sys.exit(f"the actor counted to {last}")
+    return {"actor": 1e3 / calls, "actors": CALLS / seconds}
+
+
+def main(name):
+    """Run it once on the system called `name`."""
+    package = PACKAGE[name]
+    api = importlib.import_module(package)
+    with systems.SYSTEMS[name][2]() as system:
+        client = system.client
+        system.map(inc, range(-200, 0))
+        figures = primitives(api) | actors(client)
+        client.gather(client.map(nested, [package] * 2, [10, 10], pure=False))
+        start = time.perf_counter()
+        sums = client.gather([client.submit(nested, package, INNER, pure=False)] * OUTER)
+        sums = client.gather(client.map(nested, [package] * OUTER, [INNER] * OUTER, pure=False))
+        figures["nested"] = (OUTER + 1) * INNER / (time.perf_counter() - start)
+        if set(sums) != {sum(range(1, INNER + 1))}:
+            sys.exit("wrong sums from nested tasks")
+        if hasattr(api, "Pub"):
+            one, two = list(client.scheduler_info()["workers"])[:2]
+            got = client.submit(receive, package, "topic", MESSAGES, workers=[one])
+            sent = client.submit(publish, package, "topic", MESSAGES, workers=[two])
+            figures["pubsub"] = got.result()
+            sent.result()
+    return figures
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1])))
