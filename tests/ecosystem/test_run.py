@@ -1,0 +1,48 @@
+"""The driver of `make ecosystem`, and the fast ones of its projects where they are installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+from ecosystem import run as driver
+
+FAST = ["dask-jobqueue", "fugue", "joblib", "lightgbm", "modin", "optuna", "streamz", "xgboost"]
+
+
+def test_every_project_has_a_script_and_a_script_a_project():
+    scripts = {path.stem for path in (ROOT / "ecosystem").glob("use_*.py")}
+    assert scripts == {f"use_{project.replace('-', '_')}" for project in driver.PROJECTS}
+    assert set(FAST) <= set(driver.PROJECTS)
+
+
+def test_rows():
+    mine = {"version": "1.2", "what": "a | b", "start": 0.5, "seconds": 1.25}
+    theirs = {**mine, "start": 0.0}
+    expected = r"| x | 1.2 | a \| b | passed | 1.8 (0.5 + 1.2) | 1.2 |"
+    assert driver.row("x", mine, theirs) == expected
+    failed = {"error": "it broke"}
+    assert "failed: it broke" in driver.row("x", failed, mine)
+    assert driver.row("x", failed, failed).startswith("| x | ? | ? | failed: it broke |")
+    assert driver.row("x", mine, {}).endswith("| 1.8 (0.5 + 1.2) |  |")
+
+
+def test_a_project_that_is_not_installed_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(driver, "ROOT", ROOT / "nowhere")
+    found = driver.run("joblib", True, True, 10)
+    assert found == {"error": "no environment; run: make .venvs/eco-joblib/.installed"}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("project", FAST)
+def test_on_shoal(project):
+    if not (ROOT / ".venvs" / f"eco-{project}" / ".installed").exists():
+        pytest.skip("needs make ecosystem")
+    command = [sys.executable, str(ROOT / "ecosystem" / "run.py"), project]
+    options = ["--only-shoal", "--quick", "--timeout", "50"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "| passed |" in done.stdout
