@@ -7,11 +7,9 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
+from shoal.plugins.given import GivenPlugins
 from shoal.plugins.nanny import NannyPlugin
 from shoal.plugins.running import call_hook, name_of, overrides, wait_for_hook
-from shoal.wire.blob import Blob
-from shoal.wire.failures import pack_failure
-from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
     from shoal.nanny.nanny import Nanny
@@ -25,14 +23,12 @@ logger = logging.getLogger("shoal.nanny.plugins")
 _PATIENCE = 5.0
 
 
-class NannyPlugins:
+class NannyPlugins(GivenPlugins):
     """The plugins of one nanny, by name."""
 
     def __init__(self, nanny: Nanny) -> None:
+        super().__init__(logger)
         self.nanny = nanny
-        self.plugins: dict[str, Any] = {}
-        self.change = ""  # the scheduler's last change to its plugins that was seen here
-        self._given: dict[str, Blob] = {}  # by the scheduler
 
     async def fetch(self) -> None:
         """Ask the scheduler for the plugins that nannies are to have, before there is a worker."""
@@ -69,59 +65,16 @@ class NannyPlugins:
             await self._restart([name])
         return answer
 
-    async def _add_given(self, blob: Any, name: str) -> dict[str, Any]:
-        try:
-            await self.add(loads(blob) if isinstance(blob, Blob) else blob, name)
-        except Exception as error:
-            logger.exception("Plugin %r failed in setup()", name)
-            failure = pack_failure(error)
-            return {
-                "status": "error",
-                "exception": failure.exception,
-                "traceback": failure.traceback,
-                "text": failure.exception_text,
-            }
-        self._given[name] = blob
-        return {"status": "OK"}
-
-    async def remove(self, name: str) -> dict[str, Any]:
-        """Tear a plugin down; no harm when it is not there."""
-        self._given.pop(name, None)
-        if name in self.plugins:
-            await self._take_down(name)
-        return {"status": "OK"}
-
-    async def sync(self, plugins: dict[str, Blob], change: str) -> None:
-        """Have the plugins that the scheduler wants here, and not those it took back.
-
-        What another scheduler gave, before this one took its place, stays.
-        """
-        if _source(change) == _source(self.change):
-            for name in [name for name in self._given if name not in plugins]:
-                await self.remove(name)
-        self.change = change
-        fresh = [name for name, blob in plugins.items() if self._given.get(name) != blob]
-        for name in fresh:
-            await self._add_given(plugins[name], name)
-        await self._restart(fresh)
+    async def _came(self, names: list[str]) -> None:
+        await self._restart(names)
 
     async def _restart(self, names: list[str]) -> None:
         wants = [n for n in names if getattr(self.plugins.get(n), "restart", False)]
         if wants and self.nanny.is_alive():
             await self.nanny.restart(reason=f"the plugin {wants[0]!r} wants a new process")
 
-    async def close(self) -> None:
-        """Tear down all, the last one first."""
-        for name in reversed(list(self.plugins)):
-            await self._take_down(name)
-
     async def _take_down(self, name: str) -> None:
         teardown = overrides(self.plugins.pop(name), NannyPlugin, "teardown")
         if teardown is not None:
             result = call_hook(logger, name, "teardown", teardown, self.nanny)
             await wait_for_hook(logger, name, "teardown", result)
-
-
-def _source(change: str) -> str:
-    """Return the scheduler that made a change."""
-    return change.rpartition("/")[0]

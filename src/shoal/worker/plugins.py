@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
+from shoal.plugins.given import GivenPlugins
 from shoal.plugins.running import call_hook, name_of, overrides, wait_for_hook
 from shoal.plugins.worker import WorkerPlugin
 from shoal.wire import messages as m
-from shoal.wire.blob import Blob
-from shoal.wire.failures import pack_failure
-from shoal.wire.pickling import loads
 from shoal.worker import core
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ logger = logging.getLogger("shoal.worker.plugins")
 _ENDS = {"ok": "memory", "error": "error", "reschedule": "rescheduled"}
 
 
-class WorkerPlugins:
+class WorkerPlugins(GivenPlugins):
     """The plugins of one worker.
 
     Parameters
@@ -41,20 +39,14 @@ class WorkerPlugins:
 
     Attributes
     ----------
-    plugins : dict
-        By name.
-    change : str
-        The scheduler's last change to its plugins that this worker has seen.
     watching : bool
         Whether a plugin wants to hear of transitions.
     """
 
     def __init__(self, worker: Worker) -> None:
+        super().__init__(logger)
         self.worker = worker
-        self.plugins: dict[str, Any] = {}
-        self.change = ""
         self.watching = False
-        self._given: dict[str, Blob] = {}  # by the scheduler
         self._transition: list[tuple[str, Callable[..., Any]]] = []
         self._release: list[tuple[str, Callable[..., Any]]] = []
         self._states: dict[str, str] = {}  # of the keys that are here, while a plugin watches
@@ -87,44 +79,7 @@ class WorkerPlugins:
 
     async def add_remote(self, blob: Any, name: str) -> dict[str, Any]:
         """Add a plugin that came from the scheduler; the answer tells how that went."""
-        try:
-            await self.add(loads(blob) if isinstance(blob, Blob) else blob, name)
-        except Exception as error:
-            logger.exception("Plugin %r failed in setup()", name)
-            failure = pack_failure(error)
-            return {
-                "status": "error",
-                "exception": failure.exception,
-                "traceback": failure.traceback,
-                "text": failure.exception_text,
-            }
-        self._given[name] = blob
-        return {"status": "OK"}
-
-    async def remove(self, name: str) -> dict[str, Any]:
-        """Tear a plugin down; no harm when it is not there."""
-        self._given.pop(name, None)
-        if name in self.plugins:
-            await self._take_down(name)
-        return {"status": "OK"}
-
-    async def sync(self, plugins: dict[str, Blob], change: str) -> None:
-        """Have the plugins that the scheduler wants here, and not those it took back.
-
-        What another scheduler gave, before this one took its place, stays.
-        """
-        if _source(change) == _source(self.change):
-            for name in [name for name in self._given if name not in plugins]:
-                await self.remove(name)
-        self.change = change
-        for name, blob in plugins.items():
-            if self._given.get(name) != blob:
-                await self.add_remote(blob, name)
-
-    async def close(self) -> None:
-        """Tear down all, the last one first."""
-        for name in reversed(list(self.plugins)):
-            await self._take_down(name)
+        return await self._add_given(blob, name)
 
     async def _take_down(self, name: str) -> None:
         plugin = self.plugins.pop(name)
@@ -203,8 +158,3 @@ class WorkerPlugins:
             call_hook(logger, name, "transition", hook, user_key, start, "released")
         for name, hook in self._release:
             call_hook(logger, name, "release_key", hook, user_key, start, None, None, False)
-
-
-def _source(change: str) -> str:
-    """Return the scheduler that made a change."""
-    return change.rpartition("/")[0]
