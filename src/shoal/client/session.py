@@ -161,16 +161,22 @@ class Session:
                 pass
 
     def release_now(self, records: Iterable[Record]) -> None:
-        """Count these down at once: whoever asks for these keys next begins anew."""
+        """Count these down; of those with no other future, whoever asks next begins anew."""
         gone: list[str] = []
         table = self.records
         with self.lock:
             for record in records:
+                if record.futures > 1:
+                    # In its turn: the release of another future may be in the outbox, before what
+                    # was submitted since and needs the key. That one must not be the last.
+                    self._outbox.append((record,))
+                    continue
                 record.futures -= 1
                 if record.futures == 0 and table.get(record.key) is record:
                     del table[record.key]
                     gone.append(record.key)
-            self._outbox.append(Released(gone))
+            if gone:
+                self._outbox.append(Released(gone))
         if not self._awake:
             self._wake()
 
