@@ -1,4 +1,4 @@
-"""Examples of `futures-api.txt`: Submit Tasks from Tasks, and the functions used inside of tasks."""
+"""Examples of `futures-api.txt`: Submit Tasks from Tasks, and the functions of tasks."""
 
 from __future__ import annotations
 

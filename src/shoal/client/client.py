@@ -31,7 +31,7 @@ from shoal.client.collections.default import client_as_current, hand_back, take_
 from shoal.client.collections.face import CollectionMethods
 from shoal.client.connection import Connection
 from shoal.client.core.events import CancelRequested, Closed, GaveUp, RetryRequested
-from shoal.client.core.state import CANCELLED
+from shoal.client.core.state import CANCELLED, Record
 from shoal.client.current import (
     current_client,
     default_client,
@@ -671,6 +671,13 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
     def futures_of(self, futures: Any) -> list[Future]:
         """Return the futures in containers and collections (see `shoal.futures_of`)."""
         return futures_of(futures, client=self)
+
+    @property
+    def futures(self) -> dict[str, Record]:
+        """What is known of each key that has a future here: a copy, by key."""
+        with self._session.lock:
+            records = list(self._session.records.values())
+        return {decode_key(record.key): record for record in records}
 
     # ------------------------------------------------------------------ questions
 

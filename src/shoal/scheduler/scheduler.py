@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from shoal import config
+from shoal._base.keys import decode_key
 from shoal._base.logs import LogBuffer
 from shoal.comm.base import Comm
 from shoal.comm.places import listening_addresses
@@ -295,6 +296,19 @@ class Scheduler(SchedulerFace, Server):
     def clients(self) -> dict[str, ClientState]:
         """All clients by id."""
         return self.core.state.clients
+
+    @property
+    def processing(self) -> dict[str, set[Any]]:
+        """The keys that each worker runs, or is to run next, by its address."""
+        return {
+            ws.address: {decode_key(ts.key) for ts in ws.processing}
+            for ws in self.workers.values()
+        }
+
+    @property
+    def task_metadata(self) -> dict[str, Any]:
+        """What users noted with `Client.set_metadata`."""
+        return self.core.state.metadata
 
     @property
     def total_nthreads(self) -> int:

@@ -123,7 +123,7 @@ class DataVerbs(SyncMethodMixin):
         Parameters
         ----------
         key : key or list
-            A list goes down into nested dicts, which are made.
+            A list goes down into nested dicts, which are made, in place of other values there.
         value : object
             Texts, numbers, lists, dicts.
 

@@ -11,19 +11,12 @@ __all__ = ["get_metadata", "set_metadata"]
 
 
 def set_metadata(scheduler: Scheduler, keys: list[Any], value: Any) -> None:
-    """Note a value; dicts on the way to it are made.
-
-    Raises
-    ------
-    TypeError
-        When something that is no dict is in the way.
-    """
+    """Note a value; dicts on the way to it are made, in place of what is no dict there."""
     place: Any = scheduler.core.state.metadata
-    for depth, key in enumerate(keys[:-1]):
-        place = place.setdefault(key, {})
-        if type(place) is not dict:
-            path = list(keys[: depth + 1])
-            raise TypeError(f"metadata {path!r} is {place!r}, so nothing can be noted below it")
+    for key in keys[:-1]:
+        if type(place.get(key)) is not dict:
+            place[key] = {}
+        place = place[key]
     place[keys[-1]] = value
 
 
