@@ -261,4 +261,7 @@ def test_dashboard_link_docstring(monkeypatch: pytest.MonkeyPatch, client: Clien
 
 
 def test_amm(client: Client) -> None:
-    assert client.amm.running() in (True, False)
+    assert client.amm.start() is None and client.amm.running()
+    client.amm.run_once()
+    client.amm.stop()
+    assert not client.amm.running()

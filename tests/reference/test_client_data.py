@@ -140,6 +140,7 @@ def test_rebalance(client: Client) -> None:
     futures = client.scatter(list(range(20)), workers=list(client.nthreads())[:1])
     client.rebalance(futures)
     assert client.gather(futures) == list(range(20))
+    client.rebalance()
 
 
 def test_datasets_docstring(c: Client, tmp_path) -> None:

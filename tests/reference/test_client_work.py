@@ -9,8 +9,9 @@ import dask.dataframe as dd
 import pandas as pd
 import pytest
 from dask import delayed
+from helpers import wait_until
 
-from shoal import Client, Future, get_client, wait
+from shoal import Client, Event, Future, futures_of, get_client, wait
 
 
 def inc(x):
@@ -107,10 +108,23 @@ def test_collections_to_dsk(client: Client) -> None:
 
 
 def test_call_stack_docstring(client: Client) -> None:
-    df = dd.from_pandas(pd.DataFrame({"x": range(4)}), npartitions=2).persist()
-    assert isinstance(client.call_stack(df), dict)  # call on collections
+    gate = Event("reference-call-stack")
+
+    def waiting(part):
+        gate.wait()
+        return part
+
+    df = dd.from_pandas(pd.DataFrame({"x": range(4)}), npartitions=2)
+    df = df.map_partitions(waiting, meta=df._meta).persist()
+
+    def at_work(*args):
+        return "waiting" in str(client.call_stack(*args))
+
+    wait_until(lambda: at_work(df))  # call on collections
+    assert at_work()  # Or call with no arguments for all activity
+    gate.set()
     wait(df)
-    assert client.call_stack() == {}  # Or call with no arguments for all activity
+    wait_until(lambda: client.call_stack() == {})
 
 
 def test_executor(client: Client) -> None:
@@ -138,3 +152,12 @@ def test_retry(client: Client) -> None:
     client.retry(futures[:1])
     futures[1].retry()
     assert client.gather(futures) == ["done", "done"]
+
+
+def test_a_data_frame_may_stand_for_its_futures(client: Client) -> None:
+    df = dd.from_pandas(pd.DataFrame({"x": range(4)}), npartitions=2).persist()
+    wait(df)
+    keys = {future.key for future in futures_of(df)}
+    assert set(client.who_has(df)) == keys and len(keys) == 2
+    client.cancel(df)
+    assert all(future.cancelled() for future in futures_of(df))

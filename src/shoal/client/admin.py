@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dask.base import is_dask_collection
 from dask.utils import key_split
 
 from shoal._base.keys import decode_key, encode_key
@@ -42,7 +43,9 @@ def keys_in(items: Any) -> list[str] | None:
     if items is None:
         return None
     keys: dict[str, None] = {}
-    for item in [items] if isinstance(items, (Future, str, tuple)) else items:
+    # Collections may be iterable: a data frame gives its columns.
+    one = isinstance(items, (Future, str, tuple)) or is_dask_collection(items)
+    for item in [items] if one else items:
         if isinstance(item, Future):
             keys[item._record.key] = None
         elif isinstance(item, (str, bytes, int, float, tuple)):

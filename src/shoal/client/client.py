@@ -673,7 +673,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         return futures_of(futures, client=self)
 
     @property
-    def futures(self) -> dict[str, Record]:
+    def futures(self) -> dict[Any, Record]:
         """What is known of each key that has a future here: a copy, by key."""
         with self._session.lock:
             records = list(self._session.records.values())
