@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
+from typing import Any
 
+import pytest
 from helpers import ROOT
+
+import shoal
 
 DOCS = ROOT / "docs"
 
@@ -33,3 +38,46 @@ def test_the_architecture_names_every_folder() -> None:
     folders = {path.name for path in source.iterdir() if (path / "__init__.py").exists()}
     missing = {name for name in folders if f"`{name}/`" not in text and f"{name}/" not in text}
     assert missing == set()
+
+
+# -- docs/reference: a name, what it does, and the test that shows it
+
+REFERENCE = sorted((DOCS / "reference").glob("*.md"))
+ROW = re.compile(r"^\| `([\w.]+)` \| (.+) \| `([\w/.]+)::(test_\w+)` \|$", re.M)
+ROWS = {row for page in REFERENCE for row in ROW.findall(page.read_text(encoding="utf-8"))}
+
+
+def resolve(name: str) -> Any:
+    """Find a name of the reference in shoal: on a class, or in the module it begins with."""
+    value: Any = shoal
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize("name", sorted({row[0] for row in ROWS}))
+def test_names_of_the_reference_are_there(name: str) -> None:
+    assert resolve(name) is not None
+
+
+@pytest.mark.parametrize("file", sorted({row[2] for row in ROWS}))
+def test_tests_that_the_reference_names_are_there(file: str) -> None:
+    path = ROOT / file
+    assert path.is_file()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tests = {
+        node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    assert {row[3] for row in ROWS if row[2] == file} - tests == set()
+
+
+def test_every_row_of_the_reference_is_read() -> None:
+    """A row that is written in another way would not be looked at."""
+    rows = [
+        line
+        for page in REFERENCE
+        if page.name != "README.md"
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and not line.startswith("| Name |")
+    ]
+    assert len(rows) > 100 and [line for line in rows if not ROW.match(line)] == []
