@@ -301,8 +301,7 @@ class Scheduler(SchedulerFace, Server):
     def processing(self) -> dict[str, set[Any]]:
         """The keys that each worker runs, or is to run next, by its address."""
         return {
-            ws.address: {decode_key(ts.key) for ts in ws.processing}
-            for ws in self.workers.values()
+            ws.address: {decode_key(ts.key) for ts in ws.processing} for ws in self.workers.values()
         }
 
     @property
