@@ -57,11 +57,12 @@ class Cluster:
         host = more.pop("host", "host")
         resources = more.pop("resources", {})
         status = more.pop("status", "running")
+        memory_limit = more.pop("memory_limit", 0)
         register = m.RegisterWorker(
             address=address,
             name=name,
             nthreads=nthreads,
-            memory_limit=0,
+            memory_limit=memory_limit,
             resources=resources,
             pid=1,
             host=host,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.client import Client, default_client, get_client
     from shoal.client.completing import as_completed
     from shoal.client.dump import DumpArtefact
+    from shoal.client.executor import ClientExecutor
     from shoal.client.future import Future, fire_and_forget, futures_of
     from shoal.client.inside import local_client, worker_client
     from shoal.client.metadata import get_task_metadata
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.coordination.semaphore import Semaphore
     from shoal.coordination.variable import Variable
     from shoal.core import rpc
+    from shoal.deploy.adaptive import Adaptive
     from shoal.deploy.local import LocalCluster
     from shoal.errors import (
         ActorLostError,
@@ -66,6 +68,7 @@ __version__ = "0.1.0"
 _WHERE = {
     # client
     "Client": "shoal.client.client",
+    "ClientExecutor": "shoal.client.executor",
     "Future": "shoal.client.future",
     "as_completed": "shoal.client.completing",
     "default_client": "shoal.client.client",
@@ -99,6 +102,7 @@ _WHERE = {
     "warn": "shoal.client.reports",
     "worker_client": "shoal.client.inside",
     # the parts of a cluster
+    "Adaptive": "shoal.deploy.adaptive",
     "LocalCluster": "shoal.deploy.local",
     "Nanny": "shoal.nanny.nanny",
     "Scheduler": "shoal.scheduler.scheduler",
@@ -137,9 +141,11 @@ __all__ = [
     "Actor",
     "ActorFuture",
     "ActorLostError",
+    "Adaptive",
     "BaseActorFuture",
     "CancelledError",
     "Client",
+    "ClientExecutor",
     "CommClosedError",
     "CondaInstall",
     "DataLostError",

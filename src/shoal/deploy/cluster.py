@@ -7,13 +7,14 @@ import datetime
 import importlib
 import logging
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.loop import LoopRunner, SyncMethodMixin
 from shoal.core import Status, rpc
+from shoal.deploy.adaptive import Adaptive as _Adaptive
 from shoal.deploy.logs import Log, Logs
 from shoal.diagnostics.faces import card, facts_of_workers, workers_table
 from shoal.errors import WorkerStartTimeoutError
@@ -51,6 +52,7 @@ class Cluster(SyncMethodMixin):
     """
 
     _supports_scaling = True
+    _adaptive: _Adaptive | None = None
 
     def __init__(
         self,
@@ -99,6 +101,7 @@ class Cluster(SyncMethodMixin):
     async def _close(self) -> None:
         if self.status == Status.closed:
             return
+        self._stop_adapting()
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
@@ -149,6 +152,67 @@ class Cluster(SyncMethodMixin):
     def scale(self, n: int) -> Any:
         """Ask for `n` workers in all."""
         raise TypeError(f"a {type(self).__name__} cannot be scaled")
+
+    def scale_down(self, workers: Iterable[Any]) -> Any:
+        """Close the workers of these names."""
+        raise TypeError(f"a {type(self).__name__} cannot be scaled")
+
+    def adapt(
+        self,
+        *,
+        minimum: int | None = None,
+        maximum: float | None = None,
+        interval: float | str | None = None,
+        wait_count: int | None = None,
+        target_duration: float | str | None = None,
+        Adaptive: Callable[..., _Adaptive] = _Adaptive,
+        **kwargs: Any,
+    ) -> _Adaptive:
+        """Have the number of workers follow the work from now on.
+
+        Workers that are closed give their data to others first. A second call takes the place of
+        the first.
+
+        Parameters
+        ----------
+        minimum, maximum : int, optional
+            Fewest and most workers; configuration ``distributed.adaptive``, like all the others.
+        interval : float or str, optional
+            Time between two decisions.
+        wait_count : int, optional
+            How often in a row a worker must be found to be too much before it is closed.
+        target_duration : float or str, optional
+            In what time the work that is ready should be done.
+        Adaptive : type
+            The subclass of `shoal.Adaptive` that decides.
+        **kwargs
+            More arguments of that class.
+
+        Returns
+        -------
+        Adaptive
+            What decides; its `stop` ends it.
+        """
+        given = {
+            "minimum": minimum,
+            "maximum": maximum,
+            "interval": interval,
+            "wait_count": wait_count,
+            "target_duration": target_duration,
+        }
+        kwargs.update((name, value) for name, value in given.items() if value is not None)
+        self._stop_adapting()
+        self._adaptive = Adaptive(self, **kwargs)
+        return self._adaptive
+
+    def _stop_adapting(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stop()
+            self._adaptive = None
+
+    def _closable(self, names: list[Any]) -> list[Any]:
+        """Return those names that can be closed when all these are."""
+        return names
 
     @property
     def requested(self) -> set[Any]:

@@ -141,6 +141,7 @@ class SpecCluster(Cluster):
         if self.status == Status.closed:
             return
         self.status = Status.closing
+        self._stop_adapting()
         try:
             self.worker_spec = {}
             workers, self.workers = list(self.workers.values()), {}
@@ -293,11 +294,21 @@ class SpecCluster(Cluster):
 
     def _spec_name(self, name: Any) -> Any:
         for candidate, spec in self.worker_spec.items():
-            if name == candidate:
+            if str(name) == str(candidate):
                 return candidate
             if name in [f"{candidate}{suffix}" for suffix in spec.get("group", ())]:
                 return candidate
         return name
+
+    def _closable(self, names: list[Any]) -> list[Any]:
+        """Leave out workers of which others in their group are to stay: they close together."""
+        given = {str(name) for name in names}
+        whole: list[Any] = []
+        for name in names:
+            spec = self._spec_name(name)
+            if all(str(member) in given for member in self._expand([spec])):
+                whole.append(name)
+        return whole
 
     def _names_of(self, specs: Iterable[Any]) -> list[Any]:
         """Return the workers' names; an object with a group of suffixes has several."""

@@ -60,6 +60,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "retire_workers": membership.retire_workers,
     "restart": membership.restart,
     "restart_workers": membership.restart_workers,
+    "adaptive_target": membership.adaptive_target,
+    "workers_to_close": membership.spare_worker_names,
     "terminate": membership.terminate,
     "worker_died": membership.worker_died,
     # plugins and topics

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.comm.requests import error_message
 from shoal.scheduler.core import RestartAll, RetireWorkers
+from shoal.scheduler.core.policies.scaling import spare_workers, wanted_workers
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.operations.information import find_workers
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
 __all__ = [
+    "adaptive_target",
     "broadcast",
     "close_worker",
     "restart",
     "restart_workers",
     "retire_workers",
+    "spare_worker_names",
     "terminate",
     "worker_died",
 ]
@@ -133,6 +136,16 @@ def workers_to_close(scheduler: Scheduler, n: int | None = None) -> list[WorkerS
             break
         spared.append(ws)
     return spared
+
+
+def adaptive_target(scheduler: Scheduler, target_duration: float) -> int:
+    """Return how many workers would do the work that is ready in about so many seconds."""
+    return wanted_workers(scheduler.core.state, target_duration)
+
+
+def spare_worker_names(scheduler: Scheduler, n: int | None = None) -> list[str]:
+    """Return names of at most `n` workers that have nothing to do, the best to close first."""
+    return [ws.name for ws in spare_workers(scheduler.core.state)[:n]]
 
 
 async def restart_workers(
