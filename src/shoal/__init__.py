@@ -19,11 +19,13 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.executor import ClientExecutor
     from shoal.client.future import Future, fire_and_forget, futures_of
     from shoal.client.inside import local_client, worker_client
+    from shoal.client.memory_sampler import MemorySampler
     from shoal.client.metadata import get_task_metadata
     from shoal.client.progress import progress
     from shoal.client.report import performance_report
     from shoal.client.reports import print, warn
     from shoal.client.running import get_task_stream
+    from shoal.client.span import span
     from shoal.client.waiting import wait
     from shoal.comm import connect
     from shoal.compat.switch import install_as_distributed
@@ -70,6 +72,7 @@ _WHERE = {
     "Client": "shoal.client.client",
     "ClientExecutor": "shoal.client.executor",
     "Future": "shoal.client.future",
+    "MemorySampler": "shoal.client.memory_sampler",
     "as_completed": "shoal.client.completing",
     "default_client": "shoal.client.client",
     "fire_and_forget": "shoal.client.future",
@@ -78,6 +81,7 @@ _WHERE = {
     "get_task_metadata": "shoal.client.metadata",
     "performance_report": "shoal.client.report",
     "progress": "shoal.client.progress",
+    "span": "shoal.client.span",
     "wait": "shoal.client.waiting",
     # actors
     "Actor": "shoal.actors.actor",
@@ -157,6 +161,7 @@ __all__ = [
     "KilledWorker",
     "LocalCluster",
     "Lock",
+    "MemorySampler",
     "MultiLock",
     "Nanny",
     "NannyPlugin",
@@ -196,6 +201,7 @@ __all__ = [
     "rejoin",
     "rpc",
     "secede",
+    "span",
     "wait",
     "warn",
     "worker_client",

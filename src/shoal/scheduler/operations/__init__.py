@@ -29,6 +29,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "who_has": information.who_has,
     "has_what": information.has_what,
     "nbytes": information.nbytes,
+    "cluster_memory": information.cluster_memory,
     "nthreads": information.nthreads,
     "ncores": information.nthreads,
     "processing": information.processing,

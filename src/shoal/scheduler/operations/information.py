@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.versions import own_versions
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
 __all__ = [
+    "cluster_memory",
     "events",
     "explain_task",
     "find_workers",
@@ -28,6 +29,14 @@ __all__ = [
     "versions",
     "who_has",
 ]
+
+# What can be asked of the memory of workers, from their metrics.
+_MEMORY: dict[str, Callable[[dict[str, Any]], int]] = {
+    "process": lambda metrics: metrics["memory"],
+    "managed": lambda metrics: metrics["managed_bytes"],
+    "unmanaged": lambda metrics: metrics["memory"] - metrics["managed_bytes"],
+    "spilled": lambda metrics: metrics["spilled_bytes"],
+}
 
 
 def find_workers(scheduler: Scheduler, names: Iterable[Any] | None) -> list[WorkerState]:
@@ -78,6 +87,15 @@ def nbytes(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, int
 def nthreads(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, int]:
     """Return the number of threads of each worker."""
     return {ws.address: ws.nthreads for ws in find_workers(scheduler, workers)}
+
+
+def cluster_memory(scheduler: Scheduler, measure: str = "process") -> int:
+    """Return how many bytes all workers use together, as far as they told."""
+    count = _MEMORY.get(measure)
+    if count is None:
+        raise ValueError(f"measure must be one of {', '.join(_MEMORY)}; got {measure!r}")
+    told = [ws.metrics for ws in scheduler.workers.values() if ws.metrics]
+    return sum(max(0, count(metrics)) for metrics in told)
 
 
 def processing(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
