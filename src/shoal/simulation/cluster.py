@@ -45,9 +45,9 @@ class Cluster:
         )
         self.model = Model()
         self.judge = Judge(self)
-        # A check looks at every task, so large clusters have few.
-        small = profile.tasks <= 1000
-        self.check_every = 1 if seed % 10 == 0 and small else max(50, profile.tasks)
+        # A check looks at every task: after every event of small clusters, now and then of others.
+        always = profile.tasks <= 40 or (seed % 10 == 0 and profile.tasks <= 1000)
+        self.check_every = 1 if always else max(50, profile.tasks)
         self.events = 0
         self.faults: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()  # how often a worker's address was lost
