@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.core import rpc
     from shoal.deploy.adaptive import Adaptive
     from shoal.deploy.local import LocalCluster
+    from shoal.deploy.ssh import SSHCluster
     from shoal.errors import (
         ActorLostError,
         CancelledError,
@@ -108,6 +109,7 @@ _WHERE = {
     # the parts of a cluster
     "Adaptive": "shoal.deploy.adaptive",
     "LocalCluster": "shoal.deploy.local",
+    "SSHCluster": "shoal.deploy.ssh",
     "Nanny": "shoal.nanny.nanny",
     "Scheduler": "shoal.scheduler.scheduler",
     "Security": "shoal.security",
@@ -171,6 +173,7 @@ __all__ = [
     "Queue",
     "RemoteError",
     "Reschedule",
+    "SSHCluster",
     "Scheduler",
     "SchedulerPlugin",
     "Security",
