@@ -44,13 +44,14 @@ from shoal.client.future import Future, futures_of
 from shoal.client.gather import gather_async, gather_blocking
 from shoal.client.scatter import Parcel, scatter_data
 from shoal.client.session import Session
-from shoal.client.starting import Target, load_security, make_local_cluster, with_secret
+from shoal.client.starting import Target, load_security, make_local_cluster
 from shoal.client.streaming import is_stream, stream, stream_rows
 from shoal.client.submit import Asked, map_calls, submit_call
 from shoal.client.tasks import client_here, get_client
 from shoal.client.topics import TopicHandlers
 from shoal.client.verbs.data import DataVerbs
 from shoal.client.verbs.insight import InsightVerbs
+from shoal.comm.places import with_secret
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.diagnostics.faces import card, facts_of_workers, workers_table
 from shoal.plugins.builtin import UploadFile

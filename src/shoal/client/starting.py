@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from shoal.security import Security
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["Target", "load_security", "make_local_cluster", "with_secret"]
+__all__ = ["Target", "load_security", "make_local_cluster"]
 
 
 class Target:
@@ -106,12 +105,3 @@ def load_security(given: Any, client: Client, cluster: Any) -> Security:
         security: Security = given
         return security
     raise TypeError(f"security= takes a Security, got the {type(given).__name__} {given!r}")
-
-
-def with_secret(security: Security, secret: str | None) -> Security:
-    """Return `security` with the secret of a scheduler file, unless it has one already."""
-    if secret is None or security.secret is not None:
-        return security
-    found = copy.copy(security)
-    found.secret = secret
-    return found

@@ -222,6 +222,24 @@ class Server:
             return _done()
         return asyncio.ensure_future(self._listen(listener))
 
+    async def listen_on_first(self, places: Iterable[str], **listen_args: Any) -> None:
+        """Listen on the first of some addresses that is free.
+
+        Raises
+        ------
+        OSError
+            When none is; that of the last one.
+        """
+        failure: OSError | None = None
+        for place in places:
+            try:
+                await self.listen(place, **listen_args)
+                return
+            except OSError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
     async def _listen(self, listener: Listener) -> None:
         await listener.start()
         self.listeners.append(listener)

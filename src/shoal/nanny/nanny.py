@@ -299,13 +299,7 @@ class Nanny(Server):
             if given
             else listening_addresses(self.scheduler_addr, **self._where, port=self._port)
         )
-        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses):
-            try:
-                await self.listen(address, **self.security.get_listen_args("worker"))
-                return
-            except OSError:
-                if not left:
-                    raise
+        await self.listen_on_first(addresses, **self.security.get_listen_args("worker"))
 
     async def instantiate(self) -> str:
         """Start the worker's process, when there is none, and wait until the worker is up."""

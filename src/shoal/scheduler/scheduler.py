@@ -203,26 +203,15 @@ class Scheduler(SchedulerFace, Server):
         self.profiler.start()
         if config.get_bool("distributed.scheduler.active-memory-manager.start"):
             self.memory_manager.start()
-        await self._listen_somewhere()
+        args = self.security.get_listen_args("scheduler")
+        if self._sockets:
+            args["sockets"] = self._sockets
+        await self.listen_on_first(self._places, **args)
         await self._preloads.start()
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
         self._plan(loop.time() + 1.0)
-
-    async def _listen_somewhere(self) -> None:
-        args = self.security.get_listen_args("scheduler")
-        if self._sockets:
-            args["sockets"] = self._sockets
-        failure: OSError | None = None
-        for place in self._places:
-            try:
-                await self.listen(place, **args)
-                return
-            except OSError as error:
-                failure = error
-        assert failure is not None
-        raise failure
 
     def _secret(self) -> str:
         return cluster_secret(self.security.secret).decode()

@@ -239,7 +239,7 @@ class Worker(WorkerFace, Server):
         self.profiler = Profiler(self)
         self.profiler.start()
         self.actors = Actors(self)
-        await self._listen_somewhere()
+        await self.listen_on_first(self._places, **self.security.get_listen_args("worker"))
         if self.name is None:
             self.name = self.address
         await self._preloads.start()
@@ -261,17 +261,6 @@ class Worker(WorkerFace, Server):
         self.background(self._watch_memory())
         # Who starts workers by job scripts waits for these words in their logs.
         logger.info("Registered to: %s as %s, %s", self.scheduler_address, self.name, self.address)
-
-    async def _listen_somewhere(self) -> None:
-        failure: OSError | None = None
-        for place in self._places:
-            try:
-                await self.listen(place, **self.security.get_listen_args("worker"))
-                return
-            except OSError as error:
-                failure = error
-        assert failure is not None
-        raise failure
 
     @property
     def address(self) -> str:

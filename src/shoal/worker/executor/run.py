@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from shoal.actors.actor import Actor
 from shoal.errors import Reschedule
 from shoal.wire.blob import Blob
+from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import loads
 from shoal.wire.placeholder import dependency_values
 from shoal.worker.core import Outcome
-from shoal.worker.executor.failures import pack_failure
 from shoal.worker.store.sizing import PLAIN, describe
 from shoal.worker.unreadable import Unreadable
 
