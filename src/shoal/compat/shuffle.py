@@ -10,6 +10,8 @@ from typing import Any, NewType, NoReturn
 
 from dask._task_spec import Task as _UntypedTask
 
+from shoal.client.collections.graphs import NO_P2P
+
 __all__ = [
     "DataFrameShuffleSpec",
     "P2PBarrierTask",
@@ -35,11 +37,7 @@ _BARRIER = "shuffle-barrier-"
 
 
 def _refuse(what: str) -> NoReturn:
-    raise RuntimeError(
-        f"{what}: shoal has no peer-to-peer shuffle. Shuffle and rechunk with 'tasks': take "
-        "shuffle_method='p2p' or method='p2p' out of the call, or set "
-        "dask.config.set({'dataframe.shuffle.method': 'tasks', 'array.rechunk.method': 'tasks'})"
-    )
+    raise RuntimeError(f"{what}: {NO_P2P}")
 
 
 def barrier_key(shuffle_id: ShuffleId) -> str:

@@ -22,10 +22,20 @@ from typing import Any
 import dask
 
 from shoal import config
+from shoal.client.collections.stand_in import ask_dask_again
 from shoal.compat.facade import Facade, facade
 from shoal.compat.table import PROGRAMS, TABLE
 
-__all__ = ["install_as_distributed", "is_installed", "shim_path", "take_place", "uninstall"]
+__all__ = [
+    "find_module",
+    "forget_modules",
+    "install_as_distributed",
+    "is_installed",
+    "is_ours",
+    "shim_path",
+    "take_place",
+    "uninstall",
+]
 
 _TOP = "distributed"
 _ALIAS = "dask.distributed"
@@ -73,7 +83,7 @@ def install_as_distributed() -> None:
     # Who trains models across workers takes hosts from addresses, which Unix sockets have none of.
     _protocol_before.append(config.get_optional_str("shoal.local-protocol"))
     dask.config.set({"shoal.local-protocol": _protocol_before[-1] or "tcp"})
-    _ask_dask_again()
+    ask_dask_again()
 
 
 def uninstall() -> None:
@@ -87,12 +97,32 @@ def uninstall() -> None:
         sys.path.remove(_SHIM)
     if _protocol_before:
         dask.config.set({"shoal.local-protocol": _protocol_before.pop()})
+    forget_modules()
+    ask_dask_again()
+
+
+def find_module(name: str) -> ModuleSpec | None:
+    """Return where a module is found under the name `distributed`; `None`: nowhere in shoal."""
+    return _finder.find_spec(name)
+
+
+def is_ours(module: ModuleType | None) -> bool:
+    """Return whether a module is one of shoal's under the name `distributed`."""
+    return isinstance(module, Facade)
+
+
+def forget_modules() -> None:
+    """Have Python look for `distributed` again; whoever has a module of it goes on with that."""
+    ours, alias = sys.modules.get(_TOP), sys.modules.get(_ALIAS)
+    if isinstance(ours, Facade) and alias and vars(alias).get("Client") is ours.Client:
+        # dask's own module of that name, which took all names from ours.
+        del sys.modules[_ALIAS]
+        vars(dask).pop("distributed", None)
     for name, module in list(sys.modules.items()):
         if isinstance(module, Facade):
             del sys.modules[name]
     if isinstance(vars(dask).get("distributed"), Facade):
         delattr(dask, "distributed")
-    _ask_dask_again()
 
 
 def is_installed() -> bool:
@@ -121,13 +151,6 @@ def take_place(name: str) -> None:
 def _is_shim(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     return isinstance(file, str) and os.path.abspath(file).startswith(_SHIM + os.sep)
-
-
-def _ask_dask_again() -> None:
-    """Have dask forget whether there is a `distributed`, which it looks up once."""
-    base = sys.modules.get("dask.base")
-    if base is not None and hasattr(base, "_DISTRIBUTED_AVAILABLE"):
-        setattr(base, "_DISTRIBUTED_AVAILABLE", None)  # noqa: B010  (dask is not annotated)
 
 
 class _Loader(Loader):

@@ -12,7 +12,7 @@ import dask
 import dask.array as da
 import pytest
 from dask import delayed
-from dask.utils import get_default_shuffle_method
+from dask.utils import get_default_shuffle_method, get_scheduler_lock
 from helpers import run
 
 import shoal
@@ -161,3 +161,36 @@ def test_what_dask_finds_is_a_method_of_the_client(clusters: list[LocalCluster])
     with Client(clusters[0]) as client:
         # xarray chooses its locks by this.
         assert dask.base.get_scheduler().__self__ is client
+
+
+def test_dask_persists_in_coroutines(clusters: list[LocalCluster]) -> None:
+    """It does not block, other than dask.compute, which says what to do instead."""
+
+    async def main() -> None:
+        async with Client(clusters[0].scheduler_address, asynchronous=True) as client:
+            (x,) = dask.persist(da.ones(10, chunks=5) + 1)
+            assert shoal.futures_of(x)
+            assert await client.compute(x.sum()) == 20
+            assert isinstance(get_scheduler_lock(x), shoal.Lock)
+            with pytest.raises(RuntimeError, match=r"await client\.compute"):
+                x.compute()
+            with (
+                dask.config.set({"admin.async-client-fallback": "synchronous"}),
+                pytest.warns(UserWarning, match="synchronous"),
+            ):
+                assert (da.ones(10, chunks=5) + 1).sum().compute() == 20
+
+    run(main())
+
+
+def test_dask_persists_on_the_loop_of_a_client(clusters: list[LocalCluster]) -> None:
+    """What dask-ml does: a coroutine on the loop of a client that is none of coroutines."""
+
+    async def main() -> Any:
+        (x,) = dask.persist(da.ones(10, chunks=5))
+        with pytest.raises(RuntimeError, match=r"await client\.compute"):
+            x.sum().compute()
+        return await shoal.default_client().compute(x.sum())
+
+    with Client(clusters[0]) as client:
+        assert client.sync(main) == 10

@@ -17,6 +17,7 @@ from dask.delayed import delayed
 from dask.utils import ensure_dict
 
 from shoal._base.keys import encode_key
+from shoal.client.collections.default import client_as_current
 from shoal.client.collections.graphs import reject_p2p
 from shoal.client.collections.options import Options
 from shoal.client.collections.sending import send_graph
@@ -110,10 +111,11 @@ def compute(
     futures: dict[Any, Future] = {}
     for some in _groups([items[i] for i in places], optimize_graph):
         chosen = [places[i] for i in some]
-        expr = collections_to_expr([items[i] for i in chosen], optimize_graph)
-        final = FinalizeCompute(expr)
-        reject_p2p(final)
-        final = final.optimize()
+        with client_as_current(client):  # what dask asks while it optimizes is about this client
+            expr = collections_to_expr([items[i] for i in chosen], optimize_graph)
+            final = FinalizeCompute(expr)
+            reject_p2p(final)
+            final = final.optimize()
         keys = list(flatten(final.__dask_keys__()))
         futures.update(send_graph(client._session, final, keys, options))
         for i, key in zip(chosen, keys, strict=True):
@@ -163,10 +165,11 @@ def persist(client: Client, collections: Any, options: Options, optimize_graph: 
 def _persist(
     client: Client, items: list[Any], options: Options, optimize_graph: bool
 ) -> Iterator[Any]:
-    expr: Any = collections_to_expr(items, optimize_graph)
-    reject_p2p(expr)
-    composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
-    expr = expr.optimize()
+    with client_as_current(client):  # what dask asks while it optimizes is about this client
+        expr: Any = collections_to_expr(items, optimize_graph)
+        reject_p2p(expr)
+        composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
+        expr = expr.optimize()
     exprs = _each(expr) if any(composite) else [None] * len(items)
     keys = [list(flatten(one)) for one in expr.__dask_keys__()]
     futures = send_graph(client._session, expr, [k for some in keys for k in some], options)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask.config
 
+from shoal.client.collections.stand_in import stand_in, step_back
 from shoal.client.current import as_current, current_client
 from shoal.client.tasks import get_client, worker_here
 
@@ -48,13 +49,18 @@ class CurrentClient:
 
     @property
     def asynchronous(self) -> bool:
-        """Whether the client is for coroutines only; dask refuses it then."""
-        return self.client.asynchronous
+        """Whether dask has to do without this client, as the user told it what to do then.
+
+        dask refuses asynchronous ones for everything, even to persist, which does not block.
+        """
+        told = dask.config.get("admin.async-client-fallback", None)
+        return bool(told) and self.client.asynchronous
 
     @property
     def get(self) -> Callable[..., Any]:
         """`Client.get` of that client: whose method it is tells xarray which locks to use."""
-        return self.client.get
+        client = self.client
+        return _NoBlocking(client) if client.asynchronous else client.get
 
     def persist(self, collections: Any, **kwargs: Any) -> Any:
         """Begin to compute collections (see `Client.persist`)."""
@@ -71,6 +77,27 @@ class CurrentClient:
 
     def __repr__(self) -> str:
         return "<the current client of shoal>"
+
+
+class _NoBlocking:
+    """`Client.get` where nobody may wait for what it would give; dask can persist with it."""
+
+    __slots__ = ("__self__",)
+
+    def __init__(self, client: Client) -> None:
+        self.__self__ = client
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "dask.compute() and x.compute() would block this event loop, and the client "
+            f"{self.__self__!r} is asynchronous here: use `await client.compute(x)` instead"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return bool(other == self.__self__.get)
+
+    def __hash__(self) -> int:
+        return hash(self.__self__.get)
 
 
 _scheduler = CurrentClient()
@@ -91,6 +118,7 @@ def take_over(owner: Any) -> None:
                 ours[name] = "tasks"
         _before.update((name, dask.config.get(name, None)) for name in ours)
         dask.config.set(ours)
+        stand_in()
 
 
 def hand_back(owner: Any) -> None:
@@ -101,6 +129,7 @@ def hand_back(owner: Any) -> None:
             return
         before = dict(_before)
         _before.clear()
+        step_back()
         if dask.config.get("scheduler", None) is not _scheduler:
             before.pop("scheduler", None)  # the user has set another one
         for name in _METHODS:
