@@ -17,7 +17,13 @@ LAYERS = {
     "base": ["shoal._base", "shoal.errors"],
     "config": ["shoal.config"],
     "wire": ["shoal.wire"],
-    "comm": ["shoal.comm", "shoal.core", "shoal.preloading", "shoal.security"],
+    "comm": [
+        "shoal.comm",
+        "shoal.core",
+        "shoal.preloading",
+        "shoal.security",
+        "shoal.shared_memory",
+    ],
     "core": [],  # see PURE
     "shell": [
         "shoal.actors",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.outcome import AsItIs, received
 from shoal.errors import DataLostError
+from shoal.shared_memory import borrow, host_identity
 from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
@@ -119,8 +120,21 @@ async def _from_worker(
         return {}
     client.rpc.reuse(address, comm)
     try:
-        reply: dict[str, Any] = await client.rpc(address).get_data(keys=keys)
+        return await _ask(client, address, keys)
     except OSError as error:
         logger.info("%s did not send %d results: %s", address, len(keys), error)
         return {}
-    return received(reply["data"])
+
+
+async def _ask(client: Client, address: str, keys: list[str]) -> dict[str, Blob | AsItIs]:
+    """Return the results that a worker has; large ones are mapped where it is on this host."""
+    reply: dict[str, Any] = await client.rpc(address).get_data(keys=keys, host=host_identity())
+    values = received(reply["data"])
+    borrowed, failed = borrow(reply["shared"])
+    for key, shared in borrowed.items():
+        values[key] = shared.blob()
+        shared.close()  # what is mapped stays
+    if failed:
+        reply = await client.rpc(address).get_data(keys=failed)
+        values.update(received(reply["data"]))
+    return values

@@ -13,6 +13,7 @@ from shoal.client.core.state import FINISHED, Extras, Record
 from shoal.client.future import Future, make_future
 from shoal.client.keys import blob_digest, unique
 from shoal.client.submit import as_workers
+from shoal.shared_memory import Lender, host_identity, lending
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 
@@ -154,12 +155,36 @@ async def _to_workers(
         holders[key] = list(chosen)
         for worker in chosen:
             by_worker.setdefault(worker, {})[key] = blob
-    replies = await asyncio.gather(
-        *(client.rpc(worker).update_data(data=data) for worker, data in by_worker.items())
-    )
-    for reply in replies:
+    async with lending(parcel.data) as lender:
+        replies = await asyncio.gather(
+            *(_to_worker(client, lender, worker, data) for worker, data in by_worker.items())
+        )
+    for reply in itertools.chain(*replies):
         parcel.measured(reply)
     return holders
+
+
+async def _to_worker(
+    client: Client, lender: Lender, worker: str, data: dict[str, Blob]
+) -> list[dict[str, Any]]:
+    """Give data to one worker: in shared memory what it can open there, the rest as it is."""
+    shared: dict[str, Any] = {}
+    if lender.worth(data) and await _same_host(client, worker):
+        shared = await lender.lend(data)
+    rest = {key: blob for key, blob in data.items() if key not in shared}
+    reply = await client.rpc(worker).update_data(data=rest, shared=shared)
+    replies = [reply]
+    if reply["unreadable"]:
+        rest = {key: data[key] for key in reply["unreadable"]}
+        replies.append(await client.rpc(worker).update_data(data=rest))
+    return replies
+
+
+async def _same_host(client: Client, worker: str) -> bool:
+    mine = host_identity()
+    if mine is None or worker.startswith("inproc:"):  # this very process: nothing is copied at all
+        return False
+    return bool(await client.rpc(worker).host_identity() == mine)
 
 
 async def _find_workers(client: Client, wanted: list[str] | None, timeout: float) -> dict[str, int]:

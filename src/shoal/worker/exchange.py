@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shoal.comm.base import Comm
+from shoal.comm.inproc import InProc
+from shoal.shared_memory import SharedBlob, borrow, host_identity, share_from
 from shoal.worker import core
 from shoal.worker.store.sizing import describe
 from shoal.worker.transfer import Packer, unpack_values
@@ -34,6 +36,8 @@ class Exchange:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._packer = Packer()
+        self._share_from = share_from()
+        self._sharing: dict[str, asyncio.Task[SharedBlob | None]] = {}
         # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
         self.trace: Callable[[list[str], float, float, str, int], None] | None = None
 
@@ -42,8 +46,7 @@ class Exchange:
         worker = self._worker
         start = time.time()
         try:
-            answer = await worker.peers(fetch.peer).get_data(keys=fetch.keys)
-            values = await unpack_values(answer["data"])
+            values, borrowed = await self._get(fetch.peer, fetch.keys)
         except Exception as error:
             if not isinstance(error, OSError):
                 logger.warning("fetching from %s failed: %s", fetch.peer, error, exc_info=True)
@@ -55,11 +58,44 @@ class Exchange:
             nbytes = sum(row[1] for row in got)
             self.trace(list(values), start, time.time(), fetch.peer, nbytes)
         worker.feed(core.Fetched(fetch.peer, got, absent), values)
+        self._keep(values, borrowed)
 
-    async def give(self, comm: Comm, keys: list[str]) -> dict[str, Any]:
-        """Return values that the worker holds, ready to be sent over a connection."""
+    async def _get(
+        self, peer: str, keys: list[str]
+    ) -> tuple[dict[str, Any], dict[str, SharedBlob]]:
+        """Return the values that a peer has, and the shared memory that some are mapped from."""
+        server = self._worker.peers(peer)
+        answer = await server.get_data(keys=keys, host=host_identity())
+        data = answer["data"]
+        borrowed, failed = borrow(answer["shared"])
+        data.update((key, blob.blob()) for key, blob in borrowed.items())
+        if failed:
+            answer = await server.get_data(keys=failed)
+            data.update(answer["data"])
+        return await unpack_values(data), borrowed
+
+    def _keep(self, values: Mapping[str, Any], borrowed: Mapping[str, SharedBlob]) -> None:
+        """Others who ask here for what was borrowed get the same memory."""
+        for key, blob in borrowed.items():
+            self._worker.store.share(key, values[key], blob, own=False)
+
+    async def give(self, comm: Comm, keys: list[str], host: str | None = None) -> dict[str, Any]:
+        """Return values that the worker holds, as they can be sent over a connection.
+
+        Parameters
+        ----------
+        comm : Comm
+            The connection.
+        keys : list of str
+            What is wanted.
+        host : str, optional
+            The `host_identity` of who asks. Where it is ours, large values are referred to.
+        """
         store = self._worker.store
-        wanted = [key for key in keys if key in store]
+        shared: dict[str, Any] = {}
+        if host is not None and host == host_identity() and not isinstance(comm, InProc):
+            shared = await self._lend(keys)
+        wanted = [key for key in keys if key in store and key not in shared]
         if any(map(store.is_on_disk, wanted)):
             values = await asyncio.to_thread(self._present, wanted)
         else:
@@ -68,8 +104,64 @@ class Exchange:
         size = sum(known[key][0] for key in values if key in known)
         return {
             "data": await self._packer.pack(comm, values, size),
-            "missing": [key for key in keys if key not in values],
+            "shared": shared,
+            "missing": [key for key in keys if key not in values and key not in shared],
         }
+
+    async def _lend(self, keys: list[str]) -> dict[str, Any]:
+        """Return what refers to those values that are in shared memory, or worth to be put there.
+
+        What is dropped before its reader has opened it is asked for again, without shared memory.
+        """
+        references: dict[str, Any] = {}
+        if self._share_from is None:
+            return references
+        known = self._worker.machine.state.data
+        for key in keys:
+            if key not in known or known[key][0] < self._share_from:
+                continue
+            blob = self._worker.store.shared(key)
+            if blob is None:
+                # Whoever stops waiting does not stop it for the others.
+                blob = await asyncio.shield(self._sharing.get(key) or self._begin_sharing(key))
+            if blob is not None:
+                try:
+                    references[key] = blob.reference()
+                except ValueError:  # dropped already
+                    pass
+        return references
+
+    def _begin_sharing(self, key: str) -> asyncio.Task[SharedBlob | None]:
+        making = self._sharing[key] = asyncio.create_task(self._share(key))
+
+        def made(_: asyncio.Task[SharedBlob | None]) -> None:
+            del self._sharing[key]
+
+        making.add_done_callback(made)
+        return making
+
+    async def _share(self, key: str) -> SharedBlob | None:
+        """Put a value into shared memory, where that is possible and there is room."""
+        worker = self._worker
+        try:
+            value = worker.store.shareable(key)
+        except KeyError:
+            return None
+        if not self._has_room(worker.store.nbytes(key)):
+            return None
+        assert self._share_from is not None
+        blob = await self._packer.share(value, self._share_from)
+        if blob is not None:
+            worker.store.share(key, value, blob, own=True)
+        return blob
+
+    def _has_room(self, nbytes: int) -> bool:
+        """Return whether so much more memory can be taken without sending data to disk for it."""
+        spill = self._worker.machine.state.settings.memory_spill
+        memory = self._worker.memory()
+        if not memory["limit"] or spill is None:
+            return True
+        return memory["process"] + nbytes <= spill * memory["limit"]
 
     def _present(self, keys: list[str]) -> dict[str, Any]:
         """Return the values that are here."""
@@ -79,8 +171,21 @@ class Exchange:
             except KeyError as error:
                 keys = [key for key in keys if key not in error.args]
 
-    async def take(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Store values that a client or the scheduler brings; return their sizes and types."""
+    async def take(
+        self, data: dict[str, Any], shared: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Store values that a client or the scheduler brings; return their sizes and types.
+
+        Parameters
+        ----------
+        data : dict
+            Values as they came over a connection.
+        shared : dict, optional
+            What refers to values in the sender's shared memory. Those that cannot be opened are
+            named in the answer, as ``"unreadable"``.
+        """
+        borrowed, failed = borrow(shared or {})
+        data = {**data, **{key: blob.blob() for key, blob in borrowed.items()}}
         values = await unpack_values(data)
         for value in values.values():
             if type(value) is Unreadable:
@@ -89,8 +194,11 @@ class Exchange:
         keys = list(described)
         nbytes = [described[key][0] for key in keys]
         types = [described[key][1] for key in keys]
-        self._worker.feed(core.DataAdded(keys, nbytes, types), values)
+        if keys:
+            self._worker.feed(core.DataAdded(keys, nbytes, types), values)
+        self._keep(values, borrowed)
         return {
             "nbytes": dict(zip(keys, nbytes, strict=True)),
             "types": dict(zip(keys, types, strict=True)),
+            "unreadable": failed,
         }

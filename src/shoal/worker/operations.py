@@ -14,6 +14,7 @@ from shoal.comm.addressing import get_address_host
 from shoal.comm.base import Comm
 from shoal.comm.running import run_on
 from shoal.diagnostics.kernel import start_kernel
+from shoal.shared_memory import host_identity
 from shoal.wire.blob import Blob
 from shoal.worker.context import on_worker
 from shoal.worker.dump import dump_state
@@ -25,12 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS"]
 
 
-async def _get_data(worker: Worker, comm: Comm, keys: list[str]) -> dict[str, Any]:
-    return await worker.exchange.give(comm, keys)
+async def _get_data(
+    worker: Worker, comm: Comm, keys: list[str], host: str | None = None
+) -> dict[str, Any]:
+    return await worker.exchange.give(comm, keys, host)
 
 
-async def _update_data(worker: Worker, data: dict[str, Any]) -> dict[str, Any]:
-    return await worker.exchange.take(data)
+async def _update_data(
+    worker: Worker, data: dict[str, Any], shared: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return await worker.exchange.take(data, shared)
+
+
+def _host_identity(worker: Worker) -> str | None:
+    return host_identity()
 
 
 async def _run(
@@ -108,6 +117,7 @@ async def _start_ipython(worker: Worker) -> dict[str, Any]:
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
     "update_data": _update_data,
+    "host_identity": _host_identity,
     "actors": _actors,
     "run": _run,
     "run_coroutine": _run,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal import config
+from shoal._base.system import memory_available
 from shoal.worker.core import Settings
 
-__all__ = ["Lifetime", "all_executors", "positive", "read_settings"]
+__all__ = ["Lifetime", "all_executors", "max_shared", "positive", "read_settings"]
 
 
 _FETCH_AT_LEAST = 1_000_000
@@ -53,6 +54,18 @@ def read_settings(
     if not transfer or not memory_limit:
         return settings
     return replace(settings, fetch_bytes=max(int(memory_limit * transfer), _FETCH_AT_LEAST))
+
+
+def max_shared(memory_limit: int) -> int:
+    """Return how many bytes copies of values in shared memory may take.
+
+    Parameters
+    ----------
+    memory_limit : int
+        Bytes; 0 for none, then it is a part of the machine's memory.
+    """
+    part = config.get_fraction("shoal.shared-memory.keep")
+    return int((part or 0.0) * (memory_limit or memory_available()))
 
 
 @dataclass

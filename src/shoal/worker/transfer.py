@@ -6,18 +6,22 @@ Between two ends in one process (`inproc`) values are handed over as they are.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from shoal import config
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
+from shoal.shared_memory import SharedBlob
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps, loads
 from shoal.wire.serialize.wrappers import Serialize, Serialized
 from shoal.worker.unreadable import Unreadable
 
 __all__ = ["Packer", "unpack_values"]
+
+logger = logging.getLogger("shoal.worker")
 
 
 class Packer:
@@ -37,6 +41,25 @@ class Packer:
             if nbytes > self._offload:
                 return await asyncio.to_thread(_pack, values)
             return _pack(values)
+
+    async def share(self, value: Any, least: int) -> SharedBlob | None:
+        """Copy a value into shared memory; None where fewer bytes than `least` would be shared.
+
+        A value that cannot be copied is None too: it goes the other way, which tells why.
+        """
+        async with self._room:
+            return await asyncio.to_thread(_share, value, least)
+
+
+def _share(value: Any, least: int) -> SharedBlob | None:
+    try:
+        blob = dumps(value)
+        if SharedBlob.size(blob) < least:
+            return None
+        return SharedBlob.write(blob)
+    except Exception as error:
+        logger.info("a value is not shared, but sent: %s", error)
+        return None
 
 
 def _pack(values: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from shoal.worker.link import SchedulerLink
 from shoal.worker.operations import OPERATIONS
 from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.profiling import Profiler
-from shoal.worker.settings import Lifetime, all_executors, positive, read_settings
+from shoal.worker.settings import Lifetime, all_executors, max_shared, positive, read_settings
 from shoal.worker.store.data import Data
 from shoal.worker.store.store import Store
 
@@ -222,6 +222,7 @@ class Worker(WorkerFace, Server):
             self.local_directory,
             max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
             on_lost=self._data_lost,
+            max_shared=max_shared(self.memory_limit),
         )
         self.data = Data(self.store)
         self.pool = ThreadPool(
@@ -545,16 +546,20 @@ class Worker(WorkerFace, Server):
             return
         interval = config.get_seconds("distributed.worker.memory.monitor-interval")
         while True:
-            used = self._process.memory_info().rss
+            used = self._memory_in_use()
             self.feed(core.MemoryMeasured(used, self.store.memory_bytes))
             await asyncio.sleep(interval)
+
+    def _memory_in_use(self) -> int:
+        """Return the process's memory, and what it has in shared memory without mapping it."""
+        return int(self._process.memory_info().rss) + self.store.shared_bytes
 
     # -- for people ----------------------------------------------------------------------
 
     def memory(self) -> dict[str, int]:
         """Return how much memory is in use, in bytes."""
         return {
-            "process": int(self._process.memory_info().rss),
+            "process": self._memory_in_use(),
             "managed_in_memory": self.store.memory_bytes,
             "managed_spilled": self.store.disk_bytes,
             "limit": self.memory_limit,

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from shoal.shared_memory import SharedBlob
+from shoal.worker.store.shelf import Shelf
 from shoal.worker.store.sizing import describe
 from shoal.worker.store.spill import SpillFolder
 
@@ -44,6 +46,8 @@ class Store:
         Most bytes on disk.
     on_lost : callable, optional
         Called as ``on_lost(keys, reason)``, on whatever thread, when spilled values cannot be read.
+    max_shared : int
+        Most bytes of copies in shared memory.
 
     Attributes
     ----------
@@ -68,6 +72,7 @@ class Store:
         *,
         max_spill: int | None = None,
         on_lost: Callable[[list[str], str], None] | None = None,
+        max_shared: int = 0,
     ) -> None:
         self.memory_bytes = 0
         self.disk_bytes = 0
@@ -78,6 +83,8 @@ class Store:
         self._evicting = threading.Lock()
         self._memory: dict[str, _Entry] = {}  # least recently used first
         self._disk: dict[str, _Entry] = {}
+        self._shelf = Shelf(max_shared)
+        self._shared = self._shelf.blobs
         self._warned: set[str] = set()
 
     def __len__(self) -> int:
@@ -181,15 +188,53 @@ class Store:
         """Return whether a value is on disk only."""
         return key in self._disk
 
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of copies in shared memory, which the process's own memory does not show."""
+        return self._shelf.own_bytes
+
+    def shareable(self, key: str) -> Any:
+        """Return a value of which a copy in shared memory may be made; `KeyError` if not so."""
+        with self.lock:
+            entry = self._memory[key]
+            if entry.fixed or entry.nbytes > self._shelf.max_bytes:
+                raise KeyError(key)
+            return entry.value
+
+    def shared(self, key: str) -> SharedBlob | None:
+        """Return the copy of a value in shared memory, where there is one."""
+        with self.lock:
+            return self._shelf.get(key)
+
+    def share(self, key: str, value: Any, blob: SharedBlob, *, own: bool) -> None:
+        """Keep a copy in shared memory as long as the value is here, in memory.
+
+        Parameters
+        ----------
+        own : bool
+            Whether the copy takes memory of its own; False where the value is mapped from it.
+        """
+        with self.lock:
+            entry = self._memory.get(key)
+            if entry is None or entry.value is not value:  # dropped or replaced meanwhile
+                blob.close()
+            else:
+                self._shelf.put(key, blob, own)
+
     def evict(self, nbytes: int) -> int:
-        """Write the values not used for the longest time to disk; return how many bytes went.
+        """Free memory; return how many bytes.
+
+        Copies in shared memory go first, then the values that were not used for the longest time,
+        to disk.
 
         It blocks while it writes: call it on a thread that may. Values that cannot be pickled stay
         in memory. When the disk is full, or `max_spill` reached, all the rest stays.
         """
-        moved = 0
-        if self._folder is None:
-            return 0
+        with self.lock:
+            moved = self._shelf.shrink(nbytes)
+        if self._folder is None or moved >= nbytes:
+            return moved
+        nbytes -= moved
         with self._evicting:
             for key, entry in self._oldest(nbytes):
                 if not self._spill(key, entry):
@@ -203,6 +248,7 @@ class Store:
         with self._evicting, self.lock:
             self._memory.clear()
             self._disk.clear()
+            self._shelf.close()
             self.memory_bytes = self.disk_bytes = 0
             if self._folder is not None:
                 self._folder.close()
@@ -217,6 +263,8 @@ class Store:
             entry = self._disk.pop(key, None)
             if entry is None:
                 return False
+        if self._shared:
+            self._shelf.drop(key)
         self._remove_file(entry)
         return True
 
@@ -264,6 +312,7 @@ class Store:
                 entry.file, entry.on_disk = file, size
                 self.disk_bytes += size
             del self._memory[key]
+            self._shelf.drop(key)
             self.memory_bytes -= entry.nbytes
             entry.value = _ON_DISK
             self._disk[key] = entry

@@ -1,0 +1,13 @@
+"""Large values between processes of one host: written once into memory without a name, mapped by
+every reader.
+
+Here are the memory, the check that two processes can share it, and what stands for it in a message.
+What is worth sharing, and for how long, is known to those who own the values. Linux only: elsewhere
+`host_identity` is None, and everything goes over sockets.
+"""
+
+from shoal.shared_memory.blob import SharedBlob, borrow
+from shoal.shared_memory.host import host_identity, share_from
+from shoal.shared_memory.lending import Lender, lending
+
+__all__ = ["Lender", "SharedBlob", "borrow", "host_identity", "lending", "share_from"]

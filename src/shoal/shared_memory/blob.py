@@ -1,0 +1,96 @@
+"""Pickled values whose buffers are in shared memory, and what stands for them in messages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from shoal.shared_memory.host import AVAILABLE
+from shoal.wire.blob import Blob, Buffer
+
+if AVAILABLE:
+    from shoal.shared_memory.segment import Segment
+
+__all__ = ["SharedBlob", "borrow"]
+
+logger = logging.getLogger("shoal.shared_memory")
+
+
+class SharedBlob:
+    """A blob whose buffers are in a segment; the pickle itself is small and travels as it is.
+
+    Attributes
+    ----------
+    nbytes, files : int
+        Size of the buffers; files that are open for them.
+    """
+
+    __slots__ = ("_data", "_segment", "files", "nbytes")
+
+    def __init__(self, data: bytes, segment: Segment) -> None:
+        self._data = data
+        self._segment = segment
+        self.nbytes = segment.nbytes
+        self.files = segment.files
+
+    @staticmethod
+    def size(blob: Blob) -> int:
+        """Return how many bytes of a blob would be shared."""
+        return sum(memoryview(buffer.data).nbytes for buffer in blob.buffers)
+
+    @classmethod
+    def write(cls, blob: Blob) -> SharedBlob:
+        """Copy the buffers of a blob into shared memory; it blocks meanwhile.
+
+        Raises
+        ------
+        OSError
+            When that is not possible (any more).
+        """
+        return cls(bytes(blob.data), Segment.write([buffer.data for buffer in blob.buffers]))
+
+    @classmethod
+    def open(cls, reference: dict[str, Any]) -> SharedBlob:
+        """Open what another process refers to.
+
+        Raises
+        ------
+        OSError, ValueError
+            When it is not there (any more), or cannot be reached from here.
+        """
+        if not AVAILABLE:
+            raise OSError("this system does not share memory")
+        data = reference.get("data")
+        if type(data) is not bytes:
+            raise ValueError(f"not a reference to a value in shared memory: {reference!r}")
+        return cls(data, Segment.open(reference))
+
+    def reference(self) -> dict[str, Any]:
+        """Return what stands for it in a message to a process of this host, while it is open."""
+        return {"data": self._data, **self._segment.reference()}
+
+    def blob(self) -> Blob:
+        """Return the blob, its buffers mapped copy-on-write; they outlive `close`."""
+        return Blob(self._data, [Buffer(part) for part in self._segment.map()])
+
+    def close(self) -> None:
+        """Others cannot open it here any more."""
+        self._segment.close()
+
+
+def borrow(references: Mapping[str, Any]) -> tuple[dict[str, SharedBlob], list[str]]:
+    """Open what a peer refers to; return that, and the keys of what could not be opened.
+
+    The peer may have died meanwhile, or dropped it, or be out of reach for a reason that nobody
+    foresaw: those values are asked for again, without shared memory.
+    """
+    opened: dict[str, SharedBlob] = {}
+    failed: list[str] = []
+    for key, reference in references.items():
+        try:
+            opened[key] = SharedBlob.open(reference)
+        except (OSError, ValueError) as error:
+            logger.info("shared memory of %r cannot be opened: %s", key, error)
+            failed.append(key)
+    return opened, failed
