@@ -136,6 +136,13 @@ def test_kind_of_loop() -> None:
         loop = new_event_loop()
         assert type(loop).__module__.startswith("asyncio")
         loop.close()
+    kinds = []
+    for kind in ("auto", "tornado"):  # an installed `distributed` sets the latter when imported
+        with dask.config.set({"distributed.admin.event-loop": kind}):
+            loop = new_event_loop()
+            kinds.append(type(loop))
+            loop.close()
+    assert kinds[0] is kinds[1]
     twisted = dask.config.set({"distributed.admin.event-loop": "twisted"})
     with twisted, pytest.raises(ValueError, match="twisted"):
         new_event_loop()

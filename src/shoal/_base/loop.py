@@ -31,6 +31,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     """Make the kind of event loop that ``distributed.admin.event-loop`` asks for.
 
     ``auto`` is uvloop where it is installed, ``uvloop`` requires it, ``asyncio`` is the standard.
+    ``tornado`` means ``auto``: an installed `distributed` brings that word as its own default.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         When the setting is something else, or uvloop is required and not installed.
     """
     kind = dask.config.get("distributed.admin.event-loop", default="auto")
-    if kind not in ("auto", "asyncio", "uvloop"):
+    if kind not in ("auto", "asyncio", "uvloop", "tornado"):
         raise ValueError(
             f"configuration 'distributed.admin.event-loop' is {kind!r}; "
             "it must be 'auto', 'asyncio' or 'uvloop'"
