@@ -144,6 +144,14 @@ def leaves(tree, prefix=""):
             yield f"{prefix}{name}", value
 
 
+def test_a_default_that_another_package_took_out_is_there():
+    """`distributed`, imported after shoal, renames keys of its own older releases."""
+    with dask.config.set({"distributed.scheduler.transition-log-length": 5}):
+        del dask.config.config["distributed"]["scheduler"]["transition-log-length"]
+        assert config.get_int("distributed.scheduler.transition-log-length") == 100_000
+    assert dask.config.get("distributed.scheduler.transition-log-length") == 100_000
+
+
 def test_every_default_is_registered_and_parses():
     """A default that its own getter refuses would be found by the first user instead."""
     parsed = 0

@@ -59,7 +59,13 @@ def get(key: str, given: Any = None) -> Any:
     KeyError
         When neither the user nor `shoal.yaml` has the key.
     """
-    return dask.config.get(key) if given is None else given
+    if given is not None:
+        return given
+    try:
+        return dask.config.get(key)
+    except KeyError:
+        # An incumbent that is imported after shoal takes keys out that it has renamed.
+        return dask.config.get(key, config=_DEFAULTS)
 
 
 def get_str(key: str, given: Any = None) -> str:
@@ -256,4 +262,5 @@ def _load_defaults() -> dict[str, Any]:
     return defaults
 
 
-dask.config.update_defaults(_load_defaults())
+_DEFAULTS = _load_defaults()
+dask.config.update_defaults(_DEFAULTS)
