@@ -8,6 +8,7 @@ from typing import Any
 
 from shoal.scheduler.core import (
     ClientLost,
+    Continue,
     Effects,
     FromClient,
     FromWorker,
@@ -39,6 +40,13 @@ class Cluster:
         return self.machine.state
 
     def handle(self, event: Any) -> Effects:
+        """Have the core handle an event, and all that it leaves for later."""
+        effects = self.handle_slice(event)
+        while effects.more:
+            effects = self.handle_slice(Continue())
+        return effects
+
+    def handle_slice(self, event: Any) -> Effects:
         self.effects = effects = self.machine.handle(event, self.now)
         for address, messages in effects.to_workers.items():
             self.to_workers.setdefault(address, []).extend(messages)

@@ -25,7 +25,15 @@ from shoal.diagnostics.faces import SchedulerFace
 from shoal.plugins.running import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.copying import Copying
-from shoal.scheduler.core import ClientLost, FromClient, FromWorker, Machine, Tick, WorkerLost
+from shoal.scheduler.core import (
+    ClientLost,
+    Continue,
+    FromClient,
+    FromWorker,
+    Machine,
+    Tick,
+    WorkerLost,
+)
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
@@ -182,6 +190,7 @@ class Scheduler(SchedulerFace, Server):
         self._heeding = False  # whether there is somebody to tell what happens in the core
         self._retiring: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._continuing: asyncio.Handle | None = None
         self._closing_workers: set[str] = set()
         self._changed = asyncio.Event()
         self._last_words: asyncio.Task[None] | None = None
@@ -234,8 +243,9 @@ class Scheduler(SchedulerFace, Server):
         logger.info("Closing scheduler%s", f": {reason}" if reason else "")
         await self._own_plugins.call_and_wait("before_close")
         await self._preloads.teardown()
-        if self._timer is not None:
-            self._timer.cancel()
+        for planned in (self._timer, self._continuing):
+            if planned is not None:
+                planned.cancel()
         self.memory_manager.stop()
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
@@ -361,6 +371,7 @@ class Scheduler(SchedulerFace, Server):
             effects.close_workers
             or effects.rejected
             or effects.close_clients
+            or effects.left_clients
             or effects.retired
             or effects.not_retired
         ):
@@ -370,6 +381,8 @@ class Scheduler(SchedulerFace, Server):
             logger.info("Nothing was asked for %s seconds; closing", timeout)
             self.background(self.close(reason="it was idle for longer than idle-timeout"))
         self._plan(effects.next_deadline)
+        if effects.more and self._continuing is None:
+            self._continuing = self._loop.call_soon(self._continue)
         if self._heeding:
             self._tell_what_happened()
         return effects
@@ -391,6 +404,10 @@ class Scheduler(SchedulerFace, Server):
             self.topics.forget(client)
             if client in self.clients:
                 self.feed(ClientLost(client, reason))
+        for client in effects.left_clients:
+            logger.info("Remove client %s", client)
+            self.topics.forget(client)
+            self.background(self.client_streams.dismiss(client))
         for address in effects.retired:
             waiter = self._retiring.pop(address, None)
             if waiter is not None and not waiter.done():
@@ -420,6 +437,12 @@ class Scheduler(SchedulerFace, Server):
         self._timer = None
         if self.status is not Status.closing:
             self.feed(Tick())
+
+    def _continue(self) -> None:
+        """Go on with a large change, now that the loop has looked at its sockets."""
+        self._continuing = None
+        if self.status is not Status.closing:
+            self.feed(Continue())
 
     # -- those who want to hear of it ------------------------------------------------
 
@@ -503,10 +526,6 @@ class Scheduler(SchedulerFace, Server):
                     self._own_plugins.tell_graph(client, message)
         if new:
             logger.info("Receive client connection: %s", client)
-        elif client not in self.clients:  # it said goodbye
-            self.topics.forget(client)
-            logger.info("Remove client %s", client)
-            self.background(self.client_streams.dismiss(client))
 
     def _worker_replaced(self, address: str) -> None:
         if address in self.workers:

@@ -67,6 +67,8 @@ class Cluster:
             recovery_window=3.0,
             recovery_grace=6.0,
             client_grace=2.0,
+            # Small ones, so that changes of a few tasks are carried on in later events, too.
+            slice=rng.choice([1, 3, 20, 8000]),
         )
         self.scheduler = SchedulerNode(self, 0)
         self.slots = [

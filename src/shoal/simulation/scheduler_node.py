@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core import (
     ClientLost,
+    Continue,
     Effects,
     FromClient,
     FromWorker,
@@ -48,6 +49,7 @@ class SchedulerNode:
         self.edges: dict[End, str] = {}
         self.names: dict[End, str] = {}
         self._timer: Timer | None = None
+        self._continuing = False
         self._events = 0
         cluster.network.listeners[ADDRESS] = self
 
@@ -77,9 +79,20 @@ class SchedulerNode:
             if name in self.clients:
                 self.clients[name].send(messages)
         self._plan(effects.next_deadline)
+        if effects.more and not self._continuing:
+            self._continuing = True
+            cluster.clock.call_later(cluster.rng.choice([0.0, 1e-3]), self._continue)
         self._close(effects)
 
+    def _continue(self) -> None:
+        self._continuing = False
+        self.feed(Continue())
+
     def _close(self, effects: Effects) -> None:
+        for client in effects.left_clients:
+            gone = self.clients.pop(client, None)
+            if gone is not None:
+                gone.close()
         for address, reason in effects.rejected:
             end = self.workers.pop(address)
             end.send([m.WorkerRejected(reason)])
@@ -126,8 +139,6 @@ class SchedulerNode:
             self.feed(FromWorker(name, messages))
         else:
             self.feed(FromClient(name, messages))
-            if name not in self.machine.state.clients:
-                self.clients.pop(name).close()
 
     def _introduce(self, end: End, streams: dict[str, End], first: Any) -> str:
         name: str = first.address if streams is self.workers else first.client

@@ -8,6 +8,7 @@ user's object. See `machine` for the entry point and `transitions.table` for the
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import (
     ClientLost,
+    Continue,
     DropCopies,
     FromClient,
     FromWorker,
@@ -24,6 +25,7 @@ from shoal.scheduler.core.settings import Settings
 
 __all__ = [
     "ClientLost",
+    "Continue",
     "DropCopies",
     "Effects",
     "FromClient",

@@ -10,6 +10,7 @@ import msgspec
 
 __all__ = [
     "ClientLost",
+    "Continue",
     "DropCopies",
     "Event",
     "FromClient",
@@ -63,6 +64,10 @@ class Tick(msgspec.Struct, gc=False):
     """Time went by: the deadline of an earlier effect has come."""
 
 
+class Continue(msgspec.Struct, gc=False):
+    """The loop was released: go on with what an earlier event left to do."""
+
+
 class RetireWorkers(msgspec.Struct, gc=False):
     """Empty these workers, then (`close`) close them."""
 
@@ -114,6 +119,7 @@ Event: TypeAlias = (
     | FromWorker
     | WorkerLost
     | Tick
+    | Continue
     | RetireWorkers
     | RestartAll
     | HoldersFailed

@@ -7,6 +7,7 @@ an in-process cluster and in the simulator.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from shoal.errors import ProtocolError
@@ -35,6 +36,7 @@ from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
 from shoal.scheduler.core.policies.placement import fill_workers, place_ready, update_room
 from shoal.scheduler.core.policies.stealing import balance
+from shoal.scheduler.core.slices import busy, carry_on, finish_work, start, unfinished
 from shoal.scheduler.core.speech import collect, tell_client, tell_free, tell_worker
 from shoal.scheduler.core.state import SchedulerState
 from shoal.scheduler.core.transitions.demand import drop_unneeded
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shoal.scheduler.core.settings import Settings
+    from shoal.scheduler.core.state import ClientState
 
 __all__ = ["Machine"]
 
@@ -83,6 +86,7 @@ class Machine:
             e.FromWorker: self._from_worker,
             e.FromClient: self._from_client,
             e.Tick: self._tick,
+            e.Continue: self._continue,
             e.WorkerLost: self._worker_lost,
             e.ClientLost: self._client_lost,
             e.RetireWorkers: self._retire_workers,
@@ -98,6 +102,7 @@ class Machine:
         """Take one event into account and return all that follows from it."""
         s = self.state
         s.now = now
+        s.budget = s.settings.slice
         s.stimuli += 1
         s.stimulus = f"{type(event).__name__}-{s.stimuli}"
         self._handlers[type(event)](event)
@@ -110,10 +115,13 @@ class Machine:
             effects.rejected, s.rejected = s.rejected, []
         if self._close_clients:
             effects.close_clients, self._close_clients = self._close_clients, []
+        if s.left_clients:
+            effects.left_clients, s.left_clients = s.left_clients, []
         if s.retired:
             effects.retired, s.retired = s.retired, []
         if s.not_retired:
             effects.not_retired, s.not_retired = s.not_retired, []
+        effects.more = unfinished(s)
         effects.idle = is_idle(s)
         effects.next_deadline = next_deadline(s)
         if s.settings.validate:
@@ -121,9 +129,11 @@ class Machine:
         return effects
 
     def _settle(self) -> None:
-        """Follow up on what the event changed, until nothing is left to do."""
+        """Follow up on what the event changed, until all is done or the budget is spent."""
         s = self.state
         while True:
+            if s.work:
+                carry_on(s)
             drop_unneeded(s)
             if s.stale_functions:
                 self._forget_functions()  # before anything is assigned that defines them anew
@@ -132,11 +142,15 @@ class Machine:
                 check_retiring(s)
             update_room(s)
             if s.recovering_until is None:
-                while s.ready:
+                while s.ready and s.budget > 0:
                     place_ready(s)
                 fill_workers(s)
-            if not s.unneeded:
+            if s.budget <= 0:
                 break
+            if not busy(s):
+                if not s.inbox:
+                    break
+                self._listen()
         update_room(s)
         if s.recovering_until is None:
             balance(s)
@@ -185,17 +199,56 @@ class Machine:
             client = on_hello(s, event.client, first)
             messages = messages[1:]
         client.last_seen = s.now
-        for message in messages:
+        s.inbox.append((client, messages))
+        self._listen()
+
+    def _listen(self) -> None:
+        """Take clients' batches into account, in their order."""
+        s = self.state
+        inbox = s.inbox
+        while inbox and s.budget > 0 and not busy(s):
+            client, messages = inbox.popleft()
+            rest = self._hear(client, messages)
+            if rest:
+                inbox.appendleft((client, rest))
+
+    def _hear(self, client: ClientState, messages: list[Any]) -> list[Any]:
+        """Take a batch into account; return what must wait for a large change in it.
+
+        Graphs of one batch are not parted: what one brings may be needed by the next only.
+        """
+        s = self.state
+        for i, message in enumerate(messages):
+            if s.clients.get(client.id) is not client:
+                break  # it said goodbye
             handler = CLIENT_HANDLERS.get(type(message))
             try:
                 if handler is None:
                     raise ProtocolError(f"unexpected {type(message).__name__}")
                 handler(s, client, message)
             except ProtocolError as error:
-                self._close_clients.append((event.client, str(error)))
-                return
-            if event.client not in s.clients:
-                return  # it said goodbye
+                self._close_clients.append((client.id, str(error)))
+                self._take_from_inbox(client)
+                break
+            if s.work or (s.unneeded and type(message) is m.Release):
+                return messages[i + 1 :]
+        return []
+
+    def _take_from_inbox(self, client: ClientState) -> list[Any]:
+        """Return what a client has said, and nobody has heard yet."""
+        s = self.state
+        unheard = [message for who, batch in s.inbox if who is client for message in batch]
+        if unheard:
+            s.inbox = deque((who, batch) for who, batch in s.inbox if who is not client)
+        return unheard
+
+    def _hear_all(self, client: ClientState, messages: list[Any]) -> None:
+        """Take messages into account at once, whatever it takes."""
+        while messages:
+            messages = self._hear(client, messages)
+
+    def _continue(self, event: e.Continue) -> None:
+        """Nothing happened: what was left to do is done as after every event."""
 
     def _tick(self, event: e.Tick) -> None:
         on_tick(self.state)
@@ -207,7 +260,10 @@ class Machine:
 
     def _client_lost(self, event: e.ClientLost) -> None:
         client = self.state.clients.get(event.client)
-        if client is not None:
+        if client is None:
+            return
+        self._hear_all(client, self._take_from_inbox(client))
+        if self.state.clients.get(event.client) is client:
             client_lost(self.state, client, graceful=False)
 
     def _retire_workers(self, event: e.RetireWorkers) -> None:
@@ -218,7 +274,12 @@ class Machine:
 
     def _restart_all(self, event: e.RestartAll) -> None:
         s = self.state
-        cancel_tasks(s, None, list(s.tasks), True, "the cluster was restarted")
+        finish_work(s)
+        while s.inbox:
+            self._hear_all(*s.inbox.popleft())
+            finish_work(s)
+        start(s, cancel_tasks(s, None, list(s.tasks), True, "the cluster was restarted"))
+        finish_work(s)
         for pseudo in (s.adopted, s.fire_and_forget):
             pseudo.wants.clear()
         s.adopted_until.clear()

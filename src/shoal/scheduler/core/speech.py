@@ -74,6 +74,10 @@ def collect(s: SchedulerState) -> tuple[dict[str, list[Any]], dict[str, list[Any
     to_workers: dict[str, list[Any]] = {}
     to_clients: dict[str, list[Any]] = {}
     for ws in s.touched_workers:
+        if ws.status == "closed":  # another worker may have its address by now
+            ws.out = []
+            ws.frees = []
+            continue
         if ws.frees:
             ws.out.append(Free(ws.frees))
             ws.frees = []

@@ -17,6 +17,7 @@ Three habits keep a task near 600 bytes and 10 microseconds:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.policies.queueing import TaskQueue
@@ -375,14 +376,7 @@ class SchedulerState:
         self.idle_since: float | None = started
 
         self.restrictions: dict[int, tuple[TaskOptions, dict[WorkerState, None] | None]] = {}
-        self.ready: list[TaskState] = []  # found ready in the event at work
-        self.unneeded: list[TaskState] = []  # lost their last user in the event at work
-        self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there
-        self.touched_workers: dict[WorkerState, None] = {}
-        self.touched_clients: dict[ClientState, None] = {}
-        self.close_workers: list[tuple[str, str]] = []
-        self.retired: list[str] = []
-        self.not_retired: list[tuple[str, str]] = []
+        self._make_worklists()
         self.stimulus = ""
         self.stimuli = 0
         self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)
@@ -392,6 +386,22 @@ class SchedulerState:
         # Where somebody listens: what was logged since they were last told, (topic, time, message).
         self.heard: list[tuple[str, float, Any]] | None = None
         self.killed = 0  # tasks given up as KilledWorker
+
+    def _make_worklists(self) -> None:
+        """Set up what is filled and emptied within events, or a few of them."""
+        # What is left to do; see `slices`. Small things are done when an event ends.
+        self.budget = self.settings.slice  # tasks that the event at work may still touch
+        self.ready: list[TaskState] = []  # found ready, to be placed
+        self.unneeded: list[TaskState] = []  # lost their last user, to be dropped
+        self.work: deque[Iterator[int]] = deque()  # large changes under way
+        self.inbox: deque[tuple[ClientState, list[Any]]] = deque()  # batches that wait
+        self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there
+        self.touched_workers: dict[WorkerState, None] = {}
+        self.touched_clients: dict[ClientState, None] = {}
+        self.close_workers: list[tuple[str, str]] = []
+        self.left_clients: list[str] = []
+        self.retired: list[str] = []
+        self.not_retired: list[tuple[str, str]] = []
 
     def group(self, name: str, prefix: str) -> GroupState:
         """Return the group of that name, made at first use."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
+from shoal.scheduler.core.slices import in_steps, start, step_of
 from shoal.scheduler.core.speech import say_finished_to, tell_client, tell_free
 from shoal.scheduler.core.state import ClientState, FunctionState
 from shoal.scheduler.core.transitions.demand import (
@@ -53,20 +54,26 @@ def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
 def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
     """A client is gone. One that may come back keeps its results for the grace period."""
     del s.clients[client.id]
-    if graceful:
-        for ts in list(client.wants):
-            drop_want(s, client, ts)
-    else:
-        until = s.now + s.settings.client_grace
-        for ts in list(client.wants):
-            add_want(s.adopted, ts)
-            s.adopted_until[ts.key] = until
-            drop_want(s, client, ts)
+    client.real = False  # nobody to tell: by and by it wants nothing
+    s.touched_clients.pop(client, None)
+    start(s, _let_go(s, client, None if graceful else s.now + s.settings.client_grace))
     for function in client.defined.values():
         release_function(s, function)
     client.defined = {}
     coordination.holder_lost(s, client.id, graceful)
     s.log_event("all", {"action": "remove-client", "client": client.id})
+
+
+def _let_go(s: SchedulerState, client: ClientState, keep_until: float | None) -> Iterator[int]:
+    for part in in_steps(s, list(client.wants)):
+        for ts in part:
+            if ts not in client.wants:
+                continue
+            if keep_until is not None:
+                add_want(s.adopted, ts)
+                s.adopted_until[ts.key] = keep_until
+            drop_want(s, client, ts)
+        yield len(part)
 
 
 def _on_define(s: SchedulerState, client: ClientState, msg: m.DefineFunctions) -> None:
@@ -88,6 +95,7 @@ def _on_forget(s: SchedulerState, client: ClientState, msg: m.ForgetFunctions) -
 
 
 def _on_want(s: SchedulerState, client: ClientState, msg: m.Want) -> None:
+    s.budget -= len(msg.keys)
     for key in msg.keys:
         ts = data_task(s, key)
         want_key(s, client, ts)
@@ -96,11 +104,23 @@ def _on_want(s: SchedulerState, client: ClientState, msg: m.Want) -> None:
 
 
 def _on_release(s: SchedulerState, client: ClientState, msg: m.Release) -> None:
+    start(s, _release(s, client, msg.keys))
+    # At once: a graph in the same batch may mean another task by the same key.
+    drop_unneeded(s)
+
+
+def _release(s: SchedulerState, client: ClientState, all_keys: list[str]) -> Iterator[int]:
+    for keys in in_steps(s, all_keys):
+        _release_keys(s, client, keys)
+        yield len(keys)
+
+
+def _release_keys(s: SchedulerState, client: ClientState, keys: list[str]) -> None:
     tasks = s.tasks
     wants = client.wants
     alone = client.alone
     unneeded = s.unneeded
-    for key in msg.keys:
+    for key in keys:
         ts = tasks.get(key)
         if ts is None:
             continue
@@ -111,8 +131,6 @@ def _on_release(s: SchedulerState, client: ClientState, msg: m.Release) -> None:
                 unneeded.append(ts)
         else:
             drop_want(s, client, ts)
-    # At once: a graph in the same batch may mean another task by the same key.
-    drop_unneeded(s)
 
 
 def _on_fire_and_forget(s: SchedulerState, client: ClientState, msg: m.FireAndForget) -> None:
@@ -125,12 +143,12 @@ def _on_fire_and_forget(s: SchedulerState, client: ClientState, msg: m.FireAndFo
 
 
 def _on_cancel(s: SchedulerState, client: ClientState, msg: m.Cancel) -> None:
-    cancel_tasks(s, client, msg.keys, msg.force, msg.reason)
+    start(s, cancel_tasks(s, client, msg.keys, msg.force, msg.reason))
 
 
 def cancel_tasks(
     s: SchedulerState, client: ClientState | None, keys: list[str], force: bool, reason: str
-) -> None:
+) -> Iterator[int]:
     """Take tasks, and all that depend on them, away from the clients that want them.
 
     Without `force` a task that another client wants as well only loses this client.
@@ -138,9 +156,15 @@ def cancel_tasks(
     stack = [s.tasks[key] for key in keys if key in s.tasks]
     cancelled: dict[ClientState, list[str]] = {}
     seen: dict[TaskState, None] = {}
+    limit = step_of(s)
+    touched = 0
     while stack:
+        touched += 1
+        if touched == limit:
+            yield touched
+            touched = 0
         ts = stack.pop()
-        if ts in seen:
+        if ts in seen or ts.state == "forgotten":
             continue
         seen[ts] = None
         others = [c for c in ts.wanted_by if c is not client and c is not s.adopted]
@@ -156,14 +180,16 @@ def cancel_tasks(
             stack.extend(ts.dependents)
         if ts.state in ACTIVE:
             _stop(s, ts)
-    for ts in seen:
-        if ts.state == "released" and ts.needed:
-            activate(s, ts)  # a dependent that another client wants still needs it
+    for part in in_steps(s, seen):
+        for ts in part:
+            if ts.state == "released" and ts.needed:
+                activate(s, ts)  # a dependent that another client wants still needs it
+        yield len(part)
     for who, their_keys in cancelled.items():
         if who is client:  # it may not know that keys of others depend on what it cancelled
             named = set(keys)
             their_keys = [key for key in their_keys if key not in named]
-        if their_keys:
+        if their_keys and s.clients.get(who.id) is who:
             tell_client(s, who, m.KeysCancelled(their_keys, reason))
 
 
@@ -225,6 +251,7 @@ def _on_heartbeat(s: SchedulerState, client: ClientState, msg: m.ClientHeartbeat
 
 def _on_goodbye(s: SchedulerState, client: ClientState, msg: m.ClientGoodbye) -> None:
     client_lost(s, client, graceful=True)
+    s.left_clients.append(client.id)
 
 
 CLIENT_HANDLERS: dict[type, Callable[[SchedulerState, ClientState, Any], None]] = {

@@ -29,6 +29,7 @@ __all__ = ["data_task", "on_graph", "want_key"]
 def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     """Learn a graph; tasks that are known already stay as they are."""
     n = len(m.keys)
+    s.budget -= n
     _check_columns(m, n)
     functions = [_function(s, client, id) for id in m.functions]
     groups = _groups(s, m)

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
 from shoal.scheduler.core.policies.estimates import estimate
 from shoal.scheduler.core.policies.restrictions import workers_changed
+from shoal.scheduler.core.slices import start
 from shoal.scheduler.core.speech import tell_client, tell_worker
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.core.transitions.demand import leave_worker
-from shoal.scheduler.core.transitions.losing import drop_worker_tasks, unplace
+from shoal.scheduler.core.transitions.losing import (
+    drop_worker_tasks,
+    unplace,
+    unplace_in_steps,
+)
 from shoal.scheduler.core.transitions.table import move
 from shoal.wire import messages as m
 
@@ -57,8 +62,8 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     for client in s.clients.values():
         tell_client(s, client, m.WorkersChanged([ws.address], []))
     s.expected_workers.discard(ws.address)
-    for ts in list(s.unrunnable):
-        unplace(s, ts)
+    if s.unrunnable:
+        start(s, unplace_in_steps(s, list(s.unrunnable), "no-worker", None))
     s.log_event("all", {"action": "add-worker", "worker": ws.address})
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination import handling as coordination
@@ -36,7 +37,8 @@ def on_tick(s: SchedulerState) -> None:
         s.awaited.pop(ts, None)
         if ts.needed and ts.state == "released":
             fail_data_lost(s, ts, "the worker that held it did not come back")
-    for key in [key for key, until in s.adopted_until.items() if until <= now]:
+    due = (key for key, until in s.adopted_until.items() if until <= now)
+    for key in list(islice(due, settings.slice)):  # the rest with the next tick, which is due
         del s.adopted_until[key]
         kept = s.tasks.get(key)
         if kept is not None:
@@ -48,7 +50,7 @@ def on_tick(s: SchedulerState) -> None:
     coordination.on_tick(s)
     if settings.no_workers_timeout is not None:
         patience = settings.no_workers_timeout
-        for ts in list(s.unrunnable):
+        for ts in list(islice(s.unrunnable, settings.slice)):
             if now - ts.rarities().unrunnable_since >= patience:
                 fail_unrunnable(s, ts, f"none came within {patience:g} s")
 
@@ -70,7 +72,7 @@ def end_recovery_if_due(s: SchedulerState) -> None:
 def is_idle(s: SchedulerState) -> bool:
     """Whether nothing runs or waits, since longer than the idle timeout."""
     busy = (
-        bool(s.ready)
+        bool(s.ready or s.work or s.unneeded or s.inbox)
         or bool(s.queue.size)
         or bool(s.parked)
         or bool(s.unrunnable)

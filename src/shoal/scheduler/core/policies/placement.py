@@ -35,9 +35,13 @@ def _priority(ts: TaskState) -> Priority:
 
 
 def place_ready(s: SchedulerState) -> None:
-    """Place all tasks that became ready during the event."""
+    """Place tasks that became ready, as many as the budget of the event allows."""
     ready = s.ready
-    s.ready = []
+    if len(ready) > s.budget:
+        ready, s.ready = ready[: s.budget], ready[s.budget :]
+    else:
+        s.ready = []
+    s.budget -= len(ready)
     if len(ready) > 1:
         ready.sort(key=_priority)
     anywhere: list[TaskState] = []
@@ -173,14 +177,20 @@ def update_room(s: SchedulerState) -> None:
 
 
 def fill_workers(s: SchedulerState) -> None:
-    """Send queued tasks to workers with room, best priority first."""
+    """Send queued tasks to workers with room, best priority first.
+
+    As far as the budget of the event allows, by worker.
+    """
     if s.parked:
         for ws in [ws for ws in s.crowded if ws in s.open]:
+            if s.budget <= 0:
+                return
             _fill_from_own_queue(s, ws)
     quantum = s.settings.pipeline / 4
-    while s.queue.size and s.open:
+    while s.queue.size and s.open and s.budget > 0:
         ws = emptiest_open(s, s.open)
         enough = ws.occupancy + quantum * ws.nthreads
+        before = s.queue.size
         while True:
             ts = s.queue.peek(None)
             if ts is None:
@@ -199,10 +209,12 @@ def fill_workers(s: SchedulerState) -> None:
                 del s.open[ws]
                 s.open[ws] = None
                 break
+        s.budget -= before - s.queue.size
 
 
 def _fill_from_own_queue(s: SchedulerState, ws: WorkerState) -> None:
     while ws in s.open:
+        s.budget -= 1
         mine = ws.queue.peek(ws)
         if mine is None:
             break

@@ -115,9 +115,14 @@ def leave_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
 
 
 def drop_unneeded(s: SchedulerState) -> None:
-    """Release what nobody needs any more, and forget what nobody can ask for any more."""
+    """Release what nobody needs any more, and forget what nobody can ask for any more.
+
+    As far as the budget of the event allows; the rest stays in `s.unneeded`.
+    """
     unneeded = s.unneeded
-    while unneeded:
+    budget = s.budget
+    while unneeded and budget > 0:
+        budget -= 1
         ts = unneeded.pop()
         state = ts.state
         if ts.waiters or ts.wanted_by or state == "forgotten":
@@ -136,6 +141,7 @@ def drop_unneeded(s: SchedulerState) -> None:
             let_go_of_inputs(s, ts)
         if not ts.dependents:
             _forget(s, ts)
+    s.budget = budget
 
 
 def _drop_copies(s: SchedulerState, ts: TaskState) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.slices import in_steps, start
 from shoal.scheduler.core.speech import tell_client, tell_free
 from shoal.scheduler.core.transitions.demand import leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail_actor_lost, fail_killed
@@ -14,7 +16,14 @@ from shoal.wire.messages import KeysPending
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
 
-__all__ = ["drop_worker_tasks", "lose_copies", "lose_result", "rerun", "unplace"]
+__all__ = [
+    "drop_worker_tasks",
+    "lose_copies",
+    "lose_result",
+    "rerun",
+    "unplace",
+    "unplace_in_steps",
+]
 
 
 def unplace(s: SchedulerState, ts: TaskState) -> None:
@@ -23,6 +32,17 @@ def unplace(s: SchedulerState, ts: TaskState) -> None:
     move(s, ts, "waiting")
     ts.waiting_on = 0
     s.ready.append(ts)
+
+
+def unplace_in_steps(
+    s: SchedulerState, tasks: list[TaskState], state: str, ws: WorkerState | None
+) -> Iterator[int]:
+    """`unplace` those of many tasks that are still in a state, and in the queue of a worker."""
+    for part in in_steps(s, tasks):
+        for ts in part:
+            if ts.state == state and ts.worker is ws:
+                unplace(s, ts)
+        yield len(part)
 
 
 def rerun(s: SchedulerState, ts: TaskState) -> WorkerState | None:
@@ -62,6 +82,26 @@ def lose_copies(
     """Copies on one worker are gone. Results without another copy are computed again where
     needed; actors, which nothing brings back, fail.
     """
+    _after_loss(s, _take_copies(s, tasks, ws), ws, reason)
+
+
+def _lose_copies_in_steps(
+    s: SchedulerState, ws: WorkerState, reason: str, patient_until: float | None
+) -> Iterator[int]:
+    """`lose_copies` of all that a worker had that is gone."""
+    lost: list[TaskState] = []
+    for part in in_steps(s, list(ws.has_what)):
+        lost += _take_copies(s, part, ws)
+        yield len(part)
+    for part in in_steps(s, lost):
+        before, s.patient_until = s.patient_until, patient_until
+        _after_loss(s, part, ws, reason)
+        s.patient_until = before
+        yield len(part)
+
+
+def _take_copies(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> list[TaskState]:
+    """Take copies as gone; return the tasks that had no other."""
     lost: list[TaskState] = []
     for ts in tasks:
         if ws not in ts.who_has:
@@ -76,7 +116,11 @@ def lose_copies(
             lost.append(ts)
     for ts in lost:
         lose_result(s, ts)
-    # Only now, when all that is lost is known to be lost, see what has to be computed.
+    return lost
+
+
+def _after_loss(s: SchedulerState, lost: list[TaskState], ws: WorkerState, reason: str) -> None:
+    """See what has to be computed again; all that is lost is known to be lost by now."""
     for ts in lost:
         if ts.options.actor and ts.needed:
             fail_actor_lost(s, ts, ws.address, reason)
@@ -117,8 +161,7 @@ def lose_result(s: SchedulerState, ts: TaskState) -> None:
 
 def drop_worker_tasks(s: SchedulerState, ws: WorkerState, reason: str, blame: bool) -> None:
     """A worker is gone: place its queue anew, run its tasks again, count deaths against them."""
-    for ts in list(ws.queue.live(ws)):
-        unplace(s, ts)
+    start(s, unplace_in_steps(s, list(ws.queue.live(ws)), "queued", ws))
     suspects = _suspects(ws) if blame else set()
     for ts in list(ws.processing):
         if ts in suspects:
@@ -134,7 +177,7 @@ def drop_worker_tasks(s: SchedulerState, ws: WorkerState, reason: str, blame: bo
             and ts.state == "waiting"
         ):
             fail_killed(s, ts)
-    lose_copies(s, list(ws.has_what), ws, reason)
+    start(s, _lose_copies_in_steps(s, ws, reason, s.patient_until))
 
 
 def _suspects(ws: WorkerState) -> set[TaskState]:

@@ -191,6 +191,7 @@ def add_copy(
         ts.type = type_name or ts.type
     if ts.options.actor and ts.who_has and type_name != ACTOR_PROXY:
         ts.who_has = (ws, *ts.who_has)  # the first is where it lives
+        s.replicated[ts] = None
     elif ts.who_has:
         ts.who_has = (*ts.who_has, ws)
         s.replicated[ts] = None
