@@ -61,7 +61,7 @@ class SharedBlob:
         """
         if not AVAILABLE:
             raise OSError("this system does not share memory")
-        data = reference.get("data")
+        data = reference.get("data") if isinstance(reference, dict) else None
         if type(data) is not bytes:
             raise ValueError(f"not a reference to a value in shared memory: {reference!r}")
         return cls(data, Segment.open(reference))

@@ -18,6 +18,8 @@ __all__ = ["AVAILABLE", "host_identity", "share_from"]
 AVAILABLE = sys.platform == "linux" and hasattr(os, "memfd_create")
 """Whether this system has what is needed."""
 
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
 
 def share_from() -> int | None:
     """Return the size in bytes from which values are shared; None when none are."""
@@ -36,7 +38,7 @@ def host_identity() -> str | None:
 @cache
 def _identity(pid: int) -> str | None:  # asked anew in a forked child: it may have moved
     try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        with open(_BOOT_ID, "rb") as file:
             boot = file.read()
         spaces = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "user")]
         # Another /proc than that of our own processes would name others by the same numbers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,11 +33,11 @@ class Lender:
         if least is not None:
             self._blobs = {k: blob for k, blob in blobs.items() if SharedBlob.size(blob) >= least}
 
-    def worth(self, keys: Mapping[str, Any]) -> bool:
+    def worth(self, keys: Iterable[str]) -> bool:
         """Return whether some of these are large enough."""
         return any(key in self._blobs for key in keys)
 
-    async def lend(self, keys: Mapping[str, Any]) -> dict[str, Any]:
+    async def lend(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return references to those that are large enough, and could be copied."""
         references: dict[str, Any] = {}
         for key in keys:
