@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import threading
 import time
+import types
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from shoal import (
     Client,
     Event,
     Lock,
+    MultiLock,
     Pub,
     Queue,
     Scheduler,
@@ -82,9 +86,6 @@ def test_semaphore_in_tasks(client: Client, name: str) -> None:
         return i
 
     # By reference: the threads of the workers see these lists.
-    import sys
-    import types
-
     module = types.ModuleType("semaphore_in_tasks")
     slow_work.__module__, slow_work.__qualname__ = module.__name__, "slow_work"
     module.slow_work = slow_work  # type: ignore[attr-defined]
@@ -97,6 +98,60 @@ def test_semaphore_in_tasks(client: Client, name: str) -> None:
         del sys.modules[module.__name__]
     assert max(most) == 2
     assert semaphore.get_value() == 0
+
+
+def test_tasks_with_a_lock_of_their_process_beside_that_of_the_cluster(name: str) -> None:
+    """As xarray has them when it writes files; whoever comes in between stops at the former."""
+    here = threading.Lock()
+
+    def work(i: int) -> int:
+        with here, Lock(name):
+            return i
+
+    # By reference: the threads of the worker see this lock.
+    module = types.ModuleType("locks_in_tasks")
+    work.__module__, work.__qualname__ = module.__name__, "work"
+    module.work = work  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    try:
+        with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
+            mine = Lock(name)
+            mine.acquire()
+            futures = client.map(work, range(10))
+            # The first waits for the lock, the next has come in its place, and waits for the first.
+            (worker,) = client.cluster.workers.values()
+            wait_until(lambda: worker.pool.executing == 2)
+            mine.release()
+            start = time.perf_counter()
+            assert client.gather(futures) == list(range(10))
+            assert time.perf_counter() - start < 4  # a thread that waits for a place takes 5
+    finally:
+        del sys.modules[module.__name__]
+
+
+def test_a_free_lock_keeps_the_thread(name: str) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(i: int) -> int:
+        inside.append(i)
+        most.append(len(inside))
+        with Lock(name), Semaphore(1, name), MultiLock([name + "a", name + "b"]):
+            pass
+        inside.remove(i)
+        return i
+
+    # By reference: the thread of the worker sees these lists.
+    module = types.ModuleType("locks_in_tasks")
+    work.__module__, work.__qualname__ = module.__name__, "work"
+    module.work = work  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    try:
+        with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
+            assert client.gather(client.map(work, range(50))) == list(range(50))
+    finally:
+        del sys.modules[module.__name__]
+    assert max(most) == 1
 
 
 def test_pubsub_between_workers(client: Client, name: str) -> None:

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from shoal.client.core.state import FINISHED
-from shoal.worker.context import away
+from shoal.worker.context import away, time_to_stay
 
 if TYPE_CHECKING:
     from shoal.client.core.state import Record
@@ -74,8 +74,12 @@ class ThreadGate(Gate):
 
     def wait(self, timeout: float | None) -> bool:
         """Block until it is open; return whether it is. Tasks take no thread meanwhile."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        moment = time_to_stay()
+        if moment and self._wait(moment if timeout is None else min(moment, timeout)):
+            return True
         with away():
-            return self._wait(timeout)
+            return self._wait(None if deadline is None else deadline - time.monotonic())
 
     def _wait(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout

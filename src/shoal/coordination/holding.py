@@ -2,6 +2,9 @@
 
 What is held is known by the number of the ask that it was the answer to, and is held by a client,
 not by a thread: another thread may release what one acquired through the same object.
+
+Tasks that wait for these leave their thread later than others, and never wait to come back: see
+`at_lock`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal.coordination.asking import Named, Seconds
+from shoal.worker.context import at_lock
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -32,14 +36,15 @@ class Holdable(Named):
         self._held: deque[tuple[Client, int]] = deque()
 
     def _acquire(self, *args: Any, timeout: Seconds, claim: list[Any]) -> Any:
-        return self._ask(
-            "acquire",
-            *args,
-            timeout=timeout,
-            late=False,
-            load=self._remember,
-            claim=("claim", claim),
-        )
+        with at_lock():
+            return self._ask(
+                "acquire",
+                *args,
+                timeout=timeout,
+                late=False,
+                load=self._remember,
+                claim=("claim", claim),
+            )
 
     def _remember(self, session: Session, asking: Asking) -> bool:
         self._held.append((session.client, asking.ask.id))
@@ -53,7 +58,10 @@ class Holdable(Named):
             raise RuntimeError(
                 f"cannot release the {self.kind} {self.name!r}: this object has not acquired it"
             ) from None
-        return self._ask("release", number, load=self._released, gives_back=number, through=client)
+        with at_lock():
+            return self._ask(
+                "release", number, load=self._released, gives_back=number, through=client
+            )
 
     def _released(self, session: Session, asking: Asking) -> bool:
         answer = asking.answer

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TaskContext",
+    "at_lock",
     "away",
     "current_task",
     "get_worker",
@@ -24,10 +25,12 @@ __all__ = [
     "on_worker",
     "rejoin",
     "secede",
+    "time_to_stay",
 ]
 
 
 _NEARER = 2.0**-10  # so little that priorities of users, which are whole numbers, come first
+_MOMENT = 0.1  # seconds
 
 
 class _Place(Protocol):
@@ -51,9 +54,11 @@ class TaskContext:
         When, on the monotonic clock.
     seceded : bool
         Whether it left the worker's threads.
+    at_lock : bool
+        Whether it waits for a lock; see the class of that name.
     """
 
-    __slots__ = ("place", "seceded", "started", "task", "worker")
+    __slots__ = ("at_lock", "place", "seceded", "started", "task", "worker")
 
     def __init__(self, worker: Any, task: TaskRun | None, place: _Place | None) -> None:
         self.worker = worker
@@ -61,6 +66,7 @@ class TaskContext:
         self.place = place
         self.started = monotonic()
         self.seceded = False
+        self.at_lock = False
 
     @property
     def key(self) -> str | None:
@@ -202,5 +208,38 @@ class away:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._left:
+        context = current_task()
+        if self._left and context is not None and not context.at_lock:
             rejoin()
+
+
+class at_lock:
+    """Context manager: what the task in it waits for is a lock.
+
+    It keeps its thread for a moment: most locks are free, and programs rely on the tasks of a
+    worker with one thread to come one by one. Once it has the lock it goes on without a place, as
+    those that have one may stop at something that this task holds, such as a lock of this process.
+    """
+
+    __slots__ = ("_before", "_context")
+
+    def __enter__(self) -> None:
+        self._context = current_task()
+        if self._context is not None:
+            self._before = self._context.at_lock
+            self._context.at_lock = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._context is not None:
+            self._context.at_lock = self._before
+
+
+def time_to_stay() -> float:
+    """Return for how many seconds a wait here keeps its thread before it is `away`."""
+    context = current_task()
+    return _MOMENT if context is not None and context.at_lock else 0.0
