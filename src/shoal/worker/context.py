@@ -6,8 +6,9 @@ The executor sets the context around each task; the functions here are for users
 from __future__ import annotations
 
 from contextvars import ContextVar
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,7 +42,7 @@ class _Place(Protocol):
     def rejoin(self, context: TaskContext) -> None: ...
 
 
-class TaskContext:
+class TaskContext(msgspec.Struct, eq=False):
     """Where and what a task is.
 
     Attributes
@@ -50,23 +51,17 @@ class TaskContext:
         The worker that runs it.
     task : TaskRun or None
         What runs; None where code runs on a worker outside of tasks (`Client.run`).
-    started : float
-        When, on the monotonic clock.
     seceded : bool
         Whether it left the worker's threads.
     at_lock : bool
         Whether it waits for a lock; see the class of that name.
     """
 
-    __slots__ = ("at_lock", "place", "seceded", "started", "task", "worker")
-
-    def __init__(self, worker: Any, task: TaskRun | None, place: _Place | None) -> None:
-        self.worker = worker
-        self.task = task
-        self.place = place
-        self.started = monotonic()
-        self.seceded = False
-        self.at_lock = False
+    worker: Any
+    task: TaskRun | None
+    place: _Place | None
+    seceded: bool = False
+    at_lock: bool = False
 
     @property
     def key(self) -> str | None:

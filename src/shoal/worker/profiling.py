@@ -14,16 +14,14 @@ from shoal import config
 from shoal.diagnostics.profile import Tree, stack_text
 from shoal.diagnostics.sampling import Samples, loop_stack, watch
 from shoal.worker.executor.pool import ThreadPool
-from shoal.worker.executor.run import Call
 
 if TYPE_CHECKING:
     from shoal.worker.worker import Worker
 
 __all__ = ["Profiler"]
 
-# The frame in which the pool runs a task, and the one that calls users' code.
-_RUN = ThreadPool._call.__code__
-_CALL = Call.__call__.__code__
+# The frame in which the pool runs a task.
+_RUN = ThreadPool._run.__code__
 
 
 class Profiler:
@@ -75,8 +73,7 @@ class Profiler:
             stack: list[FrameType] = []
             at: FrameType | None = frame
             while at is not None and at.f_code is not _RUN:
-                if at.f_code is not _CALL:
-                    stack.append(at)
+                stack.append(at)
                 at = at.f_back
             if at is None:
                 continue

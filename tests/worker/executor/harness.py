@@ -74,19 +74,18 @@ class Bench:
         self.functions.define(function_id, dumps(function))
         options = m.TaskOptions(executor=executor, actor=actor) if executor or actor else None
         placeholders = [Dependency(i) for i in range(len(deps))]
-        return TaskRun(
-            m.Compute(
-                f"t{number}",
-                number,
-                function_id,
-                dumps_bytes(((*placeholders, *args), None)),
-                (0.0, 0, priority),
-                1e-5,  # short: several are taken at a time
-                wanted,
-                deps=list(deps),
-                options=options,
-            )
+        compute = m.Compute(
+            f"t{number}",
+            number,
+            function_id,
+            dumps_bytes(((*placeholders, *args), None)),
+            (0.0, 0, priority),
+            1e-5,
+            wanted,
+            deps=list(deps),
+            options=options,
         )
+        return TaskRun(compute, compute.key, compute.run)
 
     def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> TaskRun:
         task = self.task(function, *args, **options)

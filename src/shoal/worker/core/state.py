@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 if TYPE_CHECKING:
     from shoal.wire.messages import Compute
     from shoal.worker.core.effects import Effects
@@ -15,22 +17,19 @@ Need: TypeAlias = tuple[tuple[str, float], ...]
 """Resources of a task, sorted by name; tasks with equal needs wait in one heap."""
 
 
-class TaskRun:
+class TaskRun(msgspec.Struct, gc=False, eq=False):
     """One assignment of a task to this worker.
 
     The executor knows it by identity and changes nothing of it. What the task is stands in
-    `compute`, the scheduler's message.
+    `compute`, the scheduler's message; key and run are the same as there.
     """
 
-    __slots__ = ("compute", "key", "lacking", "need", "run", "state")
-
-    def __init__(self, compute: Compute) -> None:
-        self.compute = compute
-        self.key = compute.key
-        self.run = compute.run
-        self.state = "ready"  # see transitions.py
-        self.lacking = 0  # dependencies that are being fetched
-        self.need: Need = ()  # resources; taken in the states that transitions.py names
+    compute: Compute
+    key: str
+    run: int
+    state: str = "ready"  # see transitions.py
+    lacking: int = 0  # dependencies that are being fetched
+    need: Need = ()  # resources; taken in the states that transitions.py names
 
     def __repr__(self) -> str:
         return f"<TaskRun {self.key!r} run {self.run}, {self.state}>"

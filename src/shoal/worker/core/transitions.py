@@ -67,7 +67,7 @@ def add_run(s: WorkerState, compute: Compute) -> None:
     if key in s.data:  # the scheduler would not compute it if it knew of this copy
         del s.data[key]
         s.effects.drop.append(key)
-    task = s.tasks[key] = TaskRun(compute)
+    task = s.tasks[key] = TaskRun(compute, key, compute.run)
     options = compute.options
     if options is not None and options.resources:
         task.need = tuple(sorted(options.resources.items()))

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shoal.wire.pickling import dumps_bytes, loads_bytes
 from shoal.worker.context import TaskContext, current
-from shoal.worker.executor.run import Call, failed, prepare, succeeded
+from shoal.worker.executor.run import failed, prepare, succeeded
 
 if TYPE_CHECKING:
     from shoal.worker.core import TaskRun
+    from shoal.worker.executor.functions import Function
     from shoal.worker.executor.pool import ThreadPool
 
 __all__ = ["Elsewhere"]
@@ -103,8 +104,8 @@ class Elsewhere:
         pool = self._pool
         start = time.time()
         try:
-            call = prepare(task.compute, pool.functions, pool.store)
-            data = dumps_bytes((call.function.call, call.args, call.kwargs or {}))
+            function, args, kwargs = prepare(task.compute, pool.functions, pool.store)
+            data = dumps_bytes((function.call, args, kwargs or {}))
             future = executor.submit(_run_shipped, data)
         except BaseException as error:
             pool.report(task, failed(task, error, start))
@@ -117,36 +118,40 @@ class Elsewhere:
         if self._closed:
             return
         pool = self._pool
+        result = None
         try:
             began, ended, data = future.result()
             result = loads_bytes(data)
-            outcome = succeeded(task, result, began, ended, pool.inline_result, pool.keep)
+            outcome = succeeded(task, result, began, ended, pool.inline_result)
         except BaseException as error:  # the user's, or the death of the process
             outcome = failed(task, error, start)
-        pool.report(task, outcome)
+        pool.report(task, outcome, result)
 
     # ------------------------------------------------------------------ coroutines
 
-    def start_coroutine(self, task: TaskRun, call: Call) -> None:
+    def start_coroutine(
+        self, task: TaskRun, function: Function, args: Any, kwargs: dict[str, Any] | None
+    ) -> None:
         """Run a coroutine function on the loop."""
         if not self._closed:
+            call = partial(function.call, *args, **(kwargs or {}))
             running = self._pool.loop.create_task(self._await(task, call))
             self._coroutines.add(running)
             running.add_done_callback(self._coroutines.discard)
 
-    async def _await(self, task: TaskRun, call: Call) -> None:
+    async def _await(self, task: TaskRun, call: Callable[[], Awaitable[Any]]) -> None:
         pool = self._pool
         current.set(TaskContext(pool.worker, task, self))
         start = time.time()
+        result = None
         try:
             result = await call()
-            stop = time.time()
-            outcome = succeeded(task, result, start, stop, pool.inline_result, pool.keep)
+            outcome = succeeded(task, result, start, time.time(), pool.inline_result)
         except BaseException as error:
             if self._closed:
                 return
             outcome = failed(task, error, start)
-        pool.report(task, outcome)
+        pool.report(task, outcome, result)
 
     # ------------------------------------------------------------------ seceding
 

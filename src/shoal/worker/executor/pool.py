@@ -1,11 +1,10 @@
 """The threads of a worker: one ready queue, and the outcomes on their way to the loop.
 
-Three things keep short tasks cheap. A thread takes several of them at a time, about a millisecond
-by estimate, and leaves the others their share; what it took and did not start is not lost behind a
-run that turns out long, for a thread without work takes from the others before it parks. Outcomes
-go to one shared list at once, and the loop is woken unless it is about to come anyway. And a run is
-claimed by whoever takes it out of `_unstarted`, a single step, so neither threads nor `revoke` take
-a lock per run.
+Short tasks are cheap because nothing here takes a lock per run. The queue is kept in order by who
+puts runs in, so taking the first is a single step. A run is claimed by whoever takes it out of
+`_unstarted`, a single step too, so that `revoke` need not ask the threads. Outcomes go to one
+shared list, and the loop is woken unless it is about to come anyway; it stores the results of many
+runs at once, and as it is the loop that discards runs, no result slips into the store after that.
 
 A parked thread waits on a lock of its own; whoever parked last is woken first. No thread parks
 while there is work it could take, and every new run wakes one, so no run waits for a parked thread.
@@ -20,8 +19,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from shoal.worker.context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
@@ -36,8 +35,7 @@ __all__ = ["ThreadPool"]
 
 logger = logging.getLogger("shoal.worker.executor")
 
-_Entry: TypeAlias = tuple[tuple[float, int, int], int, TaskRun]
-_BATCH = 0.001  # seconds of estimated work that a thread takes at a time
+_rank = attrgetter("compute.priority")  # lower ones run first
 _PATIENCE = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
 _OWN = ("default", "offload")  # names of these threads
 
@@ -99,17 +97,18 @@ class ThreadPool:
         self._name = name
         self._elsewhere = Elsewhere(self, executors or {})
         self._lock = threading.Lock()
-        self._queue: list[_Entry] = []  # a heap; some may be revoked
+        # In the order of `_rank`; some may be revoked. Only who puts runs in holds the lock.
+        self._queue: deque[TaskRun] = deque()
         self._unstarted: dict[TaskRun, bool] = {}
         self._discarded: set[TaskRun] = set()
         self._parked: list[threading.Lock] = []
-        self._threads: dict[threading.Thread, deque[_Entry]] = {}  # what each took ahead
+        self._threads: set[threading.Thread] = set()
         self._members = 0  # threads that did not secede
         self._spare: list[threading.Lock] = []  # threads kept for when others secede
         self._returning: deque[threading.Lock] = deque()  # seceded threads that want to rejoin
         self._last_return = 0.0  # when one of them last got its place
         self._running: dict[TaskRun, float] = {}  # since when
-        self._outcomes: deque[Outcome] = deque()
+        self._outcomes: deque[tuple[TaskRun, Outcome, Any]] = deque()  # the last is the result
         self._loop_comes = False
         self._paused = False
         self._closed = False
@@ -140,19 +139,19 @@ class ThreadPool:
         elsewhere: list[tuple[TaskRun, str]] = []
         replaced = "default" in self._elsewhere.executors
         unstarted = self._unstarted
+        fresh: list[TaskRun] = []
+        for task in runs:
+            unstarted[task] = True
+            options = task.compute.options
+            name = None if options is None else options.executor
+            if replaced or (name is not None and name not in _OWN):
+                elsewhere.append((task, name or "default"))
+            else:
+                fresh.append(task)
         with self._lock:
-            count = 0
-            for task in runs:
-                unstarted[task] = True
-                compute = task.compute
-                name = compute.options.executor if compute.options is not None else None
-                if replaced or (name is not None and name not in _OWN):
-                    elsewhere.append((task, name or "default"))
-                    continue
-                heappush(self._queue, (compute.priority, task.run, task))
-                count += 1
+            self._line_up(fresh)
             if not self._paused:
-                self._wake(count)
+                self._wake(len(fresh))
         for task, name in elsewhere:
             self._elsewhere.submit(task, name)
 
@@ -172,10 +171,14 @@ class ThreadPool:
     def discard(self, runs: Iterable[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
         """Take back what did not start, and store no result of what did; answers as `revoke`."""
         revoked, kept = self.revoke(runs)
+        ended = None
         for task in kept:
+            if task not in self._running:
+                if ended is None:
+                    ended = {task for task, _, _ in self._outcomes.copy()}
+                if task not in ended:  # its outcome was delivered
+                    continue
             self._discarded.add(task)
-            if task not in self._running:  # it just ended
-                self._discarded.discard(task)
         return revoked, kept
 
     def pause(self) -> None:
@@ -228,22 +231,49 @@ class ThreadPool:
             self._spare.pop().release()
             return
         self._serial += 1
-        mine: deque[_Entry] = deque()
-        thread = threading.Thread(
-            target=self._work, args=(mine,), name=f"{self._name}-{self._serial}", daemon=True
-        )
-        self._threads[thread] = mine
+        name = f"{self._name}-{self._serial}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.add(thread)
         thread.start()
+
+    def _line_up(self, runs: list[TaskRun]) -> None:
+        """With the lock held: put runs into the queue, where they belong."""
+        queue = self._queue
+        runs.sort(key=_rank)  # mostly they come in order: this only looks
+        try:
+            if _rank(runs[0]) < _rank(queue[-1]):
+                if _rank(runs[-1]) < _rank(queue[0]):
+                    queue.extendleft(reversed(runs))
+                else:
+                    self._rebuild(runs)
+                return
+        except IndexError:  # there are none, or none are left in the queue
+            pass
+        queue.extend(runs)
+
+    def _rebuild(self, runs: Iterable[TaskRun]) -> None:
+        """With the lock held: sort the queue anew, with these added and what was revoked left out.
+
+        Threads that find the queue empty wait for the lock. Each run is taken out of the old one by
+        a thread or by this, so there is none that is taken twice.
+        """
+        queue, self._queue = self._queue, deque()
+        left = list(runs)
+        try:
+            while True:
+                left.append(queue.popleft())
+        except IndexError:
+            pass
+        unstarted = self._unstarted
+        self._queue = deque(sorted((task for task in left if task in unstarted), key=_rank))
 
     def _sweep(self) -> None:
         with self._lock:
-            unstarted = self._unstarted
-            self._queue = [entry for entry in self._queue if entry[2] in unstarted]
-            heapify(self._queue)
+            self._rebuild(())
 
     # ------------------------------------------------------------------ the threads' side
 
-    def _work(self, mine: deque[_Entry]) -> None:
+    def _work(self) -> None:
         gate = threading.Lock()
         gate.acquire()
         member = True
@@ -253,34 +283,30 @@ class ThreadPool:
                 try:
                     if self._wanted_back or not member:
                         raise IndexError
-                    task = mine.popleft()[2]
+                    task = self._queue.popleft()
                 except IndexError:
-                    task, stay = self._take(mine, gate, member)
+                    task, stay = self._take(gate, member)
                     if not stay:
                         return
                     member = True
                     if task is None:
+                        current.set(None)  # a parked thread keeps nothing alive
                         gate.acquire()
                         continue
                 if self.begin(task):
                     member = self._run_as_member(task)
-                task = None  # a parked thread keeps nothing alive
         finally:
             with self._lock:
-                self._threads.pop(threading.current_thread(), None)
+                self._threads.discard(threading.current_thread())
 
-    def _take(
-        self, mine: deque[_Entry], gate: threading.Lock, member: bool
-    ) -> tuple[TaskRun | None, bool]:
-        """Take the next runs, or park; return the first, and whether the thread stays at all."""
+    def _take(self, gate: threading.Lock, member: bool) -> tuple[TaskRun | None, bool]:
+        """Take the next run, or park; return the run, and whether the thread stays at all."""
         with self._lock:
             if not member:
                 if self._members >= self.nthreads:
-                    self._put_back(mine)
                     return None, self._stay_as_spare(gate)
                 self._members += 1  # nobody took the place of this thread, which seceded
             if self._wanted_back:
-                self._put_back(mine)
                 if self._closed:
                     self._members -= 1
                     return None, False
@@ -294,80 +320,39 @@ class ThreadPool:
                 if self._paused:
                     self._parked.append(gate)
                     return None, True
-            if not mine and not self._queue:
-                self._take_from_others(mine)
-            if mine:
-                return mine.popleft()[2], True
-            if self._queue:
-                return self._take_share(mine), True
-            self._parked.append(gate)
-            return None, True
-
-    def _take_share(self, mine: deque[_Entry]) -> TaskRun:
-        """With the lock held: take one run, and more while they are short; keep them in `mine`."""
-        queue = self._queue
-        first = heappop(queue)[2]
-        left = _BATCH - first.compute.duration
-        share = len(queue) // self.nthreads
-        while share and left > 0:
-            entry = heappop(queue)
-            mine.append(entry)
-            left -= entry[2].compute.duration
-            share -= 1
-        return first
-
-    def _take_from_others(self, mine: deque[_Entry]) -> None:
-        """With the lock held: take half of what another thread took and did not start."""
-        for other in self._threads.values():
-            for _ in range((len(other) + 1) // 2):
-                try:
-                    mine.appendleft(other.pop())
-                except IndexError:  # its owner was faster
-                    break
-            if mine:
-                return
-
-    def _put_back(self, mine: deque[_Entry]) -> None:
-        """With the lock held: give up what a thread took and did not start."""
-        while mine:
-            heappush(self._queue, mine.pop())
-        if self._queue and not self._paused:
-            self._wake(len(self._queue))
+            try:
+                return self._queue.popleft(), True
+            except IndexError:
+                self._parked.append(gate)
+                return None, True
 
     def _run_as_member(self, task: TaskRun) -> bool:
         """Run a task; return whether this thread still is one of the pool's."""
         context = TaskContext(self.worker, task, self)
         current.set(context)
-        outcome = self._run(task)
-        current.set(None)
-        if outcome is not None:
-            self.report(task, outcome)
+        self._run(task)
         return not context.seceded
 
-    def _run(self, task: TaskRun) -> Outcome | None:
-        """Run a task on this thread; None when it goes on as a coroutine."""
+    def _run(self, task: TaskRun) -> None:
+        """Run a task on this thread, and report it unless it goes on as a coroutine."""
         trace = self.trace
-        if trace is None:
-            return self._call(task)
-        begun = time.time()
-        outcome = self._call(task)
-        if outcome is not None:
-            trace(task, begun, outcome)
-        return outcome
-
-    def _call(self, task: TaskRun) -> Outcome | None:
-        start = time.time()
+        begun = 0.0 if trace is None else time.time()
+        start = None
+        result = None
         try:
-            call = prepare(task.compute, self.functions, self.store)
-            if call.function.is_coroutine:
-                self.call_loop(self._elsewhere.start_coroutine, task, call)
-                return None
+            function, args, kwargs = prepare(task.compute, self.functions, self.store)
+            if function.is_coroutine:
+                self.call_loop(self._elsewhere.start_coroutine, task, function, args, kwargs)
+                return
             start = time.time()
-            result = call()
-            stop = time.time()
-            return succeeded(task, result, start, stop, self.inline_result, self.keep)
+            result = function.call(*args, **kwargs) if kwargs else function.call(*args)
+            outcome = succeeded(task, result, start, time.time(), self.inline_result)
         except BaseException as error:  # SystemExit is no reason for a worker to lose a thread
-            return failed(task, error, start)
+            outcome = failed(task, error, start)
+            result = None
+        if trace is not None:
+            trace(task, begun, outcome)
+        self.report(task, outcome, result)
 
     def secede(self, context: TaskContext) -> None:
         """Called in a task on one of the threads: another thread takes its place."""
@@ -379,7 +364,7 @@ class ThreadPool:
                 self._let_return()
             else:
                 self._members -= 1
-                if not self._paused:  # a new thread also takes what this one took and did not start
+                if not self._paused:
                     self._wake(len(self._unstarted))
         self.tell_seceded(context)
 
@@ -441,40 +426,23 @@ class ThreadPool:
         """Run a task on a thread that is not one of the pool."""
         if self.begin(task):
             current.set(context)
-            outcome = self._run(task)
+            self._run(task)
             current.set(None)
-            if outcome is not None:
-                self.report(task, outcome)
 
     def begin(self, task: TaskRun) -> bool:
         """Claim a run; False when it was revoked."""
-        self._running[task] = time.monotonic()  # first: `discard` looks for it in here
-        if self._unstarted.pop(task, False):
-            if self.on_begin is not None:
-                self.call_loop(self.on_begin, task.key)
-            return True
-        del self._running[task]
-        return False
-
-    def keep(self, task: TaskRun, result: Any, nbytes: int) -> bool:
-        """Store a result, unless its run was discarded."""
-        options = task.compute.options
-        fixed = options is not None and options.actor
-        if fixed:
-            result = self.worker.actors.host(task.key, result)
-        # What is discarded later is dropped from the store after that, which needs the same lock.
-        with self.store.lock:
-            if task in self._discarded:
-                return False
-            self.store.put(task.key, result, nbytes, fixed=fixed)
+        self._running[task] = time.monotonic()
+        if not self._unstarted.pop(task, False):
+            del self._running[task]
+            return False
+        if self.on_begin is not None:
+            self.call_loop(self.on_begin, task.key)
         return True
 
-    def report(self, task: TaskRun, outcome: Outcome) -> None:
+    def report(self, task: TaskRun, outcome: Outcome, result: Any = None) -> None:
         """Tell the loop how a run ended."""
+        self._outcomes.append((task, outcome, result))  # first: `discard` looks for it in here
         self._running.pop(task, None)
-        if self._discarded:
-            self._discarded.discard(task)
-        self._outcomes.append(outcome)
         # `_deliver` clears the flag before it looks, so what was added before this line is seen.
         if not self._loop_comes:
             self._loop_comes = True
@@ -484,7 +452,8 @@ class ThreadPool:
         """Tell the loop that a task seceded."""
         task = context.task
         assert task is not None
-        elapsed = time.monotonic() - context.started
+        now = time.monotonic()
+        elapsed = now - self._running.get(task, now)
         self.call_loop(self._on_seceded, task.key, task.run, elapsed)
 
     def call_loop(self, function: Callable[..., None], *args: Any) -> None:
@@ -496,8 +465,26 @@ class ThreadPool:
 
     def _deliver(self) -> None:
         self._loop_comes = False
+        if self._closed:
+            return
+        ended = self._outcomes
+        discarded = self._discarded
         outcomes: list[Outcome] = []
-        while self._outcomes:
-            outcomes.append(self._outcomes.popleft())
-        if outcomes and not self._closed:
+        results: list[tuple[str, Any, int]] = []
+        while ended:
+            task, outcome, result = ended.popleft()
+            if discarded and task in discarded:
+                discarded.discard(task)
+                if outcome.kind == "ok":
+                    outcome.kind = "discarded"
+            elif outcome.kind == "ok":
+                options = task.compute.options
+                if options is not None and options.actor:
+                    result = self.worker.actors.host(task.key, result)
+                    self.store.put(task.key, result, outcome.nbytes, fixed=True)
+                else:
+                    results.append((task.key, result, outcome.nbytes))
+            outcomes.append(outcome)
+        self.store.put_all(results)
+        if outcomes:
             self._on_outcomes(outcomes)

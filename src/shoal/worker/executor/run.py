@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.actors.actor import Actor
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from shoal.worker.store import Store
 
 __all__ = [
-    "Call",
     "MissingInputs",
     "failed",
     "prepare",
@@ -44,24 +42,10 @@ class MissingInputs(Exception):
         self.keys = keys
 
 
-class Call:
-    """A function with its arguments, ready to be called."""
-
-    __slots__ = ("args", "function", "kwargs")
-
-    def __init__(self, function: Function, args: Any, kwargs: Any) -> None:
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-
-    def __call__(self) -> Any:
-        if self.kwargs:
-            return self.function.call(*self.args, **self.kwargs)
-        return self.function.call(*self.args)
-
-
-def prepare(compute: Compute, functions: FunctionCache, store: Store) -> Call:
-    """Get the function and the arguments of a task.
+def prepare(
+    compute: Compute, functions: FunctionCache, store: Store
+) -> tuple[Function, Any, dict[str, Any] | None]:
+    """Return the function and the arguments of a task, positional and by keyword.
 
     Raises
     ------
@@ -72,8 +56,11 @@ def prepare(compute: Compute, functions: FunctionCache, store: Store) -> Call:
     """
     values = _inputs(compute, store) if compute.deps else None
     function = functions.get(compute.function)
-    args, kwargs = _load_arguments(compute, values)
-    return Call(function, args, kwargs)
+    if values is None and not compute.buffers:
+        args, kwargs = pickle.loads(compute.args)
+    else:
+        args, kwargs = _load_arguments(compute, values)
+    return function, args, kwargs
 
 
 def _inputs(compute: Compute, store: Store) -> list[Any]:
@@ -93,29 +80,20 @@ def _inputs(compute: Compute, store: Store) -> list[Any]:
 
 def _load_arguments(compute: Compute, values: list[Any] | None) -> Any:
     """Unpickle a task's (args, kwargs), with the values of its dependencies in place."""
-    buffers = compute.buffers
+    blob = Blob(compute.args, compute.buffers)
     if values is None:
-        return loads(Blob(compute.args, buffers)) if buffers else pickle.loads(compute.args)
+        return loads(blob)
     with dependency_values(values):
-        return loads(Blob(compute.args, buffers))
+        return loads(blob)
 
 
-def succeeded(
-    task: TaskRun,
-    result: Any,
-    start: float,
-    stop: float,
-    inline: int,
-    store_it: Callable[[TaskRun, Any, int], bool],
-) -> Outcome:
-    """Store a result and describe it.
+def succeeded(task: TaskRun, result: Any, start: float, stop: float, inline: int) -> Outcome:
+    """Describe a result.
 
     Parameters
     ----------
     inline : int
         A result up to this many bytes travels with the outcome, when a client waits for it.
-    store_it : callable
-        Stores a result, given its size too; returns False when the run was discarded.
     """
     nbytes, type_name = describe(result)
     value = None
@@ -123,19 +101,20 @@ def succeeded(
     # Pickled before it is stored: from then on other tasks may change it in place.
     if compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
         value = small_pickle(result, inline)
-    if not store_it(task, result, nbytes):
-        return Outcome(task.key, task.run, "discarded", start, stop)
     return Outcome(task.key, task.run, "ok", start, stop, nbytes, type_name, value)
 
 
-def failed(task: TaskRun, error: BaseException, start: float) -> Outcome:
-    """Describe what a run raised."""
+def failed(task: TaskRun, error: BaseException, start: float | None) -> Outcome:
+    """Describe what a run raised; `start` is None when it came to nothing before."""
     if isinstance(error, MissingInputs):
         return Outcome(task.key, task.run, "missing", missing=error.keys)
+    stop = time.time()
+    if start is None:
+        start = stop
     if isinstance(error, Reschedule):
-        return Outcome(task.key, task.run, "reschedule", start, time.time())
+        return Outcome(task.key, task.run, "reschedule", start, stop)
     failure = pack_failure(error)
-    return Outcome(task.key, task.run, "error", start, time.time(), failure=failure)
+    return Outcome(task.key, task.run, "error", start, stop, failure=failure)
 
 
 def small_pickle(value: Any, limit: int) -> bytes | None:

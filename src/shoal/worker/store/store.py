@@ -116,6 +116,16 @@ class Store:
             self._memory[key] = entry
             self.memory_bytes += nbytes
 
+    def put_all(self, items: Iterable[tuple[str, Any, int]]) -> None:
+        """Store many values, each with its key and the estimate of its size."""
+        memory = self._memory
+        with self.lock:
+            for key, value, nbytes in items:
+                if key in memory or key in self._disk:
+                    self._remove(key)
+                memory[key] = _Entry(value, nbytes, False)
+                self.memory_bytes += nbytes
+
     def get(self, key: str) -> Any:
         """Return a value; `KeyError` when it is not here (any more)."""
         return self.get_many((key,))[0]
