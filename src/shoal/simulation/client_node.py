@@ -1,4 +1,7 @@
-"""A client's process: the real core, and a user who submits, waits, releases, cancels and looks."""
+"""A client's process: the real core, and a user who submits, waits, releases, cancels and looks.
+
+A task's client lives in its worker's process, and dies with it.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from shoal.wire.blob import Blob
 if TYPE_CHECKING:
     from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
+    from shoal.simulation.worker_node import WorkerNode
 
 __all__ = ["ClientNode"]
 
@@ -35,9 +39,11 @@ _RETRY = 0.05
 class ClientNode:
     """One client. What a user does to it is in `user`."""
 
-    def __init__(self, cluster: Cluster, number: int) -> None:
+    def __init__(self, cluster: Cluster, number: int, home: WorkerNode | None = None) -> None:
         self.cluster = cluster
         self.address = f"client-{number}"
+        self.home = home  # whose task's client it is
+        self.on_news: Callable[[Any], None] | None = None
         self.alive = True
         self.end: End | None = None
         self.machine = Machine(self.address)
@@ -45,6 +51,7 @@ class ClientNode:
         self.cancelled: dict[str, None] = {}  # by this user
         self.fired: dict[str, None] = {}
         self.foreign: dict[str, None] = {}  # keys of others
+        self.promised: dict[str, None] = {}  # they came in a value of a primitive
         self.verified: dict[str, None] = {}  # finished, and the value was looked at
         self._waits_for = ""  # a key that was not settled when it was last looked at
         self.asking = 0  # values on their way to workers
@@ -53,6 +60,8 @@ class ClientNode:
         self._functions: dict[str, Function] = {}
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._events = 0
+        if home is not None:
+            home.clients.append(self)
         self._dial()
 
     def later(self, seconds: float, function: Callable[..., None], *args: Any) -> None:
@@ -90,6 +99,9 @@ class ClientNode:
             self.end.send(effects.messages)
         for record in effects.changed:
             self._changed(record)
+        if self.on_news is not None:
+            for message in effects.news:
+                self.on_news(message)
 
     def _changed(self, record: Record) -> None:
         key = record.key
@@ -222,8 +234,10 @@ class ClientNode:
         self.handle(e.FireRequested(keys))
         self.release(keys)
 
-    def want(self, key: str) -> None:
-        """Take a future of another client's task."""
+    def want(self, key: str, promised: bool = False) -> None:
+        """Take a future of another client's task; promised: it is kept until this is said."""
+        if promised:
+            self.promised[key] = None
         if key not in self.machine.state.records:
             self.foreign[key] = None
             record = self.futures[key] = Record(key)

@@ -6,6 +6,7 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
+from shoal.client.core.state import FINISHED
 from shoal.scheduler.core import Settings
 from shoal.scheduler.core.explain import explain
 from shoal.simulation.client_node import ClientNode
@@ -15,6 +16,7 @@ from shoal.simulation.model import Model
 from shoal.simulation.network import Network
 from shoal.simulation.scheduler_node import SchedulerNode
 from shoal.simulation.slots import Slot
+from shoal.simulation.user import User
 
 if TYPE_CHECKING:
     from shoal.simulation.coverage import Coverage
@@ -55,7 +57,7 @@ class Cluster:
         self.retiring: dict[str, None] = {}  # addresses
         self.forced: dict[str, None] = {}  # keys that somebody cancelled for everybody
         self.resubmitted = False
-        self.disturbed = False  # something failed that is not the worker's
+        self.evictions = 0
         self.scheduler_deaths = 0
         self.at_restart: dict[str, int] = {}  # runs so far of results that were there, or ran
         self.scheduler_settings = Settings(
@@ -75,7 +77,10 @@ class Cluster:
             Slot(self, number, everything=number == 0, lasting=True)
             for number in range(profile.workers)
         ]
-        self.clients = [ClientNode(self, number) for number in range(profile.clients)]
+        self.clients: list[ClientNode] = []
+        self.users: list[User] = []
+        for _ in range(profile.clients):
+            self.add_client()
 
     # -- what the parts tell ---------------------------------------------------------
 
@@ -84,9 +89,20 @@ class Cluster:
         spec.started += 1
         if self.trace.detailed:
             self.trace.write(self.clock.now, f"{node.address} starts {spec.key}")
+        if spec.kind == "actor" and self.profile.kind == "workers-die":
+            self._judge_actor(spec)
         allowed = self.at_restart.get(spec.key)
         if allowed is not None and self.profile.only_schedulers_die:
             assert spec.started <= allowed, f"{spec.key} is computed again after the scheduler died"
+
+    def _judge_actor(self, spec: Spec) -> None:
+        """An actor that somebody has is made once, even if it is lost."""
+        if self.profile.churn or self.resubmitted:
+            return
+        for client in self.present:
+            record = client.futures.get(spec.key)
+            there = record is not None and record.wanted and record.status == FINISHED
+            assert not there, f"{spec.key} is made again, and {client.address} has it"
 
     def note_loss(self, address: str) -> None:
         """A worker's process or connection was lost, or will be."""
@@ -115,7 +131,6 @@ class Cluster:
         if not self.scheduler.alive:
             return
         self.scheduler_deaths += 1
-        self.disturbed = True
         self.scheduler.kill()
 
     def remember_results(self) -> None:
@@ -128,7 +143,7 @@ class Cluster:
             for task in node.executor.running:
                 if task.key in wanted and task.key in node.machine.state.tasks:
                     spec = self.model.specs[task.key]
-                    if spec.kind in ("ok", "secede"):
+                    if spec.kind in ("ok", "secede", "actor"):
                         self.at_restart[task.key] = spec.started
             for key in node.machine.state.data:
                 if key in wanted:
@@ -143,6 +158,12 @@ class Cluster:
     def add_slot(self) -> None:
         """Let one more worker join; it need not stay."""
         self.slots.append(Slot(self, len(self.slots), everything=False, lasting=False))
+
+    def add_client(self, home: WorkerNode | None = None) -> None:
+        """Let one more client come, of a task on a worker or for itself."""
+        client = ClientNode(self, len(self.clients), home)
+        self.clients.append(client)
+        self.users.append(User(self, client))
 
     # -- the end ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from shoal.simulation.store import Store
 from shoal.wire.blob import Blob
 from shoal.wire.failures import Failure
 from shoal.worker.core import Outcome, Outcomes, Seceded, TaskRun
@@ -25,7 +26,8 @@ class Executor:
         self.busy = 0
         self.paused = False
         self.functions: dict[bytes, Blob] = {}
-        self.store: dict[str, bytes] = {}
+        self.store = Store(self._size_of, self._is_actor, self._lost)
+        self.actors: dict[str, None] = {}  # that were made here
         self.running: dict[TaskRun, float] = {}  # since when
         self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
         self._queued: dict[TaskRun, None] = {}  # what of the ready queue was not taken back
@@ -36,6 +38,15 @@ class Executor:
     def idle(self) -> bool:
         """Whether nothing runs and all was said."""
         return not self.running and not self._outcomes
+
+    def _size_of(self, key: str) -> int:
+        return self.node.cluster.model.specs[key].nbytes
+
+    def _is_actor(self, key: str) -> bool:
+        return self.node.cluster.model.specs[key].kind == "actor"
+
+    def _lost(self, keys: list[str]) -> None:
+        self.node.later(0.0, self.node.found_lost, keys)  # not while the core is at work
 
     def long_ones(self) -> dict[str, float]:
         """Return the keys that run for over a second, and for how long."""
@@ -78,13 +89,14 @@ class Executor:
         assert compute.function in self.functions, f"{task} runs a function that is not known"
         assert compute.args == task.key.encode(), f"{task} got the arguments of another"
         assert tuple(compute.deps) == spec.deps, f"{task} got inputs {compute.deps}"
-        missing = [dep for dep in spec.deps if dep not in self.store]
-        if missing:
+        found = [(dep, self.store.get(dep)) for dep in spec.deps]
+        inputs = [value for _, value in found if value is not None]
+        if len(inputs) < len(found):
+            missing = [dep for dep, value in found if value is None]
             self._tell(Outcome(task.key, task.run, "missing", missing=missing))
             return
         self.running[task] = node.cluster.clock.now
         self.busy += 1
-        inputs = [self.store[dep] for dep in spec.deps]
         node.cluster.started(node, spec)
         seconds = spec.seconds * node.slowness
         if spec.kind == "secede":
@@ -121,7 +133,9 @@ class Executor:
             outcome.nbytes = spec.nbytes
             outcome.type = "int" if spec.nbytes < 100 else "array"
             if not discarded:
-                self.store[task.key] = value
+                self.store.put(task.key, value)
+                if spec.kind == "actor":
+                    self.actors[task.key] = None
                 if task.compute.wanted and spec.nbytes <= 1024:
                     outcome.value = value
         if discarded:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from shoal.simulation.client_node import ClientNode
-from shoal.simulation.user import User
+from shoal.scheduler.core import RestartAll
 
 if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.cluster import Cluster
     from shoal.simulation.worker_node import WorkerNode
 
@@ -18,9 +18,8 @@ __all__ = ["Faults"]
 class Faults:
     """Draws faults from the profile's weights and lets them happen."""
 
-    def __init__(self, cluster: Cluster, users: list[User]) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.users = users
         self.rng = rng = Random(f"faults {cluster.seed}")
         self.stopped = False
         self._actions = {
@@ -38,6 +37,7 @@ class Faults:
             "retire": self.retire,
             "vanish": self.vanish,
             "new-client": self.new_client,
+            "restart": self.restart,
         }
         profile = cluster.profile
         for _ in range(profile.fault_count):
@@ -88,22 +88,29 @@ class Faults:
         nodes = self.cluster.nodes
         if nodes:
             node = self.rng.choice(nodes)
-            if node.slot.lasting:
-                self.cluster.disturbed = True
             self.cluster.retiring[node.address] = None
             self.cluster.scheduler.retire(node.address)
 
     def vanish(self) -> None:
-        """A client is gone without a goodbye."""
-        if len(self.cluster.present) > 1:
-            self.cluster.disturbed = True
-            self.rng.choice(self.cluster.present).vanish()
+        """A client is gone without a goodbye; not the last one that is no task's."""
+        present = self.cluster.present
+        users = [client for client in present if client.home is None]
+        leaving = present if len(users) > 1 else [c for c in present if c.home is not None]
+        if leaving:
+            self.rng.choice(leaving).vanish()
 
     def new_client(self) -> None:
         """One more client."""
-        client = ClientNode(self.cluster, len(self.cluster.clients))
-        self.cluster.clients.append(client)
-        self.users.append(User(self.cluster, client))
+        self.cluster.add_client()
+
+    def restart(self) -> None:
+        """A user restarts the cluster: all tasks are forgotten, all workers begin anew."""
+        cluster = self.cluster
+        if cluster.scheduler.alive:
+            cluster.at_restart = {}
+            cluster.scheduler.feed(RestartAll())
+            for slot in cluster.slots:
+                slot.kill()
 
     # -- the network -----------------------------------------------------------------
 
@@ -112,7 +119,6 @@ class Faults:
         peers: list[WorkerNode | ClientNode] = [*self.cluster.nodes, *self.cluster.present]
         if peers:
             peer = self.rng.choice(peers)
-            self.cluster.disturbed = True
             for end in self.cluster.network.ends_of(peer):
                 self.cluster.note_loss(peer.address)
                 self.cluster.network.sever(end)
@@ -121,7 +127,6 @@ class Faults:
         """Transfers break off for a while."""
         network = self.cluster.network
         network.refusals = 0.3
-        self.cluster.disturbed = True
         self.cluster.clock.call_later(self.rng.random(), setattr, network, "refusals", 0.0)
 
     def cut_off(self) -> None:
@@ -132,7 +137,6 @@ class Faults:
         peer = self.rng.choice(peers)
         seconds = self.rng.choice([0.05, 1.0, 8.0])
         network = self.cluster.network
-        self.cluster.disturbed = True
         network.cut_off(peer.address, seconds)
         self.cluster.note_loss(peer.address)  # silent for too long, it may be given up
         if self.rng.random() < 0.5:
@@ -164,6 +168,7 @@ class Faults:
         nodes = [node for node in self.cluster.nodes if node.executor.store]
         if nodes:
             node = self.rng.choice(nodes)
-            keys = list(node.executor.store)
+            store = node.executor.store
+            keys = list(store.disk or store)
             self.cluster.note_loss(node.address)
             node.lose_data(self.rng.sample(keys, min(len(keys), 3)))

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shoal.client.core.state import Failure, Record
-from shoal.errors import DataLostError, KilledWorker, NoValidWorkerError
+from shoal.errors import ActorLostError, DataLostError, KilledWorker, NoValidWorkerError
 from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class Judge:
         elif isinstance(error, DataLostError):
             assert model.needs(record.key, error.key), f"{record.key} fails: {error}"
             self._may_be_lost(client, error.key, str(error))
+        elif isinstance(error, ActorLostError):
+            assert model.needs(record.key, error.key), f"{record.key} fails: {error}"
+            gone = self.cluster.losses[error.worker] or error.worker in self.cluster.retiring
+            assert gone, f"{error}, but {error.worker} was never lost"
         else:
             assert isinstance(error, NoValidWorkerError), f"{record.key} fails: {error!r}"
             options = model.specs[failure.blame].options
@@ -71,6 +75,9 @@ class Judge:
 
     def lost(self, client: ClientNode, record: Record) -> None:
         """A key is said to be lost."""
+        calm = self.cluster.profile.kind == "calm"
+        if calm and record.key in client.promised and not self.cluster.forced:
+            raise AssertionError(f"{client.address} was handed {record.key}, and nobody kept it")
         self._may_be_lost(client, record.key, str(record.why))
 
     def _may_be_lost(self, client: ClientNode, key: str, text: str) -> None:
@@ -90,6 +97,8 @@ class Judge:
     def cancelled(self, client: ClientNode, record: Record) -> None:
         """A key is said to be cancelled."""
         if client.machine.state.ended is not None:
+            return
+        if self.cluster.faults["restart"] and "restarted" in str(record.why):
             return
         closure = self.cluster.model.closure(record.key)
         mine = any(key in client.cancelled for key in closure)

@@ -25,8 +25,8 @@ class Spec:
     """What a task does when it runs, and how often it did.
 
     `kind` is ``"ok"``, ``"error"`` (it always fails), ``"flaky"`` (its first `times` runs fail),
-    ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"`` or ``"data"``
-    (scattered, no task).
+    ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"``, ``"actor"`` (its
+    result lives where it was made) or ``"data"`` (scattered, no task).
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""What a simulated user does with locks, semaphores, queues, variables and events.
+"""What a simulated user does with locks, semaphores, queues, variables, events and datasets.
 
 Every ask ends: with an answer, or because its time is over. Where nothing fails, locks exclude and
 each item is got once; whatever fails, the scheduler is left with nothing when all are done.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.client.core import events as e
 from shoal.client.core.asks import Asking
+from shoal.simulation.topics import TopicsUser
 from shoal.wire.messages import Ask
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["PrimitivesUser", "uses_primitives"]
 
 _LOCKS = ("x", "y", "z")
 _LEASES = 2
-_EVERY = 3  # lives in which primitives are used
+_EVERY = 5  # lives in which primitives are used
 
 
 def uses_primitives(seed: int) -> bool:
@@ -38,11 +39,13 @@ class PrimitivesUser:
         self.client = client
         self.rng = Random(f"primitives {client.address} {cluster.seed}")
         self.left = actions
+        self.calm = cluster.profile.kind == "calm"
         self.asks = 0
         self.pending: dict[int, Asking] = {}
         self.holds: dict[int, list[str]] = {}  # locks and leases
         self.put = 0
         self.got: list[str] = []
+        self.topics = TopicsUser(self)
         self._cleaned = False
         client.later(self._pause(), self._act)
 
@@ -59,12 +62,22 @@ class PrimitivesUser:
             self._clean()
             return
         self.left -= 1
-        self.rng.choice([self._lock, self._lease, self._queue, self._variable, self._event])()
+        self.rng.choice(
+            [
+                self._lock,
+                self._lease,
+                self._queue,
+                self._variable,
+                self._event,
+                self._dataset,
+                self.topics.act,
+            ]
+        )()
         self.client.later(self._pause(), self._act)
 
     # -- asks ------------------------------------------------------------------------
 
-    def _ask(
+    def ask(
         self,
         kind: str,
         op: str,
@@ -75,6 +88,7 @@ class PrimitivesUser:
         claim: tuple[str, list[Any]] | None = None,
         gives_back: int = 0,
     ) -> None:
+        """Ask, and do something with the answer; give up after some seconds."""
         self.asks += 1
         id = self.asks
         takes = op == "get"
@@ -89,13 +103,13 @@ class PrimitivesUser:
             assert answer is not None
             if answer.error:
                 late = answer.error == "TimeoutError"
-                closed = "closed" in answer.value  # the queue, by somebody who is done; the client
+                closed = "closed" in answer.value  # by somebody who is done; or the client is
                 assert late or closed, f"{kind}.{op}: {answer}"
                 return
             if then is not None:
                 then(id, answer.value)
             for key in answer.keys:
-                self.client.want(key)
+                self.client.want(key, promised=True)
             if takes:
                 self.client.handle(e.TookAnswer(asking))
 
@@ -130,19 +144,19 @@ class PrimitivesUser:
         names = self.rng.sample(_LOCKS, self.rng.randint(1, 3))
         needed = self.rng.randint(1, len(names))
         claim = ("claim", [names])
-        self._ask(
+        self.ask(
             "lock", "acquire", names, needed, then=self._hold, seconds=self._time(), claim=claim
         )
 
     def _lease(self) -> None:
         claim: tuple[str, list[Any]] = ("claim", [_LEASES])
-        self._ask(
+        self.ask(
             "semaphore", "acquire", _LEASES, then=self._hold, seconds=self._time(), claim=claim
         )
 
     def _hold(self, id: int, value: Any) -> None:
         self.holds[id] = value if isinstance(value, list) else []
-        if self.cluster.profile.kind == "calm":
+        if self.calm:
             self._judge_holders()
         self.client.later(self.rng.choice([0.0, 0.01, 0.5]), self._release, id)
 
@@ -157,10 +171,10 @@ class PrimitivesUser:
     def _release(self, id: int) -> None:
         names = self.holds.pop(id)
         kind = "lock" if names else "semaphore"
-        self._ask(kind, "release", id, then=self._released, gives_back=id)
+        self.ask(kind, "release", id, then=self._released, gives_back=id)
 
     def _released(self, id: int, value: Any) -> None:
-        if self.cluster.profile.kind == "calm":
+        if self.calm:
             assert value is True, f"{self.client.address} lost what it held, and nothing failed"
 
     def _queue(self) -> None:
@@ -171,15 +185,21 @@ class PrimitivesUser:
             live = self.client.live()
             keys = self.rng.sample(live, min(len(live), 1)) if self.rng.random() < 0.5 else []
             seconds = self._time()
-            self._ask("queue", "put", maxsize, item.encode(), keys=keys, seconds=seconds)
+            self.ask("queue", "put", maxsize, item.encode(), keys=keys, seconds=seconds)
+            self._leave_to_it(keys)
         else:
             n = self.rng.choice([-1, 1, 1, 2])
-            self._ask("queue", "get", maxsize, n, then=self._got, seconds=self._time())
+            self.ask("queue", "get", maxsize, n, then=self._got, seconds=self._time())
+
+    def _leave_to_it(self, keys: list[str]) -> None:
+        """Often drop the futures in a value: it keeps them for those who get it."""
+        if keys and self.rng.random() < 0.5:
+            self.client.release(keys)
 
     def _got(self, id: int, value: list[bytes]) -> None:
         for item in value:
             text = item.decode()
-            if self.cluster.profile.kind == "calm":
+            if self.calm:
                 assert text not in self.got, f"{text} was got twice"
             self.got.append(text)
 
@@ -187,22 +207,41 @@ class PrimitivesUser:
         draw = self.rng.randrange(3)
         if draw == 0:
             live = self.client.live("finished")
-            self._ask("variable", "set", b"v", keys=live[:1])
+            self.ask("variable", "set", b"v", keys=live[:1])
+            self._leave_to_it(live[:1])
         elif draw == 1:
-            self._ask("variable", "get", seconds=self._time())
+            self.ask("variable", "get", seconds=self._time())
         else:
-            self._ask("variable", "delete")
+            self.ask("variable", "delete")
 
     def _event(self) -> None:
         op = self.rng.choice(["set", "clear", "is_set", "wait"])
-        self._ask("event", op, seconds=self._time() if op == "wait" else None)
+        self.ask("event", op, seconds=self._time() if op == "wait" else None)
+
+    def _dataset(self) -> None:
+        draw = self.rng.randrange(4)
+        if draw <= 1:
+            keys = self.rng.sample(live := self.client.live(), min(len(live), 2))
+            self.ask("dataset", "publish", b"d", self.rng.random() < 0.5, keys=keys)
+            self._leave_to_it(keys)
+        elif draw == 2:
+            self.ask("dataset", "get", seconds=self._time())
+        else:
+            self.ask("dataset", self.rng.choice(["list", "unpublish"]))
 
     def _clean(self) -> None:
         """Wait until all is answered and released, then take away what is left of all of it."""
-        if self.pending or self.holds:
+        if self.topics.is_there and not self.topics.joining:
+            self.topics.leave()
+        if self.pending or self.holds or self.topics.joining:
             self.client.later(0.1, self._clean)
             return
-        self._ask("queue", "close")
-        self._ask("variable", "delete")
-        self._ask("event", "clear")
+        self.sweep()
         self._cleaned = True
+
+    def sweep(self) -> None:
+        """Take away what anybody left that nobody's death takes away."""
+        self.ask("queue", "close")
+        self.ask("variable", "delete")
+        self.ask("event", "clear")
+        self.ask("dataset", "unpublish")

@@ -49,7 +49,14 @@ _FAULTS: dict[str, dict[str, float]] = {
     "schedulers-die": {"kill-scheduler": 1.0},
     "connections-break": {"break-connection": 3.0, "break-questions": 1.0, "lose-data": 1.0},
     "partitions": {"cut-off": 3.0, "spike": 2.0, "slow": 2.0, "pause": 2.0},
-    "members-change": {"join": 2.0, "leave": 1.0, "retire": 2.0, "vanish": 0.5, "new-client": 1.0},
+    "members-change": {
+        "join": 2.0,
+        "leave": 1.0,
+        "retire": 2.0,
+        "vanish": 0.5,
+        "new-client": 1.0,
+        "restart": 0.3,
+    },
 }
 _FAULTS["everything"] = {
     name: weight for faults in list(_FAULTS.values()) for name, weight in faults.items()

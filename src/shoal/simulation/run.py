@@ -13,7 +13,6 @@ from shoal.simulation.coverage import Coverage, watch_runs
 from shoal.simulation.faults import Faults
 from shoal.simulation.profiles import profile_for
 from shoal.simulation.trace import Trace
-from shoal.simulation.user import User
 from shoal.worker.core import invariants as worker_invariants
 
 __all__ = ["Life", "Result", "run_seed"]
@@ -47,8 +46,7 @@ class Life:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.users = [User(cluster, client) for client in cluster.clients]
-        self.faults = Faults(cluster, self.users)
+        self.faults = Faults(cluster)
 
     def live(self) -> None:
         """Run to the end; raise `AssertionError` at the first thing that is wrong."""
@@ -58,6 +56,11 @@ class Life:
         self._until(self._settled, self._unsettled)
         self._check_all()
         self._check_runs()
+        self._check_actors()
+        for user in cluster.users:
+            if user.client.alive and user.primitives is not None:
+                user.primitives.sweep()  # what somebody left who is gone
+        self._until(self._settled, self._unsettled)
         for client in cluster.present:
             client.release(list(client.futures))
         self._until(self._forgotten, self._leaks)
@@ -89,7 +92,7 @@ class Life:
 
     def _settled(self) -> bool:
         cluster = self.cluster
-        if not all(user.done for user in self.users):
+        if not all(user.done for user in self.cluster.users):
             return False
         connected = all(client.end is not None for client in cluster.present)
         if not connected or any(client.is_waiting() for client in cluster.present):
@@ -138,6 +141,15 @@ class Life:
             once = 0 if spec.kind == "data" else 1
             assert spec.started <= once + spec.ended, f"{spec.key} ran {spec.started} times"
 
+    def _check_actors(self) -> None:
+        """An actor that the scheduler knows lives where it was made."""
+        homes = {node.address: node.executor for node in self.cluster.nodes}
+        for ts in self.cluster.scheduler.machine.state.tasks.values():
+            if ts.options.actor and ts.who_has:
+                home = homes.get(ts.who_has[0].address)
+                there = home is not None and ts.key in home.store and ts.key in home.actors
+                assert there, f"{ts!r} does not live at {ts.who_has[0]!r}"
+
     # -- nothing is held that nobody wants -----------------------------------------------
 
     def _forgotten(self) -> bool:
@@ -150,8 +162,23 @@ class Life:
     def _empty(self) -> bool:
         s = self.cluster.scheduler.machine.state
         return (
-            not s.functions and not s.clients and not s.tasks and not any(self._left_on_workers())
+            not s.functions
+            and not s.clients
+            and not s.tasks
+            and not self._left_on_desk()
+            and not any(self._left_on_workers())
         )
+
+    def _left_on_desk(self) -> list[str]:
+        """Return what primitives still have: waiters, holders, values, what was handed over."""
+        desk = self.cluster.scheduler.machine.state.coordination
+        if desk is None:
+            return []
+        parts = ("waiting", "held", "parcels", "kept", "answered", "gone")
+        found = [f"{part} {left}" for part in parts if (left := getattr(desk, part))]
+        # All locks are in one place, which stays.
+        places = [name for name, place in desk.places.items() if getattr(place, "by_name", True)]
+        return [*found, f"places {places}"] if places else found
 
     def _left_on_workers(self) -> list[str]:
         found = []
@@ -171,7 +198,7 @@ class Life:
             lines.append(
                 f"{client.address} remembers {list(client.machine.state.records)[:_NAMED]}"
             )
-        return "\n".join([*lines, *self._left_on_workers()])
+        return "\n".join([*lines, *self._left_on_desk(), *self._left_on_workers()])
 
     def _check_all(self) -> None:
         scheduler_invariants.check(self.cluster.scheduler.machine.state)

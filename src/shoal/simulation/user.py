@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["User"]
 
+_GUESTS = 2  # clients of tasks in one life
+
 
 class User:
     """Acts a number of times at random moments; `done` says that no action is left."""
@@ -25,17 +27,29 @@ class User:
         self.client = client
         self.rng = Random(f"{client.address} {cluster.seed}")
         named = [slot.name for slot in cluster.slots if slot.lasting] + ["host-0"]
-        self.workload = Workload(self.rng, client.address, named, profile.quirks, profile.seconds)
+        guest = client.home is not None  # it is a task's, which does not do much
+        primitives = uses_primitives(cluster.seed)
+        self.workload = Workload(
+            self.rng,
+            client.address,
+            named,
+            profile.quirks,
+            profile.seconds,
+            actors=0.1 if primitives else 0.0,
+        )
         if profile.no_workers_timeout is not None:
             self.workload.named.append("nobody")
-        self.left = profile.actions
+        self.left = min(2, profile.actions) if guest else profile.actions
         self._actions = {"submit": 4.0, "scatter": 1.0, "read": 1.0, "want": 0.5, "again": 0.3}
         if profile.churn:
             self._actions |= {"release": 1.5, "cancel": 0.5, "retry": 1.0, "fire": 0.5}
         self.primitives: PrimitivesUser | None = None
-        if uses_primitives(cluster.seed):
-            self.primitives = PrimitivesUser(cluster, client, 2 * profile.actions)
-        client.later(0.0, self.submit)
+        if primitives and not guest:
+            self._actions["call"] = 0.7
+        if primitives:
+            self.primitives = PrimitivesUser(cluster, client, 2 * self.left)
+        if not guest:
+            client.later(0.0, self.submit)
         client.later(self._pause(), self._act)
 
     @property
@@ -70,6 +84,12 @@ class User:
         share = self.rng.choice([1.0, 0.5, 0.0])
         specs = self.workload.graph(size, known)
         self.client.submit(specs, lambda spec: self.rng.random() < share)
+
+    def call(self) -> None:
+        """Have a task on some worker use the cluster itself, with a client of its own."""
+        guests = sum(client.home is not None for client in self.cluster.clients)
+        if self.cluster.nodes and guests < _GUESTS:
+            self.cluster.add_client(self.rng.choice(self.cluster.nodes))
 
     def scatter(self) -> None:
         """Put a value on one or two workers."""

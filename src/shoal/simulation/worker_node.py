@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal.scheduler.core.transitions.running import ACTOR_PROXY
 from shoal.simulation.executor import Executor
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire import messages as m
@@ -27,6 +28,7 @@ from shoal.worker.core import (
 from shoal.worker.core.invariants import check
 
 if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.clock import Timer
     from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
@@ -47,10 +49,13 @@ class WorkerNode:
         self.address = address
         self.alive = True
         self.slowness = 1.0
+        self.other_memory = 0
+        self._measured = (0, 0)
         # The real executor answers at once; the core is to bear one that takes its time.
         self.slow_executor = cluster.seed % 4 == 3
         self.end: End | None = None
         self.executor = Executor(self, slot.nthreads)
+        self.clients: list[ClientNode] = []  # of its tasks
         settings = Settings(resources=slot.resources, memory_limit=_MEMORY, fetch_message_keys=5)
         self.machine = Machine(settings)
         self.registered_before = False
@@ -74,6 +79,8 @@ class WorkerNode:
         if self._timer is not None:
             self._timer.cancel()
         self.cluster.network.died(self)
+        for client in self.clients:
+            client.vanish()
 
     # -- events and effects --------------------------------------------------------
 
@@ -90,12 +97,14 @@ class WorkerNode:
         executor = self.executor
         for key in effects.keep:
             assert values is not None
-            executor.store[key] = values[key]
+            executor.store.put(key, values[key])
         executor.functions.update(effects.define)
         revoked, kept = executor.revoke(effects.revoke, discard=False)
         discarded, running = executor.revoke(effects.discard, discard=True)
         for key in effects.drop:
-            executor.store.pop(key, None)
+            executor.store.drop(key)
+        if effects.evict:  # on a thread of its own, later
+            self.later(cluster.rng.random() * 0.01, self._evict, effects.evict)
         if effects.execute:
             executor.execute(effects.execute)
             cluster.coverage.handed_over(effects.execute)
@@ -119,6 +128,14 @@ class WorkerNode:
             else:
                 self.handle(answer)
         return effects
+
+    def _evict(self, nbytes: int) -> None:
+        store = self.executor.store
+        before = store.memory_bytes
+        store.evict(nbytes)
+        if store.memory_bytes < before:
+            self.cluster.evictions += 1
+            self.measure()
 
     def _answered(self, answer: Revoked) -> None:
         self.handle(answer)
@@ -203,6 +220,7 @@ class WorkerNode:
     def _beat(self) -> None:
         if self.end is not None:
             self.end.send([m.WorkerHeartbeat({}, self.executor.long_ones())])
+        self.measure()
         self.later(self.cluster.scheduler_settings.heartbeat_interval, self._beat)
 
     # -- data --------------------------------------------------------------------------
@@ -213,7 +231,11 @@ class WorkerNode:
                 self.handle(FetchFailed(fetch.peer, fetch.keys, "no answer"))
                 return
             specs = self.cluster.model.specs
-            got = [(key, specs[key].nbytes, "int") for key in fetch.keys if key in found]
+            got = [
+                (key, specs[key].nbytes, ACTOR_PROXY if specs[key].kind == "actor" else "int")
+                for key in fetch.keys
+                if key in found
+            ]
             absent = [key for key in fetch.keys if key not in found]
             self.handle(Fetched(fetch.peer, got, absent), found)
 
@@ -224,7 +246,8 @@ class WorkerNode:
         op, payload = question
         store = self.executor.store
         if op == "get":
-            reply({key: store[key] for key in payload if key in store})
+            found = {key: store.get(key) for key in payload}
+            reply({key: value for key, value in found.items() if value is not None})
             return
         specs = self.cluster.model.specs
         keys = list(payload)
@@ -235,11 +258,28 @@ class WorkerNode:
         reply(True)
 
     def lose_data(self, keys: list[str]) -> None:
-        """The disk under some values failed."""
-        for key in keys:
-            self.executor.store.pop(key, None)
+        """The disk under some values failed: of some that is found at once, of others later."""
+        store = self.executor.store
+        store.unreadable.update(dict.fromkeys(key for key in keys if key in store.disk))
+        known = [key for key in keys if key in store.memory]
+        for key in known:
+            store.drop(key)
+        if known:
+            self.found_lost(known)
+
+    def found_lost(self, keys: list[str]) -> None:
+        """Data that was here is not."""
         self.handle(DataLost(keys, "its spill file cannot be read"))
 
     def use_memory(self, nbytes: int) -> None:
-        """The process was found to use this much of its limit of 1,000."""
-        self.handle(MemoryMeasured(nbytes, 0))
+        """The process is found to use this much of its limit of 1,000 beside its data."""
+        self.other_memory = nbytes
+        self.measure()
+
+    def measure(self) -> None:
+        """Look at the memory of the process."""
+        managed = self.executor.store.memory_bytes
+        found = (self.other_memory + managed, managed)
+        if found != self._measured:
+            self._measured = found
+            self.handle(MemoryMeasured(*found))

@@ -30,16 +30,25 @@ class Workload:
         The share of tasks that fail, ask to run elsewhere, secede, or want something special.
     seconds : float
         About how long a task takes.
+    actors : float
+        The share of tasks that make actors.
     """
 
     def __init__(
-        self, rng: Random, owner: str, named: list[str], quirks: float, seconds: float
+        self,
+        rng: Random,
+        owner: str,
+        named: list[str],
+        quirks: float,
+        seconds: float,
+        actors: float = 0.0,
     ) -> None:
         self.rng = rng
         self.owner = owner
         self.named = named
         self.quirks = quirks
         self.seconds = seconds
+        self.actors = actors
         self.made = 0
 
     def graph(self, size: int, known: list[str]) -> list[Spec]:
@@ -55,6 +64,9 @@ class Workload:
         spec = Spec(f"{name}-{self.owner}-{self.made}", name, deps, seconds, rng.choice(_SIZES))
         if rng.random() < self.quirks:
             self._make_special(spec)
+        elif self.actors and rng.random() < self.actors:
+            spec.kind, spec.options = "actor", TaskOptions(actor=True)
+            spec.nbytes = 1  # it stays in memory, and must not fill it
         return spec
 
     def _make_special(self, spec: Spec) -> None:

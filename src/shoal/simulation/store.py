@@ -1,0 +1,82 @@
+"""The values of a simulated worker: in memory, or on a disk that may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Values by key, the least recently used first.
+
+    Parameters
+    ----------
+    size_of : callable
+        Returns how many bytes a key's value has.
+    fixed : callable
+        Whether a key's value must stay in memory (an actor).
+    on_lost : callable
+        Told of keys that are found to be lost when they are looked for.
+    """
+
+    def __init__(
+        self,
+        size_of: Callable[[str], int],
+        fixed: Callable[[str], bool],
+        on_lost: Callable[[list[str]], None],
+    ) -> None:
+        self.memory: dict[str, bytes] = {}
+        self.disk: dict[str, bytes] = {}
+        self.unreadable: dict[str, None] = {}  # of `disk`; nobody knows yet
+        self.memory_bytes = 0
+        self._size_of = size_of
+        self._fixed = fixed
+        self._on_lost = on_lost
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.memory or key in self.disk
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.memory
+        yield from self.disk
+
+    def __len__(self) -> int:
+        return len(self.memory) + len(self.disk)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Store a value, in place of an older one."""
+        self.drop(key)
+        self.memory[key] = value
+        self.memory_bytes += self._size_of(key)
+
+    def get(self, key: str) -> bytes | None:
+        """Return a value, from the disk if it is there; None when it is not here, or lost."""
+        if key in self.unreadable:
+            self.drop(key)
+            self._on_lost([key])
+            return None
+        value = self.disk.pop(key, None)
+        if value is not None:
+            self.put(key, value)
+        elif key in self.memory:
+            value = self.memory[key] = self.memory.pop(key)  # it is the last to go now
+        return value
+
+    def drop(self, key: str) -> None:
+        """Forget a value; no harm where there is none."""
+        if self.memory.pop(key, None) is not None:
+            self.memory_bytes -= self._size_of(key)
+        self.disk.pop(key, None)
+        self.unreadable.pop(key, None)
+
+    def evict(self, nbytes: int) -> None:
+        """Move what was not used for longest to the disk."""
+        for key in list(self.memory):
+            if nbytes <= 0:
+                break
+            if not self._fixed(key):
+                size = self._size_of(key)
+                nbytes -= size
+                self.memory_bytes -= size
+                self.disk[key] = self.memory.pop(key)
