@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shoal.scheduler.core.transitions.table import TRANSITIONS as SCHEDULER
-from shoal.worker.core import TaskRun
+from shoal.worker.core import TaskRun, transitions
 from shoal.worker.core.transitions import TRANSITIONS as WORKER
 
 __all__ = ["CLIENT", "TABLES", "Coverage", "watch_runs"]
@@ -84,21 +84,23 @@ def watch_runs(coverage: Coverage) -> Iterator[None]:
     """See every change of a run's state, on any worker of this process.
 
     The worker's core has no hook for it, as it would cost every task something. The attribute is
-    replaced by one that tells.
+    replaced by one that tells, and so is what makes runs.
     """
     slot: Any = TaskRun.__dict__["state"]
 
+    def make(*args: Any) -> TaskRun:
+        task = TaskRun(*args)
+        coverage.run_made(task)
+        return task
+
     def write(task: TaskRun, state: str) -> None:
-        try:
-            before = slot.__get__(task, TaskRun)
-        except AttributeError:
-            coverage.run_made(task)
-        else:
-            coverage.run_moved(task, before, state)
+        coverage.run_moved(task, slot.__get__(task, TaskRun), state)
         slot.__set__(task, state)
 
     setattr(TaskRun, "state", property(slot.__get__, write))  # noqa: B010 it is a slot for mypy
+    setattr(transitions, "TaskRun", make)  # noqa: B010 likewise a class
     try:
         yield
     finally:
         setattr(TaskRun, "state", slot)  # noqa: B010
+        setattr(transitions, "TaskRun", TaskRun)  # noqa: B010
