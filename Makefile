@@ -17,7 +17,7 @@ ECOSYSTEM_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
-RIVALS := .venvs/bench-dask .venvs/bench-ray .venvs/bench-shoal
+RIVALS := $(addprefix .venvs/bench-,dask dask-data ray shoal shoal-data)
 
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
@@ -73,14 +73,14 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	@touch $@
 
 # The rivals, as their users install them. Their versions are written in the requirement files.
-.venvs/bench-shoal/.installed: pyproject.toml benchmarks/requirements-shoal.txt
-	$(PYTHON) -m venv .venvs/bench-shoal
-	.venvs/bench-shoal/bin/python $(PIP_INSTALL) --editable . -r benchmarks/requirements-shoal.txt
+.venvs/bench-shoal%.installed: pyproject.toml $(wildcard benchmarks/requirements-*.txt)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --editable . -r benchmarks/requirements-$(patsubst bench-%,%,$(notdir $(@D))).txt
 	@touch $@
 
-.venvs/bench-%/.installed: benchmarks/requirements-%.txt
-	$(PYTHON) -m venv .venvs/bench-$*
-	.venvs/bench-$*/bin/python $(PIP_INSTALL) -r $<
+.venvs/bench-%/.installed: $(wildcard benchmarks/requirements-*.txt)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) -r benchmarks/requirements-$*.txt
 	@touch $@
 
 # A project with both packages beside each other; see ecosystem/run.py.

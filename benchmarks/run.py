@@ -9,79 +9,71 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-import platform
-import signal
-import statistics
-import subprocess
 import sys
-import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
-import systems
+import checks
+import measuring
+import report
+from report import LABELS, Results
 
 HERE = Path(__file__).resolve().parent
-WORKLOADS = ["throughput", "latency", "coordination", "startup", "imports"]
-TIMEOUT = 180  # seconds for one measurement
 
-# In an import benchmark dask counts without `distributed` too.
-ENVIRONMENTS = {name: where for name, (where, _, _) in systems.SYSTEMS.items()}
-ENVIRONMENTS["dask-core"] = "bench-shoal"
-LABELS = {name: label for name, (_, label, _) in systems.SYSTEMS.items()}
-LABELS["dask-core"] = "dask, without distributed"
+# In the order of the table.
+WORKLOADS = [
+    *["throughput", "shared_inputs", "latency", "submits", "chain", "coordination", "startup"],
+    *["imports", "array_graph", "rsds", "task_bench", "h2o", "join", "arrays", "climate"],
+    *["grid_search", "zero_workers", "core_scaling", "million"],
+]
+DEFAULTS = {"repeat": 5, "budget": 30.0, "limit": 240.0}
+QUICK = {"repeat": 2, "budget": 5.0, "limit": 60.0}
+# Systems whose every figure is known from another one; left out of quick runs.
+QUICK_WITHOUT = {"dask"}
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", nargs="+", default=WORKLOADS, choices=WORKLOADS)
-    parser.add_argument("--systems", nargs="+", default=sorted(LABELS), choices=sorted(LABELS))
-    parser.add_argument("--repeat", type=int, default=5, help="rounds that count (default 5)")
-    parser.add_argument("--environments", type=Path, default=HERE.parent / ".venvs")
-    parser.add_argument("--json", type=Path, help="also write every single figure to this file")
+    add = parser.add_argument
+    add("--workloads", nargs="+", choices=WORKLOADS, help="default: all")
+    add("--cases", nargs="+", help="of the workloads, only these (merge-10K, 100k, ...)")
+    add("--systems", nargs="+", choices=sorted(LABELS), help="default: all")
+    add("--repeat", type=int, help="rounds that count, after one that warms up (default 5)")
+    add("--budget", type=float, help="seconds after which a case is not repeated (default 30)")
+    add("--limit", type=float, help="seconds for one measurement (default 240)")
+    add("--quick", action="store_true", help=f"{QUICK}, without the longest cases")
+    add("--check", action="store_true", help="say what holds of what must; exit code 1 if not all")
+    add("--read", type=Path, metavar="FILE.json", help="measure nothing, look at an earlier run")
+    add("--environments", type=Path, default=HERE.parent / ".venvs")
+    add("--results", type=Path, default=HERE / "results", help="folder for the files")
     return parser.parse_args()
 
 
-def measure(workload: str, system: str, python: Path, home: str) -> dict[str, float] | str:
-    """Run one measurement; return its figures, or what went wrong."""
-    if not python.exists():
-        return f"{python} is not there; `make bench` makes it"
-    # What a system writes beside its work goes away with the folder.
-    places = ("HOME", "XDG_CONFIG_HOME", "TMPDIR", "RAY_TMPDIR")
-    environment = {**os.environ, **dict.fromkeys(places, home)}
-    environment |= systems.ENVIRONMENT.get(system, {})
-    process = subprocess.Popen(
-        [python, "-m", f"workloads.{workload}", system],
-        cwd=HERE,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return f"took longer than {TIMEOUT} s"
-    if process.returncode:
-        return (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-    return json.loads(out.strip().splitlines()[-1])
+def plan_of(arguments: argparse.Namespace) -> measuring.Plan:
+    chosen = dict(QUICK if arguments.quick else DEFAULTS)
+    for name in chosen:
+        if getattr(arguments, name) is not None:
+            chosen[name] = getattr(arguments, name)
+    return measuring.Plan(environments=arguments.environments, **chosen)
 
 
-def rounds(workload: str, names: list[str], arguments: argparse.Namespace) -> dict[str, list]:
-    """Measure all systems in turns; return the outcomes of the rounds that count."""
-    outcomes: dict[str, list] = {name: [] for name in names}
-    with tempfile.TemporaryDirectory(prefix="bench-") as home:
-        for number in range(arguments.repeat + 1):
-            for name in names:
-                python = arguments.environments / ENVIRONMENTS[name] / "bin" / "python"
-                say(f"{workload}, round {number} of {arguments.repeat}: {LABELS[name]}")
-                outcome = measure(workload, name, python, home)
-                if number > 0 or arguments.repeat == 0 or isinstance(outcome, str):
-                    outcomes[name].append(outcome)
-    say("")
-    return outcomes
+def selection(arguments: argparse.Namespace) -> Iterator[tuple[ModuleType, str | None, list[str]]]:
+    """Give module, case and systems of everything that was asked for."""
+    wanted = checks.NEEDED if arguments.check and not arguments.workloads else None
+    for workload in arguments.workloads or wanted or WORKLOADS:
+        module = importlib.import_module(f"workloads.{workload}")
+        skipped = getattr(module, "LONG", ()) if arguments.quick else ()
+        for case in getattr(module, "CASES", [None]):
+            if case in skipped or (arguments.cases and case not in arguments.cases):
+                continue
+            if wanted and case is not None and case not in wanted[workload]:
+                continue
+            names = [n for n in module.SYSTEMS if n in (arguments.systems or LABELS)]
+            if arguments.quick and not arguments.systems:
+                names = [n for n in names if n not in QUICK_WITHOUT]
+            yield module, case, names
 
 
 def say(text: str) -> None:
@@ -89,78 +81,42 @@ def say(text: str) -> None:
         print(f"\r{text:79}", end="\r" if not text else "", file=sys.stderr, flush=True)
 
 
-def print_table(module, outcomes: dict[str, list]) -> bool:
-    """Print the figures of one workload; return whether every measurement went well."""
-    print(f"\n{module.TITLE}")
-    figures = {
-        name: [o for o in outcome if not isinstance(o, str)] for name, outcome in outcomes.items()
-    }
-    for key, (unit, better) in module.FIGURES.items():
-        print(f"  {unit:34}{'median':>10}{'quartiles':>20}{'shoal is':>20}")
-        base = median(figures.get("shoal", []), key)
-        for name, runs in figures.items():
-            value = median(runs, key)
-            if value is None:
-                continue
-            low, high = quartiles([run[key] for run in runs])
-            spread = f"{number(low)} .. {number(high)}"
-            ratio = ""
-            if base and name != "shoal":
-                ratio = verdict(base / value if better == "higher" else value / base)
-            print(f"    {LABELS[name]:32}{number(value):>10}{spread:>20}{ratio:>20}")
-    failures = {(name, o) for name, all_ in outcomes.items() for o in all_ if isinstance(o, str)}
-    for name, text in sorted(failures):
-        print(f"  ! {LABELS[name]}: {text}")
-    return not failures
-
-
-def median(runs: list[dict[str, float]], key: str) -> float | None:
-    values = [run[key] for run in runs if key in run]
-    return statistics.median(values) if values else None
-
-
-def quartiles(values: list[float]) -> tuple[float, float]:
-    if len(values) < 2:
-        return values[0], values[0]
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, high
-
-
-def verdict(ratio: float) -> str:
-    return f"{ratio:,.1f} x better" if ratio >= 1 else f"{1 / ratio:,.1f} x worse"
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def describe_machine() -> str:
-    versions = []
-    for name in ("dask", "msgspec", "uvloop"):
-        try:
-            versions.append(f"{name} {importlib.import_module(name).__version__}")
-        except ImportError:
-            versions.append(f"no {name}")
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
-    return f"{platform.system()} {platform.machine()}, {cores}, {python}, {', '.join(versions)}"
+def measure_all(arguments: argparse.Namespace) -> Results:
+    """Measure what was asked for, print it as it comes, and write the files after every case."""
+    plan = plan_of(arguments)
+    results = Results.begin(plan)
+    files = arguments.results / results.name()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    print("\n".join(results.about), flush=True)
+    for module, case, names in selection(arguments):
+        start = time.monotonic()
+        outcomes = measuring.in_turns(module, case, names, plan, say)
+        results.add(module, case, outcomes, time.monotonic() - start)
+        print(report.text(results.entries[-1]), flush=True)
+        files.with_suffix(".json").write_text(json.dumps(results.plain(), indent=1) + "\n")
+        files.with_suffix(".md").write_text(report.markdown(results, checks.evaluate(results)))
+    print(f"\n{files}.md and .json")
+    return results
 
 
 def main() -> int:
-    """Measure, print one table per workload, and return 1 when a measurement failed."""
+    """Measure, print, and return 1 when a measurement failed or, with --check, a line does not
+    hold.
+    """
     arguments = parse_arguments()
-    print(describe_machine())
-    print(f"{arguments.repeat} rounds after a warm-up; every figure from processes of its own")
-    good, everything = True, {}
-    for workload in arguments.workloads:
-        module = importlib.import_module(f"workloads.{workload}")
-        names = [name for name in module.SYSTEMS if name in arguments.systems]
-        outcomes = rounds(workload, names, arguments)
-        good &= print_table(module, outcomes)
-        everything[workload] = outcomes
-    if arguments.json:
-        arguments.json.write_text(json.dumps(everything, indent=1) + "\n")
-    return 0 if good else 1
+    if arguments.read:
+        results = Results.read(json.loads(arguments.read.read_text()))
+        for entry in results.entries:
+            print(report.text(entry))
+    else:
+        results = measure_all(arguments)
+    lines = checks.evaluate(results)
+    print("\nWhat must hold (issue 5, section 2):")
+    for line in lines:
+        print(f"  {line}")
+    if arguments.check and not all(line.holds for line in lines):
+        return 1
+    return 1 if results.failures() else 0
 
 
 if __name__ == "__main__":

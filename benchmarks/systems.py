@@ -1,25 +1,32 @@
 """One adapter per system: a cluster of two single-threaded worker processes on this machine.
 
 Each adapter is a context manager that imports its system when entered and gives an object with
-`call(function, x)`, one task from start to result, and `map(function, xs)`, which gives the results
-in order and the moment when all were done and not yet gathered (None where there is no such thing).
+`call(function, x)`, one task from start to result; `map(function, xs)`, which gives the results in
+order and the moment when all were done and not yet gathered (None where there is no such thing);
+and `roles()`, the ids of the processes at work, by what they do. `systems.start(name)` enters one.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+import accounting
+
 WORKERS = 2
+Calls = tuple[list[Any], float | None]
+Context = AbstractContextManager[Any]
 
 
 class System(Protocol):
     """What a workload needs of a system."""
 
     def call(self, function: Callable[[Any], Any], x: Any) -> Any: ...
-    def map(self, function: Callable[[Any], Any], xs: range) -> tuple[list[Any], float | None]: ...
+    def map(self, function: Callable[[Any], Any], xs: range) -> Calls: ...
+    def roles(self) -> dict[str, list[int]]: ...
 
 
 class Futures:
@@ -32,11 +39,20 @@ class Futures:
     def call(self, function: Callable[[Any], Any], x: Any) -> Any:
         return self.client.submit(function, x).result()
 
-    def map(self, function: Callable[[Any], Any], xs: range) -> tuple[list[Any], float | None]:
+    def map(self, function: Callable[[Any], Any], xs: range) -> Calls:
         futures = self.client.map(function, xs)
         self.wait(futures)
         done = time.perf_counter()
         return self.client.gather(futures), done
+
+    def roles(self) -> dict[str, list[int]]:
+        # The incumbent's LocalCluster has its scheduler in the client's process.
+        scheduler = self.client.run_on_scheduler(os.getpid)
+        roles = {"client": [os.getpid()]}
+        if scheduler != os.getpid():
+            roles["scheduler"] = [scheduler]
+        workers = list(self.client.run(os.getpid).values()) if self.client.ncores() else []
+        return roles | ({"workers": workers} if workers else {})
 
 
 class Executor:
@@ -48,8 +64,11 @@ class Executor:
     def call(self, function: Callable[[Any], Any], x: Any) -> Any:
         return self.executor.submit(function, x).result()
 
-    def map(self, function: Callable[[Any], Any], xs: range) -> tuple[list[Any], float | None]:
+    def map(self, function: Callable[[Any], Any], xs: range) -> Calls:
         return list(self.executor.map(function, xs)), None
+
+    def roles(self) -> dict[str, list[int]]:
+        return children_as_workers()
 
 
 class Pool:
@@ -61,9 +80,12 @@ class Pool:
     def call(self, function: Callable[[Any], Any], x: Any) -> Any:
         return self.pool.apply(function, (x,))
 
-    def map(self, function: Callable[[Any], Any], xs: range) -> tuple[list[Any], float | None]:
+    def map(self, function: Callable[[Any], Any], xs: range) -> Calls:
         # In the order of completion, which is its fastest way; sorted for the check.
         return sorted(self.pool.imap_unordered(function, xs)), None
+
+    def roles(self) -> dict[str, list[int]]:
+        return children_as_workers()
 
 
 class Ray:
@@ -73,51 +95,67 @@ class Ray:
         self.ray = ray
         self.remote: dict[Any, Any] = {}
 
-    def _remote(self, function: Callable[[Any], Any]) -> Any:
+    def task(self, function: Callable[..., Any]) -> Any:
+        """Return the remote function of `function`."""
         if function not in self.remote:
             self.remote[function] = self.ray.remote(function)
         return self.remote[function]
 
     def call(self, function: Callable[[Any], Any], x: Any) -> Any:
-        return self.ray.get(self._remote(function).remote(x))
+        return self.ray.get(self.task(function).remote(x))
 
-    def map(self, function: Callable[[Any], Any], xs: range) -> tuple[list[Any], float | None]:
-        remote = self._remote(function)
+    def map(self, function: Callable[[Any], Any], xs: range) -> Calls:
+        remote = self.task(function)
         refs = [remote.remote(x) for x in xs]
         self.ray.wait(refs, num_returns=len(refs), fetch_local=False)
         done = time.perf_counter()
         return self.ray.get(refs), done
 
+    def roles(self) -> dict[str, list[int]]:
+        roles: dict[str, list[int]] = {"client": [os.getpid()], "scheduler": [], "workers": []}
+        for pid in accounting.descendants(os.getpid()):
+            text = accounting.command(pid)
+            if text.startswith("ray::"):
+                roles["workers"].append(pid)
+            elif "gcs_server" in text or "raylet/raylet" in text:
+                roles["scheduler"].append(pid)
+        return {role: pids for role, pids in roles.items() if pids}
+
+
+def children_as_workers() -> dict[str, list[int]]:
+    """Return the roles of a pool: all it started are workers."""
+    return {"client": [os.getpid()], "workers": accounting.descendants(os.getpid())}
+
 
 @contextmanager
-def shoal() -> Iterator[System]:
+def shoal(workers: int = WORKERS, threads: int = 1) -> Iterator[System]:
     from shoal import Client, LocalCluster, wait
 
     with (
-        LocalCluster(n_workers=WORKERS, threads_per_worker=1) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=threads) as cluster,
         Client(cluster) as client,
     ):
         yield Futures(client, wait)
 
 
 @contextmanager
-def dask() -> Iterator[System]:
+def dask(workers: int = WORKERS, threads: int = 1) -> Iterator[System]:
     from distributed import Client, LocalCluster, wait
 
     with (
-        LocalCluster(n_workers=WORKERS, threads_per_worker=1) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=threads) as cluster,
         Client(cluster) as client,
     ):
         yield Futures(client, wait)
 
 
 @contextmanager
-def dask_best() -> Iterator[System]:
+def dask_best(workers: int = WORKERS, threads: int = 1) -> Iterator[System]:
     """The best settings found: no queueing of root tasks, and uvloop.
 
     They go into the environment (see `ENVIRONMENT`), so that the workers have them too.
     """
-    with dask() as system:
+    with dask(workers, threads) as system:
         yield system
 
 
@@ -149,7 +187,7 @@ def ray() -> Iterator[System]:
 
 
 # Name -> (environment in .venvs, how it is called in tables, adapter).
-SYSTEMS: dict[str, tuple[str, str, Callable[[], AbstractContextManager[System]]]] = {
+SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
     "shoal": ("bench-shoal", "shoal", shoal),
     "dask": ("bench-dask", "dask.distributed, defaults", dask),
     "dask-best": ("bench-dask", "dask.distributed, best settings", dask_best),
@@ -157,6 +195,12 @@ SYSTEMS: dict[str, tuple[str, str, Callable[[], AbstractContextManager[System]]]
     "pool": ("bench-shoal", "Pool.imap_unordered", pool),
     "ray": ("bench-ray", "Ray", ray),
 }
+
+
+def start(name: str, **options: int) -> Context:
+    """Return the adapter called `name`, to be entered; options are `workers` and `threads`."""
+    return SYSTEMS[name][2](**options)
+
 
 # Environment variables that a system's processes get.
 ENVIRONMENT = {

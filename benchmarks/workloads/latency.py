@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import time
 
 import systems
+from accounting import Meter
+
+from workloads.program import expect, run
 
 TITLE = "submit one inc task and wait for its result, 500 times"
 SYSTEMS = ["shoal", "dask", "dask-best", "executor", "pool", "ray"]
@@ -23,17 +24,17 @@ def inc(x):
 def main(name):
     """Run it once on the system called `name`."""
     times = []
-    with systems.SYSTEMS[name][2]() as system:
+    with systems.start(name) as system:
         system.map(inc, range(-200, 0))
-        for x in range(CALLS):
-            start = time.perf_counter()
-            result = system.call(inc, x)
-            times.append(1e3 * (time.perf_counter() - start))
-            if result != x + 1:
-                sys.exit(f"wrong result: inc({x}) gave {result}")
+        with Meter(system) as meter:
+            for x in range(CALLS):
+                start = time.perf_counter()
+                result = system.call(inc, x)
+                times.append(1e3 * (time.perf_counter() - start))
+                expect(f"inc({x})", result, x + 1)
     percentiles = statistics.quantiles(times, n=100)
-    return {"p50": percentiles[49], "p99": percentiles[98]}
+    return {"p50": percentiles[49], "p99": percentiles[98]} | meter.figures(CALLS)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    run(main)

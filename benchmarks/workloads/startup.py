@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 
 START = time.perf_counter()
 
 import systems  # noqa: E402
+
+from workloads.program import expect, run  # noqa: E402
 
 TITLE = "start a cluster with two worker processes, run one task, close"
 SYSTEMS = ["shoal", "dask", "dask-best", "executor", "pool", "ray"]
@@ -22,12 +22,11 @@ def inc(x):
 
 def main(name):
     """Run it once on the system called `name`."""
-    with systems.SYSTEMS[name][2]() as system:
-        if system.call(inc, 1) != 2:
-            sys.exit("wrong result")
+    with systems.start(name) as system:
+        expect("inc(1)", system.call(inc, 1), 2)
         first = time.perf_counter()
     return {"first": first - START, "close": time.perf_counter() - first}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    run(main)

@@ -1,20 +1,24 @@
-"""Many tasks that do nothing: `map` of 10,000 `inc`, and all results back in the client."""
+"""Many tasks that do nothing: `map` of `inc`, all results back in the client, then let go."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 
 import systems
+from accounting import Meter
 
-TITLE = "map of 10,000 inc tasks, all results gathered"
+from workloads.program import expect, run
+
+TITLE = "map of inc, all results gathered"
 SYSTEMS = ["shoal", "dask", "dask-best", "executor", "pool", "ray"]
+CASES = {"1k": "1,000 tasks", "10k": "10,000 tasks", "100k": "100,000 tasks"}
+LONG = {"100k"}
 FIGURES = {
     "tasks": ("tasks/s, gathered", "higher"),
     "done": ("tasks/s, done, not yet gathered", "higher"),
+    "released": ("tasks/s, released", "higher"),
 }
-TASKS = 10_000
+TASKS = {"1k": 1_000, "10k": 10_000, "100k": 100_000}
 
 
 def inc(x):
@@ -22,21 +26,41 @@ def inc(x):
     return x + 1
 
 
-def main(name):
+def known(dask_scheduler):
+    """Count the tasks that the scheduler knows; runs there."""
+    return len(dask_scheduler.tasks)
+
+
+def release(client, futures):
+    """Drop futures; return how long it takes until the scheduler has forgotten their tasks."""
+    count = len(futures)
+    start = time.perf_counter()
+    futures.clear()
+    while client.run_on_scheduler(known) >= count:
+        time.sleep(0.001)
+    while client.run_on_scheduler(known):
+        time.sleep(0.001)
+    return time.perf_counter() - start
+
+
+def main(name, case="10k"):
     """Run it once on the system called `name`."""
-    with systems.SYSTEMS[name][2]() as system:
+    tasks = TASKS[case]
+    with systems.start(name) as system:
         # Workers are up and know the function; other arguments, so that no result is there already.
         system.map(inc, range(-200, 0))
-        start = time.perf_counter()
-        results, done = system.map(inc, range(TASKS))
-        stop = time.perf_counter()
-    if results != list(range(1, TASKS + 1)):
-        sys.exit("wrong results")
-    figures = {"tasks": TASKS / (stop - start)}
-    if done is not None:
-        figures["done"] = TASKS / (done - start)
+        with Meter(system) as meter:
+            results, done = system.map(inc, range(tasks))
+        expect("map", results, list(range(1, tasks + 1)))
+        figures = {"tasks": tasks / meter.seconds} | meter.figures(tasks)
+        if done is not None:
+            figures["done"] = tasks / (done - meter.start)
+        if hasattr(system, "client"):
+            futures = system.client.map(inc, range(tasks, 2 * tasks))
+            system.wait(futures)
+            figures["released"] = tasks / release(system.client, futures)
     return figures
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    run(main)
