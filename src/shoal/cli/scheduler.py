@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from shoal._base.collector import collect_rarely
 from shoal.cli.parsing import Duration, Ports
 from shoal.cli.running import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
@@ -19,6 +18,7 @@ from shoal.comm.addressing import (
     unparse_host_port,
 )
 from shoal.preloading import validate_preload_argv
+from shoal.scheduler.collecting import collect_for
 from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["scheduler"]
@@ -89,9 +89,9 @@ def scheduler(
                 preload_argv=list(preload_argv),
             )
         )
+        collect_for(made[0])
         return made
 
-    collect_rarely()
     with _written(pid_file):
         run_servers(make, on_up=lambda: warn_if_readable(made[0].address))
 

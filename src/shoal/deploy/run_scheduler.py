@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from shoal._base.collector import collect_rarely
 from shoal.nanny.child import Parent
 from shoal.nanny.run_worker import class_of
 from shoal.nanny.serving import run, serve
+from shoal.scheduler.collecting import collect_for
 
 __all__ = ["main"]
 
@@ -27,10 +27,10 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
     if body["silence_logs"]:
         logging.getLogger("shoal").setLevel(body["silence_logs"])
 
-    collect_rarely()
-
     def make() -> Any:
-        return class_of(body["scheduler_class"])(sockets=parent.sockets, **body["options"])
+        scheduler = class_of(body["scheduler_class"])(sockets=parent.sockets, **body["options"])
+        collect_for(scheduler)
+        return scheduler
 
     return run(serve(parent, make, describe))
 

@@ -144,7 +144,7 @@ def test_retiring_moves_unique_data_before_it_ends(cluster: Cluster) -> None:
     cluster.done("a", *cluster.sent("a"), value=None)
     cluster.worker("b")
     effects = cluster.handle(RetireWorkers(["a"]))
-    assert effects.retired == []
+    assert not effects.retired
     [acquire] = cluster.told("b", m.Acquire)
     assert acquire.keys == ["x"] and acquire.holders == [["a"]]
     effects = cluster.hear("b", m.Acquired(["x"], [28], ["int"]))
@@ -157,7 +157,7 @@ def test_retiring_moves_unique_data_before_it_ends(cluster: Cluster) -> None:
 def test_a_silent_worker_is_given_up(cluster: Cluster) -> None:
     cluster.worker("a")
     effects = cluster.advance(100)
-    assert effects.close_workers == [] and effects.next_deadline is not None
+    assert not effects.close_workers and effects.next_deadline is not None
     effects = cluster.advance(300)
     assert [address for address, _ in effects.close_workers] == ["a"]
     assert "silent" in effects.close_workers[0][1]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination.invariants import check_coordination
-from shoal.scheduler.core.policies.estimates import has_room
+from shoal.scheduler.core.policies.load import has_room
 from shoal.scheduler.core.slices import unfinished
 from shoal.scheduler.core.transitions.table import ACTIVE, STATES
 
@@ -94,6 +94,10 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     for ts in ws.has_what:
         assert ws in ts.who_has, f"{ws!r}: {ts!r}"
     assert (ws in s.open) == (ws.running and has_room(s, ws)), f"{ws!r}: open={ws in s.open}"
+    free_threads = ws.nthreads - len(ws.processing) + len(ws.long_running)
+    assert (ws in s.idle) == (ws.running and free_threads > 0), f"{ws!r}: idle={ws in s.idle}"
+    assert (ws in s.loaded) == (ws.running and free_threads < 0), f"{ws!r}: loaded={ws in s.loaded}"
+    assert (ws in s.refill) == (ws in s.open and ws.queue.size > 0), f"{ws!r}: refill"
     assert not ws.out and not ws.frees, f"{ws!r}: unsent messages"
 
 

@@ -34,7 +34,8 @@ from shoal.scheduler.core.handlers.timers import (
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
-from shoal.scheduler.core.policies.placement import fill_workers, place_ready, update_room
+from shoal.scheduler.core.policies.load import update_room
+from shoal.scheduler.core.policies.placement import fill_workers, place_ready
 from shoal.scheduler.core.policies.stealing import balance
 from shoal.scheduler.core.slices import busy, carry_on, finish_work, start, unfinished
 from shoal.scheduler.core.speech import collect, tell_client, tell_free, tell_worker
@@ -134,25 +135,27 @@ class Machine:
         while True:
             if s.work:
                 carry_on(s)
-            drop_unneeded(s)
+            if s.unneeded:
+                drop_unneeded(s)
             if s.stale_functions:
                 self._forget_functions()  # before anything is assigned that defines them anew
-            end_recovery_if_due(s)
+            if s.recovering_until is not None:
+                end_recovery_if_due(s)
             if s.retiring:
                 check_retiring(s)
             update_room(s)
             if s.recovering_until is None:
                 while s.ready and s.budget > 0:
                     place_ready(s)
-                fill_workers(s)
+                if s.refill or (s.queue.size and s.open):
+                    fill_workers(s)
             if s.budget <= 0:
                 break
             if not busy(s):
                 if not s.inbox:
                     break
                 self._listen()
-        update_room(s)
-        if s.recovering_until is None:
+        if s.recovering_until is None and (s.crowded or s.loaded) and s.idle:
             balance(s)
 
     def _forget_functions(self) -> None:
@@ -213,9 +216,10 @@ class Machine:
                 inbox.appendleft((client, rest))
 
     def _hear(self, client: ClientState, messages: list[Any]) -> list[Any]:
-        """Take a batch into account; return what must wait for a large change in it.
+        """Take a batch into account, as far as the budget allows; return the rest.
 
-        Graphs of one batch are not parted: what one brings may be needed by the next only.
+        It is not parted where a graph brought what the next one only may need, which would be
+        dropped before.
         """
         s = self.state
         for i, message in enumerate(messages):
@@ -231,6 +235,8 @@ class Machine:
                 self._take_from_inbox(client)
                 break
             if s.work or (s.unneeded and type(message) is m.Release):
+                return messages[i + 1 :]
+            if s.budget <= 0 and not s.unneeded:
                 return messages[i + 1 :]
         return []
 

@@ -71,11 +71,9 @@ def unfinished(s: SchedulerState) -> bool:
     """Whether a `Continue` is due."""
     if s.work or s.unneeded or s.inbox:
         return True
-    if s.recovering_until is not None or not (s.ready or s.open):
+    if s.recovering_until is not None:
         return False
-    if s.ready or s.queue.size:
-        return True
-    return bool(s.parked) and any(ws in s.open for ws in s.crowded)
+    return bool(s.ready or s.refill or (s.queue.size and s.open))
 
 
 def in_steps(s: SchedulerState, items: Iterable[T]) -> Iterator[list[T]]:

@@ -12,6 +12,7 @@ from shoal.wire.messages import Free, KeysInMemory
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import ClientState, SchedulerState, TaskState, WorkerState
+    from shoal.wire.messages import Inline
 
 __all__ = ["collect", "say_finished", "tell_client", "tell_free", "tell_worker"]
 
@@ -40,7 +41,7 @@ def tell_client(s: SchedulerState, client: ClientState, message: Any) -> None:
         client.out.append(message)
 
 
-def say_finished(s: SchedulerState, ts: TaskState, value: bytes | None) -> None:
+def say_finished(s: SchedulerState, ts: TaskState, value: Inline | None) -> None:
     """Tell all clients that want a task that its result is there."""
     for client in ts.wanted_by:
         if client.real:
@@ -48,7 +49,7 @@ def say_finished(s: SchedulerState, ts: TaskState, value: bytes | None) -> None:
 
 
 def say_finished_to(
-    s: SchedulerState, client: ClientState, ts: TaskState, value: bytes | None
+    s: SchedulerState, client: ClientState, ts: TaskState, value: Inline | None
 ) -> None:
     """Tell one client that a result is there."""
     s.touched_clients[client] = None

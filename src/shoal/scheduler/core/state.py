@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.desk import Desk
     from shoal.scheduler.core.settings import Settings
     from shoal.wire.blob import Blob, Buffer
-    from shoal.wire.messages import Priority, RegisterWorker
+    from shoal.wire.messages import Inline, Priority, RegisterWorker
 
 __all__ = [
     "ClientState",
@@ -313,7 +313,7 @@ class ClientState:
         self.out: list[Any] = []
         self.done_keys: list[str] = []  # columns of the KeysInMemory at work
         self.done_types: list[str] = []
-        self.done_values: list[bytes | None] = []
+        self.done_values: list[Inline | None] = []
         self.done_holders: list[str] = []
 
     def __repr__(self) -> str:
@@ -353,6 +353,8 @@ class SchedulerState:
         self.unrunnable: dict[TaskState, None] = {}  # "no-worker"
         self.sleeping: dict[TaskState, None] = {}  # ready, but not before their `wake_at`
         self.open: dict[WorkerState, None] = {}  # workers with room, emptiest first more or less
+        self.idle: dict[WorkerState, None] = {}  # workers with a thread that has nothing to do
+        self.refill: dict[WorkerState, None] = {}  # workers with room, and with a queue
         self.total_nthreads = 0
 
         self.next_run = first_run
@@ -371,6 +373,7 @@ class SchedulerState:
         self.reported_until = 0.0
         self.retiring: dict[WorkerState, None] = {}
         self.lifetimes: dict[WorkerState, float] = {}  # when a worker wants to retire
+        self.first_lifetime = 0.0  # the first of these, or one of a worker that is gone
         self.rejected: list[tuple[str, str]] = []
         self.leaving: dict[str, str] = {}  # workers that said goodbye, and why
         self.idle_since: float | None = started

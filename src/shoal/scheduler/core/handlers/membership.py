@@ -41,6 +41,7 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     s.touched_workers[ws] = None
     if msg.lifetime is not None:
         s.lifetimes[ws] = s.now + msg.lifetime
+        s.first_lifetime = min(s.lifetimes.values())
     if msg.reconnect and s.recovering_until is None:
         until = s.started + s.settings.recovery_window
         if s.now < until and not s.tasks:
@@ -105,8 +106,8 @@ def worker_lost(
     if not at_host:
         del s.hosts[ws.info.host]
     s.total_nthreads -= ws.nthreads
-    s.open.pop(ws, None)
-    s.loaded.pop(ws, None)
+    for note in (s.open, s.idle, s.loaded, s.refill):
+        note.pop(ws, None)
     workers_changed(s)
     ws.status = "closed"
     s.patient_until = s.now + s.settings.recovery_window if may_return else None

@@ -26,9 +26,11 @@ def on_tick(s: SchedulerState) -> None:
             if now - ws.last_seen > settings.worker_ttl:
                 silent = f"it was silent for more than {settings.worker_ttl:g} s"
                 s.close_workers.append((ws.address, silent))
-    for ws in [ws for ws, until in s.lifetimes.items() if until <= now]:
-        del s.lifetimes[ws]
-        retire_worker(s, ws, close=True)
+    if s.lifetimes:
+        for ws in [ws for ws, until in s.lifetimes.items() if until <= now]:
+            del s.lifetimes[ws]
+            retire_worker(s, ws, close=True)
+        s.first_lifetime = min(s.lifetimes.values(), default=0.0)
     for ts in [ts for ts in s.sleeping if ts.rare is None or ts.rare.wake_at <= now]:
         del s.sleeping[ts]
         s.ready.append(ts)
@@ -70,30 +72,33 @@ def end_recovery_if_due(s: SchedulerState) -> None:
 
 
 def is_idle(s: SchedulerState) -> bool:
-    """Whether nothing runs or waits, since longer than the idle timeout."""
+    """Whether nothing runs or waits, since longer than the idle timeout, if there is one."""
+    timeout = s.settings.idle_timeout
+    if timeout is None:
+        return False
     busy = (
         bool(s.ready or s.work or s.unneeded or s.inbox)
         or bool(s.queue.size)
         or bool(s.parked)
         or bool(s.unrunnable)
-        or any(ws.processing for ws in s.workers.values())
+        or any(ws.processing for ws in s.workers.values())  # the first is mostly busy
     )
     if busy:
         s.idle_since = None
         return False
     if s.idle_since is None:
         s.idle_since = s.now
-    timeout = s.settings.idle_timeout
-    return timeout is not None and s.now - s.idle_since >= timeout
+    return s.now - s.idle_since >= timeout
 
 
 def next_deadline(s: SchedulerState) -> float | None:
     """Return when the next `Tick` is due."""
-    due: list[float] = []
     settings = s.settings
+    due: list[float] = []
     if s.workers and settings.worker_ttl is not None:
         due.append(s.now + settings.worker_ttl / 4)
-    due.extend(s.lifetimes.values())
+    if s.lifetimes:
+        due.append(s.first_lifetime)
     if s.sleeping:
         due.append(min(ts.rarities().wake_at for ts in s.sleeping))
     if s.recovering_until is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.handlers.graph import data_task
-from shoal.scheduler.core.policies.estimates import has_room
+from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.speech import tell_free
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
@@ -174,8 +174,7 @@ def _on_steal_reply(s: SchedulerState, ws: WorkerState, msg: m.StealReply) -> No
             and s.recovering_until is None
         ):
             assign(s, ts, thief)
-            if not has_room(s, thief):
-                del s.open[thief]
+            note_load(s, thief)
 
 
 def _on_acquired(s: SchedulerState, ws: WorkerState, msg: m.Acquired) -> None:

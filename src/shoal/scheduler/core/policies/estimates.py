@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import PrefixState, SchedulerState, TaskState, WorkerState
 
-__all__ = ["OVERHEAD", "estimate", "has_room", "learn", "load", "transfer_time"]
+__all__ = ["OVERHEAD", "estimate", "learn", "load", "transfer_time"]
 
 # What a worker spends on a task besides the user's function, in seconds. It keeps the estimate of a
 # no-op above zero, so that time-based queues stay finite.
@@ -37,18 +37,6 @@ def learn(prefix: PrefixState, duration: float) -> None:
 def load(ws: WorkerState) -> float:
     """Return the seconds until a worker could start one more task, roughly."""
     return (ws.occupancy + ws.queued_work) / ws.nthreads
-
-
-def has_room(s: SchedulerState, ws: WorkerState) -> bool:
-    """Whether a worker should be sent more: a task a thread, a spare one, and some time's worth."""
-    count = len(ws.processing) - len(ws.long_running)
-    nthreads = ws.nthreads
-    if count <= nthreads:
-        return True
-    settings = s.settings
-    return (
-        ws.occupancy < settings.pipeline * nthreads and count < settings.pipeline_tasks * nthreads
-    )
 
 
 def transfer_time(s: SchedulerState, ts: TaskState, ws: WorkerState) -> float:

@@ -11,18 +11,17 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.policies.estimates import estimate, has_room, load, transfer_time
+from shoal.scheduler.core.policies.estimates import estimate, load
+from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.core.transitions.running import assign
 from shoal.scheduler.core.transitions.table import move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
     from shoal.wire.messages import Priority
 
-__all__ = ["emptiest_open", "fill_workers", "place_ready", "update_room"]
+__all__ = ["fill_workers", "place_ready"]
 
 # How many workers with room are compared when any of them would do.
 _SAMPLE = 8
@@ -61,10 +60,9 @@ def place_ready(s: SchedulerState) -> None:
         may_go_anywhere = allowed is None and (rare is None or rare.avoid is None)
         if may_go_anywhere and (not ts.deps or _inputs_are_common(s, ts)):
             if s.open and not anywhere and not s.queue.size:
-                ws = _sibling_worker(s, ts) or emptiest_open(s, s.open)
+                ws = _sibling_worker(s, ts) or emptiest_open(s)
                 assign(s, ts, ws)
-                if not has_room(s, ws):
-                    del s.open[ws]
+                note_load(s, ws)
             else:
                 anywhere.append(ts)
         else:
@@ -97,11 +95,13 @@ def _sibling_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
     return None
 
 
-def emptiest_open(s: SchedulerState, candidates: Iterable[WorkerState]) -> WorkerState:
-    """Return a worker with little to do among the first few candidates."""
+def emptiest_open(s: SchedulerState) -> WorkerState:
+    """Return a worker with room and little to do; one with an idle thread, if there is any."""
+    for ws in s.idle:
+        return ws
     best: WorkerState | None = None
     best_load = 0.0
-    for ws in islice(candidates, _SAMPLE):
+    for ws in islice(s.open, _SAMPLE):
         its_load = ws.occupancy / ws.nthreads
         if best is None or its_load < best_load:
             best, best_load = ws, its_load
@@ -114,18 +114,19 @@ def _best_worker(
 ) -> WorkerState:
     """Return the worker where the task would start first."""
     avoid = None if ts.rare is None else ts.rare.avoid
+    deps = ts.deps
+    if deps and avoid is None and allowed is None:
+        # The common chain or tree: stay where all inputs are while there is room.
+        (ws, *_) = deps[0].who_has
+        if ws in s.open and all(dep.who_has[0] is ws for dep in deps):
+            return ws
     candidates: dict[WorkerState, None] = {}
-    for dep in ts.deps[:_DEPS_LOOKED_AT]:
+    for dep in deps[:_DEPS_LOOKED_AT]:
         for ws in dep.who_has[:_SAMPLE]:
             if ws.running and (allowed is None or ws in allowed):
                 candidates[ws] = None
-    if len(candidates) == 1 and len(ts.deps) == 1 and avoid is None:
-        # The common chain: stay where the input is while there is room.
-        (ws,) = candidates
-        if ws in s.open:
-            return ws
     if allowed is None:
-        for ws in islice(s.open, _SAMPLE):
+        for ws in islice(s.idle or s.open, _SAMPLE):
             candidates[ws] = None
         if not candidates:
             candidates = dict.fromkeys(islice(s.workers.values(), _SAMPLE))
@@ -137,7 +138,27 @@ def _best_worker(
         candidates.pop(avoid, None)
     if ts.options.actor:
         return min(candidates, key=lambda ws: (_actors(ws), load(ws)))
-    return min(candidates, key=lambda ws: load(ws) + transfer_time(s, ts, ws))
+    return _earliest(s, ts, candidates)
+
+
+def _earliest(s: SchedulerState, ts: TaskState, candidates: dict[WorkerState, None]) -> WorkerState:
+    """Return the candidate with the least sum of its load and of the time to bring the inputs."""
+    latency, bandwidth = s.settings.latency, s.settings.bandwidth
+    spared = dict.fromkeys(candidates, 0.0)
+    for dep in ts.deps:
+        nbytes = dep.nbytes
+        seconds = latency + (nbytes if nbytes > 0 else 0) / bandwidth
+        for ws in dep.who_has:
+            if ws in spared:
+                spared[ws] += seconds
+    best: WorkerState | None = None
+    best_time = 0.0
+    for ws, less in spared.items():
+        its_time = (ws.occupancy + ws.queued_work) / ws.nthreads - less
+        if best is None or its_time < best_time:
+            best, best_time = ws, its_time
+    assert best is not None
+    return best
 
 
 def _actors(ws: WorkerState) -> int:
@@ -147,8 +168,7 @@ def _actors(ws: WorkerState) -> int:
 def _place_at(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
     if ws in s.open and not ws.queue.size:
         assign(s, ts, ws)
-        if not has_room(s, ws):
-            del s.open[ws]
+        note_load(s, ws)
         return
     ts.estimate = estimate(s, ts)
     ts.worker = ws
@@ -157,23 +177,7 @@ def _place_at(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
     ws.queued_work += ts.estimate
     s.parked += 1
     s.crowded[ws] = None
-
-
-def update_room(s: SchedulerState) -> None:
-    """Note which of the workers that the event touched have room, or more than they run."""
-    for ws in s.touched_workers:
-        if not ws.running or ws.address not in s.workers:
-            s.open.pop(ws, None)
-            s.loaded.pop(ws, None)
-            continue
-        if has_room(s, ws):
-            s.open[ws] = None
-        else:
-            s.open.pop(ws, None)
-        if len(ws.processing) - len(ws.long_running) > ws.nthreads:
-            s.loaded[ws] = None
-        else:
-            s.loaded.pop(ws, None)
+    s.touched_workers[ws] = None
 
 
 def fill_workers(s: SchedulerState) -> None:
@@ -181,14 +185,13 @@ def fill_workers(s: SchedulerState) -> None:
 
     As far as the budget of the event allows, by worker.
     """
-    if s.parked:
-        for ws in [ws for ws in s.crowded if ws in s.open]:
-            if s.budget <= 0:
-                return
-            _fill_from_own_queue(s, ws)
+    for ws in list(s.refill):
+        if s.budget <= 0:
+            return
+        _fill_from_own_queue(s, ws)
     quantum = s.settings.pipeline / 4
     while s.queue.size and s.open and s.budget > 0:
-        ws = emptiest_open(s, s.open)
+        ws = emptiest_open(s)
         enough = ws.occupancy + quantum * ws.nthreads
         before = s.queue.size
         while True:
@@ -200,10 +203,8 @@ def fill_workers(s: SchedulerState) -> None:
                 target = _sibling_worker(s, ts) or ws
             s.queue.pop(None)
             assign(s, ts, target)
-            if not has_room(s, target):
-                del s.open[target]
-                if target is ws:
-                    break
+            if not note_load(s, target) and target is ws:
+                break
             if ws.occupancy >= enough:
                 # Fair turns: to the back of the line.
                 del s.open[ws]
@@ -227,8 +228,9 @@ def _fill_from_own_queue(s: SchedulerState, ws: WorkerState) -> None:
             ws.queued_work -= mine.estimate
             s.parked -= 1
             assign(s, mine, ws)
-        if not has_room(s, ws):
-            del s.open[ws]
+        note_load(s, ws)
     if not ws.queue.size:
         ws.queued_work = 0.0
         s.crowded.pop(ws, None)
+    if not ws.queue.size or ws not in s.open:
+        s.refill.pop(ws, None)

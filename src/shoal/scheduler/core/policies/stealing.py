@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.policies.estimates import has_room, load, transfer_time
+from shoal.scheduler.core.policies.estimates import load, transfer_time
+from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.restrictions import may_run_on
 from shoal.scheduler.core.speech import tell_worker
 from shoal.scheduler.core.transitions.running import assign
@@ -26,25 +27,48 @@ _BATCH = 64
 
 
 def balance(s: SchedulerState) -> None:
-    """Give idle workers something to do, if anybody has too much."""
-    if not s.settings.steal or s.queue.size or not s.open:
+    """Give idle workers something to do, if anybody has too much.
+
+    Only what the event changed is looked at: workers that have nothing to do now, and workers that
+    have more than they run. All others were looked at when they came to be so.
+    """
+    if not s.settings.steal or s.queue.size:
         return
-    if not s.crowded and not s.loaded:
-        return
-    idle = [ws for ws in islice(s.open, _SAMPLE) if _is_idle(ws)]
-    for thief in idle:
-        if s.crowded:
-            _take_parked(s, thief)
-        if s.loaded and _is_idle(thief):
-            _ask_back(s, thief)
+    touched = list(s.touched_workers)
+    for thief in touched:
+        if thief in s.idle:
+            _serve(s, thief)
+    for victim in touched:
+        if not s.idle:
+            return
+        if victim in s.crowded or (victim in s.loaded and _surplus(s, victim)):
+            for thief in list(islice(s.idle, _SAMPLE)):
+                if victim in s.crowded:
+                    _take_parked(s, thief, victim)
+                if victim in s.loaded and thief in s.idle:
+                    _ask_back(s, thief, victim)
 
 
-def _is_idle(ws: WorkerState) -> bool:
-    return len(ws.processing) - len(ws.long_running) < ws.nthreads
+def _serve(s: SchedulerState, thief: WorkerState) -> None:
+    """Find work for one idle worker."""
+    if s.crowded:
+        _take_parked(s, thief, max(islice(s.crowded, _SAMPLE), key=load))
+    if s.loaded and thief in s.idle:
+        victims = [ws for ws in islice(s.loaded, _SAMPLE) if _surplus(s, ws)]
+        if victims:
+            _ask_back(s, thief, max(victims, key=_load_sent))
 
 
-def _take_parked(s: SchedulerState, thief: WorkerState) -> None:
-    victim = max(islice(s.crowded, _SAMPLE), key=load)
+def _surplus(s: SchedulerState, ws: WorkerState) -> bool:
+    """Whether a worker can be asked to give something back: one request at a time."""
+    return not ws.returning and ws.occupancy >= s.settings.steal_min * ws.nthreads
+
+
+def _load_sent(ws: WorkerState) -> float:
+    return ws.occupancy / ws.nthreads
+
+
+def _take_parked(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> None:
     if victim is thief:
         return
     limit = min(_BATCH, (victim.queue.size + 1) // 2)
@@ -58,8 +82,7 @@ def _take_parked(s: SchedulerState, thief: WorkerState) -> None:
             victim.queued_work -= ts.estimate
             s.parked -= 1
             assign(s, ts, thief)
-            if not has_room(s, thief):
-                del s.open[thief]
+            note_load(s, thief)
         else:
             kept.append(ts)
     for ts in kept:
@@ -67,15 +90,13 @@ def _take_parked(s: SchedulerState, thief: WorkerState) -> None:
     if not victim.queue.size:
         victim.queued_work = 0.0
         s.crowded.pop(victim, None)
+        s.refill.pop(victim, None)
 
 
-def _ask_back(s: SchedulerState, thief: WorkerState) -> None:
-    victim = max(islice(s.loaded, _SAMPLE), key=lambda ws: ws.occupancy / ws.nthreads)
-    if victim is thief or victim.returning:
-        return  # one request at a time
-    surplus = victim.occupancy / victim.nthreads
-    if surplus < s.settings.steal_min:
+def _ask_back(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> None:
+    if victim is thief or not _surplus(s, victim):
         return
+    surplus = _load_sent(victim)
     spare = list(islice(reversed(victim.processing), _BATCH))[: -victim.nthreads or None]
     gain = 0.0
     keys: list[str] = []

@@ -87,6 +87,7 @@ def leave_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
             if not ws.queue.size:
                 ws.queued_work = 0.0
                 s.crowded.pop(ws, None)
+                s.refill.pop(ws, None)
         ts.worker = None
         return None
     if ts.state == "processing":

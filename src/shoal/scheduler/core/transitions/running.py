@@ -18,6 +18,7 @@ from shoal.wire.messages import Compute, DefineFunctions
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
+    from shoal.wire.messages import Inline
 
 __all__ = ["activate", "add_copy", "assign", "came_into_memory", "finish"]
 
@@ -127,7 +128,7 @@ def finish(
     nbytes: int,
     type_name: str,
     seconds: float,
-    value: bytes | None,
+    value: Inline | None,
 ) -> None:
     """A worker computed a task that it was sent."""
     # The same as `leave_worker`, written out: this is the hottest path there is.
@@ -158,7 +159,7 @@ def finish(
     let_go_of_inputs(s, ts)
 
 
-def came_into_memory(s: SchedulerState, ts: TaskState, value: bytes | None) -> None:
+def came_into_memory(s: SchedulerState, ts: TaskState, value: Inline | None) -> None:
     """A result exists: tell who waits for it. The caller has set `who_has`."""
     move(s, ts, "memory")
     wanted_by = ts.wanted_by
