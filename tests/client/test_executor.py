@@ -45,6 +45,10 @@ def options(workers: int, key: int = 0) -> tuple[int, int]:
     return workers, key
 
 
+def keywords(**kwargs: Any) -> list[str]:
+    return sorted(kwargs)
+
+
 GATES: dict[str, threading.Event] = {}
 
 
@@ -67,6 +71,7 @@ def test_submit(client: Client) -> None:
             failed.result(10)
         assert isinstance(failed.exception(), ZeroDivisionError)
         assert executor.submit(options, workers=3, key=4).result(10) == (3, 4)
+        assert executor.submit(keywords, self=1, func=2, fn=3).result(10) == ["fn", "func", "self"]
         large = executor.submit(bytes, 100_000)
         assert len(large.result(10)) == 100_000
 
@@ -124,8 +129,54 @@ def test_cancel(client: Client, gate: str) -> None:
         with pytest.raises(cf.CancelledError):
             queued.result(1)
         assert cf.wait([queued], timeout=1).done == {queued}
+        wait_until(first.running)
+        assert not first.cancel() and not first.cancelled() and not first.done()
         GATES[gate].set()
-        assert first.result(10) == gate and not first.cancel()
+        assert first.result(10) == gate and not first.cancel() and not first.running()
+
+
+def test_running_is_what_runs_not_what_waits(client: Client, gate: str) -> None:
+    workers = sorted(client.nthreads())
+    with client.get_executor(workers=workers[:1]) as executor:
+        assert executor.submit(inc, 1).result(10) == 2
+        first, second = executor.submit(block, gate), executor.submit(block, gate)
+        wait_until(first.running)
+        assert not second.running() and not second.done()
+        assert "running" in repr(first) and "pending" in repr(second)
+        GATES[gate].set()
+        assert cf.wait([first, second], timeout=10).not_done == set()
+        assert not first.running() and not second.running()
+
+
+def test_callbacks_are_called_in_the_order_they_were_added(client: Client, gate: str) -> None:
+    order: list[int] = []
+    with client.get_executor() as executor:
+        future = executor.submit(block, gate)
+        for i in range(5):
+            future.add_done_callback(lambda f, i=i: order.append(i))  # type: ignore[misc]
+        future.add_done_callback(lambda f: div(1, 0))  # logged, and no harm to the others
+        future.add_done_callback(lambda f: order.append(5))
+        GATES[gate].set()
+        wait_until(lambda: len(order) == 6)
+    assert order == list(range(6))
+
+
+def test_a_call_that_runs_and_is_cancelled_by_the_client_ends(client: Client, gate: str) -> None:
+    with client.get_executor() as executor:
+        future = executor.submit(block, gate)
+        wait_until(future.running)
+        assert future.key is not None
+        client.cancel([future._future])
+        with pytest.raises(cf.CancelledError):
+            future.result(10)
+        assert future.done()
+        GATES[gate].set()
+
+
+def test_map_with_chunksize(client: Client) -> None:
+    with client.get_executor() as executor:
+        assert list(executor.map(inc, range(20), chunksize=7)) == list(range(1, 21))
+        assert list(executor.map(inc, range(3), range(9), timeout=10)) == [0, 2, 4]
 
 
 def test_shutdown_waits_or_cancels(client: Client, gate: str) -> None:
@@ -149,8 +200,13 @@ def test_shutdown_waits_or_cancels(client: Client, gate: str) -> None:
     GATES[gate].clear()
     executor = client.get_executor()
     waiting = [executor.submit(block, gate) for _ in range(5)]
-    executor.shutdown(wait=True, cancel_futures=True)
-    assert all(future.cancelled() for future in waiting)
+    wait_until(lambda: sum(future.running() for future in waiting) == 2)
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert [future.cancelled() for future in waiting].count(True) == 3
+    assert not any(future.done() for future in waiting if not future.cancelled())
+    GATES[gate].set()
+    executor.shutdown()
+    assert all(future.done() for future in waiting)
 
 
 def test_calls_go_on_when_nobody_keeps_future_or_executor(client: Client, gate: str) -> None:

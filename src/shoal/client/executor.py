@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientExecutor"]
 
+_PATIENCE = 5.0  # seconds to wait for the cluster to say what runs
 _OPTIONS = frozenset(
     {
         "allow_other_workers",
@@ -34,8 +36,9 @@ class ClientExecutor(concurrent.futures.Executor):
     """Calls run on the cluster; futures are those of `concurrent.futures`.
 
     Every call runs, equal ones too, and goes on when nobody keeps its future. Whether a call has
-    begun is not known here, so `Future.running` is False until it is done, and a call that runs can
-    be cancelled: nobody hears of its result then.
+    begun is known where it runs: `Future.running` and `Future.cancel` ask there, which takes about
+    a millisecond, and a call that runs is not cancelled. On the client's own loop, which must not
+    block, they go by what was known before. Calls of coroutine functions are not seen to run.
 
     Parameters
     ----------
@@ -88,14 +91,15 @@ class ClientExecutor(concurrent.futures.Executor):
         wait : bool
             Return only when all calls are done.
         cancel_futures : bool
-            Cancel all that are not done.
+            Cancel all that do not run yet.
         """
         with self._changed:
             self._shut = True
             pending = list(self._pending)
         if cancel_futures:
+            _look(self._client, pending)
             for call in pending:
-                call.cancel()
+                call.give_up()
         if not wait or not self._pending:
             return
         if self._client.loop == asyncio._get_running_loop():
@@ -117,7 +121,7 @@ def _submit(
     client: Client, fn: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]
 ) -> Future:
     # The names of the function's own keywords are its own business.
-    if kwargs.keys() & {*_OPTIONS, "key", "actor", "actors", "func"}:
+    if kwargs.keys() & {*_OPTIONS, "key", "actor", "actors", "func", "self"}:
         return client.submit(_CallWith(fn, kwargs), *args, **options)
     return client.submit(fn, *args, **options, **kwargs)
 
@@ -142,6 +146,7 @@ class _Call(concurrent.futures.Future[Any]):
         self._keeper: ClientExecutor | None = executor  # calls go on when the executor is forgotten
         self._future: Future | None = future
         self._settling = threading.Lock()
+        self._began = False
         self._settled = False
 
     def watch(self) -> None:
@@ -183,7 +188,7 @@ class _Call(concurrent.futures.Future[Any]):
 
     def _finish(self, outcome: tuple[Any, BaseException | None]) -> None:
         value, error = outcome
-        if isinstance(error, concurrent.futures.CancelledError):
+        if isinstance(error, concurrent.futures.CancelledError) and not self._began:
             self._settle(cancel=True)
         elif self._settle():
             if error is not None:
@@ -192,12 +197,21 @@ class _Call(concurrent.futures.Future[Any]):
                 self.set_result(value)
         self._let_go()
 
+    def begin(self) -> None:
+        """It was seen to run: from now on it cannot be cancelled."""
+        with self._settling:
+            if not self._settled and not self._began:
+                self._began = True
+                self.set_running_or_notify_cancel()
+
     def _settle(self, cancel: bool = False) -> bool:
         """Decide, once, that it is over; return whether this call did so."""
         with self._settling:
-            if self._settled:
+            if self._settled or (cancel and self._began):
                 return False
             self._settled = True
+            if self._began:
+                return True
         if cancel:
             super().cancel()
         self.set_running_or_notify_cancel()
@@ -209,8 +223,23 @@ class _Call(concurrent.futures.Future[Any]):
         if executor is not None:
             executor._ended(self)
 
+    def running(self) -> bool:
+        """Return whether the call runs at this moment."""
+        self._ask()
+        return super().running()
+
     def cancel(self) -> bool:
-        """Cancel the call, unless it is done; return whether it is cancelled."""
+        """Cancel the call, unless it runs or is done; return whether it is cancelled."""
+        self._ask()
+        return self.give_up()
+
+    def _ask(self) -> None:
+        future = self._future
+        if future is not None and not self._began and not self.done():
+            _look(future.client, [self])
+
+    def give_up(self) -> bool:
+        """Cancel the call, unless it is known to run or to be done."""
         future = self._future
         if not self._settle(cancel=True):
             return self.cancelled()
@@ -222,6 +251,41 @@ class _Call(concurrent.futures.Future[Any]):
         self._let_go()
         return True
 
+    @property
+    def key(self) -> str | None:
+        """The task's key, until it is over."""
+        future = self._future
+        return None if future is None else future._record.key
+
+
+def _look(client: Client, calls: list[_Call]) -> None:
+    """Learn which of some calls run now. Does not wait where that would block the loop."""
+    by_key = {call.key: call for call in calls}
+    by_key.pop(None, None)
+    loop = client._session.loop
+    if not by_key or loop is None or loop.is_closed():
+        return
+
+    async def ask() -> None:
+        # A cluster that does not answer has said nothing about them.
+        with contextlib.suppress(OSError, RuntimeError, asyncio.TimeoutError):
+            found = await asyncio.wait_for(
+                client.scheduler.call_stack(keys=list(by_key)), _PATIENCE
+            )
+            for stacks in found.values():
+                for key in stacks:
+                    by_key[key].begin()
+
+    if loop == asyncio._get_running_loop():
+        task = loop.create_task(ask())
+        _asking.add(task)
+        task.add_done_callback(_asking.discard)
+        return
+    try:
+        asyncio.run_coroutine_threadsafe(ask(), loop).result(2 * _PATIENCE)
+    except (RuntimeError, TimeoutError, concurrent.futures.CancelledError):  # it is closing
+        pass
+
 
 def _cancel(future: Future) -> None:
     session = future._session
@@ -230,3 +294,4 @@ def _cancel(future: Future) -> None:
 
 
 _fetching: set[asyncio.Future[None]] = set()
+_asking: set[asyncio.Task[None]] = set()
