@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.client import functions as functions_module
-from shoal.client.arguments import pack, pack_scalars
+from shoal.client.arguments import pack
 from shoal.client.functions import PickledFunctions
-from shoal.client.keys import arguments_token, group_of_key, unique
+from shoal.client.keys import CallDigest, arguments_token, group_of_key, unique
 from shoal.client.submit import Asked, as_workers
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
@@ -93,8 +93,8 @@ def test_bound_keywords_travel_with_the_function(pickled: PickledFunctions) -> N
     function = loads(bound.function.blob)
     assert isinstance(function, BoundFunction) and function(3) == 9
     assert bound.name == "pow"
-    assert pickled.bind(pow, {"exp": 3}).hasher.digest() != bound.hasher.digest()
-    assert pickled.bind(pow, {"exp": 2}).hasher.digest() == bound.hasher.digest()
+    assert pickled.bind(pow, {"exp": 3}).digest.of(b"") != bound.digest.of(b"")
+    assert pickled.bind(pow, {"exp": 2}).digest.of(b"") == bound.digest.of(b"")
 
 
 def test_what_cannot_be_called_or_sent(pickled: PickledFunctions) -> None:
@@ -135,6 +135,14 @@ def test_tokens_are_equal_for_equal_arguments_only(a: tuple, b: tuple) -> None:
     assert (arguments_token(a) == arguments_token(b)) == (repr(a) == repr(b))
 
 
+@given(st.lists(st.tuples(st.sampled_from([b"f", b"g"]), st.binary(max_size=20)), max_size=9))
+def test_digests_are_equal_for_equal_calls_only(calls: list[tuple[bytes, bytes]]) -> None:
+    calls = [(function, b"r" + token) for function, token in calls]  # no token begins with zero
+    digests = [CallDigest(function).of(token) for function, token in calls]
+    assert all(len(digest) == 32 for digest in digests)
+    assert len(set(digests)) == len(set(calls))
+
+
 def test_tokens_of_equal_texts_do_not_depend_on_identity() -> None:
     word = "".join(["a", "b"])
     assert arguments_token(("ab", "ab")) == arguments_token(("ab", word))
@@ -152,12 +160,6 @@ def test_unique_keys_and_groups() -> None:
 
 
 # ------------------------------------------------------------------ arguments
-
-
-def test_scalars_are_packed_without_a_look_inside() -> None:
-    data = pack_scalars((1, "a", None))
-    assert data is not None and loads(Blob(data)) == ((1, "a", None), None)
-    assert pack_scalars(("a", "b")) is None and pack_scalars(([],)) is None
 
 
 def test_futures_become_placeholders(client) -> None:

@@ -7,13 +7,12 @@ inside other objects travel as futures, and are kept alive as long as the task i
 from __future__ import annotations
 
 import operator
-import pickle
 from typing import TYPE_CHECKING, Any
 
 from shoal.actors.actor import Actor
 from shoal.client.core.state import CANCELLED, LOST, Extras
 from shoal.client.future import Future, collect_pickled
-from shoal.client.keys import SCALARS, arguments_token, is_canonical
+from shoal.client.keys import SCALARS, arguments_token
 from shoal.errors import DataLostError, FutureCancelledError
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import Dependency
@@ -21,7 +20,7 @@ from shoal.wire.placeholder import Dependency
 if TYPE_CHECKING:
     from shoal.client.session import Session
 
-__all__ = ["Packed", "pack", "pack_scalars"]
+__all__ = ["Packed", "pack"]
 
 _CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
 
@@ -39,11 +38,6 @@ class Packed:
         self.extras = extras
         self.nbytes = nbytes
         self.token = token  # equal for equal positional arguments; b"" when not asked for
-
-
-def pack_scalars(args: tuple[Any, ...]) -> bytes | None:
-    """Return the pickle of a call without keywords, when that is also what to hash; else `None`."""
-    return pickle.dumps((args, None), 5) if is_canonical(args) else None
 
 
 def pack(

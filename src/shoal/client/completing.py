@@ -13,10 +13,9 @@ from typing import Any
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.fetching import fetch
 from shoal.client.future import Future, futures_of, seconds_or_none
-from shoal.client.outcome import AsItIs, error_of, load
+from shoal.client.outcome import Value, error_of, load
 from shoal.client.session import Session
 from shoal.errors import DataLostError
-from shoal.wire.blob import Blob
 from shoal.worker.context import away
 
 __all__ = ["as_completed"]
@@ -70,7 +69,7 @@ class as_completed:
         # The condition guards the four below.
         self._news = threading.Condition()
         self._waiting: dict[tuple[Session, str], list[Future]] = {}
-        self._ready: deque[tuple[Future, bytes | Blob | AsItIs | None]] = deque()
+        self._ready: deque[tuple[Future, Value | None]] = deque()
         self._left = 0
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._to_fetch: dict[Session, list[Record]] = {}  # touched on the loop only
@@ -150,7 +149,7 @@ class as_completed:
         for record in records:
             self._put(session, record, values.get(record.key))
 
-    def _put(self, session: Session, record: Record, value: bytes | Blob | AsItIs | None) -> None:
+    def _put(self, session: Session, record: Record, value: Value | None) -> None:
         with self._news:
             for future in self._waiting.pop((session, record.key), ()):
                 self._ready.append((future, value))
@@ -218,7 +217,7 @@ class as_completed:
             raise TimeoutError(f"{self._left} futures were not done in time")
         return left
 
-    def _take_blocking(self, one: bool) -> list[tuple[Future, bytes | Blob | AsItIs | None]]:
+    def _take_blocking(self, one: bool) -> list[tuple[Future, Value | None]]:
         with self._news:
             if self._ready or not self._left:
                 return self._take_ready(one)
@@ -230,7 +229,7 @@ class as_completed:
                 self._news.wait(min(waits, default=None))
             return self._take_ready(one)
 
-    async def _take(self, one: bool) -> list[tuple[Future, bytes | Blob | AsItIs | None]]:
+    async def _take(self, one: bool) -> list[tuple[Future, Value | None]]:
         while True:
             with self._news:
                 if self._ready or not self._left:
@@ -240,7 +239,7 @@ class as_completed:
                 self._sleepers.append((loop, sleeper))
             await asyncio.wait([sleeper], timeout=self._seconds_left())
 
-    def _take_ready(self, one: bool) -> list[tuple[Future, bytes | Blob | AsItIs | None]]:
+    def _take_ready(self, one: bool) -> list[tuple[Future, Value | None]]:
         taken = []
         while self._ready:
             taken.append(self._ready.popleft())
@@ -249,7 +248,7 @@ class as_completed:
                 break
         return taken
 
-    def _answer(self, item: tuple[Future, bytes | Blob | AsItIs | None]) -> Any:
+    def _answer(self, item: tuple[Future, Value | None]) -> Any:
         future, value = item
         if not self.with_results:
             return future
@@ -260,7 +259,7 @@ class as_completed:
             return future, future.result()
         return self._failed(future, error)
 
-    async def _answer_async(self, item: tuple[Future, bytes | Blob | AsItIs | None]) -> Any:
+    async def _answer_async(self, item: tuple[Future, Value | None]) -> Any:
         future, value = item
         if not self.with_results:
             return future

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.state import DONE, FINISHED, Record
-from shoal.client.outcome import AsItIs, received
+from shoal.client.outcome import AsItIs, Value, received
 from shoal.errors import DataLostError
 from shoal.shared_memory import borrow, host_identity
 from shoal.wire.blob import Blob
@@ -24,15 +24,13 @@ _ATTEMPTS = 30
 _DIRECT_TIMEOUT = 2.0  # a firewall may swallow what is sent to a worker
 
 
-async def fetch(
-    client: Client, records: list[Record], direct: bool | None
-) -> dict[str, bytes | Blob | AsItIs]:
+async def fetch(client: Client, records: list[Record], direct: bool | None) -> dict[str, Value]:
     """Return the pickled results of records, each waited for; failed ones are left out.
 
     A result that is nowhere to be found is computed again, and waited for again.
     """
     session = client._session
-    values: dict[str, bytes | Blob | AsItIs] = {}
+    values: dict[str, Value] = {}
     todo = records
     attempt = 0
     while True:

@@ -12,14 +12,13 @@ import threading
 import types
 import weakref
 from functools import lru_cache, partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from dask.tokenize import tokenize
 from dask.utils import funcname
 
 from shoal.client.core.state import Call, Function
-from shoal.client.keys import blob_digest, call_hasher, group_of_key
+from shoal.client.keys import CallDigest, blob_digest, group_of_key
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import BoundFunction
 
@@ -39,13 +38,13 @@ _TEXTS = frozenset((str, bytes))
 class Pickled:
     """A function, ready to be submitted."""
 
-    __slots__ = ("call", "function", "hasher", "name", "references", "token", "weak")
+    __slots__ = ("call", "digest", "function", "name", "references", "token", "weak")
 
-    def __init__(self, function: Function, name: str, token: bytes, hasher: blake2b) -> None:
+    def __init__(self, function: Function, name: str, token: bytes, digest: CallDigest) -> None:
         self.function = function
         self.name = name  # the first part of its keys
         self.token = token
-        self.hasher = hasher  # of function and bound keywords; copy it and add the arguments
+        self.digest = digest  # of function and bound keywords
         self.call = Call(function, group_of_key(f"{name}-{'0' * 32}"))  # without any options
         self.weak: Callable[[], object] | None = None
         # What the pickle depends on besides the function; () for those pickled as their name.
@@ -83,7 +82,7 @@ class PickledFunctions:
         """Return the pickle of a function with keyword arguments put in, which travel with it."""
         plain = self.get(func)
         function = self._function(BoundFunction(func, **kwargs), plain.name)
-        return Pickled(function, plain.name, plain.token, call_hasher(plain.token, kwargs))
+        return Pickled(function, plain.name, plain.token, CallDigest(plain.token, kwargs))
 
     def opaque(self, func: Any) -> Function:
         """Return the pickle of something callable that has a name already; nothing is hashed.
@@ -101,7 +100,7 @@ class PickledFunctions:
         function = self._function(func, name)
         named = isinstance(func, _NAMED)
         token = function.id if named else tokenize(func).encode()
-        pickled = Pickled(function, name, token, call_hasher(token))
+        pickled = Pickled(function, name, token, CallDigest(token))
         if named:
             references = () if _is_importable(func) else _references(func)
             if references is not None:

@@ -10,9 +10,8 @@ from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.current import as_current
 from shoal.client.fetching import fetch
 from shoal.client.future import Future
-from shoal.client.outcome import AsItIs, error_of, unpack
+from shoal.client.outcome import Value, error_of, unpack
 from shoal.errors import FutureCancelledError
-from shoal.wire.blob import Blob
 from shoal.worker.context import away
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ async def gather_async(client: Client, futures: Any, errors: str, direct: bool |
 
 async def _fetch_anywhere(
     client: Client, records: list[Record], direct: bool | None
-) -> dict[str, bytes | Blob | AsItIs]:
+) -> dict[str, Value]:
     loop = client.loop.asyncio_loop
     if asyncio.get_running_loop() is loop:
         return await fetch(client, records, direct)
@@ -112,9 +111,9 @@ def _raise_first(client: Client, records: list[Record]) -> None:
                     del error  # the traceback refers to this frame; break the cycle
 
 
-def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob | AsItIs], list[Record]]:
+def _here(records: list[Record]) -> tuple[dict[str, Value], list[Record]]:
     """Return the values that came along with the news, and the records of others."""
-    values: dict[str, bytes | Blob | AsItIs] = {}
+    values: dict[str, Value] = {}
     remote: list[Record] = []
     for record in records:
         value = record.value
@@ -125,7 +124,7 @@ def _here(records: list[Record]) -> tuple[dict[str, bytes | Blob | AsItIs], list
     return values, remote
 
 
-def _rebuild(client: Client, futures: Any, values: dict[str, bytes | Blob | AsItIs]) -> Any:
+def _rebuild(client: Client, futures: Any, values: dict[str, Value]) -> Any:
     with as_current(client):  # futures in results become this client's
         result = _Builder(values).build(futures)
     return None if result is _ABSENT else result
@@ -136,7 +135,7 @@ class _Builder:
 
     __slots__ = ("loaded", "values")
 
-    def __init__(self, values: dict[str, bytes | Blob | AsItIs]) -> None:
+    def __init__(self, values: dict[str, Value]) -> None:
         self.values = values
         self.loaded: dict[str, Any] = {}
 

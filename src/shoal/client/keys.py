@@ -1,14 +1,13 @@
 """Keys of tasks: equal calls of pure functions share one.
 
 A key is the function's name and 32 hexadecimal digits of a digest over function and arguments.
-Simple arguments are hashed as they are; everything else is left to `dask.tokenize`, which knows
+Simple arguments are taken as they are; everything else is left to `dask.tokenize`, which knows
 arrays, data frames and many others, and costs a hundred times as much.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -19,23 +18,22 @@ from dask.utils import key_split
 from shoal._base.keys import decode_key
 from shoal.wire.blob import Blob
 from shoal.wire.placeholder import Dependency
+from shoal.wire.plain_values import PLAIN, plain_arguments
 
 __all__ = [
     "SCALARS",
+    "CallDigest",
     "arguments_token",
     "blob_digest",
-    "call_hasher",
     "group_of_key",
-    "is_canonical",
     "unique",
 ]
 
-_NUMBERS = frozenset((int, float, bool, type(None)))
-_TEXTS = frozenset((str, bytes))
-
-SCALARS = _NUMBERS | _TEXTS
+SCALARS = PLAIN
 """Types of values that hold nothing else. Exact types: a subclass may mean anything."""
 
+_DIGEST = 16  # bytes
+_MASK = 2 ** (8 * _DIGEST) - 1
 _SIMPLE_LIMIT = 100  # values in an argument; more are left to dask.tokenize
 
 _prefix = os.urandom(8).hex()
@@ -59,38 +57,37 @@ if hasattr(os, "register_at_fork"):
 
 def blob_digest(blob: Blob) -> bytes:
     """Return 16 bytes that are equal for equal pickles."""
-    hasher = blake2b(blob.data, digest_size=16)
+    hasher = blake2b(blob.data, digest_size=_DIGEST)
     for buffer in blob.buffers:
         hasher.update(buffer.data)
     return hasher.digest()
 
 
-def call_hasher(function_token: bytes, kwargs: dict[str, Any] | None = None) -> blake2b:
-    """Return a hash of a function and keyword arguments; copy it and add the positional ones."""
-    hasher = blake2b(function_token, digest_size=16)
-    if kwargs:
-        items = tuple(sorted(kwargs.items(), key=_name))
-        hasher.update(_token(items))
-    return hasher
+class CallDigest:
+    """Digests of calls of one function with the same keyword arguments."""
+
+    __slots__ = ("_base", "_hasher")
+
+    def __init__(self, function_token: bytes, kwargs: dict[str, Any] | None = None) -> None:
+        self._hasher = blake2b(function_token, digest_size=_DIGEST)
+        if kwargs:
+            items = tuple(sorted(kwargs.items(), key=_name))
+            self._hasher.update(_token(items))
+        self._base = int.from_bytes(self._hasher.digest())
+
+    def of(self, token: bytes) -> str:
+        """Return 32 hexadecimal digits for a call with these positional arguments."""
+        if len(token) <= _DIGEST:
+            # As numbers, short tokens differ from each other, and bases are random: the sum is as
+            # good as a hash of both, at half the price.
+            return f"{(self._base + int.from_bytes(token)) & _MASK:032x}"
+        hasher = self._hasher.copy()
+        hasher.update(token)
+        return hasher.hexdigest()
 
 
 def _name(item: tuple[str, Any]) -> str:
     return item[0]
-
-
-def is_canonical(args: tuple[Any, ...]) -> bool:
-    """Whether equal arguments of these types have equal pickles, so that the pickle can be hashed.
-
-    A pickle refers back to a text that it had before if it is the same object: one is the most.
-    """
-    texts = 0
-    for arg in args:
-        kind = type(arg)
-        if kind not in _NUMBERS:
-            if kind not in _TEXTS or texts:
-                return False
-            texts = 1
-    return True
 
 
 def arguments_token(
@@ -106,7 +103,8 @@ def arguments_token(
         Keys of the futures.
     """
     if not deps:
-        return pickle.dumps((args, None), 5) if is_canonical(args) else _token(args)
+        plain_token = plain_arguments(args)
+        return _token(args) if plain_token is None else plain_token
     if _simple(plain, _SIMPLE_LIMIT + len(deps)) > 0:
         # No text looks like a placeholder, as the repr of texts has quotes.
         return b"d" + repr((plain, deps)).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal._base.keys import decode_key
 from shoal.actors.actor import Actor
@@ -13,11 +13,25 @@ from shoal.client.current import as_current
 from shoal.errors import DataLostError, FutureCancelledError, RemoteError
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, loads_bytes
+from shoal.wire.plain_values import PLAIN_RESULTS
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
+    from shoal.wire.messages import Inline
 
-__all__ = ["AsItIs", "error_of", "load", "load_error", "received", "traceback_of", "unpack"]
+__all__ = [
+    "AsItIs",
+    "Value",
+    "error_of",
+    "load",
+    "load_error",
+    "received",
+    "traceback_of",
+    "unpack",
+]
+
+
+Value: TypeAlias = "Inline | Blob | AsItIs"
 
 
 class AsItIs:
@@ -34,22 +48,23 @@ def received(data: dict[str, Any]) -> dict[str, Blob | AsItIs]:
     return {key: value if type(value) is Blob else AsItIs(value) for key, value in data.items()}
 
 
-def load(client: Client | None, value: bytes | Blob | AsItIs) -> Any:
+def load(client: Client | None, value: Value) -> Any:
     """Unpickle a result; futures in it become those of `client`."""
+    if type(value) in PLAIN_RESULTS:
+        return value
     with as_current(client):
         return unpack(value)
 
 
-def unpack(value: bytes | Blob | AsItIs) -> Any:
+def unpack(value: Value) -> Any:
     """Unpickle a result; futures in it become those of the current client."""
-    if type(value) is bytes:
-        return loads_bytes(value)
-    if type(value) is Blob:
-        return loads(value)
-    if type(value) is not AsItIs:
-        return loads_bytes(value)
-    found = value.value
-    return found.bind() if type(found) is Actor else found
+    kind = type(value)
+    if kind in PLAIN_RESULTS:
+        return value
+    if isinstance(value, AsItIs):
+        found = value.value
+        return found.bind() if type(found) is Actor else found
+    return loads(value) if isinstance(value, Blob) else loads_bytes(value)
 
 
 def error_of(client: Client, record: Record) -> BaseException | None:
@@ -58,7 +73,8 @@ def error_of(client: Client, record: Record) -> BaseException | None:
     status, why = record.status, record.why
     if status == ERROR and isinstance(why, Failure):
         error = load_error(client, why.exception, why.traceback)
-        _name_task(error, why.blame)
+        if why.blame:  # otherwise it went wrong here, before there was a task
+            _name_task(error, why.blame)
         return error
     if status == CANCELLED:
         return FutureCancelledError(record.key, _reason(why), "")

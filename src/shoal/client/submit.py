@@ -12,11 +12,12 @@ from dask.base import get_annotations
 from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.keys import encode_key
-from shoal.client.arguments import pack, pack_scalars
+from shoal.client.arguments import pack
 from shoal.client.core.state import Call, Extras, Record
 from shoal.client.future import Future, make_future
-from shoal.client.keys import call_hasher, group_of_key, unique
+from shoal.client.keys import CallDigest, group_of_key, unique
 from shoal.wire.messages import TaskOptions
+from shoal.wire.plain_values import plain_arguments
 from shoal.worker.context import nearness
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def submit_call(
     """Return the future of one call."""
     pickled = session.functions.get(func)
     pure = asked is None or asked.pure
-    data = None if kwargs else pack_scalars(args)
+    data = None if kwargs else plain_arguments(args)
     deps: tuple[str, ...] = ()
     extras: Extras | None = None
     if data is not None:
@@ -166,9 +167,8 @@ def submit_call(
     else:
         group = pickled.call.group
         if pure:
-            hasher = call_hasher(pickled.token, kwargs) if kwargs else pickled.hasher.copy()
-            hasher.update(token)
-            wire = f"{pickled.name}-{hasher.hexdigest()}"
+            digest = CallDigest(pickled.token, kwargs) if kwargs else pickled.digest
+            wire = f"{pickled.name}-{digest.of(token)}"
         else:
             wire = f"{pickled.name}-{unique()}"
     if asked is None and group == pickled.call.group and not nearness():
@@ -235,16 +235,16 @@ class _Plan:
         self._session = session
         self._kwargs: dict[str, Any] | None = None
         self._pickled = pickled = session.functions.get(func)
-        hasher = pickled.hasher
+        digest = pickled.digest
         if kwargs:
             # Shared arguments travel once, with the function, unless they are futures.
             if pack(session, (), kwargs, tokenize=False).deps:
                 self._kwargs = kwargs
-                hasher = call_hasher(pickled.token, kwargs)
+                digest = CallDigest(pickled.token, kwargs)
             else:
                 self._pickled = pickled = session.functions.bind(func, kwargs)
-                hasher = pickled.hasher
-        self._hasher = hasher
+                digest = pickled.digest
+        self._digest = digest.of
         self._pure = asked.pure
         self._asked = asked
         self._name = prefix or pickled.name
@@ -258,7 +258,7 @@ class _Plan:
 
     def record(self, args: tuple[Any, ...]) -> Record:
         """Return the record of the next call."""
-        data = None if self._kwargs else pack_scalars(args)
+        data = None if self._kwargs else plain_arguments(args)
         if data is None:
             return self._packed(args)
         if self._keys is not None:
@@ -277,9 +277,7 @@ class _Plan:
     def _key_of(self, token: bytes) -> str:
         if not self._pure:
             return f"{self._name}-{unique()}"
-        hasher = self._hasher.copy()
-        hasher.update(token)
-        return f"{self._name}-{hasher.hexdigest()}"
+        return f"{self._name}-{self._digest(token)}"
 
     def _keyed(self, data: bytes, deps: tuple[str, ...], extras: Extras | None) -> Record:
         assert self._keys is not None

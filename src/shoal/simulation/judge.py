@@ -12,6 +12,7 @@ from shoal.wire.pickling import loads
 if TYPE_CHECKING:
     from shoal.simulation.client_node import ClientNode
     from shoal.simulation.cluster import Cluster
+    from shoal.wire.messages import Inline
 
 __all__ = ["Judge"]
 
@@ -26,7 +27,7 @@ class Judge:
         self.values = 0
         self.errors = 0
 
-    def value(self, client: ClientNode, key: str, value: bytes) -> None:
+    def value(self, client: ClientNode, key: str, value: Inline) -> None:
         """A result arrived."""
         self.values += 1
         expected = self.cluster.model.expected(key)

@@ -26,6 +26,10 @@ Priority: TypeAlias = tuple[float, int, int]
 """(minus the user's priority, generation, position in the graph); smaller runs first."""
 
 
+Inline: TypeAlias = bytes | bool | int | float
+"""A small result that comes along: a pickle, or a number as it is."""
+
+
 class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """What a user asked for a task beyond function and arguments; shared by the tasks of one
     call.
@@ -72,7 +76,7 @@ class Graph(msgspec.Struct, array_like=True, gc=False, tag="graph", kw_only=True
     keys: list[str]
     functions: list[bytes]  # function ids that this message uses
     function_of: list[int] = []  # per task, index into `functions`; [] when there is only one
-    args: list[bytes]  # per task, the pickled (args, kwargs or None)
+    args: list[bytes]  # per task, (args, kwargs or None): see `wire.plain_values`
     deps: list[
         list[int | str]
     ] = []  # per task: index into `keys`, or the key itself; [] when no task has any
@@ -207,7 +211,7 @@ class KeysInMemory(msgspec.Struct, array_like=True, gc=False, tag="memory"):
 
     keys: list[str]
     types: list[str]
-    values: list[bytes | None]  # the pickled result where it is small, else None
+    values: list[Inline | None]  # the result where it is small, else None
     holders: list[str]  # one address for each None in `values`, in order
 
 
@@ -337,7 +341,7 @@ class Finished(msgspec.Struct, array_like=True, gc=False, tag="done"):
     types: list[str]
     starts: list[float]  # wall clock, seconds
     stops: list[float]
-    values: list[bytes | None]  # the pickled result of a wanted key where small, else None
+    values: list[Inline | None]  # the result of a wanted key where small, else None
 
 
 class Failed(msgspec.Struct, array_like=True, gc=False, tag="failed"):

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from shoal.wire.blob import Blob, Buffer
-from shoal.wire.messages import TaskOptions
+from shoal.wire.messages import Inline, TaskOptions
 
 __all__ = [
     "CANCELLED",
@@ -88,7 +88,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     position: int = 0  # of a task in its graph, from 1; 0: tasks run in the order they are told
     dependents: int = 0  # records that have this key among their deps
     type: str = ""
-    value: bytes | None = None  # the pickled result, where it is small
+    value: Inline | None = None  # the result, where it is small
     holder: str = ""  # a worker that has the result
     why: Failure | str | None = None  # the failure, or the reason of a cancellation or loss
     status: str = PENDING

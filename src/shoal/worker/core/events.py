@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from shoal.wire.messages import Inline
 from shoal.worker.core.state import TaskRun
 
 __all__ = [
@@ -54,7 +55,7 @@ class Outcome(msgspec.Struct, gc=False):
     stop: float = 0.0
     nbytes: int = 0
     type: str = ""
-    value: bytes | None = None  # the pickled result of a wanted task, where small
+    value: Inline | None = None  # the result of a wanted task, where small
     failure: Any = None  # exception, traceback: Blob; exception_text, traceback_text: str
     missing: list[str] = []
 

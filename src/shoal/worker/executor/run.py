@@ -15,12 +15,14 @@ from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import loads
 from shoal.wire.placeholder import dependency_values
+from shoal.wire.plain_values import PLAIN_RESULTS, is_plain_result, load_arguments
 from shoal.worker.core import Outcome
-from shoal.worker.store.sizing import PLAIN, describe
+from shoal.worker.store.sizing import PLAIN as SIZED
+from shoal.worker.store.sizing import describe
 from shoal.worker.unreadable import Unreadable
 
 if TYPE_CHECKING:
-    from shoal.wire.messages import Compute
+    from shoal.wire.messages import Compute, Inline
     from shoal.worker.core import TaskRun
     from shoal.worker.executor.functions import Function, FunctionCache
     from shoal.worker.store import Store
@@ -29,9 +31,12 @@ __all__ = [
     "MissingInputs",
     "failed",
     "prepare",
-    "small_pickle",
+    "small_result",
     "succeeded",
 ]
+
+
+_PICKLED_NONE = pickle.dumps(None, 5)
 
 
 class MissingInputs(Exception):
@@ -57,9 +62,9 @@ def prepare(
     values = _inputs(compute, store) if compute.deps else None
     function = functions.get(compute.function)
     if values is None and not compute.buffers:
-        args, kwargs = pickle.loads(compute.args)
+        args, kwargs = load_arguments(compute.args)
     else:
-        args, kwargs = _load_arguments(compute, values)
+        args, kwargs = _load_with_values(compute, values)
     return function, args, kwargs
 
 
@@ -78,7 +83,7 @@ def _inputs(compute: Compute, store: Store) -> list[Any]:
     return values
 
 
-def _load_arguments(compute: Compute, values: list[Any] | None) -> Any:
+def _load_with_values(compute: Compute, values: list[Any] | None) -> Any:
     """Unpickle a task's (args, kwargs), with the values of its dependencies in place."""
     blob = Blob(compute.args, compute.buffers)
     if values is None:
@@ -100,7 +105,7 @@ def succeeded(task: TaskRun, result: Any, start: float, stop: float, inline: int
     compute = task.compute
     # Pickled before it is stored: from then on other tasks may change it in place.
     if compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
-        value = small_pickle(result, inline)
+        value = small_result(result, inline)
     return Outcome(task.key, task.run, "ok", start, stop, nbytes, type_name, value)
 
 
@@ -117,13 +122,19 @@ def failed(task: TaskRun, error: BaseException, start: float | None) -> Outcome:
     return Outcome(task.key, task.run, "error", start, stop, failure=failure)
 
 
-def small_pickle(value: Any, limit: int) -> bytes | None:
-    """Return the pickle of a value, or None when it is longer than `limit` bytes or has none.
+def small_result(value: Any, limit: int) -> Inline | None:
+    """Return a value in a form that travels, or None when that takes more than `limit` bytes.
 
     The size of an object says nothing of what it refers to, so the pickling itself is cut short.
     What only cloudpickle can pickle is not worth the time; it travels when somebody asks for it.
     """
-    if type(value) in PLAIN or type(value) is bytes:
+    kind = type(value)
+    if kind in PLAIN_RESULTS and is_plain_result(value):
+        found: Inline = value
+        return found
+    if value is None:
+        return _PICKLED_NONE
+    if kind in SIZED or kind is bytes:
         data = pickle.dumps(value, 5)
         return data if len(data) <= limit else None
     file = _Limited(limit)

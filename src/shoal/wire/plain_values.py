@@ -1,0 +1,57 @@
+"""Arguments and results of plain types, told as msgpack: a fifth of what a pickle of them costs.
+
+Plain is what msgpack gives back exactly: numbers of at most 64 bits, texts, bytes, booleans, None.
+Exact types only: a subclass may mean anything. Everything else is pickled, elsewhere.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import msgspec
+
+__all__ = ["PLAIN", "PLAIN_RESULTS", "is_plain_result", "load_arguments", "plain_arguments"]
+
+PLAIN = frozenset((int, float, bool, type(None), str, bytes))
+"""Types of arguments that may be plain."""
+
+PLAIN_RESULTS = frozenset((int, float, bool))
+"""Types of results that travel as they are; ``None`` in a message is no result, bytes a pickle."""
+
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_PICKLE = 0x80  # the first byte of every pickle, and of no array in msgpack
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple).decode
+
+
+def plain_arguments(args: tuple[Any, ...]) -> bytes | None:
+    """Return positional arguments as bytes if all are plain, else `None`.
+
+    Equal arguments of the same types have equal bytes, and others have others.
+
+    Examples
+    --------
+    >>> load_arguments(plain_arguments((1, 2.0, "three")))
+    ((1, 2.0, 'three'), None)
+    """
+    for arg in args:
+        if type(arg) not in PLAIN:
+            return None
+    try:
+        return _encode(args)
+    except (OverflowError, UnicodeEncodeError):  # more than 64 bits; half a surrogate pair
+        return None
+
+
+def load_arguments(data: bytes) -> Any:
+    """Return ``(args, kwargs or None)`` of what `plain_arguments` returned, or of a pickle."""
+    if data[0] == _PICKLE:
+        return pickle.loads(data)
+    return _decode(data), None
+
+
+def is_plain_result(value: Any) -> bool:
+    """Whether a value of one of `PLAIN_RESULTS` can be told as it is."""
+    return type(value) is not int or _LEAST <= value <= _MOST
