@@ -16,8 +16,8 @@ ROLES = ("client", "scheduler", "workers", "other")
 
 # Figures that every workload may return beside its own: name -> unit and what is better.
 FIGURES = {
-    **{f"cpu_{role}": (f"CPU us/task, {role}", "lower") for role in ROLES},
-    **{f"seconds_{role}": (f"CPU s, {role}", "lower") for role in ROLES},
+    **{f"cpu_{role}": (f"CPU us/task, {role}", "lower") for role in (*ROLES, "all")},
+    **{f"seconds_{role}": (f"CPU s, {role}", "lower") for role in (*ROLES, "all")},
     **{f"peak_{role}": (f"peak MiB, {role}", "lower") for role in ROLES},
 }
 
@@ -49,15 +49,11 @@ class Meter:
             self.peaks[role] = max(peak_bytes(pid) for pid in pids)
 
     def figures(self, tasks: int | None = None) -> dict[str, float]:
-        """Return CPU time by role, per task or (without a number of tasks) all of it, and peaks."""
-        found = {}
-        for role in self.roles:
-            if tasks is None:
-                found[f"seconds_{role}"] = self.cpu[role]
-            else:
-                found[f"cpu_{role}"] = 1e6 * self.cpu[role] / tasks
-            found[f"peak_{role}"] = self.peaks[role] / 2**20
-        return found
+        """Return CPU time by role, per task or (without a number of tasks) in sum, and peaks."""
+        name, factor = ("seconds", 1.0) if tasks is None else ("cpu", 1e6 / tasks)
+        cpu = {**self.cpu, "all": sum(self.cpu.values())}
+        found = {f"{name}_{role}": factor * seconds for role, seconds in cpu.items()}
+        return found | {f"peak_{role}": peak / 2**20 for role, peak in self.peaks.items()}
 
 
 def with_others(roles: dict[str, list[int]]) -> dict[str, list[int]]:

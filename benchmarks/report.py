@@ -151,7 +151,8 @@ def text(entry: Entry) -> str:
     """Return the figures of one case as lines for a terminal."""
     lines = ["", f"{entry.workload}{f' {entry.case}' if entry.case else ''}: {entry.title}"]
     for figure, (unit, _) in entry.figures.items():
-        if not any(entry.values(name, figure) for name in entry.outcomes):
+        here = any(entry.values(name, figure) for name in entry.outcomes)
+        if not here or figure in accounting.FIGURES:
             continue
         lines.append(f"  {unit:34}{'median':>10}{'quartiles':>20}{'shoal is':>20}")
         for name in entry.outcomes:
@@ -163,8 +164,23 @@ def text(entry: Entry) -> str:
             spread = f"{number(low)} .. {number(high)}"
             said = verdict(ratio) if ratio else ""
             lines.append(f"    {LABELS[name]:32}{number(value):>10}{spread:>20}{said:>20}".rstrip())
+    for kind, title in (("cpu", "CPU us/task"), ("seconds", "CPU s"), ("peak", "peak MiB")):
+        lines += by_role(entry, kind, title)
     lines += [f"  ! {LABELS[name]}: {words}" for name, words in entry.problems()]
     return "\n".join(lines)
+
+
+def by_role(entry: Entry, kind: str, title: str) -> list[str]:
+    """Return lines with what each role used, the medians only; nothing when it is not known."""
+    roles = [role for role in (*accounting.ROLES, "all") if f"{kind}_{role}" in entry.figures]
+    lines = []
+    for name in entry.outcomes:
+        medians = [entry.median(name, f"{kind}_{role}") for role in roles]
+        if any(value is not None for value in medians):
+            cells = "".join(f"{'' if v is None else number(v):>11}" for v in medians)
+            lines.append(f"    {LABELS[name]:32}{cells}".rstrip())
+    head = f"  {title:34}" + "".join(f"{role:>11}" for role in roles)
+    return [head, *lines] if lines else []
 
 
 def markdown(results: Results, checks: list[Any]) -> str:

@@ -66,10 +66,10 @@ def selection(arguments: argparse.Namespace) -> Iterator[tuple[ModuleType, str |
         module = importlib.import_module(f"workloads.{workload}")
         skipped = getattr(module, "LONG", ()) if arguments.quick else ()
         for case in getattr(module, "CASES", [None]):
-            if case in skipped or (arguments.cases and case not in arguments.cases):
-                continue
-            if wanted and case is not None and case not in wanted[workload]:
-                continue
+            if case is not None:
+                chosen = arguments.cases or (wanted and wanted[workload]) or [case]
+                if case in skipped or case not in chosen:
+                    continue
             names = [n for n in module.SYSTEMS if n in (arguments.systems or LABELS)]
             if arguments.quick and not arguments.systems:
                 names = [n for n in names if n not in QUICK_WITHOUT]
