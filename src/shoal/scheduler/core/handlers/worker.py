@@ -113,6 +113,8 @@ def _on_rescheduled(s: SchedulerState, ws: WorkerState, msg: m.Rescheduled) -> N
 
 
 def _on_long_running(s: SchedulerState, ws: WorkerState, msg: m.LongRunning) -> None:
+    if s.reported.get(msg.key) == (ws, msg.run):
+        return  # its client did not come back yet; it runs on
     ts = _current(s, ws, msg.key, msg.run)
     if ts is None or (ts.rare is not None and ts.rare.long_running):
         return
