@@ -40,10 +40,17 @@ class Futures:
         return self.client.submit(function, x).result()
 
     def map(self, function: Callable[[Any], Any], xs: range) -> Calls:
+        results, done, _ = self.map_and_keep(function, xs)
+        return results, done
+
+    def map_and_keep(
+        self, function: Callable[[Any], Any], xs: range
+    ) -> tuple[list[Any], float, list[Any]]:
+        """Do as `map`, and return the futures too."""
         futures = self.client.map(function, xs)
         self.wait(futures)
         done = time.perf_counter()
-        return self.client.gather(futures), done
+        return self.client.gather(futures), done, futures
 
     def roles(self) -> dict[str, list[int]]:
         # The incumbent's LocalCluster has its scheduler in the client's process.
