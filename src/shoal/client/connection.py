@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import config
 from shoal.client.core.events import Connected, Disconnected, GaveUp
+from shoal.client.gates import nudge
 from shoal.comm.base import connect
 from shoal.comm.stream import MessageStream
 from shoal.wire.codec import BatchCodec
-from shoal.wire.messages import ClientHeartbeat, ClientToScheduler, SchedulerToClient
+from shoal.wire.messages import Answer, ClientHeartbeat, ClientToScheduler, SchedulerToClient
 
 if TYPE_CHECKING:
     from shoal.client.session import Session
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 logger = logging.getLogger("shoal.client")
+
+# Answers to waiting threads, with nothing between them, after which threads read by themselves.
+_IN_A_ROW = 3
 
 
 class Connection:
@@ -52,6 +56,7 @@ class Connection:
         self._lost_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._beat: asyncio.TimerHandle | None = None
+        self._answers = 0  # to threads that wait, in a row
 
     async def open(self, timeout: float) -> None:
         """Connect, say who we are, and wait to be welcomed.
@@ -91,7 +96,7 @@ class Connection:
             comm, sends=BatchCodec(ClientToScheduler), receives=BatchCodec(SchedulerToClient)
         )
         self._stream = self.session.stream = stream
-        stream.start(self._receive, lambda reason: self._lost(stream, reason))
+        stream.start(self._receive, lambda reason: self._lost(stream, reason), direct=True)
         self.session.hand(Connected())
 
     def _receive(self, messages: list[Any]) -> None:
@@ -99,6 +104,13 @@ class Connection:
             self._lost_since = None
             logger.info("connected to the scheduler at %s again", self.address)
         self.session.receive(messages)
+        last = messages[-1]
+        if type(last) is Answer and len(messages) == 1 and last.id == self.session.asked_last:
+            self._answers += 1
+            if self._answers > _IN_A_ROW and self._stream is not None:
+                self._stream.lend()
+        else:
+            self._answers = 0
         if self.session.ended is not None and not self._closing:
             self._closing = True
             self._detach()
@@ -150,6 +162,8 @@ class Connection:
             return
         if self._stream is not None:
             self._stream.send([ClientHeartbeat()])
+            self._stream.check_loan()
+        nudge()
         self._beat = self._loop.call_later(self._heartbeat, self._pulse)
 
     def _detach(self) -> None:

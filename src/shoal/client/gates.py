@@ -19,11 +19,10 @@ from shoal.worker.context import away, time_to_stay
 if TYPE_CHECKING:
     from shoal.client.core.state import Record
 
-__all__ = ["AsyncGate", "Gate", "ThreadGate"]
+__all__ = ["AsyncGate", "Gate", "ThreadGate", "nudge"]
 
-# Ctrl-C is looked for this often, in seconds. Windows does not interrupt a thread that waits for a
-# lock, and elsewhere a signal that comes just before the wait begins does not end it.
-_POLL = 0.1 if sys.platform == "win32" else 1.0
+# Windows does not interrupt a thread that waits for a lock: Ctrl-C is looked for this often there.
+_POLL = 0.1 if sys.platform == "win32" else None
 
 
 class Gate(ABC):
@@ -70,7 +69,15 @@ class ThreadGate(Gate):
         self._shut.acquire()
 
     def open(self) -> None:
-        self._shut.release()
+        self.opened = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the thread look around; it waits again if the gate is not open."""
+        try:
+            self._shut.release()
+        except RuntimeError:  # it is about to look anyway
+            pass
 
     def wait(self, timeout: float | None) -> bool:
         """Block until it is open; return whether it is. Tasks take no thread meanwhile."""
@@ -79,16 +86,47 @@ class ThreadGate(Gate):
         if moment and self._wait(moment if timeout is None else min(moment, timeout)):
             return True
         with away():
+            if deadline is None and _POLL is None:
+                return self._wait_long()
             return self._wait(None if deadline is None else deadline - time.monotonic())
+
+    def _wait_long(self) -> bool:
+        # No time limit: each costs a timer in the kernel, which is a tenth of a round trip.
+        if threading.current_thread() is threading.main_thread():
+            _at_gate.append(self)
+            try:
+                while not self.opened:
+                    self._shut.acquire()
+            finally:
+                _at_gate.remove(self)
+        else:
+            self._shut.acquire()
+        return True
 
     def _wait(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = _POLL if deadline is None else min(_POLL, deadline - time.monotonic())
-            if self._shut.acquire(timeout=max(left, 0)):
+            left = _POLL or 0.0
+            if deadline is not None:
+                left = max(deadline - time.monotonic(), 0)
+                left = left if _POLL is None else min(left, _POLL)
+            if self._shut.acquire(timeout=left) and self.opened:
                 return True
             if deadline is not None and time.monotonic() >= deadline:
                 return False
+
+
+# Where the main thread waits; more than one when a signal handler waits, too.
+_at_gate: list[ThreadGate] = []
+
+
+def nudge() -> None:
+    """Have the main thread look for signals, now and then.
+
+    A signal that comes between its last look and the wait does not end the wait.
+    """
+    for gate in _at_gate.copy():
+        gate.wake()
 
 
 class AsyncGate(Gate):

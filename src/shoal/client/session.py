@@ -17,14 +17,24 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
-from shoal.client.core.events import Event, FromScheduler, Released, Submitted
+from shoal.client.core.events import (
+    Asked,
+    Event,
+    FromScheduler,
+    Released,
+    Submitted,
+    TookAnswer,
+)
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
 from shoal.client.functions import PickledFunctions
 from shoal.client.gates import AsyncGate, Gate, ThreadGate
+from shoal.wire.messages import Answer
+from shoal.worker.context import current_task
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
+    from shoal.client.core.asks import Asking
     from shoal.comm.stream import MessageStream
 
 __all__ = ["Session"]
@@ -72,10 +82,13 @@ class Session:
         # Called with each logged event of a topic that the client subscribed to.
         self.on_event: Callable[[Any], None] | None = None
         self.ask_ids = itertools.count(1)
+        self.asked_last = 0  # the last ask that a thread waits for
         # Called whenever workers came or went, or the scheduler said welcome.
         self.on_workers: list[Callable[[], None]] = []
         self._outbox: deque[Any] = deque()
         self._awake = False
+        # Held while the core is told something and what it says is sent: see `say`.
+        self._speaking = threading.RLock()  # a destructor may run in between
 
     # ------------------------------------------------------------------ from any thread
 
@@ -150,6 +163,40 @@ class Session:
         self._outbox.append(event)
         if not self._awake:
             self._wake()
+
+    def say(self, event: Asked | TookAnswer) -> None:
+        """`post`, for a thread that waits for the answer: past the loop, if nothing is before it.
+
+        Only for events that lead to nothing but messages, as everything else is the loop's.
+        """
+        if not self._outbox and not self._awake:
+            with self._speaking:
+                stream = self.stream
+                if stream is not None and self.ended is None:
+                    messages = self.machine.handle(event, time.monotonic()).messages
+                    if messages:  # otherwise it is said again when there is a connection
+                        stream.send_now(messages)
+                    return
+        self.post(event)
+
+    def read_answer(self, asking: Asking, seconds: float | None = None) -> None:
+        """Read the answer in this thread that waits for it, if the loop lends the connection.
+
+        Returns when it is there, or when it is for the loop to read it.
+        """
+        stream = self.stream
+        self.asked_last = id = asking.ask.id
+        if stream is None or current_task() is not None:
+            return
+
+        def take(messages: list[Any]) -> bool:
+            if len(messages) != 1 or type(messages[0]) is not Answer or messages[0].id != id:
+                return False
+            with self._speaking:
+                self.machine.handle(FromScheduler(messages), time.monotonic())
+            return True
+
+        stream.read_in_thread(take, lambda: asking.answer is not None, seconds)
 
     def release(self, record: Record) -> None:
         """A future is gone. Never blocks or raises: it is called by the garbage collector."""
@@ -326,9 +373,10 @@ class Session:
 
     def hand(self, event: Event) -> None:
         """Give one event to the core and do what it asks for."""
-        effects = self.machine.handle(event, time.monotonic())
-        if effects.messages and self.stream is not None:
-            self.stream.send(effects.messages)
+        with self._speaking:
+            effects = self.machine.handle(event, time.monotonic())
+            if effects.messages and self.stream is not None:
+                self.stream.send(effects.messages)
         if effects.changed:
             self._changed(effects.changed)
         if effects.news and self.on_news is not None:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from shoal.comm.direct import DirectSocket, open_direct
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
 
@@ -74,6 +75,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._paused_reading = False
         self._writable: asyncio.Future[None] | None = None
         self.on_writable: Callable[[], None] | None = None
+        self.direct: DirectSocket | None = None  # see `open_direct`
+        self._rest = False  # the end of what was written directly is on its way to the transport
         self._done: asyncio.Future[None] = self.loop.create_future()
 
     # ------------------------------------------------------------------ asyncio
@@ -121,6 +124,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         if self.closed_by is None:
             self.closed_by = exc
         self.transport = None
+        if self.direct is not None:
+            self.direct.close()
         self._large = None
         error = self.closed_error()
         for waiter in (self._reader, self._raw_waiter, self._writable):
@@ -283,6 +288,27 @@ class FrameProtocol(asyncio.BufferedProtocol):
             self._paused_reading = False
             self.transport.resume_reading()
 
+    # ------------------------------------------------------------------ read by others
+
+    def pause_between_batches(self) -> bool:
+        """Stop reading, if nothing is half read; return whether that is so."""
+        if self._start != self._end or self._large is not None or self.transport is None:
+            return False
+        self._pause()
+        return True
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self.transport is not None and not self.transport.is_closing():
+            self._resume()
+
+    def whole_batch(self, data: bytes) -> list[BytesLike] | None:
+        """Return the frames if this is one small batch and nothing else."""
+        if len(data) < 12 or data[:4] != b"\x01\x00\x00\x00":
+            return None
+        size = int.from_bytes(data[4:12], "little")
+        return [data[12:]] if len(data) == 12 + size else None
+
     # ------------------------------------------------------------------ handshake
 
     async def read_raw(self, nbytes: int) -> bytes:
@@ -338,11 +364,42 @@ class FrameProtocol(asyncio.BufferedProtocol):
                 transport.write(part)
         return total
 
+    def open_direct(self) -> None:
+        """Make `send_directly` possible, where it is."""
+        if self.transport is not None and self.direct is None:
+            self.direct = open_direct(self.transport)
+
+    def send_directly(self, frames: Sequence[BytesLike]) -> bool:
+        """Hand a small batch to the operating system now; return whether that could be done.
+
+        May be called on any thread, while nobody else sends.
+        """
+        direct = self.direct
+        if direct is None or len(frames) != 1 or self.closed or not self.idle:
+            return False
+        frame = frames[0]
+        size = len(frame)
+        if size >= _JOIN_BELOW:
+            return False
+        data = b"\x01\x00\x00\x00" + size.to_bytes(8, "little") + frame
+        sent = direct.write(data)
+        if 0 < sent < len(data):
+            self._rest = True
+            self.loop.call_soon_threadsafe(self._write_rest, data[sent:])
+        return sent > 0
+
+    def _write_rest(self, data: bytes) -> None:
+        self._rest = False
+        if self.transport is not None:
+            self.transport.write(data)
+            if self.idle and self.on_writable is not None:
+                self.on_writable()
+
     @property
     def idle(self) -> bool:
         """Whether everything sent has been handed to the operating system."""
         transport = self.transport
-        return transport is not None and transport.get_write_buffer_size() == 0
+        return transport is not None and not self._rest and transport.get_write_buffer_size() == 0
 
     def notify_when_sent(self, callback: Callable[[], None] | None) -> None:
         """Call back each time when all that was sent is with the operating system."""

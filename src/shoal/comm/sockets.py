@@ -71,6 +71,12 @@ class SocketComm(Comm):
             frames = compress_frames(frames, self.compression)
         return self.protocol.send(frames)
 
+    def send_directly(self, frames: list[BytesLike]) -> bool:
+        """Hand a small message to the operating system now; return whether that could be done."""
+        if self.compression:
+            frames = compress_frames(frames, self.compression)
+        return self.protocol.send_directly(frames)
+
     async def close(self) -> None:
         await self.protocol.close()
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
 from shoal.comm.sockets import SocketComm
+from shoal.comm.thread_reader import ThreadReader, can_read_in_threads
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
 from shoal.wire.codec import BatchCodec
@@ -40,6 +42,8 @@ class MessageStream(Generic[M]):
         self._sends = sends
         self._receives = receives
         self._loop = asyncio.get_running_loop()
+        # Held to send: `sends`, the outbox and the connection are used by one thread at a time.
+        self._sending = threading.RLock()
         self._outbox: list[Any] = []
         self._flush_scheduled = False
         self._in_flight = False
@@ -47,6 +51,7 @@ class MessageStream(Generic[M]):
         self._on_messages: Callable[[list[M]], None] | None = None
         self._on_closed: Callable[[BaseException | None], None] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._thread_reader: ThreadReader | None = None
 
     @property
     def peer_address(self) -> str:
@@ -67,6 +72,7 @@ class MessageStream(Generic[M]):
         self,
         on_messages: Callable[[list[M]], None],
         on_closed: Callable[[BaseException | None], None],
+        direct: bool = False,
     ) -> None:
         """Begin to receive.
 
@@ -76,12 +82,19 @@ class MessageStream(Generic[M]):
             Called with each batch of messages, on the loop.
         on_closed : callable
             Called once when the connection has ended, with the reason.
+        direct : bool
+            Let `send_now` write to the socket itself, and threads read it, where that can be. Costs
+            some descriptors.
         """
         self._on_messages = on_messages
         self._on_closed = on_closed
         comm = self.comm
         if isinstance(comm, SocketComm):
             comm.protocol.notify_when_sent(self._sent)
+            if direct:
+                comm.protocol.open_direct()
+                if comm.protocol.direct is not None and can_read_in_threads:
+                    self._thread_reader = ThreadReader(comm.protocol, comm.protocol.direct)
             comm.protocol.set_callbacks(self._receive_frames, self._ended)
         elif isinstance(comm, InProc):
             comm.set_callbacks(self._receive_batches, self._ended)
@@ -99,6 +112,47 @@ class MessageStream(Generic[M]):
             comm.protocol.fail(CommClosedError(f"{comm.peer_address} broke the protocol: {error}"))
             return
         self._on_messages(messages)
+
+    def lend(self) -> None:
+        """Let the next thread that waits read by itself: see `read_in_thread`. On the loop."""
+        if self._thread_reader is not None:
+            self._thread_reader.lend()
+
+    def check_loan(self) -> None:
+        """See that somebody reads. On the loop, now and then."""
+        if self._thread_reader is not None:
+            self._thread_reader.check()
+
+    def read_in_thread(
+        self,
+        take: Callable[[list[M]], bool],
+        is_done: Callable[[], bool],
+        seconds: float | None = None,
+    ) -> None:
+        """Read in this thread, if the loop lent it: until it is done, or something else came.
+
+        Parameters
+        ----------
+        take : callable
+            Is given batches, and does all that is to be done with one and returns True, or leaves
+            it to the loop. It may be given one again that it took, and so may the loop.
+        is_done : callable
+            Whether there is nothing more to wait for.
+        seconds : float, optional
+            How long.
+        """
+        reader, comm = self._thread_reader, self.comm
+        if reader is not None and reader.lent and isinstance(comm, SocketComm):
+            received, decode = comm.received, self._receives.decode
+
+            def take_frames(frames: list[BytesLike]) -> bool:
+                try:
+                    messages = decode(received(frames))
+                except ProtocolError:
+                    return False  # the loop says so
+                return take(messages)
+
+            reader.read(take_frames, is_done, seconds)
 
     def _receive_batches(self, batches: list[Any]) -> None:
         assert self._on_messages is not None
@@ -119,6 +173,8 @@ class MessageStream(Generic[M]):
 
     def _ended(self, reason: BaseException | None) -> None:
         self._outbox = []
+        if self._thread_reader is not None:
+            self._thread_reader.close()
         if self._on_closed is not None:
             callback, self._on_closed = self._on_closed, None
             self._on_messages = None
@@ -127,37 +183,64 @@ class MessageStream(Generic[M]):
     # -- sending -------------------------------------------------------------------
 
     def send(self, messages: Sequence[Any]) -> None:
-        """Send messages, in order, without waiting; after the end they are dropped."""
+        """Send messages, in order, without waiting; after the end they are dropped. On the loop."""
         if self._closing:
             return
-        self._outbox.extend(messages)
-        if not self._flush_scheduled and not self._in_flight:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+        with self._sending:
+            self._outbox.extend(messages)
+            if not self._flush_scheduled and not self._in_flight:
+                self._flush_scheduled = True
+                self._loop.call_soon(self._flush)
+
+    def send_now(self, messages: Sequence[Any]) -> None:
+        """Send messages that somebody waits for: not at the end of the turn, if that can be.
+
+        They come after all that was sent before. May be called on any thread if the stream was
+        started with ``direct``, and if its codec is its own.
+        """
+        if self._closing:
+            return
+        with self._sending:
+            comm = self.comm
+            if (
+                isinstance(comm, SocketComm)
+                and comm.protocol.direct
+                and not self._outbox
+                and not self._in_flight
+                and comm.send_directly(self._sends.encode(messages))
+            ):
+                self._in_flight = not comm.protocol.idle
+                return
+            self._outbox.extend(messages)
+            if not self._flush_scheduled and not self._in_flight:
+                self._flush_scheduled = True
+                self._loop.call_soon_threadsafe(self._flush)
 
     def _flush(self) -> None:
-        self._flush_scheduled = False
-        outbox = self._outbox
-        if not outbox or self.comm.closed():
-            return
-        self._outbox = []
-        comm = self.comm
-        try:
-            if isinstance(comm, SocketComm):
-                comm.send_frames(self._sends.encode(outbox))
-                self._in_flight = not comm.protocol.idle
-            elif isinstance(comm, InProc):
-                comm.put(outbox)
-            else:
-                self._in_flight = True
-                self._loop.create_task(self._write_comm(self._sends.encode(outbox)))
-        except CommClosedError:
-            return  # `_ended` is told by the connection
+        with self._sending:
+            self._flush_scheduled = False
+            outbox = self._outbox
+            if not outbox or self.comm.closed():
+                return
+            self._outbox = []
+            comm = self.comm
+            try:
+                if isinstance(comm, SocketComm):
+                    comm.send_frames(self._sends.encode(outbox))
+                    self._in_flight = not comm.protocol.idle
+                elif isinstance(comm, InProc):
+                    comm.put(outbox)
+                else:
+                    self._in_flight = True
+                    self._loop.create_task(self._write_comm(self._sends.encode(outbox)))
+            except CommClosedError:
+                return  # `_ended` is told by the connection
 
     def _sent(self) -> None:
-        self._in_flight = False
-        if self._outbox and not self._flush_scheduled:
-            self._flush()
+        with self._sending:
+            self._in_flight = False
+            if self._outbox and not self._flush_scheduled:
+                self._flush()
 
     async def _write_comm(self, frames: list[BytesLike]) -> None:
         with contextlib.suppress(OSError):

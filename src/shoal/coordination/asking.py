@@ -7,6 +7,7 @@ before is not lost. Who is interrupted or cancelled has given back what was on i
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -132,7 +133,7 @@ class Named:
             raise (ValueError if answer.error == "ValueError" else RuntimeError)(answer.value)
         value = answer.value if load is None else load(session, asking)
         if asking.takes:
-            session.post(TookAnswer(asking))
+            session.say(TookAnswer(asking))
         return value
 
 
@@ -149,11 +150,14 @@ def block_on(session: Session, asking: Asking, seconds: float | None) -> None:
     asking.wake = wake
     answered = False
     try:
-        session.post(Asked(asking))
+        session.say(Asked(asking))
         if seconds is None:
+            session.read_answer(asking)
             answered = gate.wait(None)
         else:
-            answered = seconds > 0 and gate.wait(seconds)
+            deadline = time.monotonic() + seconds
+            session.read_answer(asking, seconds)
+            answered = seconds > 0 and gate.wait(deadline - time.monotonic())
             if not answered:
                 session.post(Unasked(asking))
                 answered = gate.wait(_PATIENCE)
@@ -173,7 +177,7 @@ async def until_answered(session: Session, asking: Asking, seconds: float | None
             answer.set_result(None)
 
     def wake(asking: Asking) -> None:
-        if loop is session.loop:
+        if asyncio._get_running_loop() is loop:
             settle()
             return
         try:

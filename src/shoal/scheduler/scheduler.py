@@ -365,8 +365,12 @@ class Scheduler(SchedulerFace, Server):
         effects = self.core.handle(event, self._clock())
         for name, messages in effects.to_workers.items():
             self.worker_streams.send(name, messages)
+        streams = self.client_streams
+        # Who says one thing at a time waits for the answer.
+        waits = type(event) is FromClient and len(event.messages) == 1
+        say = streams.send_now if waits else streams.send
         for name, messages in effects.to_clients.items():
-            self.client_streams.send(name, messages)
+            say(name, messages)
         if (
             effects.close_workers
             or effects.rejected

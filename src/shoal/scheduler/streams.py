@@ -78,7 +78,8 @@ class Streams:
                 del self._streams[name]
                 self._on_closed(name, str(reason or "the connection ended"))
 
-        stream.start(receive, closed)
+        # A client is often a thread that waits; workers are many, and each costs a descriptor.
+        stream.start(receive, closed, direct=self._edge == "client")
 
     def _introduce(self, stream: MessageStream[Any], messages: list[Any]) -> str:
         first = messages[0] if messages else None
@@ -98,6 +99,12 @@ class Streams:
         stream = self._streams.get(name)
         if stream is not None:
             stream.send(messages)
+
+    def send_now(self, name: str, messages: list[Any]) -> None:
+        """`send`, and do not wait for the end of the loop's turn."""
+        stream = self._streams.get(name)
+        if stream is not None:
+            stream.send_now(messages)
 
     async def dismiss(self, name: str) -> None:
         """Send what is to be sent, then close a stream; `on_closed` is not called."""

@@ -80,19 +80,28 @@ class Asks:
         return [Unask(id)]
 
     def abandon(self, asking: Asking) -> list[Any]:
-        """Nobody will look at the answer: what it gives, or gave, is given back."""
-        id = asking.ask.id
+        """Nobody will look at the answer: what it gives, or gave, is given back.
+
+        So is what it was to give back, as nobody knows whether the scheduler was asked.
+        """
         asking.over = True
-        self.pending.pop(id, None)
-        self.unasked.pop(id, None)
-        self.held.pop(id, None)
+        ids = [asking.ask.id]
+        if asking.gives_back:
+            ids.append(asking.gives_back)
+        for id in ids:
+            self.pending.pop(id, None)
+            self.unasked.pop(id, None)
+            self.held.pop(id, None)
         if not self.connected:
-            self.returns.append(id)
+            self.returns += ids
             return []
-        return [Unask(id, back=True)]
+        return [Unask(id, back=True) for id in ids]
 
     def answered(self, msg: Answer) -> None:
-        """The scheduler answered."""
+        """The scheduler answered. An answer that comes again changes nothing.
+
+        Nor does one whose handling was interrupted, and begins anew: it is forgotten last.
+        """
         claimed = self.claims.pop(msg.id, None)
         if claimed is not None:
             held = self.held.get(claimed)
@@ -100,7 +109,7 @@ class Asks:
                 del self.held[claimed]
                 self.lost.append(held[:2])
             return
-        asking = self.pending.pop(msg.id, None)
+        asking = self.pending.get(msg.id)
         if asking is None:
             return
         self.unasked.pop(msg.id, None)
@@ -110,6 +119,7 @@ class Asks:
                 args = [msg.value]  # the locks there were, of those asked for
             self.held[msg.id] = (asking.ask.kind, asking.ask.name, (op, args))
         self._settle(asking, msg)
+        self.pending.pop(msg.id, None)
 
     def took(self, asking: Asking) -> list[Any]:
         """Somebody has what was handed over."""

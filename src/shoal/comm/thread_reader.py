@@ -1,0 +1,157 @@
+"""Reading in the thread that waits, so that an answer need not wake the loop's thread first.
+
+The loop's transport reads a connection. After some answers to waiting threads in a row the loop
+lends it: the transport pauses, and the next thread that waits reads by itself. What comes while no
+thread reads, or is for others, is left where it is, and the loop takes the connection back.
+
+A signal handler may raise in the main thread between any two steps, so a thread looks at what came
+without taking it, does what follows from it, and takes it last. Interrupted, it leaves all of it to
+the loop, for which an answer that came twice is nothing. Linux only; elsewhere the loop reads.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from shoal.comm.direct import DirectSocket
+from shoal.wire.blob import BytesLike
+
+if TYPE_CHECKING:
+    from shoal.comm.frames import FrameProtocol
+
+__all__ = ["ThreadReader", "can_read_in_threads"]
+
+_LOOK = 1.0  # seconds after which a thread looks whether it is still to read
+_LARGEST = 16 * 1024  # bytes of a batch that a thread reads
+
+can_read_in_threads = hasattr(select, "epoll")
+
+
+class ThreadReader:
+    """One connection, read by its loop or by a thread.
+
+    Parameters
+    ----------
+    protocol : FrameProtocol
+        The connection.
+    direct : DirectSocket
+        Its socket.
+
+    Attributes
+    ----------
+    lent : bool
+        Whether threads may read. Changed on the loop, by who holds `_reading`.
+    """
+
+    def __init__(self, protocol: FrameProtocol, direct: DirectSocket) -> None:
+        self.lent = False
+        self._protocol = protocol
+        self._direct = direct
+        self._fileno = direct.fileno()
+        # Tells the loop that something came, unless a thread reads: armed and disarmed by threads,
+        # which may not touch the loop.
+        self._bell = select.epoll()
+        self._bell.register(self._fileno, 0)
+        self._arrival = select.poll()
+        self._arrival.register(self._fileno, select.POLLIN)
+        self._reading = threading.Lock()  # held by the thread that reads
+        self._step = threading.Lock()  # held while it looks, does and takes
+        self._looked = 0.0  # when it was last heard of
+        self._closed = False
+
+    # ------------------------------------------------------------------ on the loop
+
+    def lend(self) -> None:
+        """Let threads read from now on."""
+        if self.lent or self._closed or not self._protocol.pause_between_batches():
+            return
+        self.lent = True
+        self._bell.modify(self._fileno, select.EPOLLIN)
+        self._protocol.loop.add_reader(self._bell.fileno(), self.take_back)
+
+    def take_back(self) -> None:
+        """Let the loop read again, unless a thread does."""
+        if self.lent and self._reading.acquire(blocking=False):
+            try:
+                self._end_loan()
+            finally:
+                self._reading.release()
+
+    def check(self) -> None:
+        """Take it back from a thread that was interrupted before it could say so. Now and then."""
+        if self.lent and time.monotonic() - self._looked > 2 * _LOOK:
+            with self._step:
+                self._reading = threading.Lock()
+                self._end_loan()
+
+    def _end_loan(self) -> None:
+        self.lent = False
+        self._protocol.loop.remove_reader(self._bell.fileno())
+        self._protocol.resume_reading()
+
+    def close(self) -> None:
+        """The connection is lost."""
+        if self.lent:
+            self.lent = False
+            self._protocol.loop.remove_reader(self._bell.fileno())
+        self._closed = True
+        self._bell.close()
+
+    # ------------------------------------------------------------------ in threads
+
+    def read(
+        self,
+        take: Callable[[list[BytesLike]], bool],
+        is_done: Callable[[], bool],
+        seconds: float | None,
+    ) -> None:
+        """Read until `is_done`, the time is over, or something comes that is for others.
+
+        `take` is given the frames of each batch, and returns whether it wanted them. It may be
+        given the same ones again.
+        """
+        reading = self._reading
+        if not self.lent or not reading.acquire(blocking=False):
+            return
+        try:
+            if self.lent and reading is self._reading:
+                self._looked = time.monotonic()
+                self._bell.modify(self._fileno, 0)
+                self._read(reading, take, is_done, seconds)
+        except (OSError, ValueError):  # it was closed meanwhile
+            pass
+        finally:
+            try:
+                self._bell.modify(self._fileno, select.EPOLLIN)
+            except (OSError, ValueError):
+                pass
+            reading.release()
+
+    def _read(
+        self,
+        reading: threading.Lock,
+        take: Callable[[list[BytesLike]], bool],
+        is_done: Callable[[], bool],
+        seconds: float | None,
+    ) -> None:
+        deadline = None if seconds is None else self._looked + seconds
+        wait = _LOOK if seconds is None else min(seconds, _LOOK)
+        while not is_done() and not self._closed:
+            if self._arrival.poll(1e3 * wait):
+                with self._step:
+                    if self._reading is not reading:
+                        return
+                    data = self._direct.peek(_LARGEST)
+                    frames = self._protocol.whole_batch(data)
+                    if frames is None or not take(frames):
+                        return
+                    self._direct.skip(len(data))
+            self._looked = now = time.monotonic()
+            if deadline is not None:
+                wait = min(deadline - now, _LOOK)
+                if wait <= 0:
+                    return
