@@ -139,14 +139,12 @@ def one_round(core, keys):
 
 def main(name, case):
     """Run one size."""
-    from shoal._base.collector import collect_rarely
-
     tasks, workers = TASKS_OF.get(case, 100_000), WORKERS_OF.get(case, 10)
     core = Core(workers)
-    collect_rarely()  # as the scheduler's process does
     one_round(core, [f"warm-{i}" for i in range(1_000)])
     rounds = max(1, SMALL // tasks)
     gc.collect()
+    gc.disable()  # the scheduler's process collects when it has nothing else to do
     core.finished, core.longest = 0, 0.0
     totals = {"insert": 0.0, "work": 0.0, "release": 0.0}
     for number in range(rounds):
