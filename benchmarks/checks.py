@@ -101,6 +101,8 @@ DEMANDS: list[Ratio | Bound | Growth] = [
     Bound("million", "1M", "bytes", 1024),
     Bound("million", "1M", "pause", 100),
     *[Ratio("task_bench", pattern, "metg50", INCUMBENT, 20) for pattern in PATTERNS],
+    Ratio("movement", "array-200MB", "first", INCUMBENT, 3),
+    Ratio("movement", "array-200MB", "further", INCUMBENT, 20),
     Growth("core_scaling", "1k-tasks", "1M-tasks", "cost", 2),
     Growth("core_scaling", "10-workers", "1000-workers", "cost", 2),
     Ratio("startup", None, "first", "dask", 4 / 3),

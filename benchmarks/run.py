@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve().parent
 
 # In the order of the table.
 WORKLOADS = [
-    *["throughput", "shared_inputs", "latency", "submits", "chain", "coordination", "startup"],
-    *["imports", "array_graph", "rsds", "task_bench", "h2o", "join", "arrays", "climate"],
-    *["grid_search", "zero_workers", "core_scaling", "million"],
+    *["throughput", "shared_inputs", "latency", "submits", "chain", "coordination", "movement"],
+    *["startup", "imports", "array_graph", "rsds", "task_bench", "h2o", "join", "arrays"],
+    *["climate", "grid_search", "zero_workers", "core_scaling", "million"],
 ]
 DEFAULTS = {"repeat": 5, "budget": 30.0, "limit": 240.0}
 QUICK = {"repeat": 2, "budget": 5.0, "limit": 60.0}
