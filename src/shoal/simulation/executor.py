@@ -93,7 +93,7 @@ class Executor:
         inputs = [value for _, value in found if value is not None]
         if len(inputs) < len(found):
             missing = [dep for dep, value in found if value is None]
-            self._tell(Outcome(task.key, task.run, "missing", missing=missing))
+            self._tell(Outcome(task.key, task.run, "missing", missing=tuple(missing)))
             return
         self.running[task] = node.cluster.clock.now
         self.busy += 1

@@ -478,10 +478,11 @@ class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
     priority: Priority
     duration: float  # estimate, seconds
     wanted: bool  # a client waits for it: send a small result along
-    deps: list[str] = []
-    dep_nbytes: list[int] = []
-    dep_holders: list[list[str]] = []
-    buffers: list[Buffer] = []
+    # Tuples, because there is only one that is empty: a decoder makes no object for it.
+    deps: tuple[str, ...] = ()
+    dep_nbytes: tuple[int, ...] = ()
+    dep_holders: tuple[list[str], ...] = ()
+    buffers: tuple[Buffer, ...] = ()
     options: TaskOptions | None = None
 
 

@@ -71,7 +71,7 @@ def test_tasks_go_to_their_data(cluster: Cluster) -> None:
     cluster.done(holder, *tasks, nbytes=100_000_000)
     cluster.graph("c", {"y": ["x"]})
     [task] = cluster.sent(holder)
-    assert task.key == "y" and task.dep_holders == [[holder]] and task.dep_nbytes == [100_000_000]
+    assert task.key == "y" and task.dep_holders == ([holder],) and task.dep_nbytes == (100_000_000,)
 
 
 def test_a_worker_is_sent_no_more_than_its_share_of_long_tasks(cluster: Cluster) -> None:

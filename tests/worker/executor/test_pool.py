@@ -71,7 +71,7 @@ def test_dependencies_take_their_places() -> None:
             await bench.outcome(task)
             assert bench.store.get(task.key) == 7
             outcome = await bench.run(operator.sub, deps=["a", "gone"])
-            assert (outcome.kind, outcome.missing) == ("missing", ["gone"])
+            assert (outcome.kind, outcome.missing) == ("missing", ("gone",))
             bench.store.put("bad", Unreadable("bad", ImportError("no module named geo")))
             outcome = await bench.run(operator.neg, deps=["bad"])
             assert "no module named geo" in outcome.failure.exception_text

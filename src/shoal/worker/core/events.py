@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, gc=False):
     type: str = ""
     value: Inline | None = None  # the result of a wanted task, where small
     failure: Any = None  # exception, traceback: Blob; exception_text, traceback_text: str
-    missing: list[str] = []
+    missing: tuple[str, ...] = ()
 
 
 class Outcomes(msgspec.Struct, gc=False):

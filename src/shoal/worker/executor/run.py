@@ -85,7 +85,7 @@ def _inputs(compute: Compute, store: Store) -> list[Any]:
 
 def _load_with_values(compute: Compute, values: list[Any] | None) -> Any:
     """Unpickle a task's (args, kwargs), with the values of its dependencies in place."""
-    blob = Blob(compute.args, compute.buffers)
+    blob = Blob(compute.args, list(compute.buffers))
     if values is None:
         return loads(blob)
     with dependency_values(values):
@@ -112,7 +112,7 @@ def succeeded(task: TaskRun, result: Any, start: float, stop: float, inline: int
 def failed(task: TaskRun, error: BaseException, start: float | None) -> Outcome:
     """Describe what a run raised; `start` is None when it came to nothing before."""
     if isinstance(error, MissingInputs):
-        return Outcome(task.key, task.run, "missing", missing=error.keys)
+        return Outcome(task.key, task.run, "missing", missing=tuple(error.keys))
     stop = time.time()
     if start is None:
         start = stop
