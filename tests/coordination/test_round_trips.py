@@ -259,7 +259,7 @@ def test_a_loan_that_nobody_returned(client: Client, name: str, monkeypatch: Any
     reader._bell.modify(reader._fileno, 0)
     reader._looked = time.monotonic() - 10
     loop = client.loop.asyncio_loop
-    loop.call_soon_threadsafe(reader.check)
+    loop.call_soon_threadsafe(reader.check)  # as its timer does
     wait_until(lambda: not reader.lent)
     assert client.submit(inc, 2, pure=False).result(10) == 3
     assert borrow(client, name) is reader

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from dask.utils import parse_timedelta
 
-from shoal.worker.context import away
+from shoal.worker.context import away, current_task
 
 __all__ = ["ActorFuture", "BaseActorFuture", "EagerActorFuture"]
 
@@ -85,7 +85,7 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
     1
     """
 
-    __slots__ = ("__weakref__", "_kept", "_load", "_outcome", "_wakers", "_what")
+    __slots__ = ("__weakref__", "_kept", "_load", "_outcome", "_wakers", "_what", "read")
 
     def __init__(self, what: str, load: Callable[[Any], Any], kept: Any = None) -> None:
         self._what = what  # the call, for messages
@@ -94,9 +94,11 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         # None, (True, opaque value) or (False, function that makes the exception).
         self._outcome: tuple[bool, Any] | None = None
         self._wakers: list[Callable[[], Any]] = []
+        # Tries to read the answer in this thread, for so many seconds; None: the loop reads it.
+        self.read: Callable[[float | None], None] | None = None
 
     def complete(self, well: bool, value: Any) -> None:
-        """Say what came of the call, once; on the loop.
+        """Say what came of the call, once; on the loop, or in the thread that waits for it.
 
         Parameters
         ----------
@@ -107,6 +109,7 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         """
         if self._outcome is None:
             self._kept = None
+            self.read = None
             self._outcome = (well, value)
             # Who adds itself from now on looks at the outcome after that.
             while self._wakers:
@@ -140,6 +143,14 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         return self._answer()
 
     def _block(self, seconds: float | None) -> bool:
+        read = self.read
+        if read is not None and current_task() is None:
+            start = time.monotonic()
+            read(seconds)
+            if self._outcome is not None:
+                return True
+            if seconds is not None:
+                seconds -= time.monotonic() - start
         gate = threading.Lock()
         gate.acquire()
         self._wakers.append(gate.release)

@@ -7,6 +7,9 @@ caller stay in order, and what is called while the loop is busy leaves as one ba
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +24,9 @@ from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import load_failure
 
 __all__ = ["ActorLines"]
+
+# Answers to lone calls, one after the other, after which threads read theirs by themselves.
+_IN_A_ROW = 3
 
 
 class ActorLines:
@@ -65,7 +71,12 @@ class ActorLines:
         """Call a method, or read an attribute where `args` is None. On any thread."""
         what = f"{name}{'()' if args is not None else ''} of the actor {key!r} on {address}"
         future: ActorFuture[Any] = ActorFuture(what, self.load, kept)
-        self._outbox.append((address, m.ActorCall(0, key, name, args), future))
+        call = m.ActorCall(0, key, name, args)
+        if not self._outbox and not self._awake:
+            line = self._lines.get(address)
+            if line is not None and self._gone(address) is None and line.send_now(call, future):
+                return future
+        self._outbox.append((address, call, future))
         # `_flush` clears the flag before it looks, so what was added before this line is seen.
         if not self._awake:
             self._awake = True
@@ -122,9 +133,11 @@ class _Line:
     """The connection to one worker, and the calls that it did not answer."""
 
     __slots__ = (
+        "_alone",
         "_calls",
-        "_count",
         "_ended",
+        "_lock",
+        "_numbers",
         "_on_end",
         "_opening",
         "_stream",
@@ -136,11 +149,14 @@ class _Line:
         self.address = address
         self._on_end = on_end
         self._ended = False
+        # Held to add calls, and to end: a call that is added is answered, or fails.
+        self._lock = threading.Lock()
         self._calls: dict[int, tuple[str, ActorFuture[Any]]] = {}
-        self._count = 0
+        self._numbers = itertools.count(1)
         self._unsent: list[m.ActorCall] = []
         self._stream: MessageStream[Any] | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._alone = 0  # answers in a row that came when no other call was under way
 
     def open(self, connection_args: dict[str, Any]) -> None:
         self._opening = asyncio.get_running_loop().create_task(self._open(connection_args))
@@ -160,43 +176,79 @@ class _Line:
         self._stream = MessageStream(
             comm, sends=BatchCodec(m.ActorCall), receives=BatchCodec(m.ActorToCaller)
         )
-        self._stream.start(self._receive, self._lost)
+        self._stream.start(self._receive, self._lost, direct=True)
         self._stream.send(self._unsent)
         self._unsent = []
 
     def send(self, batch: list[tuple[m.ActorCall, ActorFuture[Any]]]) -> None:
-        for call, future in batch:
-            self._count += 1
-            call.id = self._count
-            self._calls[call.id] = (call.key, future)
+        with self._lock:
+            for call, future in batch:
+                call.id = next(self._numbers)
+                self._calls[call.id] = (call.key, future)
         calls = [call for call, _ in batch]
         if self._stream is not None:
             self._stream.send(calls)
         else:
             self._unsent += calls
 
+    def send_now(self, call: m.ActorCall, future: ActorFuture[Any]) -> bool:
+        """Send a call past the loop, if it is the only one; on any thread."""
+        stream = self._stream
+        if stream is None or self._calls or self._unsent:
+            return False
+        with self._lock:
+            if self._ended:
+                return False
+            call.id = next(self._numbers)
+            self._calls[call.id] = (call.key, future)
+        future.read = functools.partial(self._read_answer, stream, call.id, future)
+        stream.send_now([call])
+        return True
+
+    def _read_answer(
+        self, stream: MessageStream[Any], id: int, future: ActorFuture[Any], seconds: float | None
+    ) -> None:
+        """Read the answer in the thread that waits for it, if the loop lends the connection."""
+
+        def take(messages: list[Any]) -> bool:
+            if len(messages) != 1 or messages[0].id != id:
+                return False
+            self._take(messages[0])
+            return True
+
+        stream.read_in_thread(take, future.done, seconds)
+
     def _receive(self, messages: list[Any]) -> None:
         for message in messages:
-            known = self._calls.pop(message.id, None)
-            if known is None:
-                continue
-            if type(message) is m.ActorResult:
-                known[1].complete(True, message.value)
-            else:
-                known[1].complete(False, _raised(message))
+            self._take(message)
+        self._alone = self._alone + 1 if len(messages) == 1 and not self._calls else 0
+        if self._alone > _IN_A_ROW and self._stream is not None:
+            self._stream.lend()
+
+    def _take(self, message: Any) -> None:
+        """Complete a call. It is forgotten last: see `MessageStream.read_in_thread`."""
+        known = self._calls.get(message.id)
+        if known is None:
+            return
+        if type(message) is m.ActorResult:
+            known[1].complete(True, message.value)
+        else:
+            known[1].complete(False, _raised(message))
+        self._calls.pop(message.id, None)
 
     def _lost(self, reason: BaseException | None) -> None:
         self.end(f"the connection to its worker was lost ({reason or 'it was closed there'})")
 
     def end(self, reason: str) -> None:
         """Fail all calls that were not answered, and close."""
-        if self._ended:
-            return
-        self._ended = True
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            calls, self._calls = self._calls, {}
         self._on_end(self)
         if self._stream is not None:
             self._stream.abort()
-        calls, self._calls = self._calls, {}
         for key, future in calls.values():
             future.complete(False, _lost(key, self.address, reason))
 

@@ -162,7 +162,6 @@ class Connection:
             return
         if self._stream is not None:
             self._stream.send([ClientHeartbeat()])
-            self._stream.check_loan()
         nudge()
         self._beat = self._loop.call_later(self._heartbeat, self._pulse)
 

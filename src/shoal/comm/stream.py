@@ -118,11 +118,6 @@ class MessageStream(Generic[M]):
         if self._thread_reader is not None:
             self._thread_reader.lend()
 
-    def check_loan(self) -> None:
-        """See that somebody reads. On the loop, now and then."""
-        if self._thread_reader is not None:
-            self._thread_reader.check()
-
     def read_in_thread(
         self,
         take: Callable[[list[M]], bool],

@@ -11,6 +11,7 @@ the loop, for which an answer that came twice is nothing. Linux only; elsewhere 
 
 from __future__ import annotations
 
+import asyncio
 import select
 import threading
 import time
@@ -62,6 +63,7 @@ class ThreadReader:
         self._step = threading.Lock()  # held while it looks, does and takes
         self._looked = 0.0  # when it was last heard of
         self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------ on the loop
 
@@ -72,6 +74,8 @@ class ThreadReader:
         self.lent = True
         self._bell.modify(self._fileno, select.EPOLLIN)
         self._protocol.loop.add_reader(self._bell.fileno(), self.take_back)
+        self._looked = time.monotonic()
+        self._timer = self._protocol.loop.call_later(2 * _LOOK, self.check)
 
     def take_back(self) -> None:
         """Let the loop read again, unless a thread does."""
@@ -82,22 +86,30 @@ class ThreadReader:
                 self._reading.release()
 
     def check(self) -> None:
-        """Take it back from a thread that was interrupted before it could say so. Now and then."""
-        if self.lent and time.monotonic() - self._looked > 2 * _LOOK:
-            with self._step:
-                self._reading = threading.Lock()
-                self._end_loan()
+        """Take it back if no thread uses it, or one that was interrupted before it could say so."""
+        if not self.lent:
+            return
+        if time.monotonic() - self._looked < 2 * _LOOK:
+            self._timer = self._protocol.loop.call_later(2 * _LOOK, self.check)
+            return
+        with self._step:
+            self._reading = threading.Lock()
+            self._end_loan()
 
     def _end_loan(self) -> None:
+        self._forget_loan()
+        self._protocol.resume_reading()
+
+    def _forget_loan(self) -> None:
         self.lent = False
         self._protocol.loop.remove_reader(self._bell.fileno())
-        self._protocol.resume_reading()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def close(self) -> None:
         """The connection is lost."""
         if self.lent:
-            self.lent = False
-            self._protocol.loop.remove_reader(self._bell.fileno())
+            self._forget_loan()
         self._closed = True
         self._bell.close()
 

@@ -71,7 +71,7 @@ class _Caller:
         self._awake = False
 
     def answer(self, message: Any) -> None:
-        """Send an answer; on any thread."""
+        """Send an answer with those that follow it soon; on any thread."""
         self._answers.append(message)
         # `_flush` clears the flag before it looks, so what was added before this line is seen.
         if not self._awake:
@@ -80,6 +80,10 @@ class _Caller:
                 self._loop.call_soon_threadsafe(self._flush)
             except RuntimeError:  # the loop is closed: nobody is there to hear
                 pass
+
+    def answer_last(self, message: Any) -> None:
+        """Send an answer that none follows soon; on any thread."""
+        self._stream.send_now([message])
 
     def _flush(self) -> None:
         self._awake = False
@@ -130,7 +134,7 @@ class Actors:
             comm, sends=BatchCodec(m.ActorToCaller), receives=BatchCodec(m.ActorCall)
         )
         caller = _Caller(stream, self._loop)
-        stream.start(lambda calls: self._receive(caller, calls), lambda reason: None)
+        stream.start(lambda calls: self._receive(caller, calls), lambda reason: None, direct=True)
         return Status.dont_reply
 
     def close(self) -> None:
@@ -231,7 +235,7 @@ class Actors:
         except BaseException as error:  # SystemExit is no reason to lose a thread
             _fail(caller, call, error)
         else:
-            caller.answer(answer)
+            (caller.answer if hosted.calls else caller.answer_last)(answer)
 
     def _call_loop(self, function: Callable[..., None], *args: Any) -> None:
         try:
