@@ -7,6 +7,7 @@ that users sent is unpickled, but what `operations.functions` says.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from shoal.comm.secret import cluster_secret
 from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.diagnostics.faces import SchedulerFace
+from shoal.diagnostics.links import dashboard_link
 from shoal.plugins.running import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.copying import Copying
@@ -39,6 +41,7 @@ from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.handouts import Handouts
+from shoal.scheduler.identity import describe_scheduler, describe_worker
 from shoal.scheduler.memory_manager import MemoryManager
 from shoal.scheduler.operations import OPERATIONS
 from shoal.scheduler.plugins import SchedulerPlugins
@@ -54,6 +57,7 @@ __all__ = ["Scheduler"]
 
 logger = logging.getLogger("shoal.scheduler")
 
+_DASHBOARD = ":8787"
 # Seconds that a nanny may take to say how its worker died.
 _POST_MORTEM = 3.0
 _FAREWELL = 2.0
@@ -90,6 +94,13 @@ class Scheduler(SchedulerFace, Server):
         The address to give to others, where it is not the one listened on.
     blocked_handlers : sequence of str, optional
         Operations that are refused.
+    dashboard_address : str or int, optional
+        Where pages of numbers are shown over HTTP, such as ``":8787"``: to this machine only unless
+        a host is named, and at another port when that one is taken. Nowhere by default.
+    dashboard : bool, optional
+        True: at ``":8787"`` unless there is another address; False: nowhere.
+    http_prefix : str, optional
+        What the paths of the pages begin with.
     name, id : str, optional
         For people; and to be told from others.
 
@@ -126,7 +137,7 @@ class Scheduler(SchedulerFace, Server):
         name: str | None = None,
         id: str | None = None,
         dashboard: bool | None = None,
-        dashboard_address: str | None = None,
+        dashboard_address: str | int | None = None,
         http_prefix: str | None = None,
         services: dict[Any, Any] | None = None,
         service_kwargs: dict[str, Any] | None = None,
@@ -159,6 +170,11 @@ class Scheduler(SchedulerFace, Server):
             name=name,
         )
         self.id = id or self.id
+        if dashboard and dashboard_address is None:
+            dashboard_address = _DASHBOARD
+        self._dashboard_address = None if dashboard is False else dashboard_address
+        self._http_prefix = http_prefix or ""
+        self._door: Any = None  # of `shoal.http`
         self._preloads = Preloads(
             self,
             config.get_list("distributed.scheduler.preload", preload),
@@ -220,6 +236,11 @@ class Scheduler(SchedulerFace, Server):
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
+        if self._dashboard_address is not None:
+            # By name: pages are a layer above. They are loaded when somebody looks at them.
+            door = importlib.import_module("shoal.http.door").Door
+            self._door = door(self, self._dashboard_address, self._http_prefix)
+            logger.info("Pages at: %s", self.dashboard_link)
         self._plan(loop.time() + 1.0)
 
     def _secret(self) -> str:
@@ -247,6 +268,8 @@ class Scheduler(SchedulerFace, Server):
             if planned is not None:
                 planned.cancel()
         self.memory_manager.stop()
+        if self._door is not None:
+            await self._door.close()
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
         await self._own_plugins.call_and_wait("close")
@@ -318,41 +341,18 @@ class Scheduler(SchedulerFace, Server):
         """The address at which others reach this scheduler."""
         return self._contact_address or super().address
 
+    @property
+    def dashboard_link(self) -> str:
+        """Web address of the pages about this scheduler; empty where there are none."""
+        return dashboard_link(self.identity(0)) if self._door is not None else ""
+
     def identity(self, n_workers: int = -1) -> dict[str, Any]:
         """Return what this scheduler is, and its workers."""
-        workers = list(self.workers.values()) if self._machine is not None else []
-        if n_workers >= 0:
-            workers = workers[:n_workers]
-        return {
-            "type": type(self).__name__,
-            "id": self.id,
-            "address": self.address_safe,
-            "services": {},
-            "started": self.started_at,
-            "n_workers": len(self.workers) if self._machine is not None else 0,
-            "total_threads": sum(ws.nthreads for ws in workers),
-            "workers": {ws.address: self.describe_worker(ws) for ws in workers},
-        }
+        return describe_scheduler(self, n_workers, self._door)
 
     def describe_worker(self, ws: WorkerState) -> dict[str, Any]:
         """Return what is known of a worker, for people."""
-        info = ws.info
-        return {
-            "type": "Worker",
-            "id": ws.name,
-            "host": info.host,
-            "resources": info.resources,
-            "local_directory": info.local_directory,
-            "name": ws.name,
-            "nthreads": ws.nthreads,
-            "memory_limit": info.memory_limit,
-            "last_seen": self.wall_time(ws.last_seen),
-            "services": info.services,
-            "metrics": ws.metrics,
-            "status": ws.status,
-            "nanny": info.nanny,
-            "pid": info.pid,
-        }
+        return describe_worker(self, ws)
 
     def wall_time(self, when: float) -> float:
         """Return seconds since the epoch for a time of the core's clock."""

@@ -168,9 +168,15 @@ def _want(
             wants[ts] = None
         else:
             want_key(s, client, ts)
+    ready = s.ready
+    simple = not s.reported
     for ts in chosen:
         if ts.state == "released":
-            activate(s, ts)
+            if simple and not ts.deps and ts.function is not None:  # `activate`, written out
+                move(s, ts, "waiting")
+                ready.append(ts)
+            else:
+                activate(s, ts)
 
 
 def want_key(s: SchedulerState, client: ClientState, ts: TaskState) -> None:

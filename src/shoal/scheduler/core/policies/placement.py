@@ -9,28 +9,26 @@ and wait in the common queue. A worker is sent only as much as covers the way th
 from __future__ import annotations
 
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.policies.estimates import estimate, load
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.restrictions import allowed_workers
+from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.running import assign
 from shoal.scheduler.core.transitions.table import move
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
-    from shoal.wire.messages import Priority
 
 __all__ = ["fill_workers", "place_ready"]
 
 # How many workers with room are compared when any of them would do.
 _SAMPLE = 8
+_priority = attrgetter("priority")
 # A task is bound to its inputs only when it has at most so many of them looked at.
 _DEPS_LOOKED_AT = 32
-
-
-def _priority(ts: TaskState) -> Priority:
-    return ts.priority
 
 
 def place_ready(s: SchedulerState) -> None:
@@ -44,14 +42,15 @@ def place_ready(s: SchedulerState) -> None:
     if len(ready) > 1:
         ready.sort(key=_priority)
     anywhere: list[TaskState] = []
+    sleeping = s.sleeping
     for ts in ready:
-        if ts.state != "waiting" or ts.waiting_on or ts in s.sleeping:
+        if ts.state != "waiting" or ts.waiting_on or (sleeping and ts in sleeping):
             continue
         rare = ts.rare
         if rare is not None and rare.wake_at > s.now:
-            s.sleeping[ts] = None
+            sleeping[ts] = None
             continue
-        allowed = allowed_workers(s, ts)
+        allowed = None if ts.options is NO_OPTIONS else allowed_workers(s, ts)
         if (allowed is not None and not allowed) or not s.workers:
             move(s, ts, "no-worker")
             ts.rarities().unrunnable_since = s.now
@@ -190,27 +189,38 @@ def fill_workers(s: SchedulerState) -> None:
             return
         _fill_from_own_queue(s, ws)
     quantum = s.settings.pipeline / 4
-    while s.queue.size and s.open and s.budget > 0:
+    queue = s.queue
+    while queue.size and s.open and s.budget > 0:
         ws = emptiest_open(s)
         enough = ws.occupancy + quantum * ws.nthreads
-        before = s.queue.size
-        while True:
-            ts = s.queue.peek(None)
+        room = _room_for(s, ws)
+        before = queue.size
+        while room > 0 and ws.occupancy < enough:
+            ts = queue.pop(None)
             if ts is None:
                 break
-            target = ws
             if ts.dependents is not None:
-                target = _sibling_worker(s, ts) or ws
-            s.queue.pop(None)
-            assign(s, ts, target)
-            if not note_load(s, target) and target is ws:
-                break
-            if ws.occupancy >= enough:
-                # Fair turns: to the back of the line.
-                del s.open[ws]
-                s.open[ws] = None
-                break
-        s.budget -= before - s.queue.size
+                sibling = _sibling_worker(s, ts)
+                if sibling is not None and sibling is not ws:
+                    assign(s, ts, sibling)
+                    note_load(s, sibling)
+                    continue
+            assign(s, ts, ws)
+            room -= 1
+        s.budget -= before - queue.size
+        if note_load(s, ws):
+            # Fair turns: to the back of the line.
+            del s.open[ws]
+            s.open[ws] = None
+
+
+def _room_for(s: SchedulerState, ws: WorkerState) -> int:
+    """Return how many tasks a worker with room takes at most, before one looks again."""
+    count = len(ws.processing) - len(ws.long_running)
+    settings, nthreads = s.settings, ws.nthreads
+    if ws.occupancy >= settings.pipeline * nthreads:
+        return nthreads + 1 - count
+    return max(nthreads + 1, settings.pipeline_tasks * nthreads) - count
 
 
 def _fill_from_own_queue(s: SchedulerState, ws: WorkerState) -> None:

@@ -8,6 +8,7 @@ list pop. Removal is lazy: an entry whose task is no longer queued here is skipp
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from shoal.wire.messages import Priority
 
 __all__ = ["TaskQueue"]
+
+
+_LAST: Priority = (inf, 0, 0)
 
 
 def _last_priority(run: list[TaskState]) -> Priority:
@@ -31,26 +35,45 @@ class TaskQueue:
     otherwise with `forget_one`.
     """
 
-    __slots__ = ("_heap", "_serial", "size")
+    __slots__ = ("_heap", "_limit", "_serial", "size")
 
     def __init__(self) -> None:
+        # The first run's entry says where the run once began, not where it is now.
         self._heap: list[tuple[Priority, int, list[TaskState]]] = []
+        self._limit: Priority = _LAST  # the first run stays the first as far as this
         self._serial = 0
         self.size = 0
 
     def push(self, ts: TaskState) -> None:
         """Add one task."""
-        self._serial += 1
         self.size += 1
-        heappush(self._heap, (ts.priority, self._serial, [ts]))
+        self._push(ts.priority, [ts])
 
     def push_sorted(self, tasks: list[TaskState]) -> None:
         """Add tasks that are sorted by priority."""
         if tasks:
-            self._serial += 1
             self.size += len(tasks)
             tasks.reverse()
-            heappush(self._heap, (tasks[-1].priority, self._serial, tasks))
+            self._push(tasks[-1].priority, tasks)
+
+    def _push(self, priority: Priority, run: list[TaskState]) -> None:
+        heap = self._heap
+        self._serial += 1
+        if heap:
+            _, serial, first = heap[0]
+            heap[0] = (first[-1].priority, serial, first)  # no run may lie before a later one
+        heappush(heap, (priority, self._serial, run))
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        """Work out where the second run begins."""
+        heap = self._heap
+        if len(heap) < 2:
+            self._limit = _LAST
+        elif len(heap) == 2:
+            self._limit = heap[1][0]
+        else:
+            self._limit = min(heap[1][0], heap[2][0])
 
     def peek(self, worker: WorkerState | None) -> TaskState | None:
         """Return the first task, or None; stale entries are dropped on the way."""
@@ -65,27 +88,33 @@ class TaskQueue:
 
     def pop(self, worker: WorkerState | None) -> TaskState | None:
         """Remove and return the first task, or None."""
-        ts = self.peek(worker)
-        if ts is not None:
-            self._advance(self._heap[0][2])
-            self.size -= 1
-        return ts
+        heap = self._heap
+        while heap:
+            run = heap[0][2]
+            ts = run[-1]
+            self._advance(run)
+            if ts.state == "queued" and ts.worker is worker:
+                self.size -= 1
+                return ts
+        return None
 
     def forget_one(self) -> None:
         """A task of this queue left it by another way than `pop`."""
         self.size -= 1
         if self.size == 0:
             self._heap.clear()
+            self._limit = _LAST
 
     def _advance(self, run: list[TaskState]) -> None:
         heap = self._heap
         run.pop()
         if not run:
             heappop(heap)
-        elif len(heap) == 1:
-            heap[0] = (run[-1].priority, heap[0][1], run)
+        elif run[-1].priority <= self._limit:
+            return
         else:
             heapreplace(heap, (run[-1].priority, heap[0][1], run))
+        self._set_limit()
 
     def take_last(self, worker: WorkerState | None, limit: int) -> list[TaskState]:
         """Remove and return up to `limit` tasks, the ones that would run last."""
@@ -101,8 +130,9 @@ class TaskQueue:
             del run[:keep]
             if len(taken) == limit:
                 break
-        self._heap = [entry for entry in self._heap if entry[2]]
+        self._heap = [(run[-1].priority, serial, run) for _, serial, run in self._heap if run]
         heapify(self._heap)
+        self._set_limit()
         self.size -= len(taken)
         return list(taken)
 

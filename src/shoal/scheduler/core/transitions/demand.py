@@ -129,28 +129,25 @@ def drop_unneeded(s: SchedulerState) -> None:
         if ts.waiters or ts.wanted_by or state == "forgotten":
             continue
         if state == "memory":
-            _drop_copies(s, ts)
+            for ws in ts.who_has:
+                del ws.has_what[ts]
+                ws.nbytes -= ts.nbytes
+                s.touched_workers[ws] = None
+                ws.frees.append(ts.key)
+            ts.who_has = ()
             if ts.dependents:
                 move(s, ts, "released")
                 continue
         elif state in ACTIVE:
-            ws = leave_worker(s, ts)
-            if ws is not None:
-                tell_free(s, ws, ts.key)
+            left = leave_worker(s, ts)
+            if left is not None:
+                tell_free(s, left, ts.key)
             move(s, ts, "released")
             ts.waiting_on = 0
             let_go_of_inputs(s, ts)
         if not ts.dependents:
             _forget(s, ts)
     s.budget = budget
-
-
-def _drop_copies(s: SchedulerState, ts: TaskState) -> None:
-    for ws in ts.who_has:
-        del ws.has_what[ts]
-        ws.nbytes -= ts.nbytes
-        tell_free(s, ws, ts.key)
-    ts.who_has = ()
 
 
 def _forget(s: SchedulerState, ts: TaskState) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.policies.estimates import estimate, learn
-from shoal.scheduler.core.speech import say_finished, tell_worker
+from shoal.scheduler.core.policies.estimates import OVERHEAD, estimate, learn
+from shoal.scheduler.core.speech import say_finished, say_finished_to, tell_worker
 from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.demand import (
     drop_want,
@@ -14,7 +14,7 @@ from shoal.scheduler.core.transitions.demand import (
 )
 from shoal.scheduler.core.transitions.failing import data_is_missing, fail
 from shoal.scheduler.core.transitions.table import move
-from shoal.wire.messages import Compute, DefineFunctions
+from shoal.wire.messages import Compute, DefineFunctions, Free
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
@@ -82,17 +82,21 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
     """Send a ready task to a worker."""
     function = ts.function
     assert function is not None
+    group = ts.group
     if function not in ws.used_functions:
         ws.used_functions.add(function)
         function.workers[ws] = None
         tell_worker(s, ws, DefineFunctions([function.id], [function.blob]))
-    ts.estimate = seconds = estimate(s, ts)
+    seconds = group.prefix.duration  # as `estimate` says it
+    seconds = s.settings.unknown_task_duration if seconds < 0.0 else seconds + OVERHEAD
+    ts.estimate = seconds
     ws.processing[ts] = None
     ws.occupancy += seconds
     ts.worker = ws
     ts.run = s.next_run = s.next_run + 1
     move(s, ts, "processing")
-    wanted = bool(ts.wanted_by) and ts.wanted_by[0].real
+    wanted_by = ts.wanted_by
+    wanted = wanted_by[0].real if wanted_by else False
     deps = ts.deps
     if deps:
         message = Compute(
@@ -103,17 +107,22 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
             ts.priority,
             seconds,
             wanted,
-            [dep.key for dep in deps],
-            [dep.nbytes for dep in deps],
-            [[holder.address for holder in dep.who_has] for dep in deps],
+            tuple([dep.key for dep in deps]),
+            tuple([dep.nbytes for dep in deps]),
+            tuple([[holder.address for holder in dep.who_has] for dep in deps]),
         )
     else:
         message = Compute(ts.key, ts.run, function.id, ts.args, ts.priority, seconds, wanted)
     if ts.buffers is not None:
-        message.buffers = ts.buffers
+        message.buffers = tuple(ts.buffers)
     if ts.options is not NO_OPTIONS:
         message.options = ts.options
-    tell_worker(s, ws, message)
+    # `tell_worker`, written out.
+    s.touched_workers[ws] = None
+    if ws.frees:
+        ws.out.append(Free(ws.frees))
+        ws.frees = []
+    ws.out.append(message)
     dependents = ts.dependents
     if dependents is not None and len(dependents) == 1:
         for dependent in dependents:
@@ -164,9 +173,12 @@ def came_into_memory(s: SchedulerState, ts: TaskState, value: Inline | None) -> 
     move(s, ts, "memory")
     wanted_by = ts.wanted_by
     if wanted_by:
-        say_finished(s, ts, value)
-        if s.fire_and_forget in wanted_by:
-            drop_want(s, s.fire_and_forget, ts)
+        if len(wanted_by) == 1 and wanted_by[0].real:
+            say_finished_to(s, wanted_by[0], ts, value)
+        else:
+            say_finished(s, ts, value)
+            if s.fire_and_forget in wanted_by:
+                drop_want(s, s.fire_and_forget, ts)
     elif not ts.waiters:
         s.unneeded.append(ts)
     dependents = ts.dependents
