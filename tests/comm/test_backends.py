@@ -217,6 +217,39 @@ def test_typed_streams_both_ways(address: str) -> None:
     run(main())
 
 
+def test_no_batch_is_much_larger_than_others_need_time(address: str) -> None:
+    """What was sent in one turn leaves in parts, in order; one call's messages stay together."""
+
+    async def main() -> None:
+        batches: list[list[Any]] = []
+
+        async def serve(comm: Comm) -> None:
+            stream: MessageStream[Any] = MessageStream(
+                comm, sends=BatchCodec(SchedulerToClient), receives=BatchCodec(ClientToScheduler)
+            )
+            stream.start(batches.append, lambda reason: None)
+
+        async with listener(address, serve) as server:
+            stream: MessageStream[Any] = MessageStream(
+                await connect(server.contact_address, **args(address)),
+                sends=BatchCodec(ClientToScheduler),
+                receives=BatchCodec(SchedulerToClient),
+            )
+            stream.start(lambda messages: None, lambda reason: None)
+            for i in range(30):
+                stream.send([Release([str(i)]), Release([str(i)] * 1000)])
+            await until(lambda: sum(map(len, batches)) == 60)
+            firsts = [m.keys for batch in batches for m in batch if len(m.keys) == 1]
+            assert firsts == [[str(i)] for i in range(30)]
+            assert max(map(len, batches)) == 8 and {len(batch) % 2 for batch in batches} == {0}
+            for i in range(30):
+                stream.send([Release([str(i)] * 1000)])
+            await stream.close()  # sends all of it
+            await until(lambda: sum(map(len, batches)) == 90)
+
+    run(main())
+
+
 def test_a_stream_tells_that_its_peer_is_gone(address: str) -> None:
     async def main() -> None:
         async def hang_up(comm: Comm) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +25,10 @@ from shoal.wire.codec import BatchCodec
 __all__ = ["MessageStream"]
 
 M = TypeVar("M")
+
+# Messages and keys of a batch, about: a peer has other things to do, too, than to read one of a
+# million tasks. What was sent by one call is not parted.
+_BATCH = 4000
 
 
 class MessageStream(Generic[M]):
@@ -45,6 +50,8 @@ class MessageStream(Generic[M]):
         # Held to send: `sends`, the outbox and the connection are used by one thread at a time.
         self._sending = threading.RLock()
         self._outbox: list[Any] = []
+        self._cuts: deque[int] = deque()  # where batches end that are full
+        self._weight = 0  # of what is in the outbox after the last of these
         self._flush_scheduled = False
         self._in_flight = False
         self._closing = False
@@ -168,6 +175,7 @@ class MessageStream(Generic[M]):
 
     def _ended(self, reason: BaseException | None) -> None:
         self._outbox = []
+        self._cuts.clear()
         if self._thread_reader is not None:
             self._thread_reader.close()
         if self._on_closed is not None:
@@ -182,7 +190,7 @@ class MessageStream(Generic[M]):
         if self._closing:
             return
         with self._sending:
-            self._outbox.extend(messages)
+            self._put(messages)
             if not self._flush_scheduled and not self._in_flight:
                 self._flush_scheduled = True
                 self._loop.call_soon(self._flush)
@@ -206,10 +214,20 @@ class MessageStream(Generic[M]):
             ):
                 self._in_flight = not comm.protocol.idle
                 return
-            self._outbox.extend(messages)
+            self._put(messages)
             if not self._flush_scheduled and not self._in_flight:
                 self._flush_scheduled = True
                 self._loop.call_soon_threadsafe(self._flush)
+
+    def _put(self, messages: Sequence[Any]) -> None:
+        """Have messages sent with the next batch, or with a later one when that has enough."""
+        if not messages:
+            return
+        self._outbox.extend(messages)
+        self._weight += len(messages) + len(getattr(messages[-1], "keys", ()))
+        if self._weight >= _BATCH:
+            self._cuts.append(len(self._outbox))
+            self._weight = 0
 
     def _flush(self) -> None:
         with self._sending:
@@ -217,7 +235,13 @@ class MessageStream(Generic[M]):
             outbox = self._outbox
             if not outbox or self.comm.closed():
                 return
-            self._outbox = []
+            if self._cuts:
+                cut = self._cuts.popleft()
+                outbox, self._outbox = outbox[:cut], outbox[cut:]
+                self._cuts = deque(later - cut for later in self._cuts)
+            else:
+                self._outbox = []
+                self._weight = 0
             comm = self.comm
             try:
                 if isinstance(comm, SocketComm):
@@ -230,6 +254,9 @@ class MessageStream(Generic[M]):
                     self._loop.create_task(self._write_comm(self._sends.encode(outbox)))
             except CommClosedError:
                 return  # `_ended` is told by the connection
+            if self._outbox and not self._in_flight:
+                self._flush_scheduled = True
+                self._loop.call_soon(self._flush)
 
     def _sent(self) -> None:
         with self._sending:
@@ -247,6 +274,7 @@ class MessageStream(Generic[M]):
     async def close(self) -> None:
         """Send what is to be sent, then close."""
         if not self._closing:
+            self._cuts.clear()
             self._flush()
             self._closing = True
         if self._reader is not None:
