@@ -368,8 +368,7 @@ class Worker(WorkerFace, Server):
         if effects.revoke or effects.discard:
             self._take_back(effects)
         if effects.drop:
-            for key in effects.drop:
-                self.store.pop(key)
+            self.store.drop(effects.drop)
         if effects.execute:
             self.pool.submit(effects.execute)
         for function in effects.forget:

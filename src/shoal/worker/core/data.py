@@ -97,17 +97,21 @@ def acquire(s: WorkerState, message: m.Acquire) -> None:
 
 def drop(s: WorkerState, keys: list[str], data: bool = True, runs: bool = True) -> None:
     """Nobody needs these keys: the data, the runs, the copies asked for."""
-    for key in keys:
-        if data and s.data.pop(key, None) is not None:
-            s.effects.drop.append(key)
-        task = s.tasks.get(key)
-        if task is not None and runs:
-            free_run(s, task)
-        item = s.lacks.get(key)
-        if item is not None and data:
-            item.acquire = False
-            if not item.tasks:
-                forget_lack(s, item)
+    held = s.data
+    if data:
+        s.effects.drop += [key for key in keys if held.pop(key, None) is not None]
+    if runs and s.tasks:
+        for key in keys:
+            task = s.tasks.get(key)
+            if task is not None:
+                free_run(s, task)
+    if data and s.lacks:
+        for key in keys:
+            item = s.lacks.get(key)
+            if item is not None:
+                item.acquire = False
+                if not item.tasks:
+                    forget_lack(s, item)
 
 
 def lost(s: WorkerState, keys: list[str], reason: str) -> None:

@@ -158,7 +158,7 @@ class Machine:
         tasks = s.tasks
         known = s.data
         lacks = s.lacks
-        done = m.Finished([], [], [], [], [], [], [])
+        ok: list[events.Outcome] = []
         for outcome in event.outcomes:
             key = outcome.key
             run = outcome.run
@@ -169,7 +169,7 @@ class Machine:
                     end_run(s, orphan)
                 continue
             if outcome.kind != "ok":
-                self._not_ok(task, outcome, done)
+                self._not_ok(task, outcome, ok)
                 continue
             if task.need:
                 end_run(s, task)
@@ -180,20 +180,25 @@ class Machine:
                 data.came(s, key, outcome.nbytes, outcome.type)
             else:
                 known[key] = (outcome.nbytes, outcome.type)
-            done.keys.append(key)
-            done.runs.append(run)
-            done.nbytes.append(outcome.nbytes)
-            done.types.append(outcome.type)
-            done.starts.append(outcome.start)
-            done.stops.append(outcome.stop)
-            done.values.append(outcome.value)
-        if done.keys and s.connected:
-            s.effects.send.append(done)
+            ok.append(outcome)
+        if ok and s.connected:
+            s.effects.send.append(
+                m.Finished(
+                    [outcome.key for outcome in ok],
+                    [outcome.run for outcome in ok],
+                    [outcome.nbytes for outcome in ok],
+                    [outcome.type for outcome in ok],
+                    [outcome.start for outcome in ok],
+                    [outcome.stop for outcome in ok],
+                    [outcome.value for outcome in ok],
+                )
+            )
 
-    def _not_ok(self, task: TaskRun, outcome: events.Outcome, done: m.Finished) -> None:
+    def _not_ok(self, task: TaskRun, outcome: events.Outcome, ok: list[events.Outcome]) -> None:
         s = self.state
         if outcome.kind == "missing" and s.connected:
-            self._not_in_store([key for key in outcome.missing if key not in done.keys])
+            done = {outcome.key for outcome in ok}
+            self._not_in_store([key for key in outcome.missing if key not in done])
             held_back(s, task)
             return
         end_run(s, task)
