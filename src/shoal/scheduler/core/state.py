@@ -360,6 +360,7 @@ class SchedulerState:
         self.next_run = first_run
         self.generation = 0
         self.generation_started = float("-inf")
+        self.positions = 0  # of the tasks of this generation that came without any
         self.recovering_until: float | None = None
         self.client_came_back = False  # so it is known which workers there were
         self.expected_workers: set[str] = set()

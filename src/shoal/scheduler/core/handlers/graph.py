@@ -34,6 +34,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     functions = [_function(s, client, id) for id in m.functions]
     groups = _groups(s, m)
     generation = _generation(s, m.fifo_timeout)
+    first = 0 if m.order else _positions(s, n)
     minus_priority = -m.priority
     tasks = s.tasks
     function_of, group_of, order, option_of = m.function_of, m.group_of, m.order, m.option_of
@@ -50,7 +51,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
             states.append(ts)
             continue
         group = one_group or (groups[group_of[i]] if group_of else _own_group(s, key))
-        priority = (minus_priority, generation, order[i] if order else i)
+        priority = (minus_priority, generation, order[i] if order else first + i)
         if ts is None:
             ts = tasks[key] = TaskState(key, group, priority)
             group.counts["released"] += 1
@@ -120,7 +121,18 @@ def _generation(s: SchedulerState, fifo_timeout: float) -> int:
     if s.now - s.generation_started > fifo_timeout:
         s.generation += 1
         s.generation_started = s.now
+        s.positions = 0
     return s.generation
+
+
+def _positions(s: SchedulerState, n: int) -> int:
+    """Return the first of `n` positions for tasks that run in the order they were sent.
+
+    A `map` comes in several messages: those of a later one run later.
+    """
+    first = s.positions
+    s.positions += n
+    return first
 
 
 def _link(
