@@ -34,11 +34,16 @@ _PORT = 8786
 @click.option("--interface", default=None, help="Network interface to listen on, such as eth0.")
 @click.option("--protocol", default=None, help="tcp, tls or ipc; default tcp, or tls with --tls-*.")
 @tls_options("scheduler")
-@click.option("--dashboard-address", default=":8787", help="Accepted; there is no dashboard yet.")
-@click.option("--dashboard/--no-dashboard", default=True, help="Accepted as well.")
-@click.option("--dashboard-prefix", default="", help="Accepted as well.")
-@click.option("--show/--no-show", default=False, help="Accepted as well.")
-@click.option("--use-xheaders", type=bool, default=False, help="Accepted as well.")
+@click.option(
+    "--dashboard-address",
+    default=":8787",
+    show_default=True,
+    help="Where to show pages of numbers; to this machine only unless a host is named.",
+)
+@click.option("--dashboard/--no-dashboard", default=True, help="Whether to show them.")
+@click.option("--dashboard-prefix", default="", help="What the paths of the pages begin with.")
+@click.option("--show/--no-show", default=False, help="Accepted for compatibility.")
+@click.option("--use-xheaders", type=bool, default=False, help="Accepted for compatibility.")
 @click.option("--pid-file", type=click.Path(), default=None, help="File for the process id.")
 @click.option(
     "--scheduler-file",
@@ -66,7 +71,10 @@ def scheduler(
     preload: Sequence[str],
     idle_timeout: float | None,
     preload_argv: Sequence[str],
-    **dashboard: Any,
+    dashboard_address: str,
+    dashboard: bool,
+    dashboard_prefix: str,
+    **unused: Any,
 ) -> None:
     """Start a scheduler, and print its address.
 
@@ -85,6 +93,9 @@ def scheduler(
                 security=security_for("scheduler", tls_ca_file, tls_cert, tls_key),
                 scheduler_file=scheduler_file,
                 idle_timeout=idle_timeout,
+                dashboard=dashboard,
+                dashboard_address=dashboard_address or None,
+                http_prefix=dashboard_prefix,
                 preload=list(preload) or None,
                 preload_argv=list(preload_argv),
             )

@@ -17,6 +17,7 @@ from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive as _Adaptive
 from shoal.deploy.logs import Log, Logs
 from shoal.diagnostics.faces import card, facts_of_workers, workers_table
+from shoal.diagnostics.links import dashboard_link
 from shoal.errors import WorkerStartTimeoutError
 from shoal.security import Security
 
@@ -281,8 +282,8 @@ class Cluster(SyncMethodMixin):
 
     @property
     def dashboard_link(self) -> str:
-        """Web address of the dashboard; empty where there is none."""
-        return ""
+        """Web address of the scheduler's pages; empty where there are none."""
+        return dashboard_link(self.scheduler_info)
 
     def get_client(self) -> Client:
         """Return a new client of this cluster."""
@@ -335,11 +336,17 @@ class Cluster(SyncMethodMixin):
         limits = [w["memory_limit"] for w in workers]
         if limits and all(limits):
             text += f", memory={format_bytes(sum(limits))}"
+        if self.dashboard_link:
+            text += f", dashboard={self.dashboard_link}"
         return text + ")"
 
     def _repr_html_(self) -> str:
         workers = self.scheduler_info.get("workers", {})
-        facts = {"Name": self.name, "Scheduler": self.scheduler_address or self.status.value}
+        facts = {
+            "Name": self.name,
+            "Scheduler": self.scheduler_address or self.status.value,
+            "Dashboard": self.dashboard_link or None,
+        }
         facts.update(facts_of_workers(workers))
         return card(type(self).__name__, facts, workers_table(workers))
 

@@ -54,8 +54,11 @@ class LocalCluster(SpecCluster):
         Port of the scheduler, over TCP.
     silence_logs : int, str or False
         Level below which nothing is logged; False for all.
-    dashboard_address, worker_dashboard_address : str, optional
-        Accepted for compatibility; there is no dashboard yet.
+    dashboard_address : str, optional
+        Where the scheduler shows pages of numbers over HTTP: ``":8787"`` by default, at another
+        port if that one is taken, to this machine only; None: nowhere.
+    worker_dashboard_address : str, optional
+        Accepted for compatibility: workers have no pages of their own.
     asynchronous : bool
         Whether the cluster is used from coroutines: ``async with LocalCluster(...)``.
     blocked_handlers : list of str, optional
@@ -128,6 +131,7 @@ class LocalCluster(SpecCluster):
             **where,
             "port": scheduler_port or 0,
             "blocked_handlers": blocked_handlers,
+            "dashboard_address": dashboard_address,
             **(scheduler_kwargs or {}),
         }
         spec = self._worker_spec(worker_class, {**where, **worker_kwargs}, quiet)

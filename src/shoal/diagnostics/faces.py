@@ -57,7 +57,7 @@ def card(title: str, facts: Mapping[str, Any], *more: str) -> str:
         HTML.
     """
     rows = "".join(
-        f'<tr><th style="{_CELL}">{_text(name)}</th><td style="{_CELL}">{_text(value)}</td></tr>'
+        f'<tr><th style="{_CELL}">{_text(name)}</th><td style="{_CELL}">{_linked(value)}</td></tr>'
         for name, value in facts.items()
         if value is not None
     )
@@ -96,6 +96,13 @@ def workers_table(workers: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def _linked(value: Any) -> str:
+    text = _text(value)
+    if not text.startswith(("http://", "https://")):
+        return text
+    return f'<a href="{text}" target="_blank">{text}</a>'
+
+
 def _text(value: Any) -> str:
     return html.escape(str(value))
 
@@ -122,6 +129,7 @@ class SchedulerFace:
             "Memory": memory_text(ws.info.memory_limit for ws in workers) or None,
             "Clients": sum(cs.real for cs in server.clients.values()) if started else 0,
             "Tasks": len(server.tasks) if started else 0,
+            "Dashboard": server.dashboard_link or None,
         }
 
     def _repr_html_(self) -> str:

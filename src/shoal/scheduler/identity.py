@@ -1,14 +1,40 @@
-"""What a scheduler says of itself and of its workers, for people and for their programs."""
+"""What a scheduler says of itself and of its workers, for people and for their programs.
+
+The pages that show it over HTTP are a layer above; here is who opens them.
+"""
 
 from __future__ import annotations
 
+import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import WorkerState
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["describe_scheduler", "describe_worker"]
+__all__ = ["describe_scheduler", "describe_worker", "open_door", "place_of_pages"]
+
+logger = logging.getLogger("shoal.scheduler")
+
+_PLACE = ":8787"
+
+
+def place_of_pages(dashboard: bool | None, address: str | int | None) -> str | int | None:
+    """Return where pages are asked for, None for nowhere."""
+    if dashboard is False:
+        return None
+    return _PLACE if dashboard and address is None else address
+
+
+def open_door(scheduler: Scheduler, place: str | int | None, prefix: str) -> Any:
+    """Listen for visitors, unless the place is None."""
+    if place is None:
+        return None
+    # By name, as it is a layer above. The pages are loaded when somebody looks at them.
+    door = importlib.import_module("shoal.http.door").Door(scheduler, place, prefix)
+    logger.info("Pages at: http://%s:%d", door.host, door.port)
+    return door
 
 
 def describe_scheduler(scheduler: Scheduler, n_workers: int, door: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ that users sent is unpickled, but what `operations.functions` says.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -41,7 +40,7 @@ from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.handouts import Handouts
-from shoal.scheduler.identity import describe_scheduler, describe_worker
+from shoal.scheduler.identity import describe_scheduler, describe_worker, open_door, place_of_pages
 from shoal.scheduler.memory_manager import MemoryManager
 from shoal.scheduler.operations import OPERATIONS
 from shoal.scheduler.plugins import SchedulerPlugins
@@ -57,7 +56,6 @@ __all__ = ["Scheduler"]
 
 logger = logging.getLogger("shoal.scheduler")
 
-_DASHBOARD = ":8787"
 # Seconds that a nanny may take to say how its worker died.
 _POST_MORTEM = 3.0
 _FAREWELL = 2.0
@@ -170,10 +168,7 @@ class Scheduler(SchedulerFace, Server):
             name=name,
         )
         self.id = id or self.id
-        if dashboard and dashboard_address is None:
-            dashboard_address = _DASHBOARD
-        self._dashboard_address = None if dashboard is False else dashboard_address
-        self._http_prefix = http_prefix or ""
+        self._pages = (place_of_pages(dashboard, dashboard_address), http_prefix or "")
         self._door: Any = None  # of `shoal.http`
         self._preloads = Preloads(
             self,
@@ -236,11 +231,7 @@ class Scheduler(SchedulerFace, Server):
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
-        if self._dashboard_address is not None:
-            # By name: pages are a layer above. They are loaded when somebody looks at them.
-            door = importlib.import_module("shoal.http.door").Door
-            self._door = door(self, self._dashboard_address, self._http_prefix)
-            logger.info("Pages at: %s", self.dashboard_link)
+        self._door = open_door(self, *self._pages)
         self._plan(loop.time() + 1.0)
 
     def _secret(self) -> str:

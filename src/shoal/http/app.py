@@ -1,0 +1,75 @@
+"""The web server: which path shows what. Loaded at the first visit, for tornado loads slowly."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RedirectHandler, RequestHandler
+
+from shoal.http.metrics import CONTENT_TYPE, metrics_text
+from shoal.http.pages import counts_of, status_page
+
+__all__ = ["serve"]
+
+logger = logging.getLogger("shoal.http")
+
+_REFRESH_SECONDS = 2
+
+
+def serve(server: Any, sock: socket.socket, prefix: str = "") -> HTTPServer:
+    """Answer at a socket that listens."""
+    start = f"/{prefix}" if prefix else ""
+    given = {"server": server}
+    routes: list[Any] = [
+        (rf"{start}/health", _Health),
+        (rf"{start}/status", _Status, given),
+        (rf"{start}/json/counts\.json", _Counts, given),
+        (rf"{start}/?", RedirectHandler, {"url": f"{start}/status", "permanent": False}),
+    ]
+    if CONTENT_TYPE:
+        routes.append((rf"{start}/metrics", _Metrics, given))
+    http = HTTPServer(Application(routes, log_function=_log))
+    http.add_socket(sock)
+    return http
+
+
+def _log(handler: RequestHandler) -> None:
+    logger.debug("%s %s: %d", handler.request.method, handler.request.uri, handler.get_status())
+
+
+class _Page(RequestHandler):
+    def initialize(self, server: Any = None) -> None:
+        self.scheduler = server
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "shoal")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+
+
+class _Health(_Page):
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/plain")
+        self.write("ok")
+
+
+class _Status(_Page):
+    def get(self) -> None:
+        self.write(status_page(counts_of(self.scheduler), _REFRESH_SECONDS))
+
+
+class _Counts(_Page):
+    def get(self) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.write(json.dumps(counts_of(self.scheduler)))
+
+
+class _Metrics(_Page):
+    def get(self) -> None:
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.write(metrics_text(counts_of(self.scheduler)))
