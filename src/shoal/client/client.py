@@ -54,6 +54,7 @@ from shoal.client.verbs.insight import InsightVerbs
 from shoal.comm.places import with_secret
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.diagnostics.faces import card, facts_of_workers, workers_table
+from shoal.diagnostics.links import dashboard_link
 from shoal.plugins.builtin import UploadFile
 from shoal.security import Security
 
@@ -686,7 +687,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
     def dashboard_link(self) -> str:
         """Web address of the cluster's dashboard; empty where there is none."""
         link = getattr(self.cluster, "dashboard_link", None)
-        return link if isinstance(link, str) else ""
+        return link if isinstance(link, str) and link else dashboard_link(self._identity)
 
     def scheduler_info(self, n_workers: int = -1) -> dict[str, Any]:
         """Return what the scheduler is, and its workers.
@@ -1075,7 +1076,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         if self.status != "running":
             return card("Client", {"Id": self.id, "Status": self.status, "To": self._target})
         workers = self._identity.get("workers", {})
-        facts = {"Id": self.id, "Scheduler": self.scheduler.address, **facts_of_workers(workers)}
+        facts = {
+            "Id": self.id,
+            "Scheduler": self.scheduler.address,
+            "Dashboard": self.dashboard_link or None,
+            **facts_of_workers(workers),
+        }
         return card("Client", facts, workers_table(workers))
 
 
