@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from scheduler_harness import FUNCTION, Cluster
 
-from shoal.scheduler.core import ClientLost, Continue, FromClient, FromWorker, WorkerLost
+from shoal.scheduler.core import (
+    ClientLost,
+    Continue,
+    FromClient,
+    FromWorker,
+    RetireWorkers,
+    WorkerLost,
+)
 from shoal.wire import messages as m
 
 SLICE = 100
@@ -153,3 +160,23 @@ def test_others_go_on_while_a_worker_is_being_lost(cluster: Counting) -> None:
         pass
     cluster.run_all()
     assert set(cluster.states().values()) == {"memory"}
+
+
+def test_a_worker_that_retires_full(cluster: Counting) -> None:
+    fill(cluster, 3 * N)
+    held = len(cluster.s.workers["a"].has_what)
+    assert held > 1000
+    cluster.handle(RetireWorkers(["a"]))
+    for _ in range(1000):
+        asked = [key for msg in cluster.told("b", m.Acquire) for key in msg.keys]
+        assert len(asked) <= SLICE
+        if not asked:
+            assert cluster.effects.next_deadline is not None
+            cluster.advance(max(0.0, cluster.effects.next_deadline - cluster.now))
+        else:
+            n = len(asked)
+            cluster.hear("b", m.Acquired(asked, [28] * n, ["int"] * n))
+        if cluster.effects.retired:
+            break
+    assert list(cluster.effects.retired) == ["a"]
+    assert len(cluster.s.workers["b"].has_what) == 3 * N

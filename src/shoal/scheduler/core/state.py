@@ -231,6 +231,7 @@ class WorkerState:
         "joined",
         "last_seen",
         "long_running",
+        "look_again",
         "metrics",
         "name",
         "nbytes",
@@ -265,6 +266,7 @@ class WorkerState:
         self.queued_work = 0.0  # estimated seconds in `queue`
         self.retiring = False
         self.close_when_retired = False
+        self.look_again = 0.0  # when its results are looked through next, while it retires
         self.returning: set[TaskState] = set()  # asked back with `Steal`, not answered yet
         self.pending: dict[TaskState, None] = {}  # copies asked for with `Acquire`
         self.used_functions: set[FunctionState] = set()

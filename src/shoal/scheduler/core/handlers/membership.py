@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heapreplace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState
 
 __all__ = ["check_retiring", "register_worker", "retire_worker", "worker_lost"]
+
+# A retiring worker with more results is not looked at after every event.
+_MANY = 1000
+_SECONDS_A_RESULT = 1e-6  # that is, for some hundredths of the time
 
 
 def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
@@ -150,8 +156,21 @@ def check_retiring(s: SchedulerState) -> None:
             del s.retiring[ws]
             s.retired.append(ws.address)
             continue
+        if s.now < ws.look_again:
+            continue
         others = [other for other in s.workers.values() if other.running]
-        unique = [ts for ts in ws.has_what if len(ts.who_has) == 1]
+        actor = next((ts for ts in ws.has_what if _lives_on(ts, ws)), None)
+        if actor is not None:
+            del s.retiring[ws]
+            ws.retiring = False
+            s.touched_workers[ws] = None
+            why = f"the actor {actor.key!r} lives there, and cannot move: release it first"
+            s.not_retired.append((ws.address, why))
+            continue
+        # So many at a time; that others have them by now makes the next ones first.
+        unique = list(islice((ts for ts in ws.has_what if len(ts.who_has) == 1), s.settings.slice))
+        if len(ws.has_what) > _MANY:
+            ws.look_again = s.now + len(ws.has_what) * _SECONDS_A_RESULT
         if not others:
             stuck = [ts for ts in unique if ts.function is None and ts.needed]
             if stuck or ws.processing:
@@ -175,13 +194,21 @@ def check_retiring(s: SchedulerState) -> None:
             tell_worker(s, ws, m.CloseWorker("retired"))
 
 
+def _lives_on(ts: TaskState, ws: WorkerState) -> bool:
+    """Whether it is an actor that somebody needs, not a proxy of one."""
+    return ts.options.actor and ts.needed and ts.who_has[0] is ws
+
+
 def _move_away(s: SchedulerState, unique: list[TaskState], others: list[WorkerState]) -> None:
     plan: dict[WorkerState, list[TaskState]] = {}
+    coming = set().union(*[other.pending for other in others])
+    fullness = [(other.nbytes + 1000 * len(other.pending), i) for i, other in enumerate(others)]
+    heapify(fullness)
     for ts in unique:
-        if not any(ts in other.pending for other in others):
-            target = min(others, key=lambda other: other.nbytes + 1000 * len(other.pending))
-            target.pending[ts] = None
-            plan.setdefault(target, []).append(ts)
+        if ts not in coming:
+            nbytes, i = fullness[0]
+            heapreplace(fullness, (nbytes + 1000 + max(ts.nbytes, 0), i))
+            plan.setdefault(others[i], []).append(ts)
     for target, tasks in plan.items():
         acquire(s, target, tasks)
 

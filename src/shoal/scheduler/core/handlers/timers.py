@@ -99,6 +99,8 @@ def next_deadline(s: SchedulerState) -> float | None:
         due.append(s.now + settings.worker_ttl / 4)
     if s.lifetimes:
         due.append(s.first_lifetime)
+    if s.retiring:
+        due.extend(ws.look_again for ws in s.retiring if ws.look_again > s.now)
     if s.sleeping:
         due.append(min(ts.rarities().wake_at for ts in s.sleeping))
     if s.recovering_until is not None:
