@@ -295,3 +295,13 @@ def test_a_partial_write_goes_on_later() -> None:
         theirs.close()
 
     asyncio.run(main())
+
+
+def test_a_thread_looks_only_while_answers_come_soon(client: Client, name: str) -> None:
+    reader = borrow(client, name)
+    reader._most_looks = reader._looks = 80
+    for _ in range(8):
+        borrow(client, name)
+        with pytest.raises(TimeoutError):
+            Queue(name).get(timeout="5ms")
+    assert reader._looks < 80

@@ -12,6 +12,7 @@ the loop, for which an answer that came twice is nothing. Linux only; elsewhere 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import threading
 import time
@@ -27,9 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["ThreadReader", "can_read_in_threads"]
 
 _LOOK = 1.0  # seconds after which a thread looks whether it is still to read
+# To sleep and to be woken takes as long, and as much of the processors of both sides, as to look so
+# many times; what comes later than `_SOON`, in seconds, is not worth the looks.
+_LOOKS = 80
+_SOON = 2e-4
 _LARGEST = 16 * 1024  # bytes of a batch that a thread reads
 
 can_read_in_threads = hasattr(select, "epoll")
+
+
+def _worth_looking() -> int:
+    """Return how often to look: not at all where the other side has no processor meanwhile."""
+    return _LOOKS if len(os.sched_getaffinity(0)) > 1 else 0
 
 
 class ThreadReader:
@@ -62,6 +72,7 @@ class ThreadReader:
         self._reading = threading.Lock()  # held by the thread that reads
         self._step = threading.Lock()  # held while it looks, does and takes
         self._looked = 0.0  # when it was last heard of
+        self._looks = self._most_looks = _worth_looking()
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -153,7 +164,7 @@ class ThreadReader:
         deadline = None if seconds is None else self._looked + seconds
         wait = _LOOK if seconds is None else min(seconds, _LOOK)
         while not is_done() and not self._closed:
-            if self._arrival.poll(1e3 * wait):
+            if self._something_comes(wait):
                 with self._step:
                     if self._reading is not reading:
                         return
@@ -167,3 +178,15 @@ class ThreadReader:
                 wait = min(deadline - now, _LOOK)
                 if wait <= 0:
                     return
+
+    def _something_comes(self, seconds: float) -> bool:
+        """Wait for what comes; for the first moment without going to sleep, if that was enough."""
+        poll = self._arrival.poll
+        for _ in range(self._looks):
+            if poll(0):
+                return True
+        start = time.monotonic()
+        came = bool(poll(1e3 * seconds))
+        soon = came and time.monotonic() - start < _SOON
+        self._looks = self._most_looks if soon else self._looks // 2
+        return came
