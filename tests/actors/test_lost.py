@@ -56,11 +56,33 @@ def test_calls_fail_when_their_worker_closes():
         actor = gate.result()
         (address,) = client.who_has(gate)[gate.key]
         call = actor.wait()
-        client.retire_workers([address])
+        client.run_on_scheduler(close, address)
         for late in (call, actor.wait()):
             with pytest.raises(ActorLostError, match=address):
                 late.result(timeout=10)
         wait_until(lambda: gate.status == "error")
+
+
+def close(address, dask_scheduler):
+    dask_scheduler.close_worker(address, "asked to close")
+
+
+def test_a_worker_with_an_actor_is_not_retired(caplog):
+    """An actor cannot move, so the worker stays, and works on, until nobody needs the actor."""
+    with Client(processes=False, n_workers=2, threads_per_worker=1) as client:
+        future = client.submit(Counter, actor=True)
+        actor = future.result()
+        assert actor.increment().result() == 1
+        (address,) = client.who_has(future)[future.key]
+        assert client.retire_workers([address]) == {}
+        assert f"the actor {future.key!r} lives there" in caplog.text
+        assert address in client.nthreads()
+        assert actor.increment().result() == 2
+        assert client.submit(pow, 2, 3, workers=[address]).result() == 8
+        del future, actor
+        wait_until(lambda: not client.who_has())
+        assert list(client.retire_workers([address])) == [address]
+        wait_until(lambda: address not in client.nthreads())
 
 
 def test_a_cancelled_actor_says_so():

@@ -252,3 +252,35 @@ def test_a_worker_may_say_who_it_is_before_it_begins():
         assert (plain.scheduler, plain.name) == ("tcp://1.2.3.4:5", 7)
 
     run(main())
+
+
+def test_a_worker_that_never_came_does_not_keep_the_others_from_retiring(caplog):
+    """All that leave are retired at once; one unknown name would fail the whole of it."""
+    asked = []
+
+    class Strict(FakeScheduler):
+        def retire(self, names=None):
+            unknown = [name for name in names if f"addr-{name}" not in FakeScheduler.known]
+            if unknown:
+                raise ValueError(f"there is no worker {unknown[0]!r}")
+            asked.append(sorted(names))
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.handlers["retire_workers"] = self.retire
+
+    async def main():
+        spec = {"cls": FakeWorker, "options": {}}
+        async with SpecCluster(
+            scheduler={"cls": Strict, "options": {}},
+            asynchronous=True,
+            workers=dict.fromkeys(range(4), spec),
+            worker=spec,
+        ) as cluster:
+            del FakeScheduler.known["addr-3"]  # its connection broke, say
+            cluster.scale(1)
+            await until(lambda: list(cluster.workers) == [0])
+
+    run(main())
+    assert asked[0] == [1, 2]
+    assert "could not be moved" not in caplog.text

@@ -61,3 +61,9 @@ def test_magics(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
         c.start_ipython_scheduler()
         assert repr(address) in shown("scheduler", "scheduler.processing")
+        assert "hello" in shown("w_0", "print('hello')")
+        capsys.readouterr()
+        shell.run_line_magic("w_0", "1 / 0")
+        assert "ZeroDivisionError" in capsys.readouterr().err
+        with pytest.raises(TimeoutError, match="the kernel does not answer"):
+            shell.run_line_magic("w_0", "import os; os._exit(1)")

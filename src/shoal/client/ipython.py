@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import queue
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["start_on_scheduler", "start_on_workers"]
 
 _TIMEOUT = 30.0
+_SILENCE = 5.0  # seconds without a heartbeat after which a kernel is believed to be gone
 
 
 async def start_on_workers(
@@ -93,9 +96,44 @@ def _runner(info: dict[str, Any]) -> Callable[[str], None]:
             kernel.start_channels()
             kernel.wait_for_ready(_TIMEOUT)
             found.append(kernel)
-        found[0].execute_interactive(code)
+        try:
+            _execute(found[0], code)
+        except TimeoutError:
+            found.clear()
+            raise
 
     return run
+
+
+def _execute(kernel: Any, code: str) -> None:
+    """Run code in a kernel for as long as it takes and the kernel lives, and show what it shows."""
+    request = kernel.execute(code, allow_stdin=False)
+    heard = time.monotonic()
+    while True:
+        try:
+            message = kernel.get_iopub_msg(timeout=1)
+        except queue.Empty:
+            if kernel.is_alive():
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _SILENCE:
+                raise TimeoutError("the kernel does not answer; is its process gone?") from None
+            continue
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        content = message["content"]
+        if message["msg_type"] == "status" and content["execution_state"] == "idle":
+            return
+        _show(message["msg_type"], content)
+
+
+def _show(kind: str, content: dict[str, Any]) -> None:
+    if kind == "stream":
+        (sys.stderr if content["name"] == "stderr" else sys.stdout).write(content["text"])
+    elif kind in ("display_data", "execute_result"):
+        display = importlib.import_module("IPython.display")
+        display.publish_display_data(content["data"], content["metadata"])
+    elif kind == "error":
+        sys.stderr.write("\n".join(content["traceback"]) + "\n")
 
 
 def _add_magic(shell: Any, name: str, info: dict[str, Any]) -> None:

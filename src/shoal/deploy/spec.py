@@ -178,7 +178,11 @@ class SpecCluster(Cluster):
         """Close workers, after their data moved to others."""
         if self.scheduler_comm is not None:
             try:
-                await self.scheduler_comm.retire_workers(names=self._names_of(names))
+                await self._look()
+                # One that is not there must not keep the data of the others from moving.
+                known = [name for name in self._names_of(names) if name in self.observed]
+                if known:
+                    await self.scheduler_comm.retire_workers(names=known)
             except Exception as error:
                 logger.warning("Closing workers whose data could not be moved: %s", error)
         leaving = [self.workers.pop(name) for name in names if name in self.workers]
