@@ -110,10 +110,14 @@ class Elsewhere:
         except BaseException as error:
             pool.report(task, failed(task, error, start))
             return
-        future.add_done_callback(partial(self._shipped_back, task, start))
+        future.add_done_callback(partial(self._shipped_back, task, function, start))
 
     def _shipped_back(
-        self, task: TaskRun, start: float, future: Future[tuple[float, float, bytes]]
+        self,
+        task: TaskRun,
+        function: Function,
+        start: float,
+        future: Future[tuple[float, float, bytes]],
     ) -> None:
         if self._closed:
             return
@@ -122,7 +126,7 @@ class Elsewhere:
         try:
             began, ended, data = future.result()
             result = loads_bytes(data)
-            outcome = succeeded(task, result, began, ended, pool.inline_result)
+            outcome = succeeded(task, function, result, began, ended, pool.inline_result)
         except BaseException as error:  # the user's, or the death of the process
             outcome = failed(task, error, start)
         pool.report(task, outcome, result)
@@ -135,18 +139,21 @@ class Elsewhere:
         """Run a coroutine function on the loop."""
         if not self._closed:
             call = partial(function.call, *args, **(kwargs or {}))
-            running = self._pool.loop.create_task(self._await(task, call))
+            running = self._pool.loop.create_task(self._await(task, function, call))
             self._coroutines.add(running)
             running.add_done_callback(self._coroutines.discard)
 
-    async def _await(self, task: TaskRun, call: Callable[[], Awaitable[Any]]) -> None:
+    async def _await(
+        self, task: TaskRun, function: Function, call: Callable[[], Awaitable[Any]]
+    ) -> None:
         pool = self._pool
         current.set(TaskContext(pool.worker, task, self))
         start = time.time()
         result = None
         try:
             result = await call()
-            outcome = succeeded(task, result, start, time.time(), pool.inline_result)
+            stop = time.time()
+            outcome = succeeded(task, function, result, start, stop, pool.inline_result)
         except BaseException as error:
             if self._closed:
                 return

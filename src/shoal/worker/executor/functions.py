@@ -9,6 +9,7 @@ from typing import Any
 
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
+from shoal.worker.store.sizing import Usual
 
 __all__ = ["Function", "FunctionCache", "function_name"]
 
@@ -24,14 +25,17 @@ class Function:
         What errors and logs call it.
     is_coroutine : bool
         Whether it is called on the event loop.
+    usual : Usual
+        What its results are like.
     """
 
-    __slots__ = ("call", "is_coroutine", "name")
+    __slots__ = ("call", "is_coroutine", "name", "usual")
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.call = call
         self.name = function_name(call)
         self.is_coroutine = _is_coroutine_function(call)
+        self.usual = Usual()
 
 
 class FunctionCache:

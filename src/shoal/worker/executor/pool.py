@@ -346,7 +346,8 @@ class ThreadPool:
                 return
             start = time.time()
             result = function.call(*args, **kwargs) if kwargs else function.call(*args)
-            outcome = succeeded(task, result, start, time.time(), self.inline_result)
+            stop = time.time()
+            outcome = succeeded(task, function, result, start, stop, self.inline_result)
         except BaseException as error:  # SystemExit is no reason for a worker to lose a thread
             outcome = failed(task, error, start)
             result = None

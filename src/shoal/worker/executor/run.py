@@ -18,7 +18,6 @@ from shoal.wire.placeholder import dependency_values
 from shoal.wire.plain_values import PLAIN_RESULTS, is_plain_result, load_arguments
 from shoal.worker.core import Outcome
 from shoal.worker.store.sizing import PLAIN as SIZED
-from shoal.worker.store.sizing import describe
 from shoal.worker.unreadable import Unreadable
 
 if TYPE_CHECKING:
@@ -92,7 +91,9 @@ def _load_with_values(compute: Compute, values: list[Any] | None) -> Any:
         return loads(blob)
 
 
-def succeeded(task: TaskRun, result: Any, start: float, stop: float, inline: int) -> Outcome:
+def succeeded(
+    task: TaskRun, function: Function, result: Any, start: float, stop: float, inline: int
+) -> Outcome:
     """Describe a result.
 
     Parameters
@@ -100,7 +101,7 @@ def succeeded(task: TaskRun, result: Any, start: float, stop: float, inline: int
     inline : int
         A result up to this many bytes travels with the outcome, when a client waits for it.
     """
-    nbytes, type_name = describe(result)
+    nbytes, type_name = function.usual.describe(result)
     value = None
     compute = task.compute
     # Pickled before it is stored: from then on other tasks may change it in place.
