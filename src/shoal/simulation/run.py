@@ -143,6 +143,8 @@ class Life:
 
     def _check_actors(self) -> None:
         """An actor that the scheduler knows lives where it was made."""
+        if self.cluster.scheduler_deaths and self.cluster.losses:
+            return  # a new scheduler may know proxies only, of one whose worker is gone
         homes = {node.address: node.executor for node in self.cluster.nodes}
         for ts in self.cluster.scheduler.machine.state.tasks.values():
             if ts.options.actor and ts.who_has:
