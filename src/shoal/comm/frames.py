@@ -10,6 +10,7 @@ Before the handshake has ended, the connection carries preambles instead (see `h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import mmap
 import struct
 from collections import deque
@@ -449,9 +450,17 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
 
 def _memory(length: int) -> memoryview:
-    if length >= _MAP_FROM:
+    if length < _MAP_FROM:
+        return memoryview(bytearray(length))
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
         return memoryview(mmap.mmap(-1, length))
-    return memoryview(bytearray(length))
+    # Private: a child that a task forks must not share it. Huge pages: taking memory from the
+    # kernel page by page is slower than the socket.
+    memory = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(memory)
 
 
 def _gather(header: bytes, frames: Sequence[BytesLike], sizes: Sequence[int]) -> list[Any]:

@@ -27,6 +27,8 @@ SMALL = 65_536
 
 _PROTOCOL = 5
 
+_LONG = frozenset({bytes, bytearray})
+
 _reducers: dict[type, Any] = {}
 
 
@@ -53,6 +55,18 @@ def _pickle(obj: Any, buffer_callback: Any) -> bytes:
     return file.getvalue()
 
 
+class _Whole:
+    """Stands for one long `bytes` or `bytearray`: pickle would copy it into the pickle."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes | bytearray) -> None:
+        self.value = value
+
+    def __reduce__(self) -> Any:
+        return type(self.value), (pickle.PickleBuffer(self.value),)
+
+
 def dumps(obj: Any, *, small: int = SMALL) -> Blob:
     """Pickle a value; buffers of at least `small` bytes are referred to, not copied.
 
@@ -73,6 +87,8 @@ def dumps(obj: Any, *, small: int = SMALL) -> Blob:
         buffers.append(Buffer(raw))
         return False
 
+    if type(obj) in _LONG and len(obj) >= small:
+        obj = _Whole(obj)
     try:
         data = _pickle(obj, take)
         by_value = b"__main__" in data
