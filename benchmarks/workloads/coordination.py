@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import importlib
-import json
-import sys
+import statistics
 import time
 
 import systems
 
-TITLE = "coordination: one round trip after the other from the client; actors; tasks from tasks"
+from workloads.program import expect, run
+
+TITLE = (
+    "coordination: one blocking round trip after the other from the client; actors; tasks from "
+    "tasks; messages between workers (the incumbent has no Pub any more)"
+)
 SYSTEMS = ["shoal", "dask", "dask-best"]
 FIGURES = {
     "queue": ("queue put + get, pairs/s", "higher"),
     "variable": ("variable set + get, pairs/s", "higher"),
     "lock": ("lock acquire + release, pairs/s", "higher"),
     "event": ("event set + clear, pairs/s", "higher"),
+    "semaphore": ("semaphore acquire + release, pairs/s", "higher"),
     "actor": ("actor call, ms", "lower"),
     "actors": ("actor calls/s, 1,000 at once", "higher"),
-    "nested": ("tasks/s from inside tasks", "higher"),
+    "nested": ("tasks/s from inside tasks, mapped", "higher"),
+    "nested_submit": ("submit + result in a task, pairs/s", "higher"),
     "pubsub": ("messages/s, worker to worker", "higher"),
 }
-ROUNDS = 200
+ROUNDS, PARTS = 200, 5
 CALLS = 1000
+SUBMITS = 200
 OUTER, INNER = 10, 200
 MESSAGES = 2000
 PACKAGE = {"shoal": "shoal", "dask": "distributed", "dask-best": "distributed"}
@@ -52,6 +59,16 @@ def nested(package, n):
         return sum(client.gather(client.map(inc, range(n), pure=False)))
 
 
+def nested_submit(package, n):
+    """Return how many tasks a second a task can submit, and wait for, one after the other."""
+    api = importlib.import_module(package)
+    with api.worker_client() as client:
+        start = time.perf_counter()
+        for i in range(n):
+            expect("inc in a task", client.submit(inc, i, pure=False).result(), i + 1)
+        return n / (time.perf_counter() - start)
+
+
 def receive(package, name, n):
     """Subscribe, say so, and return how many messages a second came."""
     api = importlib.import_module(package)
@@ -76,28 +93,30 @@ def publish(package, name, n):
 
 
 def rate(action):
-    """Return how often a second something can be done, one after the other."""
-    for _ in range(10):
-        action()
-    start = time.perf_counter()
+    """Return how often a second something can be done, one after the other: median of parts."""
     for _ in range(ROUNDS):
         action()
-    return ROUNDS / (time.perf_counter() - start)
+    rates = []
+    for _ in range(PARTS):
+        start = time.perf_counter()
+        for _ in range(ROUNDS):
+            action()
+        rates.append(ROUNDS / (time.perf_counter() - start))
+    return statistics.median(rates)
 
 
 def primitives(api):
     """Measure what needs the scheduler only."""
     queue, variable, lock, event = api.Queue("q"), api.Variable("v"), api.Lock("l"), api.Event("e")
+    semaphore = api.Semaphore(max_leases=2, name="s")
 
     def through_queue():
         queue.put(1)
-        if queue.get() != 1:
-            sys.exit("wrong item")
+        expect("the item", queue.get(), 1)
 
     def through_variable():
         variable.set(2)
-        if variable.get() != 2:
-            sys.exit("wrong value")
+        expect("the value", variable.get(), 2)
 
     def through_lock():
         lock.acquire()
@@ -107,11 +126,16 @@ def primitives(api):
         event.set()
         event.clear()
 
+    def through_semaphore():
+        semaphore.acquire()
+        semaphore.release()
+
     return {
         "queue": rate(through_queue),
         "variable": rate(through_variable),
         "lock": rate(through_lock),
         "event": rate(through_event),
+        "semaphore": rate(through_semaphore),
     }
 
 
@@ -123,8 +147,7 @@ def actors(client):
     futures = [counter.increment() for _ in range(CALLS)]
     last = [future.result() for future in futures][-1]
     seconds = time.perf_counter() - start
-    if last != CALLS + ROUNDS + 10:
-        sys.exit(f"the actor counted to {last}")
+    expect("the count", last, CALLS + (PARTS + 1) * ROUNDS)
     return {"actor": 1e3 / calls, "actors": CALLS / seconds}
 
 
@@ -132,7 +155,7 @@ def main(name):
     """Run it once on the system called `name`."""
     package = PACKAGE[name]
     api = importlib.import_module(package)
-    with systems.SYSTEMS[name][2]() as system:
+    with systems.start(name) as system:
         client = system.client
         system.map(inc, range(-200, 0))
         figures = primitives(api) | actors(client)
@@ -141,8 +164,8 @@ def main(name):
         sums = client.gather([client.submit(nested, package, INNER, pure=False)] * OUTER)
         sums = client.gather(client.map(nested, [package] * OUTER, [INNER] * OUTER, pure=False))
         figures["nested"] = (OUTER + 1) * INNER / (time.perf_counter() - start)
-        if set(sums) != {sum(range(1, INNER + 1))}:
-            sys.exit("wrong sums from nested tasks")
+        expect("the sums from nested tasks", set(sums), {sum(range(1, INNER + 1))})
+        figures["nested_submit"] = client.submit(nested_submit, package, SUBMITS).result()
         if hasattr(api, "Pub"):
             one, two = list(client.scheduler_info()["workers"])[:2]
             got = client.submit(receive, package, "topic", MESSAGES, workers=[one])
@@ -153,4 +176,4 @@ def main(name):
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    run(main)
