@@ -25,16 +25,17 @@ def test_it_looks_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> None:
         collector.collect_when_quiet(is_quiet)
-        assert not gc.isenabled()
+        assert gc.get_threshold()[0] == 0
         async with asyncio.timeout(10):
             while not looks:
                 await asyncio.sleep(0)
 
+    before = gc.get_threshold()
     gc.callbacks.append(note)
     try:
         asyncio.run(main())
     finally:
         gc.callbacks.remove(note)
-        gc.enable()
+        gc.set_threshold(*before)
         gc.unfreeze()
     assert asked[:4] == [0, 0, 0, 0]

@@ -26,7 +26,7 @@ def collect_when_quiet(is_quiet: Callable[[], bool]) -> None:
         Whether there are so few objects that to look at all of them takes no time to speak of.
     """
     gc.freeze()
-    gc.disable()
+    gc.set_threshold(0)  # never by itself, even where somebody enables it when all is imported
     loop = asyncio.get_running_loop()
 
     def look() -> None:
