@@ -1,7 +1,7 @@
 """Waiting for records: one gate for any number of them, opened from the loop's thread.
 
-A gate is put on each record that is not done yet. The loop calls it with every record that gets
-done; the gate counts, and wakes whoever waits once.
+A gate is put on each record that is not done yet. The loop has it count the records that get done;
+the gate wakes whoever waits once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shoal.client.core.state import FINISHED
@@ -23,6 +24,10 @@ __all__ = ["AsyncGate", "Gate", "ThreadGate", "nudge"]
 
 # Windows does not interrupt a thread that waits for a lock: Ctrl-C is looked for this often there.
 _POLL = 0.1 if sys.platform == "win32" else None
+
+
+def _any_failed(records: Sequence[Record]) -> bool:
+    return any(record.status != FINISHED for record in records)
 
 
 class Gate(ABC):
@@ -45,12 +50,17 @@ class Gate(ABC):
         self.opened = False
 
     def __call__(self, record: Record) -> None:
-        """Count a record that is done. Called on the loop's thread only."""
-        self.left -= 1
-        if self.opened or (self.left > 0 and not (self.fail_fast and record.status != FINISHED)):
+        """`count` one record."""
+        self.count((record,))
+
+    def count(self, records: Sequence[Record]) -> None:
+        """Count records that are done. Called on the loop's thread only."""
+        self.left -= len(records)
+        if self.opened:
             return
-        self.opened = True
-        self.open()
+        if self.left <= 0 or (self.fail_fast and _any_failed(records)):
+            self.opened = True
+            self.open()
 
     @abstractmethod
     def open(self) -> None:
