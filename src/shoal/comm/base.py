@@ -206,9 +206,9 @@ async def connect(
         if left <= 0:
             break
         try:
-            comm = await asyncio.wait_for(
-                connector.connect(loc, deserialize=deserialize, **connection_args), left
-            )
+            # Not `wait_for`: in Python 3.11 it can swallow that this is cancelled.
+            async with asyncio.timeout(left):
+                comm = await connector.connect(loc, deserialize=deserialize, **connection_args)
         except InterruptedHandshakeError as error:
             # A peer that is being killed does this once; one that expects TLS does it every time.
             failure = error

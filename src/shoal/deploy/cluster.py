@@ -265,7 +265,8 @@ class Cluster(SyncMethodMixin):
         if self.scheduler_comm is None:
             return
         try:
-            self.scheduler_info = await asyncio.wait_for(self.scheduler_comm.identity(), 5)
+            async with asyncio.timeout(5):
+                self.scheduler_info = await self.scheduler_comm.identity()
         except (OSError, TimeoutError, RuntimeError) as error:
             logger.debug("the scheduler does not answer: %s", error)
             self.scheduler_info = dict(_NO_WORKERS)
