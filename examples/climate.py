@@ -69,6 +69,16 @@ def questions(anomalies: xr.DataArray) -> xr.Dataset:
     )
 
 
+def ask(store: Path) -> tuple[xr.Dataset, xr.DataArray]:
+    """Return the answers, and the anomalies.
+
+    These stay on the workers of the present client, as one would keep them to ask several questions
+    of them.
+    """
+    anomalies = anomaly(xr.open_zarr(store, consolidated=False).t).persist()
+    return questions(anomalies).compute(), anomalies
+
+
 def spilled(dask_worker) -> int:
     """Return how many bytes a worker has on disk now."""
     return dask_worker.memory()["managed_spilled"]
@@ -111,11 +121,10 @@ def main() -> None:
             size = 4 * len(DAYS) * shape[0] * shape[1]
             print(f"{size / 1e6:,.0f} MB: {len(DAYS):,} days, {shape[0]} x {shape[1]} places")
             start = time.perf_counter()
-            # Kept on the workers, as one would to ask several questions of them.
-            anomalies = anomaly(xr.open_zarr(store, consolidated=False).t).persist()
-            answer = questions(anomalies).compute()
+            answer, anomalies = ask(store)
             seconds = time.perf_counter() - start
             on_disk = sum(client.run(spilled).values())
+            del anomalies
         print(f"anomalies in {seconds:.1f} s; {on_disk / 1e6:,.0f} MB were on the workers' disks")
         for year, mean in zip(answer.year.values, answer.yearly.values, strict=True):
             print(f"  {year}  {mean:+.3f}")

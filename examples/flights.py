@@ -69,7 +69,8 @@ def sum_delays(column, flights):
 def compute(client, flights, progress):
     """Return {grouping: (table, tasks, seconds)} of all flights, computed day by day."""
     days = [day for _, day in flights.groupby(["month", "day"])]
-    days = client.scatter(days)
+    # A copy on every worker: what was scattered cannot be computed again when its worker dies.
+    days = client.scatter(days, broadcast=True)
     futures, roots = [], {}
     for column in GROUPINGS:
         level = client.map(delays_by, [column] * len(days), days)

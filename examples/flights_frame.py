@@ -63,6 +63,30 @@ def questions(table):
     ]
 
 
+def ask(pieces, weather, planes, out: str):
+    """Return the answers, quantiles, the flights counted in what was written, and the table.
+
+    The table, joined, stays on the workers of the present client.
+    """
+    table = joined(pieces, dd.from_pandas(weather, 1), dd.from_pandas(planes, 1)).persist()
+    answers = dask.compute(*questions(table))
+    # dask merges the quantiles of pieces: of many it makes good ones, of three it does not.
+    quantiles = table[DELAYS].quantile(PERCENTILES).compute().loc[QUARTILES]
+    table.to_parquet(f"{out}/joined")
+    written = dd.read_parquet(f"{out}/joined").dep_delay.count().compute()
+    return answers, quantiles, written, table
+
+
+def check(answers, quantiles, written, expected) -> None:
+    """Compare with what pandas makes of the joined table in one process."""
+    for mine, theirs in zip(answers, questions(expected), strict=True):
+        same(mine, theirs)
+    assert written == expected["dep_delay"].count()
+    # Quantiles of pieces are merged by approximation, to within a minute here.
+    exact = expected[DELAYS].quantile(QUARTILES)
+    assert (quantiles - exact).abs().to_numpy().max() <= 1, f"{quantiles}\n{exact}"
+
+
 def spilled(dask_worker) -> int:
     """Return how many bytes a worker has on disk now."""
     return dask_worker.memory()["managed_spilled"]
@@ -99,25 +123,15 @@ def main() -> None:
         dd.from_pandas(flights, npartitions=24).to_parquet(f"{out}/flights")
         start = time.perf_counter()
         pieces = dd.read_parquet(f"{out}/flights")
-        table = joined(pieces, dd.from_pandas(weather, 1), dd.from_pandas(planes, 1)).persist()
-        answers = dask.compute(*questions(table))
-        # dask merges the quantiles of pieces: of many it makes good ones, of three it does not.
-        quantiles = table[DELAYS].quantile(PERCENTILES).compute().loc[QUARTILES]
-        table.to_parquet(f"{out}/joined")
-        written = dd.read_parquet(f"{out}/joined").dep_delay.count().compute()
+        answers, quantiles, written, table = ask(pieces, weather, planes, out)
         seconds = time.perf_counter() - start
         on_disk = sum(client.run(spilled).values())
+        del table
 
     print(f"{len(flights):,} flights joined with weather and planes in {seconds:.1f} s")
     print(f"{on_disk / 1e6:.0f} MB of them were on the workers' disks at the end")
     print(answers[1].to_string())
-    expected = joined(flights, weather, planes)
-    for mine, theirs in zip(answers, questions(expected), strict=True):
-        same(mine, theirs)
-    assert written == expected["dep_delay"].count()
-    # Quantiles of pieces are merged by approximation, to within a minute here.
-    exact = expected[DELAYS].quantile(QUARTILES)
-    assert (quantiles - exact).abs().to_numpy().max() <= 1, f"{quantiles}\n{exact}"
+    check(answers, quantiles, written, joined(flights, weather, planes))
     print("checked against pandas in one process: the same")
 
 

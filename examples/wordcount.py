@@ -43,6 +43,24 @@ def words(path: str) -> list[str]:
         return []
 
 
+def ask(paths: list[str], parts: int = PARTS) -> tuple[Counter[str], int, db.Bag]:
+    """Return how often each word occurs, how many there are, and the words.
+
+    The words stay on the workers of the present client, as one would keep them to ask several
+    questions of them.
+    """
+    corpus = db.from_sequence(paths, npartitions=parts).map(words).flatten().persist()
+    return Counter(dict(corpus.frequencies().compute())), corpus.count().compute(), corpus
+
+
+def count_alone(paths: list[str]) -> Counter[str]:
+    """Return how often each word occurs, in one process."""
+    counts: Counter[str] = Counter()
+    for path in paths:
+        counts.update(words(path))
+    return counts
+
+
 def spilled(dask_worker) -> int:
     """Return how many bytes a worker has on disk now."""
     return dask_worker.memory()["managed_spilled"]
@@ -67,21 +85,17 @@ def main() -> None:
         ) as client,
     ):
         start = time.perf_counter()
-        # Kept on the workers, as one would to ask several questions of them.
-        corpus = db.from_sequence(paths, npartitions=PARTS).map(words).flatten().persist()
-        counts = Counter(dict(corpus.frequencies().compute()))
-        total = corpus.count().compute()
+        counts, total, corpus = ask(paths)
         seconds = time.perf_counter() - start
         on_disk = sum(client.run(spilled).values())
+        del corpus
 
     print(f"{total:,} words, {len(counts):,} different, in {seconds:.1f} s")
     print(f"{on_disk / 1e6:.0f} MB of them were on the workers' disks at the end")
     for word, count in counts.most_common(SHOWN):
         print(f"  {word:<12}{count:>10,}")
 
-    expected: Counter[str] = Counter()
-    for path in paths:
-        expected.update(words(path))
+    expected = count_alone(paths)
     assert counts == expected, "the cluster counted otherwise than one process"
     assert total == sum(expected.values())
     print("checked against one process: the same")

@@ -35,7 +35,7 @@ class InlineClient:
     def map(self, function, *iterables, **kwargs):
         return [self.submit(function, *args, **kwargs) for args in zip(*iterables, strict=True)]
 
-    def scatter(self, values):
+    def scatter(self, values, broadcast):
         return [DoneFuture(value) for value in values]
 
     def gather(self, futures):
