@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import importlib
 import logging
 import re
@@ -165,6 +166,24 @@ class SSHWorker(RemoteProcess):
         return [*words, *as_options(options)]
 
 
+class _Hosts(SpecCluster):
+    """A cluster that has the hosts it was given, and no others."""
+
+    def __init__(self, workers: Mapping[Any, Any], *args: Any, **kwargs: Any) -> None:
+        self._given = dict(workers)
+        super().__init__(self._given, *args, **kwargs)
+
+    def new_worker_spec(self) -> dict[Any, dict[str, Any]]:
+        """Return the first of the hosts that has no worker at present."""
+        for name, spec in self._given.items():
+            if name not in self.worker_spec:
+                return {name: copy.copy(spec)}
+        raise ValueError(
+            f"this cluster has {len(self._given)} hosts for workers: name one again in hosts= for "
+            "one more, or have several on each with worker_options={'n_workers': ...}"
+        )
+
+
 def as_options(options: Mapping[str, Any]) -> list[str]:
     """Return options of a command line: ``{"a_b": 1, "c": False}`` is ``--a-b 1 --no-c``.
 
@@ -192,6 +211,8 @@ def SSHCluster(
     **kwargs: Any,
 ) -> SpecCluster:
     """Start a cluster over SSH; needs the extra ``ssh``.
+
+    It has the hosts that it is given: `scale` closes workers, newest first, and starts them again.
 
     Parameters
     ----------
@@ -235,7 +256,7 @@ def SSHCluster(
     ]
     n = workers.get("n_workers", workers.get("nworkers", 1))
     group = {"group": [f"-{i}" for i in range(n)]} if isinstance(n, int) and n > 1 else {}
-    return SpecCluster(
+    return _Hosts(
         {i: {"cls": SSHWorker, "options": spec, **group} for i, spec in enumerate(specs[1:])},
         {"cls": SSHScheduler, "options": specs[0]},
         **{"name": "SSHCluster", **kwargs},
