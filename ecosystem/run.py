@@ -30,8 +30,11 @@ def main() -> int:
     parser.add_argument("--only-shoal", action="store_true", help="without the incumbent")
     parser.add_argument("--quick", action="store_true", help="little data: a test, no measurement")
     parser.add_argument("--repeats", type=int, default=1, help="the best of so many runs counts")
+    parser.add_argument("--names", type=Path, help="write the names that were looked up to a file")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for each run")
     arguments = parser.parse_args()
+    if arguments.names is not None:
+        os.environ["ECOSYSTEM_NAMES"] = str(arguments.names.resolve())
     unknown = set(arguments.projects) - set(PROJECTS)
     if unknown:
         parser.error(f"no such project: {', '.join(sorted(unknown))}; there are {PROJECTS}")
@@ -64,6 +67,8 @@ def run(project: str, shoal: bool, quick: bool, timeout: float) -> dict[str, Any
     command = [str(python), *(["-m", "shoal", "run"] if shoal else [])]
     command += [str(HERE / f"use_{project.replace('-', '_')}.py"), *(["--quick"] if quick else [])]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    if shoal and "ECOSYSTEM_NAMES" in environment:
+        environment["PYTHONPATH"] = str(HERE / "tracing")
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
