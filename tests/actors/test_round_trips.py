@@ -37,8 +37,7 @@ def borrow(client: Client, counter: Actor) -> ThreadReader:
         lines = client._actor_lines
         assert lines is not None
         stream = lines._lines[counter._address]._stream
-        assert stream is not None and stream._thread_reader is not None
-        if stream._thread_reader.lent:
+        if stream is not None and stream._thread_reader is not None and stream._thread_reader.lent:
             return stream._thread_reader
     raise AssertionError("the connection is not lent")
 

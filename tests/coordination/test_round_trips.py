@@ -16,7 +16,7 @@ import pytest
 from helpers import wait_until
 
 from shoal import Client, Event, Lock, Queue, Semaphore, Variable
-from shoal.comm.stream import MessageStream
+from shoal.client.core.events import Asked, Submitted
 from shoal.comm.thread_reader import ThreadReader, can_read_in_threads
 
 pytestmark = pytest.mark.skipif(not can_read_in_threads, reason="needs epoll")
@@ -28,20 +28,14 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def reader_of(client: Client) -> ThreadReader:
-    stream = client._session.stream
-    assert isinstance(stream, MessageStream) and stream._thread_reader is not None
-    return stream._thread_reader
-
-
 def borrow(client: Client, name: str) -> ThreadReader:
     """Do round trips until the connection is lent to this thread."""
     event = Event(name, client=client)
-    reader = reader_of(client)
     for _ in range(100):
         event.is_set()
-        if reader.lent:
-            return reader
+        stream = client._session.stream
+        if stream is not None and stream._thread_reader is not None and stream._thread_reader.lent:
+            return stream._thread_reader
     raise AssertionError("the connection is not lent")
 
 
@@ -90,6 +84,31 @@ def test_what_is_for_others_goes_to_the_loop(client: Client, name: str) -> None:
         assert future.result(10) == i + 1
 
 
+def test_asks_come_after_what_was_said_before(client: Client, name: str, monkeypatch: Any) -> None:
+    """A thread does not overtake what the loop has taken out of the outbox and not sent yet."""
+    session = client._session
+    inside, go = threading.Event(), threading.Event()
+    original = session.hand
+
+    def hand(event: Any) -> None:
+        if type(event) is Submitted:
+            inside.set()
+            go.wait(10)
+        original(event)
+
+    borrow(client, name)
+    monkeypatch.setattr(session, "hand", hand)
+    future = client.submit(inc, 5, pure=False)
+    assert inside.wait(10)
+    thread = threading.Thread(target=lambda: Queue(name).put(future))
+    thread.start()
+    wait_until(lambda: session._outbox)
+    assert type(session._outbox[0]) is Asked
+    go.set()
+    thread.join(10)
+    assert Queue(name).get(timeout=10).result(10) == 6
+
+
 def test_many_threads_of_one_client(client: Client, name: str) -> None:
     borrow(client, name)
     queue = Queue(name)
@@ -132,13 +151,12 @@ def test_time_limits(client: Client, name: str) -> None:
     borrow(client, name)
     with pytest.raises(TimeoutError):
         Queue(name).get(timeout=0.05)
-    reader = borrow(client, name)
+    borrow(client, name)
     start = time.monotonic()
     assert not Event(name).wait("50ms")
     assert time.monotonic() - start < 5
     Queue(name).put(1)
     assert Queue(name).get(timeout=0) == 1
-    assert reader is reader_of(client)
 
 
 def test_a_lost_connection_while_a_thread_reads(client: Client, name: str) -> None:
@@ -162,7 +180,7 @@ def test_a_lost_connection_while_a_thread_reads(client: Client, name: str) -> No
         thread.join(10)
         assert got == [1]
         assert Queue(name, client=client).qsize() == 0
-        assert reader_of(other) is not reader
+        assert borrow(other, name) is not reader
         lock.release()
 
 

@@ -87,6 +87,7 @@ class Session:
         self.on_workers: list[Callable[[], None]] = []
         self._outbox: deque[Any] = deque()
         self._awake = False
+        self._flushing = False  # what the loop took out of the outbox is not handed over yet
         # Held while the core is told something and what it says is sent: see `say`.
         self._speaking = threading.RLock()  # a destructor may run in between
 
@@ -169,7 +170,8 @@ class Session:
 
         Only for events that lead to nothing but messages, as everything else is the loop's.
         """
-        if not self._outbox and not self._awake:
+        # In this order: `_flush` takes things out of the outbox only while it says so.
+        if not (self._outbox or self._awake or self._flushing):
             with self._speaking:
                 stream = self.stream
                 if stream is not None and self.ended is None:
@@ -328,7 +330,14 @@ class Session:
             self._flush()
 
     def _flush(self) -> None:
+        self._flushing = True
         self._awake = False
+        try:
+            self._hand_outbox()
+        finally:
+            self._flushing = False
+
+    def _hand_outbox(self) -> None:
         outbox = self._outbox
         records: list[Record] = []
         released: dict[str, None] = {}

@@ -90,8 +90,8 @@ class MessageStream(Generic[M]):
         on_closed : callable
             Called once when the connection has ended, with the reason.
         direct : bool
-            Let `send_now` write to the socket itself, and threads read it, where that can be. Costs
-            some descriptors.
+            Let `send_now` write to the socket itself, and threads read it, where that can be, for
+            another descriptor or two.
         """
         self._on_messages = on_messages
         self._on_closed = on_closed
@@ -100,8 +100,6 @@ class MessageStream(Generic[M]):
             comm.protocol.notify_when_sent(self._sent)
             if direct:
                 comm.protocol.open_direct()
-                if comm.protocol.direct is not None and can_read_in_threads:
-                    self._thread_reader = ThreadReader(comm.protocol, comm.protocol.direct)
             comm.protocol.set_callbacks(self._receive_frames, self._ended)
         elif isinstance(comm, InProc):
             comm.set_callbacks(self._receive_batches, self._ended)
@@ -122,8 +120,14 @@ class MessageStream(Generic[M]):
 
     def lend(self) -> None:
         """Let the next thread that waits read by itself: see `read_in_thread`. On the loop."""
-        if self._thread_reader is not None:
-            self._thread_reader.lend()
+        comm = self.comm
+        if not isinstance(comm, SocketComm) or comm.protocol.direct is None or comm.closed():
+            return
+        if self._thread_reader is None:
+            if not can_read_in_threads:
+                return
+            self._thread_reader = ThreadReader(comm.protocol, comm.protocol.direct)
+        self._thread_reader.lend()
 
     def read_in_thread(
         self,
