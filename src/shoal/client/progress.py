@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["ProgressBar", "TextProgressBar", "progress"]
 
 _DONE, _FAILED = "finished", "error"
+_CANCELLED = "cancelled"
 
 
 class ProgressBar:
@@ -54,7 +55,8 @@ class ProgressBar:
     counts : Counts
         What was told last.
     status : str
-        ``running``, ``finished``, or ``error`` when something failed.
+        ``running``, ``finished``, ``error`` when something failed, or ``cancelled`` when tasks were
+        cancelled or the cluster restarted.
 
     Examples
     --------
@@ -99,6 +101,8 @@ class ProgressBar:
                 self.counts = counts
                 self._draw_bar(remaining=counts.remaining, all=counts.all, status=self.status)
             self.status = _FAILED if self.counts.failed else _DONE
+            if self.counts.dropped:
+                self.status = _CANCELLED
         except BaseException:
             self.status = "interrupted"
             raise
@@ -130,7 +134,8 @@ class ProgressBar:
                     told = await comm.read()
                     if "groups" not in told:
                         raise_error(told)
-                    yield Counts([Row(*row) for row in told["groups"]], told["done"])
+                    rows = [Row(*row) for row in told["groups"]]
+                    yield Counts(rows, told["done"], told["dropped"])
                     if told["done"]:
                         return
             except CommClosedError:

@@ -27,13 +27,16 @@ class Counts:
         By kind of work.
     done : bool
         Whether nothing is left to do.
+    dropped : int
+        Tasks that were cancelled, or forgotten by a restart, before they ran.
     """
 
-    __slots__ = ("done", "rows")
+    __slots__ = ("done", "dropped", "rows")
 
-    def __init__(self, rows: list[Row], done: bool) -> None:
+    def __init__(self, rows: list[Row], done: bool, dropped: int = 0) -> None:
         self.rows = rows
         self.done = done
+        self.dropped = dropped
 
     @property
     def all(self) -> int:

@@ -6,7 +6,7 @@ import html
 import time
 from typing import Any
 
-from dask.utils import format_bytes
+from dask.utils import format_bytes, format_time
 
 from shoal.diagnostics.page import Page
 
@@ -20,6 +20,7 @@ table { border-collapse: collapse; margin: .4em 0 1.2em; }
 th, td { text-align: right; padding: 2px 14px 2px 0; border-bottom: 1px solid #eee; }
 th { color: #555; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 .big td { font-size: 1.3em; border: 0; padding-right: 2em; } .big th { border: 0; }
+.big th, .big td, .tasks td, .tasks th { text-align: left; }
 h2 { font-size: 1em; margin: .3em 0; } p { color: #666; }
 </style>
 """
@@ -88,7 +89,7 @@ def status_page(counts: dict[str, Any], refresh_seconds: int) -> str:
         f"<p>{html.escape(counts['address'])}, up for {_duration(counts['seconds'])}</p>",
         _table(heads, [facts], "big"),
         "<h2>Tasks by state</h2>",
-        _table(_STATES, [tuple(counts["tasks_by_state"].values())]),
+        _table(_STATES, [tuple(counts["tasks_by_state"].values())], "tasks"),
         "<h2>Tasks by prefix</h2>",
         _prefixes(counts["prefixes"]),
         "<h2>Workers</h2>",
@@ -108,7 +109,7 @@ def _prefixes(prefixes: dict[str, Any]) -> str:
         (
             name,
             *each["tasks"].values(),
-            f"{each['seconds'] * 1000:.3g} ms",
+            format_time(each["seconds"]),
             format_bytes(each["nbytes"]),
         )
         for name, each in ordered[:_MOST]

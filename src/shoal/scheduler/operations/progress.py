@@ -61,6 +61,7 @@ class Progress:
         self._pending: dict[str, list[TaskState]] = {}
         self._done: dict[str, int] = {}
         self._failed: dict[str, int] = {}
+        self.dropped = 0  # that were forgotten before they ran: cancelled, or by a restart
 
     def _find(self) -> None:
         """Take in tasks that came meanwhile, with all that they need."""
@@ -99,6 +100,8 @@ class Progress:
                         self._done[label] += 1
                         if ts.state == "erred":
                             self._failed[label] = self._failed.get(label, 0) + 1
+                        elif ts.nbytes < 0:
+                            self.dropped += 1
                 self._pending[label] = left
             done = self._done[label]
             total = done + len(self._pending[label])
@@ -129,7 +132,7 @@ async def progress(
 ) -> Status:
     """Tell counts about every `interval` seconds until nothing is left to do; then hang up.
 
-    Each message has `groups` (label, done, total, failed), `error` and `done`.
+    Each message has `groups` (label, done, total, failed), `error`, `dropped` and `done`.
     """
     counting = Progress(scheduler.tasks, keys, by, complete)
     loop = asyncio.get_running_loop()
@@ -144,7 +147,8 @@ async def progress(
             (decode_key(label) if by == "key" else label, *row) for label, row in counts.items()
         ]
         failed = any(row[2] for row in counts.values())
-        await comm.write({"groups": rows, "missing": missing, "error": failed, "done": done})
+        told = {"groups": rows, "missing": missing, "error": failed, "done": done}
+        await comm.write({**told, "dropped": counting.dropped})
         if done:
             break
         await asyncio.sleep(max(interval, min(took / _SHARE, _LONGEST)))
