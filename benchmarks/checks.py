@@ -60,7 +60,7 @@ class Bound:
         entry = results.find(self.workload, self.case)
         value = entry.median("shoal", self.figure) if entry else None
         if entry is None or value is None:
-            return Line(f"{where}: {self.bound:,.4g}", "", None)
+            return Line(f"{where}: {self.bound:,.7g}", "", None)
         unit, better = entry.figures[self.figure]
         most = better == "lower"
         demand = f"{where}: {'at most' if most else 'at least'} {self.bound:,.7g} {unit}"
