@@ -556,8 +556,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         return self.sync(self._cancel, futures, force, why, asynchronous=asynchronous)
 
     async def _cancel(self, futures: Any, force: bool, reason: str) -> None:
+        self._session.post(CancelRequested(admin.keys_in(futures) or [], force, reason))
         self._session.drain()
-        self._session.hand(CancelRequested(admin.keys_in(futures) or [], force, reason))
 
     def retry(self, futures: Any, asynchronous: bool | None = None) -> Any:
         """Run failed tasks again.
@@ -570,8 +570,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         return self.sync(self._retry, futures, asynchronous=asynchronous)
 
     async def _retry(self, futures: Any) -> None:
+        self._session.post(RetryRequested(admin.keys_in(futures) or []))
         self._session.drain()
-        self._session.hand(RetryRequested(admin.keys_in(futures) or []))
 
     # ------------------------------------------------------------------ data
 

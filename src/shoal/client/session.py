@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal.client.coming import OF_TURNS, Announced, Coming, Told, Turns
 from shoal.client.core.events import (
     Asked,
     Event,
@@ -85,6 +86,7 @@ class Session:
         self.asked_last = 0  # the last ask that a thread waits for
         # Called whenever workers came or went, or the scheduler said welcome.
         self.on_workers: list[Callable[[], None]] = []
+        self._turns = Turns(self)
         self._outbox: deque[Any] = deque()
         self._awake = False
         self._flushing = False  # what the loop took out of the outbox is not handed over yet
@@ -124,11 +126,31 @@ class Session:
             self._wake()
         return shared
 
-    def share_graph(self, records: list[Record]) -> list[Record]:
+    def announce(self, names: Iterable[str]) -> tuple[dict[str, Record], Coming]:
+        """Count a future of each of these keys; tasks of those that are new are still to come."""
+        table = self.records
+        counted: dict[str, Record] = {}
+        fresh: dict[str, Record] = {}
+        with self.lock:
+            for name in names:
+                record = table.get(name)
+                if record is None:
+                    record = table[name] = fresh[name] = Record(name)
+                record.futures += 1
+                counted[name] = record
+            coming = Coming(fresh)
+            self._turns.busy += 1
+            self._outbox.append(Announced(coming))
+        if not self._awake:
+            self._wake()
+        return counted, coming
+
+    def share_graph(self, records: list[Record], coming: Coming | None = None) -> list[Record]:
         """Hand over tasks, inputs first; return one counted record for each that is wanted.
 
         Those that are not wanted are inputs of others in the list. Where such a key has a future,
         its record is counted and returned, too, so that it stays until the caller releases it.
+        Records of an announced graph, `coming`, are counted already, and not returned.
         """
         table = self.records
         counted: list[Record] = []
@@ -136,17 +158,18 @@ class Session:
         with self.lock:
             for record in records:
                 known = table.get(record.key)
-                if known is not None:
+                if known is not None and known is not record:
                     known.futures += 1
                     counted.append(known)
                     continue
                 fresh.append(record)
-                if record.wanted:
+                if record.wanted and known is None and not (coming and coming.has(record)):
                     table[record.key] = record
                     record.futures = 1
                     counted.append(record)
             # An event, not a list: what was released before must be gone, inputs of it too.
-            self._outbox.append(Submitted(fresh))
+            event = Submitted(fresh)
+            self._outbox.append(event if coming is None else Told(coming, event))
         if not self._awake:
             self._wake()
         return counted
@@ -158,6 +181,13 @@ class Session:
             if known is not None:
                 known.futures += 1
             return known
+
+    def post_anyway(self, item: Any) -> None:
+        """`post`, for a thread that may be later than the loop's end."""
+        try:
+            self.post(item)
+        except RuntimeError:  # the loop is closed: there is nobody to tell
+            pass
 
     def post(self, event: Event) -> None:
         """Hand an event to the core, after all that was posted before."""
@@ -209,7 +239,7 @@ class Session:
             except RuntimeError:  # the loop is closed: there is nobody to tell
                 pass
 
-    def release_now(self, records: Iterable[Record]) -> None:
+    def release_now(self, records: Iterable[Record], coming: Coming | None = None) -> None:
         """Count these down; of those with no other future, whoever asks next begins anew."""
         gone: list[str] = []
         table = self.records
@@ -218,14 +248,16 @@ class Session:
                 if record.futures > 1:
                     # In its turn: the release of another future may be in the outbox, before what
                     # was submitted since and needs the key. That one must not be the last.
-                    self._outbox.append((record,))
+                    item = (record,)
+                    self._outbox.append(item if coming is None else Told(coming, item))
                     continue
                 record.futures -= 1
                 if record.futures == 0 and table.get(record.key) is record:
                     del table[record.key]
                     gone.append(record.key)
             if gone:
-                self._outbox.append(Released(gone))
+                event = Released(gone)
+                self._outbox.append(event if coming is None else Told(coming, event))
         if not self._awake:
             self._wake()
 
@@ -339,6 +371,8 @@ class Session:
 
     def _hand_outbox(self) -> None:
         outbox = self._outbox
+        if self._turns.busy:
+            outbox = self._turns.sift(outbox)
         records: list[Record] = []
         released: dict[str, None] = {}
         while outbox:
@@ -349,21 +383,28 @@ class Session:
                     self._hand_over(records, released)
                 records.append(item)
             elif kind is tuple:
-                self._uncount(item[0], released)
+                self.uncount(item[0], released)
             elif kind is list:
                 if not released.keys().isdisjoint([record.key for record in item]):
                     self._hand_over(records, released)
                 records += item
             else:
                 self._hand_over(records, released)
+                if kind in OF_TURNS:  # told since this began
+                    outbox.appendleft(item)
+                    break
                 self.hand(item)
             if len(records) + len(released) > _BATCH and outbox:
-                if not self._awake:
-                    self._wake()
                 break
         self._hand_over(records, released)
+        if outbox:
+            if outbox is not self._outbox:
+                self._outbox.extendleft(reversed(outbox))
+            if not self._awake:
+                self._wake()
 
-    def _uncount(self, record: Record, released: dict[str, None]) -> None:
+    def uncount(self, record: Record, released: dict[str, None]) -> None:
+        """Count a future less; note the key where it was the last."""
         key = record.key
         with self.lock:
             record.futures -= 1
@@ -387,7 +428,7 @@ class Session:
             if effects.messages and self.stream is not None:
                 self.stream.send(effects.messages)
         if effects.changed:
-            self._changed(effects.changed)
+            self.tell_watchers(effects.changed)
         if effects.news and self.on_news is not None:
             self.on_news(effects.news)
         if effects.events and self.on_event is not None:
@@ -407,7 +448,8 @@ class Session:
             for callback in list(self.on_workers):
                 callback()
 
-    def _changed(self, records: list[Record]) -> None:
+    def tell_watchers(self, records: list[Record]) -> None:
+        """Records have changed: wake who waits for them."""
         woken: list[tuple[Record, tuple[Any, ...]]] = []
         table = self.records
         with self.lock:

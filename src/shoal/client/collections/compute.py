@@ -20,7 +20,7 @@ from shoal._base.keys import encode_key
 from shoal.client.collections.default import client_as_current
 from shoal.client.collections.graphs import reject_p2p
 from shoal.client.collections.options import Options
-from shoal.client.collections.sending import send_graph
+from shoal.client.collections.sending import begin_graph, send_graph
 from shoal.client.collections.untyped import FinalizeCompute, flatten, unpack_collections
 from shoal.client.future import Future, make_future
 from shoal.client.gather import gather_async, gather_blocking
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["collections_to_dsk", "compute", "get", "normalize_collection", "persist"]
 
 _CONTAINERS = (list, tuple, set, frozenset)
+_SMALL = 500  # tasks that are lowered on the loop, in about 25 ms
 
 
 def get(
@@ -117,7 +118,7 @@ def compute(
             reject_p2p(final)
             final = final.optimize()
         keys = list(flatten(final.__dask_keys__()))
-        futures.update(send_graph(client._session, final, keys, options))
+        futures.update(_begin(client, final, keys, options))
         for i, key in zip(chosen, keys, strict=True):
             items[i] = futures[key]
     result = items[0] if single else items
@@ -172,13 +173,41 @@ def _persist(
         expr = expr.optimize()
     exprs = _each(expr) if any(composite) else [None] * len(items)
     keys = [list(flatten(one)) for one in expr.__dask_keys__()]
-    futures = send_graph(client._session, expr, [k for some in keys for k in some], options)
+    futures = _begin(client, expr, [k for some in keys for k in some], options)
     for item, part, own in zip(items, exprs, keys, strict=True):
         if isinstance(part, CompositeExpr):
             yield _rebuild_composite_collection(item, part, futures, cull_to_child_keys=True)
         else:
             rebuild, state = item.__dask_postpersist__()
             yield rebuild({key: futures[key] for key in own}, *state)
+
+
+def _begin(client: Client, expr: Any, keys: list[Any], options: Options) -> dict[Any, Future]:
+    """Return futures of keys; the loop that runs here must not stand still meanwhile."""
+    session = client._session
+    if asyncio._get_running_loop() is not None and session.asynchronous and _is_large(expr):
+        return begin_graph(session, expr, keys, options)
+    return send_graph(session, expr, keys, options)
+
+
+def _is_large(expr: Any) -> bool:
+    """Whether lowering takes longer than a loop should stand still; nothing is made for it."""
+    tasks = 0
+    node: Any
+    for node in expr.walk():
+        try:
+            if type(node).__name__.startswith("HLG"):
+                for layer in getattr(node.operand("dsk"), "layers", {}).values():
+                    tasks += len(layer)
+                    if tasks > _SMALL:
+                        return True
+            else:
+                tasks += int(getattr(node, "npartitions", 1))
+        except Exception:  # it does not know: then it may be anything
+            return True
+        if tasks > _SMALL:
+            return True
+    return False
 
 
 def _groups(parts: list[Any], optimize_graph: bool) -> list[list[int]]:

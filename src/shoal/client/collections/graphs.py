@@ -162,6 +162,8 @@ class Plan:
         Keys of the graph, or of futures.
     futures : list of Future
         Futures in the graph.
+    coming : dict, optional
+        Records, by key on the wire, that this plan is made for: futures of them are there already.
 
     Attributes
     ----------
@@ -183,8 +185,10 @@ class Plan:
         graph: Mapping[Any, GraphNode],
         wanted: Iterable[Any],
         futures: list[Future],
+        coming: Mapping[str, Record] = {},
     ) -> None:
         self._session = session
+        self._coming = coming
         self._graph = graph
         self._wanted = dict.fromkeys(wanted)
         self.names: dict[Any, str] = {}
@@ -211,6 +215,7 @@ class Plan:
     def _cut(self) -> tuple[dict[Any, GraphNode], dict[Any, int]]:
         """Return what is needed, and by how many tasks each of it is used."""
         graph, names, records = self._graph, self.names, self._session.records
+        coming = self._coming
         needed: dict[Any, GraphNode] = {}
         users: dict[Any, int] = {}
         stack = list(self._wanted)
@@ -219,7 +224,7 @@ class Plan:
             if key in names:
                 continue
             name = names[key] = encode_key(key)
-            if name in records and self._hold(name):
+            if name in records and name not in coming and self._hold(name):
                 continue
             node = graph.get(key)
             if node is None:

@@ -6,24 +6,53 @@ Tasks that a later part needs are wanted until the last part is told, or they wo
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 
+from shoal._base.keys import encode_key
 from shoal.client.collections.graphs import Plan, materialize
 from shoal.client.collections.lower import Lowered, Lowering
-from shoal.client.core.state import Call, Record
+from shoal.client.coming import Arrived
+from shoal.client.core.state import PENDING, Call, Record
 from shoal.client.future import Future, make_future
 from shoal.client.keys import group_of_key
 
 if TYPE_CHECKING:
     from shoal.client.collections.options import Options
+    from shoal.client.coming import Coming
     from shoal.client.session import Session
 
-__all__ = ["send_graph"]
+__all__ = ["begin_graph", "send_graph"]
 
 _PART = 2000  # tasks that are told at once
+
+
+def begin_graph(
+    session: Session, dsk: Any, keys: Iterable[Any], options: Options
+) -> dict[Any, Any]:
+    """`send_graph` for coroutines: the futures are there at once, the work is done in a thread.
+
+    What goes wrong there is the error of the futures whose tasks were not told by then.
+    """
+    names = {key: encode_key(key) for key in keys}
+    records, coming = session.announce(dict.fromkeys(names.values()))
+    made = {name: make_future(session, record) for name, record in records.items()}
+
+    def lower() -> None:
+        try:
+            _send(session, dsk, names, options, coming)
+        except BaseException as error:
+            coming.error = None if coming.stopped or session.ended else error
+        finally:
+            session.post_anyway(Arrived(coming))
+
+    # Annotations and the like around the call count there as well.
+    asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, lower)
+    return {key: made[name] for key, name in names.items()}
 
 
 def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options) -> dict[Any, Any]:
@@ -49,23 +78,39 @@ def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options
     CancelledError, DataLostError
         When the graph needs a future that was cancelled, or its data lost.
     """
+    sender = _send(session, dsk, keys, options, None)
+    return {key: sender.future(key) for key in dict.fromkeys(keys)}
+
+
+def _send(
+    session: Session, dsk: Any, keys: Iterable[Any], options: Options, coming: Coming | None
+) -> _Sender:
     graph, annotations, futures = materialize(dsk)
     options.annotate(annotations)
     wanted = list(dict.fromkeys(keys))
-    plan = Plan(session, graph, wanted, futures)
+    new = {} if coming is None else coming.records
+    plan = Plan(session, graph, wanted, futures, new)
     try:
-        sender = _Sender(session, plan, options, {plan.names[key] for key in wanted})
+        sender = _Sender(session, plan, options, {plan.names[key] for key in wanted}, coming)
         sender.send()
     finally:
         plan.release()
-    return {key: sender.future(plan.names[key]) for key in wanted}
+    return sender
 
 
 class _Sender:
-    """Sends the tasks of a plan."""
+    """Sends the tasks of a plan; those of an announced graph are recorded already."""
 
-    def __init__(self, session: Session, plan: Plan, options: Options, wanted: set[str]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        options: Options,
+        wanted: set[str],
+        coming: Coming | None = None,
+    ) -> None:
         self._session = session
+        self._coming = coming
         self._plan = plan
         self._options = options
         self._wanted = wanted
@@ -75,8 +120,9 @@ class _Sender:
         self._passing: list[Record] = []  # counted until all is sent
         self._futures: dict[str, Future] = {}
 
-    def future(self, name: str) -> Future:
+    def future(self, key: Any) -> Future:
         """Return the future of a wanted key, one object for each."""
+        name = self._plan.names[key]
         future = self._futures.get(name)
         if future is None:
             record = self._results[name]
@@ -86,8 +132,9 @@ class _Sender:
     def send(self) -> None:
         """Send all of it; when that fails, nothing stays behind."""
         try:
-            for name in self._wanted & self._plan.held.keys():
-                self._results[name] = self._plan.held.pop(name)
+            if self._coming is None:
+                for name in self._wanted & self._plan.held.keys():
+                    self._results[name] = self._plan.held.pop(name)
             self._send_parts()
         except BaseException:
             self._release(self._results.values())
@@ -96,7 +143,7 @@ class _Sender:
             self._release(self._passing)
 
     def _release(self, records: Iterable[Record]) -> None:
-        self._session.release_now(records)
+        self._session.release_now(records, self._coming)
 
     def _send_parts(self) -> None:
         tasks, names = self._plan.tasks, self._plan.names
@@ -107,6 +154,8 @@ class _Sender:
                     last_use[names[dependency]] = i
         for start in range(0, len(tasks), _PART):
             end = start + _PART
+            if self._coming is not None and (self._coming.stopped or self._session.ended):
+                raise RuntimeError("nobody waits for it any more")
             records: list[Record] = []
             for i in range(start, min(end, len(tasks))):
                 key, node = tasks[i]
@@ -132,13 +181,21 @@ class _Sender:
             call = self._calls[which] = Call(
                 lowered.function, group, priority, self._options.fifo_timeout, options
             )
+        new = None if self._coming is None else self._coming.records.get(name)
+        if new is not None:
+            wanted = wanted and name not in self._wanted
+            with self._session.lock:
+                if new.status == PENDING and new.futures:
+                    new.args, new.deps, new.extras = lowered.args, lowered.deps, lowered.extras
+                    new.position, new.call = i + 1, call
+                    return new
         record = Record(name, call, lowered.args, lowered.deps, lowered.extras, wanted)
         record.position = i + 1
         return record
 
     def _tell(self, records: list[Record]) -> None:
-        wanted = self._wanted
-        for record in self._session.share_graph(records):
+        wanted = self._wanted if self._coming is None else ()
+        for record in self._session.share_graph(records, self._coming):
             if record.key in wanted:
                 self._results[record.key] = record
             else:
