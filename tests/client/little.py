@@ -16,6 +16,7 @@ from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import dumps, dumps_bytes, loads
 from shoal.wire.placeholder import dependency_values
+from shoal.wire.plain_values import load_arguments
 
 
 class Little(Server):
@@ -138,7 +139,8 @@ class Little(Server):
         self.runs[key] = self.runs.get(key, 0) + 1
         try:
             with dependency_values([self.values[dep] for dep in deps]):
-                positional, keywords = loads(args)
+                plain = not args.buffers and not deps
+                positional, keywords = load_arguments(bytes(args.data)) if plain else loads(args)
             self.values[key] = loads(self.functions[function])(*positional, **(keywords or {}))
         except Exception as error:
             failure = pack_failure(error)
@@ -158,7 +160,9 @@ class Little(Server):
 
     # ------------------------------------------------------------------ requests
 
-    async def get_data(self, comm: Comm, keys: list[str]) -> dict[str, Any]:
+    async def get_data(
+        self, comm: Comm, keys: list[str], host: str | None = None
+    ) -> dict[str, Any]:
         self.asked.append("get_data")
         found = {key: dumps(self.values[key]) for key in keys if key in self.values}
         return {"data": found, "missing": [key for key in keys if key not in found]}
@@ -172,12 +176,16 @@ class Little(Server):
             self.work()
         return answer
 
-    async def update_data(self, comm: Comm, data: dict[str, Blob]) -> dict[str, Any]:
+    async def update_data(
+        self, comm: Comm, data: dict[str, Blob], shared: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        assert not shared  # nothing here is large
         self.asked.append("update_data")
         self.values.update({key: loads(blob) for key, blob in data.items()})
         return {
             "nbytes": dict.fromkeys(data, 8),
             "types": {key: type(self.values[key]).__name__ for key in data},
+            "unreadable": [],
         }
 
     async def scatter(
