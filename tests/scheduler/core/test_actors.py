@@ -74,3 +74,16 @@ def test_it_is_not_lost_because_somebody_cannot_reach_it(cluster):
     assert (cluster.state("x"), cluster.state("y")) == ("memory", "waiting")
     cluster.advance(60)
     assert cluster.state("y") == "processing"
+
+
+def test_where_it_lives_comes_first_for_a_scheduler_that_heard_of_a_proxy_first():
+    """Nor its client nor its home is back when a proxy is adopted."""
+    cluster = Cluster()
+    held = {"reconnect": True, "held": ["x"], "held_nbytes": [28]}
+    cluster.worker("b", held_types=[PROXY], **held)
+    cluster.worker("a", held_types=["user.Counter"], **held)
+    client = cluster.client(reconnect=True, known_workers=["a", "b"])
+    cluster.graph(client, {"x": []}, options=m.TaskOptions(actor=True))
+    assert [ws.address for ws in cluster.s.tasks["x"].who_has] == ["a", "b"]
+    cluster.lose_worker("a", reason="it was killed", dead=True)
+    assert cluster.state("x") == "erred"

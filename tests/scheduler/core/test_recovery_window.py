@@ -53,3 +53,15 @@ def test_a_task_that_became_ready_twice_is_queued_once() -> None:
     assert cluster.state("x") == "queued"
     assert cluster.s.queue.size == 1
     assert sum(1 for entry in cluster.s.log if entry[2] == "queued") == 1
+
+
+def test_a_run_goes_on_that_secedes_before_its_client_is_back() -> None:
+    """The simulator found it (seed 1586): the word that it seceded had its run forgotten."""
+    cluster = Cluster()
+    cluster.worker("w", reconnect=True, running=["x"], running_runs=[7])
+    cluster.hear("w", m.LongRunning("x", 7, 0.1))
+    cluster.client(reconnect=True, known_workers=["w"])
+    cluster.graph("c", {"x": []})
+    cluster.advance(10.0)
+    assert not cluster.sent("w")
+    assert cluster.state("x") == "processing"
