@@ -165,7 +165,7 @@ class Little(Server):
     ) -> dict[str, Any]:
         self.asked.append("get_data")
         found = {key: dumps(self.values[key]) for key in keys if key in self.values}
-        return {"data": found, "missing": [key for key in keys if key not in found]}
+        return {"shared": {}, "data": found, "missing": [key for key in keys if key not in found]}
 
     async def gather(self, comm: Comm, keys: list[str]) -> dict[str, Any]:
         answer = await self.get_data(comm, keys)
