@@ -952,8 +952,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
     # ------------------------------------------------------------------ workers
 
-    def wait_for_workers(self, n_workers: int = 1, timeout: float | str | None = None) -> Any:
-        """Wait until there are at least so many workers.
+    def wait_for_workers(self, n_workers: int = 0, timeout: float | str | None = None) -> Any:
+        """Wait until there are at least so many workers; for none, it returns at once.
 
         Raises
         ------
