@@ -133,7 +133,11 @@ class Named:
             raise (ValueError if answer.error == "ValueError" else RuntimeError)(answer.value)
         value = answer.value if load is None else load(session, asking)
         if asking.takes:
-            session.say(TookAnswer(asking))
+            try:
+                session.say(TookAnswer(asking))
+            except BaseException:  # out of a signal handler: the value goes nowhere
+                session.post(Unasked(asking, back=True))
+                raise
         return value
 
 
