@@ -35,8 +35,7 @@ def main() -> None:
         grid.fit(data[:1000], target[:1000])
         return model, search, grid
 
-    # dask-ml's own coroutines call dask.persist, which dask refuses there without this setting.
-    with two_workers() as client, dask.config.set({"admin.async-client-fallback": client.get}):
+    with two_workers():
         model, search, grid = report.timed(work)
     alone = SGDClassifier(random_state=0, tol=1e-3)
     for start in range(0, ROWS, ROWS // 10):

@@ -21,7 +21,6 @@ def watch(file: str) -> None:
     plain = Facade.__getattribute__
 
     def look_up(self: Facade, name: str) -> Any:
-        value = plain(self, name)
         if not name.startswith("__") or name == "__version__":
             frame = sys._getframe(1)
             project = str(frame.f_globals.get("__name__")).partition(".")[0]
@@ -30,7 +29,7 @@ def watch(file: str) -> None:
                 seen.add(line)
                 with open(file, "a") as out:
                     out.write(line)
-        return value
+        return plain(self, name)
 
     Facade.__getattribute__ = look_up  # type: ignore[method-assign]
 
