@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dask
 import dask.array as da
 import numpy as np
 from dask_ml.model_selection import GridSearchCV, IncrementalSearchCV

@@ -25,10 +25,11 @@ from dask._task_spec import (
     convert_legacy_graph,
     fuse_linear_task_spec,
 )
+from dask.highlevelgraph import HighLevelGraph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shoal import Client
+from shoal import Client, wait
 
 _SETTINGS = settings(
     max_examples=60,
@@ -182,6 +183,25 @@ def test_task_graphs(client: Client, case: tuple[dict[Any, Any], Any]) -> None:
     assert not convert_legacy_graph(dsk).keys() - dsk.keys()
 
 
+@_SETTINGS
+@given(legacy_graphs(), st.sets(st.integers(0, 8)), st.booleans())
+def test_futures_as_leaves(
+    client: Client, case: tuple[dict[Any, Any], Any], chosen: set[int], layered: bool
+) -> None:
+    """Some keys were computed before: futures stand for them, in a dict or in layers."""
+    dsk, keys = case
+    expected = outcome(lambda: _as_lists(dask.get(dsk, keys)))
+    done = [key for i, key in enumerate(dsk) if i in chosen]
+    futures = dict(zip(done, client.get(dsk, done, sync=False), strict=True))
+    wait(list(futures.values()))
+    futures = {key: future for key, future in futures.items() if future.status == "finished"}
+    graph: Any = {key: futures.get(key, value) for key, value in dsk.items()}
+    if layered:
+        layers = {str(i): {key: value} for i, (key, value) in enumerate(graph.items())}
+        graph = HighLevelGraph(layers, {name: set() for name in layers})
+    check(outcome(lambda: _as_lists(client.get(graph, keys))), expected)
+
+
 _OPERATIONS = st.sampled_from([operator.add, operator.sub, operator.mul, operator.truediv])
 
 
@@ -208,6 +228,21 @@ def arrays(draw: st.DrawFn) -> Any:
         else:
             x = x.map_blocks(lambda block: np.sqrt(np.abs(block)), dtype=float)
     return x
+
+
+def picky_block(block: Any) -> Any:
+    if block.size and int(np.nan_to_num(block).sum()) % 3 == 0:
+        raise ValueError("picky: a block")
+    return block
+
+
+@_SETTINGS
+@given(arrays())
+def test_errors_of_arrays(client: Client, x: Any) -> None:
+    y = x.map_blocks(picky_block, dtype=float).sum()
+    expected = outcome(lambda: y.compute(scheduler="sync"))
+    check(outcome(y.compute), expected)
+    check(outcome(lambda: client.compute(client.persist(y)).result()), expected)
 
 
 @_SETTINGS
