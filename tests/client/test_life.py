@@ -274,6 +274,22 @@ def test_closing(little: Little) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_futures_that_outlive_the_modules_are_dropped_in_silence(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object) -> None:
+        raise TypeError("'NoneType' object is not callable")
+
+    noise: list[object] = []
+    future = client.submit(inc, 1)
+    future.result()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client._session), "_wake", gone)
+        patch.setattr(sys, "unraisablehook", noise.append)
+        del future
+    assert noise == []
+
+
 def test_ctrl_c_interrupts_waiting(client: Client, little: Little) -> None:
     little.paused = True
     future = client.submit(inc, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 
 import pytest
@@ -115,6 +116,23 @@ def test_as_completed_forgets(client: Client, little: Little) -> None:
     completing = as_completed(client.map(inc, range(3)))
     completing.clear()
     assert list(completing) == []
+
+
+def test_as_completed_is_taken_apart_as_joblib_does(client: Client, little: Little) -> None:
+    done = client.submit(inc, 1)
+    wait(done)
+    little.paused = True
+    pending = client.submit(inc, 2)
+    waiting = as_completed([done, pending])
+    with waiting.lock:
+        assert len(waiting.futures) == 1
+        waiting.futures.clear()
+        while not waiting.queue.empty():
+            assert waiting.queue.get() is done
+    assert waiting.is_empty()
+    with pytest.raises(queue.Empty):
+        waiting.queue.get()
+    assert list(waiting) == []
 
 
 def test_callbacks(client: Client, little: Little) -> None:

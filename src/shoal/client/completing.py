@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import sys
 import threading
 import time
@@ -122,6 +123,23 @@ class as_completed:
             self._ready.clear()
             self._left = 0
         self._wake()
+
+    # ------------------------------------------------------------------ what joblib takes apart
+
+    @property
+    def lock(self) -> threading.Condition:
+        """What to hold while `futures` and `queue` are changed."""
+        return self._news
+
+    @property
+    def futures(self) -> _Pending:
+        """Those that are not done yet: to be counted, and cleared."""
+        return _Pending(self)
+
+    @property
+    def queue(self) -> _Done:
+        """Those that are done and were not returned yet."""
+        return _Done(self)
 
     # ------------------------------------------------------------------ news, on the loop
 
@@ -299,6 +317,47 @@ class _Batches:
         if not taken:
             raise StopAsyncIteration
         return [await self._source._answer_async(item) for item in taken]
+
+
+class _Pending:
+    """The futures that are waited for."""
+
+    def __init__(self, source: as_completed) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        with self._source._news:
+            return sum(map(len, self._source._waiting.values()))
+
+    def clear(self) -> None:
+        with self._source._news:
+            self._source._waiting.clear()
+            self._source._left = len(self._source._ready)
+        self._source._wake()
+
+
+class _Done:
+    """The futures that are done, as a queue."""
+
+    def __init__(self, source: as_completed) -> None:
+        self._source = source
+
+    def empty(self) -> bool:
+        return not self._source._ready
+
+    def get(self) -> Future:
+        """Take the first, whatever its result.
+
+        Raises
+        ------
+        queue.Empty
+            When none is done.
+        """
+        with self._source._news:
+            taken = self._source._take_ready(one=True)
+        if not taken:
+            raise queue.Empty
+        return taken[0][0]
 
 
 class _Watcher:

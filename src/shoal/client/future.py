@@ -312,7 +312,7 @@ class Future(TaskRef):
         try:
             if self._held:
                 self._session.release(self._record)
-        except AttributeError:  # it was never made
+        except (AttributeError, TypeError):  # never made, or the interpreter is half gone
             pass
 
     def __dask_tokenize__(self) -> tuple[str, str]:
