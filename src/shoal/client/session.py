@@ -42,6 +42,7 @@ __all__ = ["Session"]
 
 logger = logging.getLogger("shoal.client")
 
+_AT_ONCE = 500  # futures counted down while others wait for the lock
 _BATCH = 10_000  # records handed to the core in one turn of the loop
 
 
@@ -284,11 +285,13 @@ class Session:
         """Put a gate on those that are not done; return whether there is something to wait for."""
         pending = 0
         done = 0
+        only = (gate,)  # one for all that are watched by nobody else
         with self.lock:
             for record in records:
                 status = record.status
                 if status not in DONE:
-                    record.watch = (*record.watch, gate)
+                    watch = record.watch
+                    record.watch = (*watch, gate) if watch else only
                     pending += 1
                 else:
                     done += 1
@@ -383,7 +386,7 @@ class Session:
                     self._hand_over(records, released)
                 records.append(item)
             elif kind is tuple:
-                self.uncount(item[0], released)
+                self._uncount_all(item[0], outbox, released)
             elif kind is list:
                 if not released.keys().isdisjoint([record.key for record in item]):
                     self._hand_over(records, released)
@@ -402,6 +405,22 @@ class Session:
                 self._outbox.extendleft(reversed(outbox))
             if not self._awake:
                 self._wake()
+
+    def _uncount_all(self, record: Record, outbox: deque[Any], released: dict[str, None]) -> None:
+        """`uncount`, and for what was released right after it, with one look at the lock."""
+        table = self.records
+        room = _AT_ONCE
+        with self.lock:
+            while True:
+                key = record.key
+                record.futures -= 1
+                if record.futures == 0 and table.get(key) is record:
+                    del table[key]
+                    released[key] = None
+                room -= 1
+                if not room or not outbox or type(outbox[0]) is not tuple:
+                    return
+                record = outbox.popleft()[0]
 
     def uncount(self, record: Record, released: dict[str, None]) -> None:
         """Count a future less; note the key where it was the last."""
@@ -450,7 +469,9 @@ class Session:
 
     def tell_watchers(self, records: list[Record]) -> None:
         """Records have changed: wake who waits for them."""
-        woken: list[tuple[Record, tuple[Any, ...]]] = []
+        woken: list[tuple[tuple[Any, ...], list[Record]]] = []
+        watchers: tuple[Any, ...] = ()  # many records in a row mostly have the same
+        together: list[Record] = []
         table = self.records
         with self.lock:
             for record in records:
@@ -458,9 +479,17 @@ class Session:
                 if status in (CANCELLED, LOST) and table.get(record.key) is record:
                     # Whoever submits this key again begins anew.
                     del table[record.key]
-                if record.watch and status in DONE:
-                    woken.append((record, record.watch))
+                watch = record.watch
+                if watch and status in DONE:
                     record.watch = ()
-        for record, watchers in woken:
+                    if watch is not watchers:
+                        watchers, together = watch, []
+                        woken.append((watchers, together))
+                    together.append(record)
+        for watchers, together in woken:
             for watcher in watchers:
-                watcher(record)
+                if isinstance(watcher, Gate):
+                    watcher.count(together)
+                    continue
+                for record in together:
+                    watcher(record)
