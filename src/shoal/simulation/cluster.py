@@ -57,6 +57,7 @@ class Cluster:
         self.retiring: dict[str, None] = {}  # addresses
         self.forced: dict[str, None] = {}  # keys that somebody cancelled for everybody
         self.resubmitted = False
+        self.spills = seed % 3 == 1  # workers have less memory than data
         self.evictions = 0
         self.scheduler_deaths = 0
         self.at_restart: dict[str, int] = {}  # runs so far of results that were there, or ran

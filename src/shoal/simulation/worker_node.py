@@ -278,7 +278,7 @@ class WorkerNode:
 
     def measure(self) -> None:
         """Look at the memory of the process."""
-        managed = self.executor.store.memory_bytes
+        managed = self.executor.store.memory_bytes if self.cluster.spills else 0
         found = (self.other_memory + managed, managed)
         if found != self._measured:
             self._measured = found
