@@ -202,7 +202,7 @@ class Session:
         Only for events that lead to nothing but messages, as everything else is the loop's.
         """
         # In this order: `_flush` takes things out of the outbox only while it says so.
-        if not (self._outbox or self._awake or self._flushing):
+        if not (self._outbox or self._awake or self._flushing or self._turns.busy):
             with self._speaking:
                 stream = self.stream
                 if stream is not None and self.ended is None:
