@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from shoal._base.stand_in import stand_in
 from shoal._base.system import CPU_COUNT
 from shoal.cli.parsing import Duration, MemoryLimitType, Ports, Resources
 from shoal.cli.running import pid_file, run_servers, security_for, tls_options
@@ -118,6 +119,7 @@ def worker(
         }
         names = [name] if count == 1 else [f"{name}-{i}" if name else None for i in range(count)]
         if not nanny:
+            stand_in()  # as in the processes of nannies
             cls = _class_named(worker_class or _WORKER)
             return [cls(scheduler, name=name, port=_ports(worker_port), **common)]
         common |= {"port": _ports(nanny_port), "worker_port": _ports(worker_port)}

@@ -22,7 +22,7 @@ from typing import Any
 import dask
 
 from shoal import config
-from shoal.client.collections.stand_in import ask_dask_again
+from shoal._base.stand_in import ask_dask_again
 from shoal.compat.facade import Facade, facade
 from shoal.compat.table import PROGRAMS, TABLE
 

@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import Any
 
+from shoal._base.stand_in import stand_in
 from shoal.nanny.child import Parent
 from shoal.nanny.serving import run, serve
 
@@ -33,6 +34,7 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
         logging.getLogger("shoal").setLevel(body["silence_logs"])
 
     sys.setswitchinterval(_SWITCH)
+    stand_in()  # what clients find by that name is pickled by it
 
     def make() -> Any:
         return class_of(body["worker_class"])(body["scheduler"], **body["options"])

@@ -173,6 +173,19 @@ def test_the_name_comes_and_goes_with_the_clients() -> None:
     assert python(COMES_AND_GOES) == "gone\ngone\n"
 
 
+@pytest.mark.process
+def test_processes_of_workers_find_it_too() -> None:
+    # A class of a library that imports `distributed` is pickled by name: joblib's, for one.
+    text = """
+import shoal
+with shoal.Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    import distributed.lock
+    print(client.submit(__import__, "distributed.lock").result().Lock is shoal.Lock)
+    print(client.submit(lambda: __import__("distributed").Client.__module__).result())
+"""
+    assert python(text).split() == ["True", "shoal.client.client"]
+
+
 def test_the_switch_can_be_turned_on_later() -> None:
     text = """
 import sys, shoal

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask.config
 
-from shoal.client.collections.stand_in import stand_in, step_back
+from shoal._base.stand_in import stand_in, step_back
 from shoal.client.current import as_current, current_client
 from shoal.client.tasks import get_client, worker_here
 
