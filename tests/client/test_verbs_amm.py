@@ -23,6 +23,11 @@ def inc(x: int) -> int:
     return x + 1
 
 
+def row(n: int) -> list[int]:
+    """Return something that does not travel with the tasks that need it."""
+    return list(range(n))
+
+
 def block(*args: Any) -> None:
     STARTED.set()
     GO.wait(20)
@@ -63,13 +68,13 @@ def test_copies_that_nobody_needs_are_dropped_when_asked() -> None:
     async def main() -> None:
         async with cluster() as (_, workers, c):
             assert await c.amm.running() is False
-            x = c.submit(inc, 1, key="x")
+            x = c.submit(row, 1000, key="x")
             await spread(c, workers, x)
             assert await holders(c, x) == 3
             await c.amm.run_once()
             assert await holders(c, x) == 1
             await until(lambda: sum("x" in w.data for w in workers) == 1)
-            assert await x == 2
+            assert await x == row(1000)
 
     run(main())
 
@@ -80,7 +85,7 @@ def test_it_acts_by_itself_until_it_is_stopped() -> None:
             s.memory_manager._interval = 0.02
             await c.amm.start()
             assert await c.amm.running() is True
-            x = c.submit(inc, 1, key="x")
+            x = c.submit(row, 1000, key="x")
             await spread_or_less(c, workers, x)
 
             async def one() -> bool:

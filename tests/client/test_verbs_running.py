@@ -148,8 +148,9 @@ def test_task_stream(tmp_path: Path) -> None:
             assert not s.stream_record.on
             assert await c.get_task_stream() == []
             start = time.time()
-            x = c.submit(inc, 1, key=("x", 1), workers=[a.address])
-            y = c.submit(inc, x, key="y", workers=[b.address])
+            # A number would come with the task: nothing would be transferred.
+            x = c.submit(list, range(1000), key=("x", 1), workers=[a.address])
+            y = c.submit(len, x, key="y", workers=[b.address])
             bad = c.submit(div, 1, 0, key="bad", workers=[b.address])
             await y
             await asyncio.wait([asyncio.ensure_future(bad.exception())])

@@ -40,7 +40,8 @@ class Executor:
         return not self.running and not self._outcomes
 
     def _size_of(self, key: str) -> int:
-        return self.node.cluster.model.specs[key].nbytes
+        # Actors cannot leave the memory: a worker that made many would be paused for ever.
+        return 0 if self._is_actor(key) else self.node.cluster.model.specs[key].nbytes
 
     def _is_actor(self, key: str) -> bool:
         return self.node.cluster.model.specs[key].kind == "actor"
@@ -89,7 +90,11 @@ class Executor:
         assert compute.function in self.functions, f"{task} runs a function that is not known"
         assert compute.args == task.key.encode(), f"{task} got the arguments of another"
         assert tuple(compute.deps) == spec.deps, f"{task} got inputs {compute.deps}"
-        found = [(dep, self.store.get(dep)) for dep in spec.deps]
+        given = compute.dep_values or (None,) * len(spec.deps)
+        found = [
+            (dep, self.store.get(dep) if value is None else value)
+            for dep, value in zip(spec.deps, given, strict=True)
+        ]
         inputs = [value for _, value in found if value is not None]
         if len(inputs) < len(found):
             missing = [dep for dep, value in found if value is None]
@@ -136,7 +141,7 @@ class Executor:
                 self.store.put(task.key, value)
                 if spec.kind == "actor":
                     self.actors[task.key] = None
-                if task.compute.wanted and spec.nbytes <= 1024:
+                if spec.nbytes < 100 or (task.compute.wanted and spec.nbytes <= 1024):
                     outcome.value = value
         if discarded:
             outcome.kind = "discarded"

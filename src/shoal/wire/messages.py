@@ -341,7 +341,7 @@ class Finished(msgspec.Struct, array_like=True, gc=False, tag="done"):
     types: list[str]
     starts: list[float]  # wall clock, seconds
     stops: list[float]
-    values: list[Inline | None]  # the result of a wanted key where small, else None
+    values: list[Inline | None]  # a number; what else is small if the key is wanted; else None
 
 
 class Failed(msgspec.Struct, array_like=True, gc=False, tag="failed"):
@@ -484,6 +484,8 @@ class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
     dep_holders: tuple[list[str], ...] = ()
     buffers: tuple[Buffer, ...] = ()
     options: TaskOptions | None = None
+    # Per dependency its value, where it is small and elsewhere, else None; () when there is none.
+    dep_values: tuple[Inline | None, ...] = ()
 
 
 class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):

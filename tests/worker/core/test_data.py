@@ -22,6 +22,20 @@ def test_dependencies_are_fetched_together_from_one_peer() -> None:
     assert core.machine.state.peers == {}
 
 
+def test_what_came_with_the_task_is_not_fetched() -> None:
+    core = Core()
+    task = compute("z", 1, {"a": ["p"], "b": ["p"]})
+    task.dep_values = (1, None)
+    assert core.say(task).fetch == [Fetch("p", ["b"], 10)]
+    [run] = core.got("p", "b").execute
+    assert core.ends(run, "missing", missing=("b",)).fetch == [Fetch("p", ["b"], 10)]
+    whole = compute("y", 2, {"a": ["p"]})
+    whole.dep_values = (1,)
+    effects = core.say(whole)
+    assert [run.key for run in effects.execute] == ["y"]
+    assert effects.fetch == effects.send == []
+
+
 def test_an_answer_may_come_in_parts() -> None:
     core = Core()
     core.say(compute("z", 1, {"a": ["p"], "b": ["p"]}))

@@ -77,6 +77,19 @@ def test_nobody_hears_of_a_freed_run(started: bool) -> None:
     assert core.machine.state.orphans == {}
 
 
+def test_a_run_freed_in_the_batch_that_brought_it_never_starts() -> None:
+    """The executor takes back before it takes on: it would run, and its result be kept for ever."""
+    core = Core(resources={"GPU": 1.0})
+    gpu = {"GPU": 1.0}
+    effects = core.say(
+        compute("x", 1, resources=gpu), compute("y", 2), m.Free(["x"]), compute("z", 3, {}, gpu)
+    )
+    assert [task.key for task in effects.execute] == ["y", "z"]
+    assert effects.discard == []
+    assert core.state("x") is None
+    assert core.machine.state.orphans == {}
+
+
 def test_a_newer_run_takes_the_place_of_an_older_one() -> None:
     core = Core()
     [old] = core.say(compute("x", 1)).execute

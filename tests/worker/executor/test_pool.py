@@ -79,6 +79,35 @@ def test_dependencies_take_their_places() -> None:
     asyncio.run(main())
 
 
+def test_dependencies_that_came_with_the_task_are_not_looked_for() -> None:
+    async def main() -> None:
+        async with Bench() as bench:
+            bench.store.put("b", "stored", 28)
+            task = bench.task(lambda *args: args, deps=["a", "b", "c"])
+            task.compute.dep_values = (7, None, pickle.dumps([1.5]))
+            bench.pool.submit([task])
+            assert (await bench.outcome(task)).kind == "ok"
+            assert bench.store.get(task.key) == (7, "stored", [1.5])
+            assert list(bench.store) == ["b", task.key]
+            broken = bench.task(str, deps=["a"])
+            broken.compute.dep_values = (b"no pickle",)
+            bench.pool.submit([broken])
+            outcome = await bench.outcome(broken)
+            assert "input 'a' cannot be unpickled" in outcome.failure.exception_text
+
+    asyncio.run(main())
+
+
+def test_a_number_comes_along_though_no_client_waits_for_it() -> None:
+    async def main() -> None:
+        async with Bench() as bench:
+            assert (await bench.run(int, 7, wanted=False)).value == 7
+            assert (await bench.run(int, 2**70, wanted=False)).value is None
+            assert (await bench.run(str, 7, wanted=False)).value is None
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("result", "inline"),
     [

@@ -50,6 +50,7 @@ def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:
         assert s.tasks.get(dependent.key) is dependent and ts in dependent.deps, where
     assert ts.dependents is None or ts.dependents, f"{where}: an empty set of dependents"
     assert (ts.state == "memory") == bool(ts.who_has), f"{where}: held by {ts.who_has}"
+    assert ts.value is None or ts.who_has, f"{where}: a value that nobody holds"
     assert len(ts.who_has) < 2 or ts in s.replicated, f"{where}: its copies are not counted"
     for ws in ts.who_has:
         assert ts in ws.has_what, where

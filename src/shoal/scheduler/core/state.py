@@ -172,6 +172,7 @@ class TaskState:
         "run",
         "state",
         "type",
+        "value",
         "waiters",
         "waiting_on",
         "wanted_by",
@@ -198,6 +199,7 @@ class TaskState:
         self.estimate = 0.0  # seconds, as counted in the worker's occupancy
         self.nbytes = -1
         self.type = ""
+        self.value: Inline | None = None  # of a small result in memory that others wait for
         self.options: TaskOptions = NO_OPTIONS
         self.hint: WorkerState | None = None  # where a sibling of its inputs went
         self.rare: Rare | None = None

@@ -15,7 +15,14 @@ from shoal.worker.core.effects import Effects, Registration
 from shoal.worker.core.invariants import check
 from shoal.worker.core.memory import measured
 from shoal.worker.core.state import TaskRun, WorkerState
-from shoal.worker.core.transitions import WITH_EXECUTOR, add_run, end_run, free_run, held_back
+from shoal.worker.core.transitions import (
+    WITH_EXECUTOR,
+    add_run,
+    end_run,
+    free_run,
+    held_back,
+    take_out_stillborn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +96,8 @@ class Machine:
             fetch.plan(s)
         if s.landed or s.missed:
             data.report(s)
+        if effects.discard and effects.execute:
+            take_out_stillborn(s)
         if s.retries:
             effects.deadline = fetch.deadline(s)
         if s.settings.validate:

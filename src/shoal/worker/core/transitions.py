@@ -39,6 +39,7 @@ __all__ = [
     "give_up",
     "held_back",
     "start_or_wait",
+    "take_out_stillborn",
 ]
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
@@ -82,8 +83,7 @@ def add_run(s: WorkerState, compute: Compute) -> None:
 def start_or_wait(s: WorkerState, task: TaskRun) -> None:
     """Execute a run whose dependencies are here; fetch them, or say that nobody has them."""
     compute = task.compute
-    data = s.data
-    missing = [i for i, dep in enumerate(compute.deps) if dep not in data]
+    missing = _missing(s, compute)
     if not missing:
         _constrain_or_execute(s, task)
         return
@@ -101,6 +101,15 @@ def start_or_wait(s: WorkerState, task: TaskRun) -> None:
             hopeless.append(found)
     if hopeless:
         give_up(s, task, hopeless)
+
+
+def _missing(s: WorkerState, compute: Compute) -> list[int]:
+    """Return which dependencies are neither here nor came with the message."""
+    data = s.data
+    if compute.dep_values:
+        pairs = zip(compute.deps, compute.dep_values, strict=True)
+        return [i for i, (dep, value) in enumerate(pairs) if value is None and dep not in data]
+    return [i for i, dep in enumerate(compute.deps) if dep not in data]
 
 
 def give_up(s: WorkerState, task: TaskRun, hopeless: list[Lack]) -> None:
@@ -127,6 +136,17 @@ def free_run(s: WorkerState, task: TaskRun) -> None:
         s.effects.drop.append(task.key)  # its result may be in the store already
     else:
         end_run(s, task)
+
+
+def take_out_stillborn(s: WorkerState) -> None:
+    """What was assigned and freed in one event is not handed to the executor at all."""
+    effects = s.effects
+    stillborn = set(effects.execute).intersection(effects.discard)
+    if stillborn:
+        effects.execute = [task for task in effects.execute if task not in stillborn]
+        effects.discard = [task for task in effects.discard if task not in stillborn]
+        for task in stillborn:
+            end_run(s, task)
 
 
 def end_run(s: WorkerState, task: TaskRun) -> None:
@@ -195,7 +215,7 @@ def _return_resources(s: WorkerState, need: Need) -> None:
         if best is None:
             break
         task = s.constrained[best][0][2]
-        if any(dep not in s.data for dep in task.compute.deps):
+        if _missing(s, task.compute):
             heappop(s.constrained[best])
             start_or_wait(s, task)
         elif _take_resources(s, best):

@@ -69,8 +69,14 @@ def prepare(
 
 def _inputs(compute: Compute, store: Store) -> list[Any]:
     """Return the values of a task's dependencies."""
+    given = compute.dep_values
     try:
-        values = store.get_many(compute.deps)
+        if given:
+            pairs = list(zip(compute.deps, given, strict=True))
+            stored = iter(store.get_many([dep for dep, value in pairs if value is None]))
+            values = [next(stored) if v is None else _opened(dep, v) for dep, v in pairs]
+        else:
+            values = store.get_many(compute.deps)
     except KeyError as error:
         raise MissingInputs(list(error.args)) from None
     for value in values:
@@ -80,6 +86,16 @@ def _inputs(compute: Compute, store: Store) -> list[Any]:
         # An actor may keep the actors that it is given, and so keeps them alive.
         values = [value.bind() if type(value) is Actor else value for value in values]
     return values
+
+
+def _opened(key: str, value: Inline) -> Any:
+    """Return the value of a dependency that came with the task."""
+    if type(value) is not bytes:
+        return value
+    try:
+        return pickle.loads(value)
+    except Exception as error:
+        return Unreadable(key, error)
 
 
 def _load_with_values(compute: Compute, values: list[Any] | None) -> Any:
@@ -99,13 +115,16 @@ def succeeded(
     Parameters
     ----------
     inline : int
-        A result up to this many bytes travels with the outcome, when a client waits for it.
+        A result up to this many bytes travels with the outcome, when a client waits for it. A
+        number always does: it may be an input on another worker.
     """
     nbytes, type_name = function.usual.describe(result)
     value = None
     compute = task.compute
     # Pickled before it is stored: from then on other tasks may change it in place.
-    if compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
+    if type(result) in PLAIN_RESULTS and is_plain_result(result):
+        value = result
+    elif compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
         value = small_result(result, inline)
     return Outcome(task.key, task.run, "ok", start, stop, nbytes, type_name, value)
 

@@ -135,6 +135,7 @@ def drop_unneeded(s: SchedulerState) -> None:
                 s.touched_workers[ws] = None
                 ws.frees.append(ts.key)
             ts.who_has = ()
+            ts.value = None
             if ts.dependents:
                 move(s, ts, "released")
                 continue

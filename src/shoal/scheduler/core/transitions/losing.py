@@ -145,6 +145,7 @@ def _drop_proxies(s: SchedulerState, ts: TaskState) -> None:
 def lose_result(s: SchedulerState, ts: TaskState) -> None:
     """The last copy of a result is gone: dependents that did not start wait again."""
     move(s, ts, "released")
+    ts.value = None
     for client in ts.wanted_by:
         tell_client(s, client, KeysPending([ts.key]))
     if ts.dependents is None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["activate", "add_copy", "assign", "came_into_memory", "finish"]
 
+# Pickles up to so many bytes are kept for workers that need them as inputs, and numbers.
+_KEPT = 128
 # The type of what workers hold of actors that live elsewhere.
 ACTOR_PROXY = "shoal.actors.actor.Actor"
 
@@ -111,6 +113,12 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
             tuple([dep.nbytes for dep in deps]),
             tuple([[holder.address for holder in dep.who_has] for dep in deps]),
         )
+        for dep in deps:
+            if dep.value is not None and ws not in dep.who_has:
+                message.dep_values = tuple(
+                    [None if ws in dep.who_has else dep.value for dep in deps]
+                )
+                break
     else:
         message = Compute(ts.key, ts.run, function.id, ts.args, ts.priority, seconds, wanted)
     if ts.buffers is not None:
@@ -161,11 +169,21 @@ def finish(
     ts.worker = None
     ts.nbytes = nbytes
     ts.type = type_name
+    if value is not None and ts.waiters and _is_worth_keeping(value, type_name):
+        ts.value = value
     ts.who_has = ws.alone
     ws.has_what[ts] = None
     ws.nbytes += nbytes
     came_into_memory(s, ts, value)
     let_go_of_inputs(s, ts)
+
+
+def _is_worth_keeping(value: Inline, type_name: str) -> bool:
+    """Whether a result is to travel with the tasks that need it, without a word between workers.
+
+    A proxy is not: workers note what actors they have proxies of.
+    """
+    return type(value) is not bytes or (len(value) <= _KEPT and type_name != ACTOR_PROXY)
 
 
 def came_into_memory(s: SchedulerState, ts: TaskState, value: Inline | None) -> None:
