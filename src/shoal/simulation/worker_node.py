@@ -280,6 +280,7 @@ class WorkerNode:
         """Look at the memory of the process."""
         managed = self.executor.store.memory_bytes if self.cluster.spills else 0
         found = (self.other_memory + managed, managed)
-        if found != self._measured:
+        # A real worker tells again and again; here while it may matter, for the sake of time.
+        if found != self._measured or self.machine.state.spilling:
             self._measured = found
             self.handle(MemoryMeasured(*found))
