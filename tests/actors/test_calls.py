@@ -203,3 +203,18 @@ def test_other_loops_await_too(client):
         return await counter.increment()
 
     assert asyncio.run(main()) == 1
+
+
+def test_waiting_on_the_loop_that_brings_the_answer_is_refused():
+    async def main():
+        async with Client(
+            processes=False, n_workers=1, asynchronous=True, dashboard_address=None
+        ) as here:
+            counter = await here.submit(Counter, actor=True)
+            call = counter.increment()
+            with pytest.raises(RuntimeError, match=r"increment\(\) .* await the future"):
+                call.result()
+            assert await call == 1
+            return call.result()  # there is nothing to wait for any more
+
+    assert asyncio.run(main()) == 1

@@ -12,7 +12,10 @@ from helpers import wait_until
 
 from shoal import (
     Client,
+    Event,
     Lock,
+    Pub,
+    Sub,
     as_completed,
     fire_and_forget,
     get_client,
@@ -140,6 +143,55 @@ def test_coroutine_tasks_await(client):
         return b
 
     assert client.submit(task, 1).result() == 3 + 3 + 4
+
+
+async def coroutine_parent(i):
+    here = get_client()
+    return sum(await here.gather(here.map(child, [i] * 100, range(100))))
+
+
+def test_coroutines_that_wait_leave_their_thread_to_others(client):
+    parents = client.map(coroutine_parent, range(100))
+    wait(parents, timeout=40)
+    assert client.gather(parents) == [100_000 * i + 4950 for i in range(100)]
+
+
+@pytest.mark.parametrize("how", ["await", "wait", "as_completed", "event", "topic", "actor"])
+def test_every_wait_of_a_coroutine_lets_others_run(client, how):
+    name = f"coroutine-{how}"
+
+    class Waiting:
+        async def until_told(self):
+            return await Event(name, client=get_client()).wait()
+
+    if how == "actor":
+        actor = client.submit(Waiting, actor=True).result()
+
+    async def parent():
+        here = get_client()
+        told = here.submit(Event(name, client=here).wait, pure=False)
+        if how == "await":
+            return await told
+        if how == "wait":
+            return bool((await wait([told])).done)
+        if how == "as_completed":
+            return [await future async for future in as_completed([told])] == [True]
+        if how == "event":
+            return await Event(name, client=here).wait()
+        if how == "topic":
+            sub = await Sub(name, client=here)
+            await Event(f"{name}-listens", client=here).set()
+            return await sub.get()
+        return await actor.until_told()
+
+    waits = client.submit(parent, pure=False)
+    if how == "topic":
+        assert Event(f"{name}-listens").wait(timeout=10)
+        publish = client.submit(lambda: Pub(name).put(True), pure=False)
+        publish.result(timeout=20)
+    else:
+        client.submit(lambda: Event(name).set(), pure=False).result(timeout=20)
+    assert waits.result(timeout=20) is True
 
 
 def test_dask_compute_inside(client):

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from dask.utils import parse_timedelta
 
-from shoal.worker.context import away, current_task
+from shoal.worker.context import aside, away, current_task
 
 __all__ = ["ActorFuture", "BaseActorFuture", "EagerActorFuture"]
 
@@ -85,12 +85,19 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
     1
     """
 
-    __slots__ = ("__weakref__", "_kept", "_load", "_outcome", "_wakers", "_what", "read")
+    __slots__ = ("__weakref__", "_home", "_kept", "_load", "_outcome", "_wakers", "_what", "read")
 
-    def __init__(self, what: str, load: Callable[[Any], Any], kept: Any = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        load: Callable[[Any], Any],
+        kept: Any = None,
+        home: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self._what = what  # the call, for messages
         self._load = load  # unpickles a value where the caller's client is the current one
         self._kept = kept  # until it is answered
+        self._home = home  # the loop that brings the answer
         # None, (True, opaque value) or (False, function that makes the exception).
         self._outcome: tuple[bool, Any] | None = None
         self._wakers: list[Callable[[], Any]] = []
@@ -133,6 +140,8 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
             When it is not over in time; it goes on.
         ActorLostError
             When the actor's worker is gone.
+        RuntimeError
+            When this is the event loop that brings the answer: await the future there.
         Exception
             Whatever the method raised, with the traceback of its frames on the worker.
         """
@@ -143,6 +152,11 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         return self._answer()
 
     def _block(self, seconds: float | None) -> bool:
+        if self._home is not None and asyncio._get_running_loop() is self._home:
+            raise RuntimeError(
+                f"{self._what}: result() on the event loop's own thread would wait for itself "
+                "forever; in coroutines await the future"
+            )
         read = self.read
         if read is not None and current_task() is None:
             start = time.monotonic()
@@ -192,7 +206,8 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
 
             self._wakers.append(wake)
             if self._outcome is None:
-                await waiter
+                with aside():
+                    await waiter
         return self._answer()
 
 

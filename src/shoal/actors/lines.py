@@ -70,7 +70,7 @@ class ActorLines:
     ) -> ActorFuture[Any]:
         """Call a method, or read an attribute where `args` is None. On any thread."""
         what = f"{name}{'()' if args is not None else ''} of the actor {key!r} on {address}"
-        future: ActorFuture[Any] = ActorFuture(what, self.load, kept)
+        future: ActorFuture[Any] = ActorFuture(what, self.load, kept, self.loop)
         call = m.ActorCall(0, key, name, args)
         if not self._outbox and not self._awake:
             line = self._lines.get(address)

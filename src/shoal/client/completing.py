@@ -17,7 +17,7 @@ from shoal.client.future import Future, futures_of, seconds_or_none
 from shoal.client.outcome import Value, error_of, load
 from shoal.client.session import Session
 from shoal.errors import DataLostError
-from shoal.worker.context import away
+from shoal.worker.context import aside, away
 
 __all__ = ["as_completed"]
 
@@ -255,7 +255,8 @@ class as_completed:
                 loop = asyncio.get_running_loop()
                 sleeper: asyncio.Future[None] = loop.create_future()
                 self._sleepers.append((loop, sleeper))
-            await asyncio.wait([sleeper], timeout=self._seconds_left())
+            with aside():
+                await asyncio.wait([sleeper], timeout=self._seconds_left())
 
     def _take_ready(self, one: bool) -> list[tuple[Future, Value | None]]:
         taken = []

@@ -31,7 +31,7 @@ from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
 from shoal.client.functions import PickledFunctions
 from shoal.client.gates import AsyncGate, Gate, ThreadGate
 from shoal.wire.messages import Answer
-from shoal.worker.context import current_task
+from shoal.worker.context import aside, current_task
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -340,7 +340,8 @@ class Session:
         gate = AsyncGate(enough, fail_fast, home=self.loop)
         try:
             if self.watch(records, gate):
-                await asyncio.wait_for(gate.wait(), timeout)
+                with aside():
+                    await asyncio.wait_for(gate.wait(), timeout)
         except TimeoutError:
             return False
         finally:

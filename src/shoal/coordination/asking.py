@@ -19,6 +19,7 @@ from shoal.client.future import seconds_or_none
 from shoal.client.gates import ThreadGate
 from shoal.client.tasks import get_client, worker_here
 from shoal.wire.messages import Ask
+from shoal.worker.context import aside
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -193,14 +194,14 @@ async def until_answered(session: Session, asking: Asking, seconds: float | None
     answered = False
     try:
         session.post(Asked(asking))
-        if seconds is None:
-            await answer
-        else:
-            if seconds > 0:
+        with aside():
+            if seconds is None:
+                await answer
+            elif seconds > 0:
                 await asyncio.wait([answer], timeout=seconds)
-            if not answer.done():
-                session.post(Unasked(asking))
-                await asyncio.wait([answer], timeout=_PATIENCE)
+        if not answer.done():
+            session.post(Unasked(asking))
+            await asyncio.wait([answer], timeout=_PATIENCE)
         answered = answer.done()
         if not answered:
             raise TimeoutError(f"the scheduler does not answer about {asking.ask.name!r}")

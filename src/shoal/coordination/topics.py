@@ -22,6 +22,7 @@ from shoal.comm.status import Status
 from shoal.comm.stream import MessageStream
 from shoal.wire.codec import BatchCodec
 from shoal.wire.messages import Publish, Published, Subscribers
+from shoal.worker.context import aside
 
 if TYPE_CHECKING:
     from shoal.client.session import Session
@@ -337,9 +338,7 @@ async def wait_async(inbox: Inbox, timeout: float | None) -> Blob | None:
     waiter = Waiter(wake)
     inbox.ask(waiter)
     try:
-        if timeout is None:
-            await woken
-        else:
+        with aside():
             await asyncio.wait([woken], timeout=timeout)
     except BaseException:
         inbox.give_back(waiter)

@@ -5,6 +5,7 @@ The executor sets the context around each task; the functions here are for users
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TaskContext",
+    "aside",
     "at_lock",
     "away",
     "current_task",
@@ -55,6 +57,8 @@ class TaskContext(msgspec.Struct, eq=False):
         Whether it left the worker's threads.
     at_lock : bool
         Whether it waits for a lock; see the class of that name.
+    coroutine : bool
+        Whether it runs on the worker's loop.
     """
 
     worker: Any
@@ -62,6 +66,7 @@ class TaskContext(msgspec.Struct, eq=False):
     place: _Place | None
     seceded: bool = False
     at_lock: bool = False
+    coroutine: bool = False
 
     @property
     def key(self) -> str | None:
@@ -111,7 +116,9 @@ def nearness() -> float:
     a thread; depth first there are fewer of them.
     """
     context = current_task()
-    if context is None or context.priority is None or context.seceded:
+    if context is None or context.priority is None:
+        return 0.0
+    if context.seceded and not context.coroutine:  # coroutines that waited once do not come back
         return 0.0
     return _NEARER - context.priority[0]
 
@@ -206,6 +213,34 @@ class away:
         context = current_task()
         if self._left and context is not None and not context.at_lock:
             rejoin()
+
+
+class aside:
+    """`away` for coroutines: a task that is one takes no place from now on, and does not come back.
+
+    Only for those: what runs on the loop on behalf of a thread has the context of that task, too,
+    and the thread itself is away.
+    """
+
+    __slots__ = ("_timer",)
+
+    def __enter__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        context = current_task()
+        if context is not None and context.coroutine and not context.seceded:
+            if moment := time_to_stay():
+                self._timer = asyncio.get_running_loop().call_later(moment, secede)
+            else:
+                secede()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class at_lock:

@@ -147,7 +147,7 @@ class Elsewhere:
         self, task: TaskRun, function: Function, call: Callable[[], Awaitable[Any]]
     ) -> None:
         pool = self._pool
-        current.set(TaskContext(pool.worker, task, self))
+        current.set(TaskContext(pool.worker, task, self, coroutine=True))
         start = time.time()
         result = None
         try:
