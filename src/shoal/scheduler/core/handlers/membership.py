@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
 from shoal.scheduler.core.policies.estimates import estimate
+from shoal.scheduler.core.policies.relief import relieve_paused, take_back
 from shoal.scheduler.core.policies.restrictions import workers_changed
 from shoal.scheduler.core.slices import start
 from shoal.scheduler.core.speech import tell_client, tell_worker
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.core.transitions.demand import leave_worker
-from shoal.scheduler.core.transitions.losing import (
-    drop_worker_tasks,
-    unplace,
-    unplace_in_steps,
-)
+from shoal.scheduler.core.transitions.losing import drop_worker_tasks, unplace_in_steps
 from shoal.scheduler.core.transitions.table import move
 from shoal.wire import messages as m
 
@@ -71,6 +68,7 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     s.expected_workers.discard(ws.address)
     if s.unrunnable:
         start(s, unplace_in_steps(s, list(s.unrunnable), "no-worker", None))
+    relieve_paused(s)
     s.log_event("all", {"action": "add-worker", "worker": ws.address})
     return None
 
@@ -141,12 +139,7 @@ def retire_worker(s: SchedulerState, ws: WorkerState, close: bool) -> None:
     ws.close_when_retired = close
     s.touched_workers[ws] = None
     s.retiring[ws] = None
-    for ts in list(ws.queue.live(ws)):
-        unplace(s, ts)
-    waiting = list(ws.processing)[ws.nthreads :]
-    if waiting:
-        ws.returning.update(waiting)
-        tell_worker(s, ws, m.Steal([ts.key for ts in waiting]))
+    take_back(s, ws, list(ws.processing)[ws.nthreads :])
 
 
 def check_retiring(s: SchedulerState) -> None:

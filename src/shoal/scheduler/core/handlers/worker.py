@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.handlers.graph import data_task
 from shoal.scheduler.core.policies.load import note_load
+from shoal.scheduler.core.policies.relief import relieve_paused
 from shoal.scheduler.core.speech import tell_free
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
@@ -210,6 +211,7 @@ def _on_dropped(s: SchedulerState, ws: WorkerState, msg: m.Dropped) -> None:
 def _on_status(s: SchedulerState, ws: WorkerState, msg: m.WorkerStatus) -> None:
     ws.status = msg.status
     s.touched_workers[ws] = None
+    relieve_paused(s)
 
 
 def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) -> None:
