@@ -243,6 +243,19 @@ def test_short_runs_are_reported_together() -> None:
     asyncio.run(main())
 
 
+def test_the_loop_is_not_woken_for_each_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_TOGETHER", 60.0)
+    monkeypatch.setattr(pool, "_LOOK", 60.0)
+
+    async def main() -> None:
+        async with Bench(nthreads=1) as bench:
+            bench.pool.submit([bench.task(time.sleep, 0.001) for _ in range(50)])
+            await bench.until(lambda: len(bench.outcomes) == 50)
+            assert len(bench.batches) <= 5
+
+    asyncio.run(main())
+
+
 def test_what_did_not_start_can_be_revoked() -> None:
     async def main() -> None:
         gate = Gate("revoke")

@@ -5,6 +5,8 @@ puts runs in, so taking the first is a single step. A run is claimed by whoever 
 `_unstarted`, a single step too, so that `revoke` need not ask the threads. Outcomes go to one
 shared list, and the loop is woken unless it is about to come anyway; it stores the results of many
 runs at once, and as it is the loop that discards runs, no result slips into the store after that.
+While short runs follow each other the loop is woken now and then, not for each of them; a timer
+finds what waits when a run takes longer than was thought.
 
 A parked thread waits on a lock of its own; whoever parked last is woken first. No thread parks
 while there is work it could take, and every new run wakes one, so no run waits for a parked thread.
@@ -36,6 +38,8 @@ __all__ = ["ThreadPool"]
 logger = logging.getLogger("shoal.worker.executor")
 
 _rank = attrgetter("compute.priority")  # lower ones run first
+_TOGETHER = 500e-6  # seconds within which outcomes of short runs are told together
+_LOOK = 1e-3  # seconds after which the loop looks whether any wait
 _PATIENCE = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
 _OWN = ("default", "offload")  # names of these threads
 
@@ -110,6 +114,8 @@ class ThreadPool:
         self._running: dict[TaskRun, float] = {}  # since when
         self._outcomes: deque[tuple[TaskRun, Outcome, Any]] = deque()  # the last is the result
         self._loop_comes = False
+        self._loop_will_look = False
+        self._last_word = 0.0  # when the loop was last woken, by the clock of outcomes
         self._paused = False
         self._closed = False
         # Paused, closed, somebody rejoins or did not wait for a place: threads have to look.
@@ -446,8 +452,20 @@ class ThreadPool:
         self._running.pop(task, None)
         # `_deliver` clears the flag before it looks, so what was added before this line is seen.
         if not self._loop_comes:
+            if self._loop_will_look and self._can_wait(outcome):
+                return
             self._loop_comes = True
+            self._last_word = outcome.stop
             self.call_loop(self._deliver)
+
+    def _can_wait(self, outcome: Outcome) -> bool:
+        """Whether an outcome can be told with that of the next run."""
+        if outcome.stop - self._last_word < _TOGETHER:
+            try:
+                return self._queue[0].compute.duration < _TOGETHER
+            except IndexError:
+                pass
+        return False
 
     def tell_seceded(self, context: TaskContext) -> None:
         """Tell the loop that a task seceded."""
@@ -489,3 +507,11 @@ class ThreadPool:
         self.store.put_all(results)
         if outcomes:
             self._on_outcomes(outcomes)
+            if not self._loop_will_look and self._queue:
+                self._loop_will_look = True
+                self.loop.call_later(_LOOK, self._look)
+
+    def _look(self) -> None:
+        self._loop_will_look = False  # before it looks, as in `_deliver`
+        if self._outcomes:
+            self._deliver()
