@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 
+from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
 from shoal.client.collections.graphs import Plan, materialize
 from shoal.client.collections.lower import Lowered, Lowering
@@ -44,7 +45,8 @@ def begin_graph(
 
     def lower() -> None:
         try:
-            _send(session, dsk, names, options, coming)
+            with CollectorPaused():
+                _send(session, dsk, names, options, coming)
         except BaseException as error:
             coming.error = None if coming.stopped or session.ended else error
         finally:
@@ -78,7 +80,8 @@ def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options
     CancelledError, DataLostError
         When the graph needs a future that was cancelled, or its data lost.
     """
-    sender = _send(session, dsk, keys, options, None)
+    with CollectorPaused():
+        sender = _send(session, dsk, keys, options, None)
     return {key: sender.future(key) for key in dict.fromkeys(keys)}
 
 
