@@ -293,3 +293,22 @@ def test_listen_without_a_running_loop_is_ready_when_the_loop_runs() -> None:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def test_a_pool_that_ends_says_why_at_once() -> None:
+    """Also to those that connect to who is not there, which would take them half a minute."""
+
+    async def main() -> None:
+        pool = ConnectionPool(limit=2, timeout=60)
+        nobody = pool(f"tcp://127.0.0.1:{free_port()}")
+        calls = [asyncio.ensure_future(nobody.add(x=i)) for i in range(4)]  # two wait for room
+        await until(lambda: len(pool._connecting) == 2)
+        pool.end("the lake is dry")
+        for call in calls:
+            with pytest.raises(RuntimeError, match="the lake is dry"):
+                await asyncio.wait_for(call, 5)
+        await pool.close()
+        with pytest.raises(RuntimeError, match="the lake is dry"):
+            await nobody.add(x=1)
+
+    run(main())

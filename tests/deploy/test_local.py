@@ -204,3 +204,20 @@ def test_workers_share_the_memory_there_is():
     with LocalCluster(n_workers=3, threads_per_worker=8, processes=False) as cluster:
         limits = [worker.memory_limit for worker in cluster.workers.values()]
         assert 0 < sum(limits) <= memory_available()
+
+
+@pytest.mark.parametrize("pause", [0, 0.05])
+def test_closing_waits_for_the_end_of_workers_that_were_about_to_start(pause):
+    """What is left on the loop would start processes anew, or complain when Python ends."""
+
+    async def main():
+        async with LocalCluster(
+            n_workers=1, threads_per_worker=1, asynchronous=True, dashboard_address=None
+        ) as cluster:
+            before = asyncio.all_tasks()
+            cluster.scale(3)
+            await asyncio.sleep(pause)
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        assert left == set() and psutil.Process().children() == []
+
+    run(main())

@@ -170,12 +170,12 @@ async def wait_for_workers(client: Client, n_workers: int, timeout: float | None
         there = len(client._session.machine.state.workers)
         if there >= n_workers:
             return
+        if client._session.ended is not None:
+            raise RuntimeError(f"waiting for workers is of no use: {client._session.ended}")
         left = None if deadline is None else deadline - client.loop.time()
         if left is not None and left <= 0:
             raise WorkerStartTimeoutError(there, n_workers, timeout or 0.0)
         await client._workers_changed(left)
-        if client._session.ended is not None:
-            raise RuntimeError(f"waiting for workers is of no use: {client._session.ended}")
 
 
 # ---------------------------------------------------------------------- scheduler files

@@ -183,6 +183,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             take_over(self)
         _open_clients.add(self)
         self._session.on_workers.append(self._note_workers)
+        self._session.on_ended = self._note_end
         if self.asynchronous:
             self._start_soon()
             return
@@ -320,7 +321,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
     def _shutdown_blocking(self) -> None:
         if self.cluster is None:
-            with contextlib.suppress(OSError):  # the connection may end before the answer is here
+            # The connection may end before the answer is here.
+            with contextlib.suppress(OSError, RuntimeError):
                 self.sync(self._terminate)
             self.close()
             return
@@ -329,7 +331,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
     async def _shutdown(self) -> None:
         if self.cluster is None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, RuntimeError):
                 await self._terminate()
             await self._close()
             return
@@ -1036,6 +1038,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         self._unreachable.intersection_update(self._session.machine.state.workers)
         if self.status == "running" and self._identity_task is None:
             self._identity_task = self.loop.create_task(self._refresh_identity())
+
+    def _note_end(self, reason: str) -> None:
+        """The scheduler is gone for good: who asks it something need not wait to learn that."""
+        if self.rpc is not None:
+            self.rpc.end(f"this client cannot be used any more: {reason}")
 
     async def _refresh_identity(self) -> None:
         try:

@@ -137,7 +137,8 @@ class Sampling:
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            with contextlib.suppress(OSError):  # a scheduler that restarts is asked again
+            # A scheduler that restarts is asked again; a client that ended has no more to say.
+            with contextlib.suppress(OSError, RuntimeError):
                 await self._look()
 
     async def _start(self) -> None:
@@ -152,7 +153,7 @@ class Sampling:
         self._task.cancel()
         await asyncio.wait([self._task])
         self._task = None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):
             await self._look()
         self._sampler.samples[self._label] = self._found
         self._found = []

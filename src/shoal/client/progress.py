@@ -18,7 +18,7 @@ from shoal._base.keys import encode_key
 from shoal._base.loop import LoopRunner
 from shoal.client.current import default_client
 from shoal.client.future import find_futures
-from shoal.comm.base import connect
+from shoal.comm.base import Comm, connect
 from shoal.comm.requests import raise_error
 from shoal.diagnostics.bars import Counts, Row, bar_line, group_line
 from shoal.diagnostics.widget import ProgressWidget, has_widgets, in_notebook
@@ -32,6 +32,7 @@ __all__ = ["ProgressBar", "TextProgressBar", "progress"]
 
 _DONE, _FAILED = "finished", "error"
 _CANCELLED = "cancelled"
+_INTERRUPTED = "interrupted"
 
 
 class ProgressBar:
@@ -104,7 +105,7 @@ class ProgressBar:
             if self.counts.dropped:
                 self.status = _CANCELLED
         except BaseException:
-            self.status = "interrupted"
+            self.status = _INTERRUPTED
             raise
         finally:
             self._held.clear()
@@ -118,8 +119,7 @@ class ProgressBar:
             client._session.drain()
             arguments = client.connection_args
         while True:
-            address = self._address or (client.scheduler.address if client is not None else "")
-            comm = await connect(address, **arguments)
+            comm = await self._connect(arguments)
             try:
                 await comm.write(
                     {
@@ -144,6 +144,15 @@ class ProgressBar:
                     raise
             finally:
                 comm.abort()
+                if client is not None and client.rpc is not None and self._address is None:
+                    client.rpc.reuse(client.scheduler.address, comm)
+
+    async def _connect(self, arguments: dict[str, Any]) -> Comm:
+        if self._address is not None:
+            return await connect(self._address, **arguments)
+        assert self._client is not None and self._client.rpc is not None
+        # Through the client, whose end ends this, too: one need not wait to learn of it.
+        return await self._client.rpc.connect(self._client.scheduler.address)
 
     def _draw_bar(self, remaining: int, all: int, **kwargs: Any) -> None:
         """Draw; called with each news."""
@@ -213,13 +222,15 @@ class TextProgressBar(ProgressBar):
                 runner.run_sync(self.listen)
             runner.stop()
         else:
-            self._task = running.create_task(self.listen())
+            self._task = running.create_task(_quietly(self))
 
     def _draw_bar(self, remaining: int, all: int, **kwargs: Any) -> None:
         if self._moves and all:
             self._write(self._line(remaining, all), "\r")
 
     def _draw_stop(self, remaining: int, status: str, **kwargs: Any) -> None:
+        if not self.counts.all and status == _INTERRUPTED:
+            return  # nothing was told: there is nothing to show
         self._write(self._line(remaining, self.counts.all), "\r" if self._moves else "")
         self.file.write("\n")
         self.file.flush()

@@ -76,7 +76,7 @@ class TopicHandlers:
         try:
             for topic in list(self._handlers):
                 await self._client.scheduler.subscribe_topic(topic=topic, client=self._client.id)
-        except OSError as error:  # there will be another connection, or none
+        except (OSError, RuntimeError) as error:  # there will be another connection, or none
             logger.info("could not subscribe again: %s", error)
             self._stream = None
         finally:

@@ -154,6 +154,8 @@ class ConnectionPool:
         self._free: dict[str, list[Comm]] = {}
         self._busy: dict[str, set[Comm]] = {}
         self._waiting = 0
+        self._connecting: set[asyncio.Timeout] = set()
+        self._reason = "this pool of connections is closed"
 
     def __call__(self, addr: str | tuple[str, int]) -> PooledRPC:
         """Return an object whose attributes call the operations of the server at an address."""
@@ -174,7 +176,7 @@ class ConnectionPool:
     ) -> Comm:
         """Return a connection; give it back with `reuse`."""
         if self.status == "closed":
-            raise RuntimeError("this pool of connections is closed")
+            raise RuntimeError(self._reason)
         free = self._free.get(addr)
         while free:
             comm = free.pop()
@@ -190,21 +192,38 @@ class ConnectionPool:
         finally:
             self._waiting -= 1
         try:
-            comm = await connect(
-                addr,
-                self.timeout if timeout is None else timeout,
-                deserialize=self.deserialize,
-                retry=self.retry if retry is None else retry,
-                **self.connection_args,
-            )
+            comm = await self._make(addr, timeout, self.retry if retry is None else retry)
         except BaseException:
             self._room.release()
             raise
-        comm.name = "ConnectionPool"
+        self._busy.setdefault(addr, set()).add(comm)
+        return comm
+
+    async def _make(self, addr: str, timeout: float | str | None, retry: bool) -> Comm:
+        """Connect, unless the pool is closed before that is done."""
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                if self.status == "closed":
+                    raise RuntimeError(self._reason)
+                self._connecting.add(scope)
+                comm = await connect(
+                    addr,
+                    self.timeout if timeout is None else timeout,
+                    deserialize=self.deserialize,
+                    retry=retry,
+                    **self.connection_args,
+                )
+        except OSError as error:  # the end of the scope's time is one
+            if self.status == "closed":
+                raise RuntimeError(self._reason) from error
+            raise
+        finally:
+            self._connecting.discard(scope)
         if self.status == "closed":
             comm.abort()
-            raise RuntimeError("this pool of connections was closed")
-        self._busy.setdefault(addr, set()).add(comm)
+            raise RuntimeError(self._reason)
+        comm.name = "ConnectionPool"
         return comm
 
     def reuse(self, addr: str, comm: Comm) -> None:
@@ -236,11 +255,21 @@ class ConnectionPool:
             comm.abort()
             self._room.release()
 
-    async def close(self) -> None:
-        """Close all connections; calls under way fail."""
+    def end(self, reason: str) -> None:
+        """Close all connections and make no others; calls under way fail, later ones say why."""
+        if self.status == "closed":
+            return
         self.status = "closed"
+        self._reason = reason
+        now = asyncio.get_running_loop().time()
+        for scope in self._connecting:
+            scope.reschedule(now)
         for addr in {*self._free, *self._busy}:
             self.remove(addr)
+
+    async def close(self) -> None:
+        """Close all connections; calls under way fail."""
+        self.end(self._reason)
 
 
 class PooledRPC(_Operations):

@@ -143,20 +143,27 @@ class SpecCluster(Cluster):
         self.status = Status.closing
         self._stop_adapting()
         try:
+            await self._end_tasks()
             self.worker_spec = {}
             workers, self.workers = list(self.workers.values()), {}
             await _settled([worker.close() for worker in workers])
             if self.scheduler is not None:
                 await _settled([self.scheduler.close()])
         finally:
-            current = asyncio.current_task()
-            for task in list(self._tasks):
-                if task is not current:
-                    task.cancel()
+            await self._end_tasks()
             _open.pop(id(self), None)
             if self._silenced is not None:
                 logging.getLogger("shoal").setLevel(self._silenced)
             await super()._close()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what goes on beside and wait for it: what is being started is closed there."""
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     # -- state -------------------------------------------------------------------------
 
@@ -199,10 +206,10 @@ class SpecCluster(Cluster):
         try:
             await _all([_started(worker) for worker in workers.values()])
         except BaseException:
-            for name, worker in workers.items():
+            for name in workers:
                 self.workers.pop(name, None)
                 self.worker_spec.pop(name, None)
-                self._spawn(worker.close())
+            await _settled([worker.close() for worker in workers.values()])
             raise
         for name, worker in workers.items():
             self._spawn(self._follow_worker(name, worker))
