@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["begin_graph", "send_graph"]
 
-_PART = 2000  # tasks that are told at once
+_FIRST = 250  # tasks that are told at once, at first: workers wait for them
+_PART = 2000  # in the end
 
 
 def begin_graph(
@@ -151,16 +152,15 @@ class _Sender:
     def _send_parts(self) -> None:
         tasks, names = self._plan.tasks, self._plan.names
         last_use: dict[str, int] = {}
-        if len(tasks) > _PART:
+        if len(tasks) > _FIRST:
             for i, (_, node) in enumerate(tasks):
                 for dependency in node.dependencies:
                     last_use[names[dependency]] = i
-        for start in range(0, len(tasks), _PART):
-            end = start + _PART
+        for start, end in _parts(len(tasks)):
             if self._coming is not None and (self._coming.stopped or self._session.ended):
                 raise RuntimeError("nobody waits for it any more")
             records: list[Record] = []
-            for i in range(start, min(end, len(tasks))):
+            for i in range(start, end):
                 key, node = tasks[i]
                 lowered = self._lowering.lower(key, node)
                 if self._lowering.fresh:
@@ -203,6 +203,15 @@ class _Sender:
                 self._results[record.key] = record
             else:
                 self._passing.append(record)
+
+
+def _parts(count: int) -> Iterator[tuple[int, int]]:
+    """Cut a number of tasks into parts, of which each is twice as large as the one before."""
+    start, size = 0, _FIRST
+    while start < count:
+        end = min(start + size, count)
+        yield start, end
+        start, size = end, min(2 * size, _PART)
 
 
 def _group(key: Any, name: str) -> str:
