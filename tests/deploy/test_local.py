@@ -206,8 +206,8 @@ def test_workers_share_the_memory_there_is():
         assert 0 < sum(limits) <= memory_available()
 
 
-@pytest.mark.parametrize("pause", [0, 0.05])
-def test_closing_waits_for_the_end_of_workers_that_were_about_to_start(pause):
+@pytest.mark.parametrize("begun", [False, True])
+def test_closing_waits_for_the_end_of_workers_that_were_about_to_start(begun):
     """What is left on the loop would start processes anew, or complain when Python ends."""
 
     async def main():
@@ -216,7 +216,8 @@ def test_closing_waits_for_the_end_of_workers_that_were_about_to_start(pause):
         ) as cluster:
             before = asyncio.all_tasks()
             cluster.scale(3)
-            await asyncio.sleep(pause)
+            if begun:
+                await until(lambda: len(cluster.workers) == 3)
         left = asyncio.all_tasks() - before - {asyncio.current_task()}
         assert left == set() and psutil.Process().children() == []
 

@@ -147,6 +147,41 @@ def test_a_prefix_comes_before_all_paths() -> None:
     run(main())
 
 
+def test_pages_of_elsewhere_cannot_read_through_a_name_that_leads_here() -> None:
+    async def ask(port: int, name: str, path: str = "/status") -> tuple[int, str]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+        return int(answer.split()[1]), answer
+
+    async def main() -> None:
+        more = {"shoal.dashboard.hosts": ["Lake.example"]}
+        with dask.config.set(more):
+            async with Scheduler(protocol="inproc", dashboard_address=":0") as s:
+                port = s.identity()["services"]["dashboard"]
+                here = socket.gethostname()
+                names = [
+                    "localhost",
+                    f"127.0.0.1:{port}",
+                    "[::1]:1",
+                    "192.0.2.7",
+                    here,
+                    "a.localhost",
+                ]
+                for name in [*names, "lake.example:80"]:
+                    assert (await ask(port, name))[0] == 200, name
+                for path in ("/status", "/json/counts.json", "/metrics"):
+                    code, text = await ask(port, "evil.example", path)
+                    assert code in (403, 404) and "workers" not in text
+                code, text = await ask(port, "evil.example:8787")
+                assert code == 403 and "'evil.example' is not known" in text
+                assert "shoal.dashboard.hosts" in text
+                assert (await ask(port, "evil.example", "/health"))[0] == 200  # says nothing
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("place", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,13 @@ async def profile(
     scheduler: bool,
 ) -> Any:
     """Return a profile tree, or trees by worker; with a page where that is asked for."""
+    _check_plot(plot)
+    since, until = _moment("start", start), _moment("stop", stop)
     await client
     trees = await client.scheduler.profile(
         key=key,
-        start=_moment(start),
-        stop=_moment(stop),
+        start=since,
+        stop=until,
         workers=None if workers is None else as_workers(workers),
         server=server,
         own=scheduler,
@@ -75,10 +78,12 @@ async def task_stream(
     client: Client, start: Any, stop: Any, count: int | None, plot: bool | str, filename: str
 ) -> Any:
     """Return what ran, with a page where that is asked for."""
+    _check_plot(plot)
+    if count is not None and (type(count) is not int or count < 0):
+        raise ValueError(f"count= is a number of records, from 0 on, got {count!r}")
+    since, until = _moment("start", start), _moment("stop", stop)
     await client
-    records = await client.scheduler.task_stream(
-        start=_moment(start), stop=_moment(stop), count=count
-    )
+    records = await client.scheduler.task_stream(start=since, stop=until, count=count)
     for record in records:
         record["startstops"] = list(record["startstops"])
     if not plot:
@@ -89,11 +94,29 @@ async def task_stream(
     return records, page
 
 
-def _moment(when: Any) -> float | None:
-    """Return seconds since the epoch: a number is that, a text is so long before now."""
-    if when is None or isinstance(when, (int, float)):
+def _moment(name: str, when: Any) -> float | None:
+    """Return seconds since the epoch: a number is that, a text or timedelta is so long ago."""
+    if when is None or (isinstance(when, (int, float)) and not isinstance(when, bool)):
         return when
-    return time.time() - float(parse_timedelta(when, default="s"))
+    if isinstance(when, datetime.datetime):
+        return when.timestamp()
+    problem = (
+        f"{name}= is seconds since the epoch, or a time before now such as '60s', got {when!r}"
+    )
+    if not isinstance(when, (str, datetime.timedelta)):
+        raise TypeError(problem)
+    try:
+        ago = float(parse_timedelta(when, default="s"))
+    except (KeyError, ValueError):
+        raise ValueError(problem) from None
+    if ago < 0:
+        raise ValueError(f"{problem}, which is in the future")
+    return time.time() - ago
+
+
+def _check_plot(plot: Any) -> None:
+    if not isinstance(plot, bool) and plot is not None and plot != "save":
+        raise ValueError(f"plot= is True, False or 'save', got {plot!r}")
 
 
 class get_task_stream:
@@ -133,6 +156,7 @@ class get_task_stream:
         plot: bool | str = False,
         filename: str = "task-stream.html",
     ) -> None:
+        _check_plot(plot)
         self.client = default_client(client)
         self.data: list[dict[str, Any]] = []
         self.figure: Any = None

@@ -76,7 +76,7 @@ def differences(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         told = (
             ", ".join(counts)
             if len(counts) < 2
-            else ", ".join(f"{number} ({n} workers)" for number, n in counts.items())
+            else ", ".join(f"{number} ({n} worker{'s' * (n > 1)})" for number, n in counts.items())
         )
         rows.append((name, here, there, told or _MISSING))
     return rows

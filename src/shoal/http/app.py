@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RedirectHandler, RequestHandler
 
+from shoal import config
 from shoal.http.metrics import CONTENT_TYPE, metrics_text
 from shoal.http.pages import counts_of, status_page
 
@@ -20,10 +22,10 @@ logger = logging.getLogger("shoal.http")
 _REFRESH_SECONDS = 2
 
 
-def serve(server: Any, sock: socket.socket, prefix: str = "") -> HTTPServer:
-    """Answer at a socket that listens."""
+def serve(server: Any, sock: socket.socket, prefix: str = "", host: str = "") -> HTTPServer:
+    """Answer at a socket that listens, those who call this machine by `host` or another name."""
     start = f"/{prefix}" if prefix else ""
-    given = {"server": server}
+    given = {"server": server, "names": names_of(host)}
     routes: list[Any] = [
         (rf"{start}/health", _Health),
         (rf"{start}/status", _Status, given),
@@ -37,13 +39,46 @@ def serve(server: Any, sock: socket.socket, prefix: str = "") -> HTTPServer:
     return http
 
 
+def names_of(host: str) -> set[str]:
+    """Return the names by which visitors may call the pages, besides numbers and localhost."""
+    more = config.get_list("shoal.dashboard.hosts")
+    return {str(name).lower() for name in (host, socket.gethostname(), *more)}
+
+
+def is_called_rightly(name: str, names: set[str]) -> bool:
+    """Whether the ``Host`` of a request is a name of ours.
+
+    A page of elsewhere can have its own name lead here and read what is answered (DNS rebinding);
+    the browser then still says that name. Numbers cannot be made to lead elsewhere.
+    """
+    name = name.lower().rstrip(".")
+    if name in names or name == "localhost" or name.endswith(".localhost") or "*" in names:
+        return True
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
 def _log(handler: RequestHandler) -> None:
     logger.debug("%s %s: %d", handler.request.method, handler.request.uri, handler.get_status())
 
 
 class _Page(RequestHandler):
-    def initialize(self, server: Any = None) -> None:
+    def initialize(self, server: Any = None, names: set[str] | None = None) -> None:
         self.scheduler = server
+        self._names = names
+
+    def prepare(self) -> None:
+        name = self.request.host_name
+        if self._names is not None and not is_called_rightly(name, self._names):
+            self.set_status(403)
+            self.set_header("Content-Type", "text/plain")
+            self.finish(
+                f"{name!r} is not known as a name of this machine. Use its address, or add the "
+                "name to the configuration 'shoal.dashboard.hosts' of the scheduler."
+            )
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "shoal")

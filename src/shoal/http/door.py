@@ -72,7 +72,7 @@ class Door:
     async def _open(self) -> None:
         # In a thread: it takes a fifth of a second, in which the cluster must go on.
         app = await self._loop.run_in_executor(None, importlib.import_module, _APP)
-        self._http = app.serve(self.server, self._sock, self.prefix)
+        self._http = app.serve(self.server, self._sock, self.prefix, self.host)
 
     def _stop_listening(self) -> None:
         try:
