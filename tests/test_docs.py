@@ -71,6 +71,35 @@ def test_tests_that_the_reference_names_are_there(file: str) -> None:
     assert {row[3] for row in ROWS if row[2] == file} - tests == set()
 
 
+def test_every_documented_signature_has_a_row() -> None:
+    text = (ROOT / "tests" / "compat" / "signatures.txt").read_text(encoding="utf-8")
+    names = set(re.findall(r"^distributed\.([\w.]+)\(", text, re.M))
+    rows = {row[0] for row in ROWS}
+    assert len(names) > 80 and names - rows == set()
+
+
+TEXTS = ROOT.parent / "shared" / "reference"
+METHOD = re.compile(r"(?:property ([a-z]\w*)|(?:\w+ )?([a-z]\w*)\(.*\)(?: .*)?\[source\])$")
+
+
+@pytest.mark.skipif(not TEXTS.exists(), reason="the documentation's text is not here")
+def test_every_name_of_the_documentation_has_a_row() -> None:
+    names: set[str] = set()
+    for file in ("futures-api.txt", "pubsub.txt", "variable.txt"):
+        owner = ""
+        for line in (TEXTS / file).read_text(encoding="utf-8").splitlines():
+            if found := re.match(r"(?:class )?distributed\.(\w+)\(", line):
+                owner = found[1]
+                names.add(owner)
+            elif found := METHOD.match(line):
+                names.add(f"{owner}.{found[1] or found[2]}")
+            elif found := re.match(r"([A-Z]\w+(?:\.[a-z]\w*)?)\(.*\)$", line):
+                names.add(found[1])  # in the tables of names
+            elif found := re.search(r"from (?:dask\.)?distributed import ([\w, ]+)", line):
+                names.update(name.strip() for name in found[1].split(","))
+    assert len(names) > 90 and names - {row[0] for row in ROWS} == set()
+
+
 def test_every_row_of_the_reference_is_read() -> None:
     """A row that is written in another way would not be looked at."""
     rows = [

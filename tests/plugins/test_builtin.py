@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +118,64 @@ def test_install_runs_the_command_once_per_worker(monkeypatch: pytest.MonkeyPatc
                 await client.register_plugin(PipInstall(["ape"], restart_workers=True))
 
     run(main())
+
+
+WHEEL = """
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    info = "tinylake-1.0.dist-info"
+    wheel.writestr("tinylake.py", "answer = 42")
+    wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: tinylake\\nVersion: 1.0\\n")
+    tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\n" + tags)
+    names = wheel.namelist()
+    wheel.writestr(f"{info}/RECORD", "".join(f"{name},,\\n" for name in names))
+"""
+
+INSTALL = """
+import os, sys
+from shoal import Client, PipInstall
+
+def use():
+    import tinylake
+    return tinylake.answer, tinylake.__file__.startswith(sys.prefix), os.getpid()
+
+if __name__ == "__main__":
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        (before,) = client.run(os.getpid).values()
+        try:
+            client.submit(use).result()
+        except ModuleNotFoundError as error:
+            print(error)
+        options = ["--no-index", "--no-deps", "--quiet", "--disable-pip-version-check"]
+        client.register_plugin(PipInstall([sys.argv[1]], options, restart_workers=True))
+        while True:
+            answer, inside, pid = client.submit(use, pure=False).result()
+            if pid != before:
+                break
+        print(answer, inside)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.timeout(120)
+def test_pip_installs_a_wheel(tmp_path: Path) -> None:
+    """In an environment of its own, which sees the packages of this one."""
+    environment, wheel = tmp_path / "env", tmp_path / "tinylake-1.0-py3-none-any.whl"
+    venv.create(environment, with_pip=False, symlinks=os.name != "nt")
+    folder = "Scripts" if os.name == "nt" else "bin"
+    python = environment / folder / "python"
+    inside = subprocess.check_output(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+    )
+    link = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
+    (Path(inside.strip()) / "others.pth").write_text(link)
+    subprocess.run([python, "-c", WHEEL, wheel], check=True)
+    script = tmp_path / "script.py"
+    script.write_text(INSTALL)
+    done = subprocess.run([python, script, wheel], capture_output=True, text=True, timeout=100)
+    assert done.stdout == "No module named 'tinylake'\n42 True\n", done.stderr
+    assert importlib.util.find_spec("tinylake") is None  # not in this environment
 
 
 def test_conda_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

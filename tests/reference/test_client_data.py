@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import sys
+from operator import add
 from time import time
 
 import dask.dataframe as dd
@@ -58,6 +59,12 @@ def test_gather(client: Client) -> None:
     bad = client.submit(inc, "no number")
     assert client.gather([x, bad], errors="skip") == [2]
     assert client.gather([x, y], direct=True) == client.gather([x, y], direct=False) == [2, 3]
+
+
+def test_gather_docstring(c: Client) -> None:
+    x = c.submit(add, 1, 2)
+    assert c.gather(x) == 3
+    assert c.gather([x, [x], x]) == [3, [3], 3]  # support lists and dicts
 
 
 def test_has_what_docstring(c: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dask
 import dask.dataframe as dd
+from helpers import wait_until
 
 from shoal import Client, Queue, fire_and_forget, get_client, get_worker, rejoin, secede
 
@@ -141,6 +142,36 @@ def test_fire_and_forget_docstring(client: Client) -> None:
     func, args = process, ("fired",)
     fire_and_forget(client.submit(func, *args))
     assert taken(1) == ["fired"]
+
+
+def test_fire_and_forget_in_a_function(client: Client, tmp_path) -> None:
+    def load(filename):
+        return (tmp_path / filename).read_text()
+
+    def process(data):
+        return data.upper()
+
+    def write(data, out_filename):
+        (tmp_path / f"{out_filename}.part").write_text(data)
+        (tmp_path / f"{out_filename}.part").rename(tmp_path / out_filename)
+
+    def process_file(filename):
+        out_filename = "out-" + filename
+        a = client.submit(load, filename)
+        b = client.submit(process, a)
+        c = client.submit(write, b, out_filename)
+        fire_and_forget(c)
+        return  # here we lose the reference to c, but that's now ok
+
+    filenames = ["a", "b", "c"]
+    for filename in filenames:
+        (tmp_path / filename).write_text(f"text of {filename}")
+    for filename in filenames:
+        process_file(filename)
+    wait_until(lambda: all((tmp_path / f"out-{name}").exists() for name in filenames))
+    assert (tmp_path / "out-b").read_text() == "TEXT OF B"
+    # "The results will not be kept in memory after the task completes"
+    wait_until(lambda: not [key for key in client.who_has() if key.startswith("write")])
 
 
 def test_get_worker(client: Client) -> None:
