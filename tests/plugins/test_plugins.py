@@ -240,9 +240,10 @@ def test_a_worker_plugin_hears_of_tasks() -> None:
             answers = await client.register_worker_plugin(Local(7), name="local")
             assert answers == {w.address: {"status": "OK"} for w in (a, b)}
             assert a.plugins["local"].value == 7
-            x = client.submit(inc, 1, key=("x", 0), workers=[a.address])
-            y = client.submit(inc, x, key="y", workers=[b.address])
-            assert await y == 3
+            # Smaller inputs would come with the task.
+            x = client.submit(list, range(1000), key=("x", 0), workers=[a.address])
+            y = client.submit(len, x, key="y", workers=[b.address])
+            assert await y == 1000
             bad = client.submit(div, 1, 0, key="bad", workers=[a.address])
             await wait(bad)
             del x, y
