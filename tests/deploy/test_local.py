@@ -48,6 +48,32 @@ def test_everything_in_this_process():
             assert client.submit(os.getpid).result() == os.getpid()
 
 
+def test_workers_of_this_process_are_made_anew_by_a_restart():
+    with (
+        LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        before = set(client.scheduler_info()["workers"])
+        client.restart(timeout=30)
+        after = set(client.scheduler_info()["workers"])
+        assert len(after) == 2 and not after & before
+        assert client.submit(int, "5").result(30) == 5
+
+
+def test_a_restart_waits_for_workers_that_nobody_starts_again():
+    async def main() -> None:
+        async with (
+            LocalCluster(n_workers=0, processes=False, asynchronous=True) as cluster,
+            Client(cluster, asynchronous=True) as client,
+            Worker(cluster.scheduler_address, nthreads=1),
+        ):
+            with pytest.raises(TimeoutError, match=r"Waited for 1 workers.*1 had no nanny"):
+                await client.restart(timeout=0.2)
+            await client.restart(timeout=0.2, wait_for_workers=False)
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "kwargs", [{"protocol": "tcp"}, {"host": "127.0.0.1"}, {"security": True}], ids=str
 )

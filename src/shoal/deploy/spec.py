@@ -215,11 +215,16 @@ class SpecCluster(Cluster):
             self._spawn(self._follow_worker(name, worker))
 
     async def _follow_worker(self, name: Any, worker: Any) -> None:
-        """Forget a worker that closed by itself."""
+        """Forget a worker that closed by itself, or make it anew where that was the intention."""
         await worker.finished()
-        if self.workers.get(name) is worker:
+        if self.workers.get(name) is not worker:
+            return
+        del self.workers[name]
+        if getattr(worker, "close_restart", False):
+            self._log(f"worker {name} closed and is made anew")
+            self._correct_state()
+        else:
             self._log(f"worker {name} closed")
-            del self.workers[name]
             self.worker_spec.pop(name, None)
 
     def _worker_options(self, name: Any, options: dict[str, Any]) -> dict[str, Any]:

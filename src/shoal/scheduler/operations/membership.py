@@ -184,14 +184,17 @@ async def restart_workers(
 async def restart(
     scheduler: Scheduler, timeout: float = 60.0, wait_for_workers: bool = True
 ) -> None:
-    """Forget all tasks and restart all workers; those without a nanny close."""
+    """Forget all tasks and restart all workers.
+
+    Those without a nanny close: whoever made them may start others in their place.
+    """
     scheduler.feed(RestartAll())
     scheduler.tell_plugins("restart", scheduler)
-    all_workers = list(scheduler.workers.values())
-    nannied = [ws.address for ws in all_workers if ws.info.nanny is not None]
-    for ws in all_workers:
+    before = list(scheduler.workers.values())
+    nannied = [ws.address for ws in before if ws.info.nanny is not None]
+    for ws in before:
         if ws.info.nanny is None:
-            scheduler.close_worker(ws.address, "the cluster was restarted")
+            scheduler.close_worker(ws.address, "the cluster was restarted", restart=True)
     outcome = await restart_workers(scheduler, nannied, timeout) if nannied else {}
     late = [address for address, answer in outcome.items() if answer != "OK"]
     if late:
@@ -202,14 +205,17 @@ async def restart(
     if not wait_for_workers:
         return
     deadline = asyncio.get_running_loop().time() + timeout
-    while len(scheduler.workers) < len(nannied):
+    old = {id(ws) for ws in before}  # `before` keeps them, so no other gets their numbers
+    while (back := sum(id(ws) not in old for ws in scheduler.workers.values())) < len(before):
         left = deadline - asyncio.get_running_loop().time()
         try:
             await asyncio.wait_for(scheduler.workers_changed(), left)
         except TimeoutError:
+            alone = len(before) - len(nannied)
+            why = f"; {alone} had no nanny to start them again" if alone else ""
             raise TimeoutError(
-                f"Waited for {len(nannied)} workers to come back after the restart, but after "
-                f"{timeout:g} s there are {len(scheduler.workers)}"
+                f"Waited for {len(before)} workers to come back after the restart, but after "
+                f"{timeout:g} s there are {back}{why}"
             ) from None
 
 
