@@ -38,10 +38,6 @@ def main(name):
     fits = FOLDS
     for values in GRID.values():
         fits *= len(values)
-    if name == "shoal":
-        import shoal
-
-        shoal.install_as_distributed()  # joblib's backend imports it by that name
     with systems.start(name) as system:
         system.client.run(graphs.load, ("sklearn.svm", "sklearn.model_selection"))
         found, data = search()
