@@ -106,13 +106,18 @@ def server() -> Iterator[SSHServer]:
     gc.collect()  # here, where it may warn, and not in another test
 
 
-def test_a_cluster_over_ssh(server: SSHServer) -> None:
-    with SSHCluster(
-        ["127.0.0.1"] * 3,
+def make_cluster(server: SSHServer, hosts: int) -> SSHCluster:
+    """Start a scheduler on the first, and a worker on each of the other hosts: all are this one."""
+    return SSHCluster(
+        ["127.0.0.1"] * hosts,
         connect_options=server.options(),
         scheduler_options=LOCAL,
         worker_options=SMALL,
-    ) as cluster:
+    )
+
+
+def test_a_cluster_over_ssh(server: SSHServer) -> None:
+    with make_cluster(server, 3) as cluster:
         cluster.wait_for_workers(2, timeout=30)
         with Client(cluster) as client:
             pids = set(client.run(os.getpid).values()) | {client.run_on_scheduler(os.getpid)}
@@ -128,12 +133,7 @@ def test_a_cluster_over_ssh(server: SSHServer) -> None:
 
 
 def test_what_was_started_ends_with_its_connection(server: SSHServer) -> None:
-    with SSHCluster(
-        ["127.0.0.1"] * 2,
-        connect_options=server.options(),
-        scheduler_options=LOCAL,
-        worker_options=SMALL,
-    ) as cluster:
+    with make_cluster(server, 2) as cluster:
         cluster.wait_for_workers(1, timeout=30)
         (pid,) = (w["pid"] for w in cluster.scheduler_info["workers"].values())
         last = server.connections[-1]
@@ -150,12 +150,7 @@ def test_a_wrong_key_is_refused(server: SSHServer) -> None:
 
 
 def test_scaling(server: SSHServer) -> None:
-    with SSHCluster(
-        ["127.0.0.1"] * 3,
-        connect_options=server.options(),
-        scheduler_options=LOCAL,
-        worker_options=SMALL,
-    ) as cluster:
+    with make_cluster(server, 3) as cluster:
         cluster.wait_for_workers(2, timeout=30)
         with pytest.raises(ValueError, match="2 hosts for workers: name one again in hosts="):
             cluster.scale(3)
