@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -27,6 +29,20 @@ from shoal import (
     Worker,
     get_worker,
 )
+
+
+@contextmanager
+def by_reference(function: Any) -> Iterator[None]:
+    """Have a function pickled by its name: tasks in this process run this very one."""
+    module = types.ModuleType("functions_of_tests")
+    name = function.__name__
+    function.__module__, function.__qualname__ = module.__name__, name
+    setattr(module, name, function)
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        del sys.modules[module.__name__]
 
 
 def test_tasks_and_clients_share_primitives(client: Client, name: str) -> None:
@@ -85,17 +101,11 @@ def test_semaphore_in_tasks(client: Client, name: str) -> None:
             running.remove(i)
         return i
 
-    # By reference: the threads of the workers see these lists.
-    module = types.ModuleType("semaphore_in_tasks")
-    slow_work.__module__, slow_work.__qualname__ = module.__name__, "slow_work"
-    module.slow_work = slow_work  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = module
-    try:
+    # The threads of the workers see these lists.
+    with by_reference(slow_work):
         semaphore = Semaphore(2, name)
         futures = client.map(slow_work, range(20), semaphore=semaphore)
         assert client.gather(futures) == list(range(20))
-    finally:
-        del sys.modules[module.__name__]
     assert max(most) == 2
     assert semaphore.get_value() == 0
 
@@ -108,12 +118,8 @@ def test_tasks_with_a_lock_of_their_process_beside_that_of_the_cluster(name: str
         with here, Lock(name):
             return i
 
-    # By reference: the threads of the worker see this lock.
-    module = types.ModuleType("locks_in_tasks")
-    work.__module__, work.__qualname__ = module.__name__, "work"
-    module.work = work  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = module
-    try:
+    # The threads of the worker see this lock.
+    with by_reference(work):
         with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
             mine = Lock(name)
             mine.acquire()
@@ -125,8 +131,6 @@ def test_tasks_with_a_lock_of_their_process_beside_that_of_the_cluster(name: str
             start = time.perf_counter()
             assert client.gather(futures) == list(range(10))
             assert time.perf_counter() - start < 4  # a thread that waits for a place takes 5
-    finally:
-        del sys.modules[module.__name__]
 
 
 def test_a_free_lock_keeps_the_thread(name: str) -> None:
@@ -141,16 +145,10 @@ def test_a_free_lock_keeps_the_thread(name: str) -> None:
         inside.remove(i)
         return i
 
-    # By reference: the thread of the worker sees these lists.
-    module = types.ModuleType("locks_in_tasks")
-    work.__module__, work.__qualname__ = module.__name__, "work"
-    module.work = work  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = module
-    try:
+    # The thread of the worker sees these lists.
+    with by_reference(work):
         with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
             assert client.gather(client.map(work, range(50))) == list(range(50))
-    finally:
-        del sys.modules[module.__name__]
     assert max(most) == 1
 
 
