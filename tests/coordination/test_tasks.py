@@ -119,18 +119,17 @@ def test_tasks_with_a_lock_of_their_process_beside_that_of_the_cluster(name: str
             return i
 
     # The threads of the worker see this lock.
-    with by_reference(work):
-        with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
-            mine = Lock(name)
-            mine.acquire()
-            futures = client.map(work, range(10))
-            # The first waits for the lock, the next has come in its place, and waits for the first.
-            (worker,) = client.cluster.workers.values()
-            wait_until(lambda: worker.pool.executing == 2)
-            mine.release()
-            start = time.perf_counter()
-            assert client.gather(futures) == list(range(10))
-            assert time.perf_counter() - start < 4  # a thread that waits for a place takes 5
+    with by_reference(work), Client(processes=False, n_workers=1, threads_per_worker=1) as client:
+        mine = Lock(name)
+        mine.acquire()
+        futures = client.map(work, range(10))
+        # The first waits for the lock, the next has come in its place, and waits for the first.
+        (worker,) = client.cluster.workers.values()
+        wait_until(lambda: worker.pool.executing == 2)
+        mine.release()
+        start = time.perf_counter()
+        assert client.gather(futures) == list(range(10))
+        assert time.perf_counter() - start < 4  # a thread that waits for a place takes 5
 
 
 def test_a_free_lock_keeps_the_thread(name: str) -> None:
@@ -146,9 +145,8 @@ def test_a_free_lock_keeps_the_thread(name: str) -> None:
         return i
 
     # The thread of the worker sees these lists.
-    with by_reference(work):
-        with Client(processes=False, n_workers=1, threads_per_worker=1) as client:
-            assert client.gather(client.map(work, range(50))) == list(range(50))
+    with by_reference(work), Client(processes=False, n_workers=1, threads_per_worker=1) as client:
+        assert client.gather(client.map(work, range(50))) == list(range(50))
     assert max(most) == 1
 
 
