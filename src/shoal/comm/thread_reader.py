@@ -12,13 +12,13 @@ the loop, for which an answer that came twice is nothing. Linux only; elsewhere 
 from __future__ import annotations
 
 import asyncio
-import os
 import select
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shoal.comm.awake import worth_looking
 from shoal.comm.direct import DirectSocket
 from shoal.wire.blob import BytesLike
 
@@ -35,11 +35,6 @@ _SOON = 2e-4
 _LARGEST = 16 * 1024  # bytes of a batch that a thread reads
 
 can_read_in_threads = hasattr(select, "epoll")
-
-
-def _worth_looking() -> int:
-    """Return how often to look: not at all where the other side has no processor meanwhile."""
-    return _LOOKS if len(os.sched_getaffinity(0)) > 1 else 0
 
 
 class ThreadReader:
@@ -72,7 +67,8 @@ class ThreadReader:
         self._reading = threading.Lock()  # held by the thread that reads
         self._step = threading.Lock()  # held while it looks, does and takes
         self._looked = 0.0  # when it was last heard of
-        self._looks = self._most_looks = _worth_looking()
+        # Not at all where the other side has no processor meanwhile.
+        self._looks = self._most_looks = _LOOKS if worth_looking() else 0
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 

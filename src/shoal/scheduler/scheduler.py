@@ -357,9 +357,10 @@ class Scheduler(SchedulerFace, Server):
         for name, messages in effects.to_workers.items():
             self.worker_streams.send(name, messages)
         streams = self.client_streams
-        # Who says one thing at a time waits for the answer.
-        waits = type(event) is FromClient and len(event.messages) == 1
-        say = streams.send_now if waits else streams.send
+        say = streams.send
+        if type(event) is FromClient and len(event.messages) == 1:
+            # Who says one thing at a time waits for the answer, and goes on asking.
+            say = streams.answer if type(event.messages[0]) is m.Ask else streams.send_now
         for name, messages in effects.to_clients.items():
             say(name, messages)
         if (
