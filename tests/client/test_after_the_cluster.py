@@ -8,10 +8,19 @@ import io
 import time
 from typing import Any
 
+import dask
 import pytest
 from helpers import run, until, wait_until
 
-from shoal import CancelledError, Client, LocalCluster, MemorySampler, Queue, progress
+from shoal import (
+    CancelledError,
+    Client,
+    LocalCluster,
+    MemorySampler,
+    Queue,
+    default_client,
+    progress,
+)
 from shoal.client.progress import TextProgressBar
 
 AT_ONCE = 5  # seconds; a new try to connect takes 30
@@ -50,9 +59,33 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_calls_fail_at_once(left: Any, name: str) -> None:
     start = time.monotonic()
-    with pytest.raises((RuntimeError, CancelledError), match="the scheduler was closed"):
+    errors = (RuntimeError, CancelledError, ValueError)
+    with pytest.raises(errors, match="the scheduler was closed"):
         CALLS[name](*left)
     assert time.monotonic() - start < AT_ONCE
+
+
+def test_its_status_says_so(left: Any) -> None:
+    client, _ = left
+    assert client.status == "closed" and repr(client).startswith("<Client: closed, to ")
+    assert "closed" in client._repr_html_()
+
+
+def test_dask_does_not_compute_elsewhere_in_silence() -> None:
+    x = dask.delayed(sum)([1, 2])
+    with LocalCluster(processes=False, n_workers=1, dashboard_address=None) as cluster:
+        client = Client(cluster)
+    wait_until(lambda: client.status == "closed")
+    assert default_client() is client
+    for use in (x.compute, Queue("after").qsize):
+        with pytest.raises(RuntimeError, match="the scheduler was closed"):
+            use()
+    with Client(processes=False, n_workers=1, dashboard_address=None) as second:
+        assert default_client() is second and x.compute() == 3
+    client.close()
+    with pytest.raises(ValueError, match="no clients found"):
+        default_client()
+    assert x.compute() == 3  # by dask itself, as there is no client
 
 
 def test_what_watches_in_the_background_ends_in_silence() -> None:

@@ -207,12 +207,13 @@ def test_a_lost_scheduler_is_found_again(caplog: pytest.LogCaptureFixture) -> No
             total = c.submit(sum, futures)
             await until(lambda: total.key in first.wanted)
             await first.close()
-            await until(lambda: c._session.stream is None)
+            await until(lambda: c.status == "connecting")
+            assert repr(c) == f"<Client: connecting, to {address}>"
             late = c.submit(inc, 100)
             assert await done == 1
             async with Little() as second:
                 await second.open(address)
-                assert await total == 9
+                assert await total == 9 and c.status == "running"
                 assert await c.gather([*futures, late]) == [2, 3, 4, 101]
                 hello = next(x for x in second.heard if type(x) is m.ClientHello)
                 assert hello.reconnect
@@ -234,6 +235,7 @@ def test_a_scheduler_that_does_not_come_back(caplog: pytest.LogCaptureFixture) -
             await little.close()
             with pytest.raises(CancelledError, match=little.address):
                 await future
+            assert c.status == "closed"
             with pytest.raises(RuntimeError, match="cannot be used any more"):
                 c.submit(inc, 1)
 

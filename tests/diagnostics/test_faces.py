@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from helpers import run
+from helpers import run, until
 
 from shoal import Client, LocalCluster, Scheduler, Worker
 from shoal.diagnostics.faces import card, memory_text, workers_table
@@ -34,11 +34,11 @@ class Reader(HTMLParser):
         self.text += data + " "
 
 
-def read(html: str) -> str:
+def read(html: str, *links: str) -> str:
     reader = Reader()
     reader.feed(html)
     reader.close()
-    assert reader.open == [] and reader.fetched == []
+    assert reader.open == [] and reader.fetched == [*links]
     assert "url(" not in html and "<script" not in html
     return re.sub(r"\s+", " ", reader.text)
 
@@ -88,7 +88,8 @@ def test_scheduler_and_worker() -> None:
             assert "running: 0/2" in repr(worker)
             async with worker:
                 assert repr(scheduler) == (
-                    f"<Scheduler {scheduler.address!r}, workers: 1, threads: 2, tasks: 0>"
+                    f"<Scheduler {scheduler.address!r}, workers: 1, threads: 2, tasks: 0, "
+                    "memory: 1.00 GiB>"
                 )
                 text = read(scheduler._repr_html_())
                 for word in (scheduler.address, "Threads 2", "1.00 GiB", "w<1>", worker.address):
@@ -103,6 +104,38 @@ def test_scheduler_and_worker() -> None:
             assert "closed" in repr(worker)
             read(worker._repr_html_())
         read(scheduler._repr_html_())
+
+    run(main())
+
+
+def test_pages_are_linked() -> None:
+    """Workers have none of their own: they lead to the scheduler's."""
+
+    async def main() -> None:
+        async with (
+            Scheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0") as scheduler,
+            Worker(scheduler.address, nthreads=1, memory_limit="1 GiB") as worker,
+            Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
+        ):
+            link = scheduler.dashboard_link
+            assert link.startswith("http://127.0.0.1:")
+            for shown in (scheduler, worker, client):
+                assert shown.dashboard_link == link and link in repr(shown)
+                assert "1.00 GiB" in repr(shown)
+                assert link in read(shown._repr_html_(), link)
+
+    run(main())
+
+
+def test_a_worker_that_comes_back_looks_for_the_pages_again() -> None:
+    async def main() -> None:
+        async with (
+            Scheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0") as scheduler,
+            Worker(scheduler.address, nthreads=1) as worker,
+        ):
+            worker.dashboard_link = "of another scheduler"
+            scheduler.worker_streams.drop(worker.address)
+            await until(lambda: worker.dashboard_link == scheduler.dashboard_link)
 
     run(main())
 

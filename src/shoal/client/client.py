@@ -37,6 +37,7 @@ from shoal.client.current import (
     default_client,
     forget_client,
     forget_clients,
+    note_loss,
     remember_client,
 )
 from shoal.client.executor import ClientExecutor
@@ -131,7 +132,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         connection_limit: int = 512,
         **kwargs: Any,
     ) -> None:
-        self.status = "newly-created"
+        self._status = "newly-created"
         self.name = name
         self.id = f"{name or 'Client'}-{uuid.uuid4().hex}"
         self.direct_to_workers = direct_to_workers
@@ -200,7 +201,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         self._starting.add_done_callback(_look_at)
 
     async def _start(self) -> None:
-        self.status = "connecting"
+        self._status = "connecting"
         try:
             address, secret = await self._target.find(self._timeout)
             security = load_security(self._given_security, self, self.cluster)
@@ -218,14 +219,33 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             await self._connection.open(self._timeout)
             self._identity = await self.scheduler.identity()
         except BaseException as error:
-            self.status = "closed"
+            self._status = "closed"
             hand_back(self)
             self._session.hand(GaveUp(f"the client could not connect: {error}"))
             await self._disconnect()
             raise
-        self.status = "running"
+        self._status = "running"
 
     # ------------------------------------------------------------------ life
+
+    @property
+    def status(self) -> str:
+        """``"running"``, while it can be used.
+
+        ``"connecting"`` at first, and while it looks for a scheduler that it lost; ``"closed"``
+        when there is none any more: the cluster was closed, or did not come back in time. What is
+        called then says which of the two. ``"closing"`` is what `close` does.
+        """
+        if self._status != "running":
+            return self._status
+        if self._session.ended is not None:
+            return "closed"
+        return "running" if self._session.stream is not None else "connecting"
+
+    @property
+    def _is_left(self) -> bool:
+        """Whether its cluster is gone, and nobody closed it."""
+        return self._status == "running" and self.status == "closed"
 
     def __await__(self) -> Generator[Any, None, Client]:
         async def started() -> Client:
@@ -269,12 +289,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         seconds = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
         if self.asynchronous:
             return self._close(seconds)
-        if self.status == "closed" and self._closing is None:
+        if self._status == "closed" and self._closing is None:
             return None
         try:
             self.sync(self._close, seconds)
         except RuntimeError:  # the loop is gone already
-            self.status = "closed"
+            self._status = "closed"
             hand_back(self)
         if self._target.is_own:
             self.cluster.close()
@@ -290,7 +310,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait([self._starting])
-        self.status = "closing"
+        self._status = "closing"
         forget_client(self)
         hand_back(self)
         self._session.drain()
@@ -304,7 +324,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         _open_clients.discard(self)
         if self._target.is_own and self._asynchronous:
             await self.cluster.close()
-        self.status = "closed"
+        self._status = "closed"
 
     async def _disconnect(self) -> None:
         close_lines(self)
@@ -1041,6 +1061,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
     def _note_end(self, reason: str) -> None:
         """The scheduler is gone for good: who asks it something need not wait to learn that."""
+        if self._is_left:
+            note_loss(reason)
         if self.rpc is not None:
             self.rpc.end(f"this client cannot be used any more: {reason}")
 
@@ -1074,6 +1096,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         threads = sum(worker["nthreads"] for worker in workers)
         memory = [worker["memory_limit"] for worker in workers]
         shown = f", memory={format_bytes(sum(memory))}" if memory and all(memory) else ""
+        if self.dashboard_link:
+            shown += f", dashboard={self.dashboard_link}"
         return (
             f"<Client: {self.scheduler.address!r} "
             f"processes={len(workers)} threads={threads}{shown}>"

@@ -18,17 +18,25 @@ __all__ = [
     "default_client",
     "forget_client",
     "forget_clients",
+    "note_loss",
     "remember_client",
 ]
 
 _newest = itertools.count()
 _defaults: weakref.WeakValueDictionary[int, Client] = weakref.WeakValueDictionary()
+_loss = ""  # why the last client that lost its scheduler did
 _current: ContextVar[Client | None] = ContextVar("shoal-client", default=None)
 
 
 def remember_client(client: Client) -> None:
     """A client was made that is the default from now on."""
     _defaults[next(_newest)] = client
+
+
+def note_loss(reason: str) -> None:
+    """A client has no scheduler any more."""
+    global _loss
+    _loss = reason
 
 
 def forget_client(client: Client) -> None:
@@ -65,13 +73,18 @@ def current_client(allow_global: bool = True) -> Client:
     client = _current.get()
     if client is not None:
         return client
-    if allow_global:
-        for number in sorted(_defaults.keys(), reverse=True):
-            newest = _defaults.get(number)
-            if newest is not None and newest.status not in ("closing", "closed"):
-                return newest
-        raise ValueError("no clients found: start one with `Client()` or `Client(address)`")
-    raise ValueError("not running inside `with client.as_current():`")
+    if not allow_global:
+        raise ValueError("not running inside `with client.as_current():`")
+    left: Client | None = None
+    for _, client in sorted(_defaults.items(), reverse=True):
+        if client.status not in ("closing", "closed"):
+            return client
+        if left is None and client._is_left:
+            left = client
+    if left is not None:
+        return left  # whoever uses it is told what became of its cluster
+    why = f"; the last one was left alone: {_loss}" if _loss else ""
+    raise ValueError(f"no clients found: start one with `Client()` or `Client(address)`{why}")
 
 
 def default_client(c: Client | None = None) -> Client:

@@ -107,6 +107,10 @@ def _text(value: Any) -> str:
     return html.escape(str(value))
 
 
+def _where_known(facts: Mapping[str, Any], *names: str) -> str:
+    return "".join(f", {name.lower()}: {facts[name]}" for name in names if facts[name])
+
+
 class SchedulerFace:
     """How a scheduler shows itself."""
 
@@ -114,7 +118,8 @@ class SchedulerFace:
         facts = self._facts()
         return (
             f"<{type(self).__name__} {facts['Address']!r}, workers: {facts['Workers']}, "
-            f"threads: {facts['Threads']}, tasks: {facts['Tasks']}>"
+            f"threads: {facts['Threads']}, tasks: {facts['Tasks']}"
+            f"{_where_known(facts, 'Memory', 'Dashboard')}>"
         )
 
     def _facts(self) -> dict[str, Any]:
@@ -143,11 +148,11 @@ class WorkerFace:
 
     def __repr__(self) -> str:
         facts = self._facts()
-        memory = f", memory: {facts['Memory']}" if facts["Memory"] else ""
         return (
             f"<{type(self).__name__} {facts['Address']!r}, name: {facts['Name']}, "
             f"status: {facts['Status']}, stored: {facts['Stored']}, "
-            f"running: {facts['Running']}/{facts['Threads']}{memory}>"
+            f"running: {facts['Running']}/{facts['Threads']}"
+            f"{_where_known(facts, 'Memory', 'Dashboard')}>"
         )
 
     def _facts(self) -> dict[str, Any]:
@@ -162,6 +167,7 @@ class WorkerFace:
             "Memory": format_bytes(server.memory_limit) if server.memory_limit else None,
             "Running": pool.executing if pool is not None else 0,
             "Stored": len(store) if store is not None else 0,
+            "Dashboard": server.dashboard_link or None,
             "Nanny": server.nanny,
             "Local directory": server.local_directory or None,
         }

@@ -29,6 +29,7 @@ from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.diagnostics.faces import WorkerFace
+from shoal.diagnostics.links import dashboard_link
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -196,6 +197,7 @@ class Worker(WorkerFace, Server):
         self.plugin_host = WorkerPlugins(self)
         self._equipping: asyncio.Task[None] | None = None
         self._registered_once = False
+        self.dashboard_link = ""  # of the scheduler: workers have no pages
         # Made by `shoal.client.tasks` for the first task that asks for a client.
         self.client_of_tasks: Any = None
         self._process = psutil.Process()
@@ -429,6 +431,7 @@ class Worker(WorkerFace, Server):
     def _connected(self) -> None:
         if self._registered_once:
             self.feed(core.Connected())
+            self.background(self._find_pages())
         elif self._equipping is None or self._equipping.done():
             self._equipping = self.background(self._equip())
 
@@ -440,9 +443,19 @@ class Worker(WorkerFace, Server):
             logger.debug("no word of plugins from the scheduler: %s", error)
         else:
             await self.plugin_host.sync(known["plugins"], known["change"])
+            await self._find_pages()
         if self._link is not None and self._link.up:
             self.feed(core.Connected())
             self._registered_once = True
+
+    async def _find_pages(self) -> None:
+        """Learn where the scheduler's pages are, for those who look at this worker."""
+        try:
+            scheduler = await self.rpc(self.scheduler_address).identity(n_workers=0)
+        except Exception as error:
+            logger.debug("no word of pages from the scheduler: %s", error)
+        else:
+            self.dashboard_link = dashboard_link(scheduler)
 
     def _disconnected(self, reason: str) -> None:
         self.feed(core.Disconnected(reason))
