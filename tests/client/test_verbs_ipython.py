@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import run
+from helpers import run, wait_until
 
 from shoal import Client, RemoteError, Scheduler, Worker
-from shoal.client.ipython import _expand
+from shoal.client.ipython import _consoles, _expand
 
 
 def test_without_ipykernel_the_error_says_what_to_install(
@@ -40,6 +42,68 @@ def test_magic_names() -> None:
     assert _expand(False, 2) == []
     with pytest.raises(ValueError, match="has 1 names, and there are 2 workers"):
         _expand(["a"], 2)
+
+
+# Says where it was opened, in place of a window.
+CONSOLE = """#!{python}
+import json, os, sys
+with open(sys.argv[2]) as file:
+    info = json.load(file)
+mode = oct(os.stat(sys.argv[2]).st_mode & 0o777)
+with open(os.path.join({folder!r}, str(os.getpid())), "w") as file:
+    json.dump({{"info": info, "mode": mode, "args": [sys.argv[1], *sys.argv[3:]]}}, file)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.filterwarnings("ignore")
+def test_consoles_are_opened_to_each_kernel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened = tmp_path / "opened"
+    opened.mkdir()
+    program = tmp_path / "jupyter-qtconsole"
+    program.write_text(CONSOLE.format(python=sys.executable, folder=str(opened)))
+    program.chmod(0o700)
+    args = ["--style", "monokai"]
+
+    def seen(count: int) -> list[dict[str, Any]]:
+        wait_until(lambda: sum(file.stat().st_size > 0 for file in opened.iterdir()) == count)
+        wait_until(lambda: all(console.poll() == 0 for console in _consoles))
+        found = [json.loads(file.read_text()) for file in opened.iterdir()]
+        for file in opened.iterdir():
+            file.unlink()
+        assert all(each["args"] == ["--existing", *args] for each in found)
+        assert all(each["mode"] == "0o600" for each in found), "others may not connect"
+        return [each["info"] for each in found]
+
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # the place to look at
+        infos = client.start_ipython_workers(qtconsole=True, qtconsole_args=args)
+        for shown in seen(2):
+            address = shown["kernel_name"].removeprefix("shoal-")
+            assert shown == {**infos[address], "kernel_name": shown["kernel_name"]}
+        info = client.start_ipython_scheduler(qtconsole=True, qtconsole_args=args)
+        (shown,) = seen(1)
+        assert shown == {**info, "kernel_name": "shoal-scheduler"}
+
+
+def test_without_a_console_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    async def main() -> None:
+        async with (
+            Scheduler(protocol="inproc") as s,
+            Client(s.address, asynchronous=True, set_as_default=False) as c,
+        ):
+            for start in (c.start_ipython_workers, c.start_ipython_scheduler):
+                with pytest.raises(RuntimeError, match="pip install qtconsole"):
+                    await start(qtconsole=True)
+
+    run(main())
 
 
 @pytest.mark.process

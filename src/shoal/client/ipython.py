@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ async def start_on_workers(
     client: Client, workers: Any, magic_names: Any, qtconsole: bool, qtconsole_args: Any
 ) -> dict[str, dict[str, Any]]:
     """Start kernels on workers; return what is needed to connect, by worker."""
+    console = _find_console() if qtconsole else ""
     await client
     infos: dict[str, dict[str, Any]] = await client.scheduler.broadcast(
         msg={"op": "start_ipython"},
@@ -41,9 +43,9 @@ async def start_on_workers(
             _add_magic(shell, name, info)
     elif names:
         raise RuntimeError("magic_names= needs IPython here, and this is none")
-    if qtconsole:
+    if console:
         for address, info in infos.items():
-            _open_console(info, f"shoal-{address}", qtconsole_args)
+            _open_console(console, info, f"shoal-{address}", qtconsole_args)
     return infos
 
 
@@ -51,6 +53,7 @@ async def start_on_scheduler(
     client: Client, magic_name: str | None, qtconsole: bool, qtconsole_args: Any
 ) -> dict[str, Any]:
     """Start a kernel on the scheduler; return what is needed to connect."""
+    console = _find_console() if qtconsole else ""
     await client
     info: dict[str, Any] = await client.scheduler.start_ipython()
     shell = _own_shell()
@@ -60,8 +63,8 @@ async def start_on_scheduler(
         if shell is None:
             raise RuntimeError("magic_name= needs IPython here, and this is none")
         _add_magic(shell, magic_name, info)
-    if qtconsole:
-        _open_console(info, "shoal-scheduler", qtconsole_args)
+    if console:
+        _open_console(console, info, "shoal-scheduler", qtconsole_args)
     return info
 
 
@@ -158,9 +161,27 @@ def _add_remote(shell: Any, infos: dict[str, dict[str, Any]]) -> None:
     shell.register_magic_function(remote, magic_kind="line_cell", magic_name="remote")
 
 
-def _open_console(info: dict[str, Any], name: str, args: Sequence[str] | None) -> None:
-    """Open Jupyter's QtConsole; the file it reads is for this user only."""
+def _find_console() -> str:
+    """Return the program of Jupyter's QtConsole; that of this environment comes first."""
+    places = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+    found = shutil.which("jupyter-qtconsole", path=os.pathsep.join(places))
+    if found is None:
+        raise RuntimeError(
+            "qtconsole=True needs Jupyter's QtConsole, which is not installed here; get it with: "
+            "pip install qtconsole PyQt5"
+        )
+    return found
+
+
+def _open_console(
+    program: str, info: dict[str, Any], name: str, args: Sequence[str] | None
+) -> None:
+    """Open a window; the file it reads is for this user only."""
     descriptor, path = tempfile.mkstemp(prefix="kernel-", suffix=".json")  # mode 0600
     with os.fdopen(descriptor, "w") as file:
         json.dump({**info, "kernel_name": name}, file)
-    subprocess.Popen(["jupyter", "qtconsole", "--existing", path, *(args or [])])
+    _consoles[:] = [console for console in _consoles if console.poll() is None]
+    _consoles.append(subprocess.Popen([program, "--existing", path, *(args or [])]))
+
+
+_consoles: list[subprocess.Popen[bytes]] = []  # that are open; people close them
