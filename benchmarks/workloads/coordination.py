@@ -20,8 +20,10 @@ FIGURES = {
     "variable": ("variable set + get, pairs/s", "higher"),
     "lock": ("lock acquire + release, pairs/s", "higher"),
     "event": ("event set + clear, pairs/s", "higher"),
+    "multi_lock": ("lock of two names acquire + release, pairs/s", "higher"),
     "semaphore": ("semaphore acquire + release, pairs/s", "higher"),
     "actor": ("actor call, ms", "lower"),
+    "actor_async": ("call of an actor's async method, ms", "lower"),
     "actors": ("actor calls/s, 1,000 at once", "higher"),
     "nested": ("tasks/s from inside tasks, mapped", "higher"),
     "nested_submit": ("submit + result in a task, pairs/s", "higher"),
@@ -49,6 +51,10 @@ class Counter:
     def increment(self):
         """Count."""
         self.n += 1
+        return self.n
+
+    async def count(self):
+        """Say how far it is."""
         return self.n
 
 
@@ -109,6 +115,7 @@ def primitives(api):
     """Measure what needs the scheduler only."""
     queue, variable, lock, event = api.Queue("q"), api.Variable("v"), api.Lock("l"), api.Event("e")
     semaphore = api.Semaphore(max_leases=2, name="s")
+    multi_lock = api.MultiLock(["m", "n"])
 
     def through_queue():
         queue.put(1)
@@ -122,6 +129,10 @@ def primitives(api):
         lock.acquire()
         lock.release()
 
+    def through_multi_lock():
+        multi_lock.acquire()
+        multi_lock.release()
+
     def through_event():
         event.set()
         event.clear()
@@ -134,6 +145,7 @@ def primitives(api):
         "queue": rate(through_queue),
         "variable": rate(through_variable),
         "lock": rate(through_lock),
+        "multi_lock": rate(through_multi_lock),
         "event": rate(through_event),
         "semaphore": rate(through_semaphore),
     }
@@ -143,12 +155,13 @@ def actors(client):
     """Measure calls of an actor."""
     counter = client.submit(Counter, actor=True).result()
     calls = rate(lambda: counter.increment().result())
+    awaited = rate(lambda: expect("the count", counter.count().result(), (PARTS + 1) * ROUNDS))
     start = time.perf_counter()
     futures = [counter.increment() for _ in range(CALLS)]
     last = [future.result() for future in futures][-1]
     seconds = time.perf_counter() - start
     expect("the count", last, CALLS + (PARTS + 1) * ROUNDS)
-    return {"actor": 1e3 / calls, "actors": CALLS / seconds}
+    return {"actor": 1e3 / calls, "actor_async": 1e3 / awaited, "actors": CALLS / seconds}
 
 
 def main(name):
