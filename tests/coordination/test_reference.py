@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import pytest
 from helpers import wait_until
 
 from shoal import (
@@ -60,9 +63,17 @@ def test_queue_of_messages(client: Client) -> None:
 
 def test_queue_of_large_data(client: Client) -> None:
     q = Queue()
-    x = np.arange(100_000)
+    x = np.arange(100_000)  # my large numpy array
+
+    # Don't do this!
+    with pytest.raises(TypeError, match=r"ndarray.*scatter"):
+        q.put(x)
+
+    # Do this instead
     future = client.scatter(x)
     q.put(future)
+
+    # Or use futures for metadata
     q.put({"status": "OK", "stage=": 1234})
     del future
     assert (q.get().result() == x).all()
@@ -91,9 +102,14 @@ def test_variable_docstring(client: Client) -> None:
     x = Variable("x")
     x.set(123)
     assert x.get() == 123
-    future = client.submit(lambda x: x, 5)
+
+    def f(x):
+        return x.get() + 1
+
+    future = client.submit(f, x)
+    assert future.result() == 124
     x.set(future)
-    assert x.get().result() == 5
+    assert x.get().result() == 124
 
 
 def test_lock(client: Client) -> None:
@@ -172,14 +188,21 @@ def test_event_in_tasks(client: Client) -> None:
     assert client.gather(futures) == list(range(10))
 
 
-def test_event_docstring(client: Client) -> None:
-    event_1 = Event("a")
-    assert event_1.wait(timeout=0.01) is False
-    # in another process
-    event_2 = Event("a")
-    event_2.set()
-    # now event_1 will stop waiting
-    assert event_1.wait(timeout="1s") is True
+@pytest.mark.process
+def test_event_docstring() -> None:
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        event_1 = Event("a")
+        assert event_1.wait(timeout=0.01) is False
+
+        def in_another_process(parent):
+            event_2 = Event("a")
+            event_2.set()
+            return os.getpid() != parent
+
+        there = client.submit(in_another_process, os.getpid())
+        # now event_1 will stop waiting
+        assert event_1.wait(timeout="20s") is True
+        assert there.result()
 
 
 def test_semaphore(client: Client) -> None:

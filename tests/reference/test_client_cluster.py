@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import webbrowser
+import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -120,8 +121,10 @@ def test_scheduler_file_docstring(own: Client, tmp_path) -> None:
 
 
 def test_upload_file_docstring(client: Client, tmp_path) -> None:
-    (tmp_path / "reference_mylibrary.py").write_text("def myfunc(x):\n    return 3 * x\n")
-    client.upload_file(str(tmp_path / "reference_mylibrary.py"))
+    egg = tmp_path / "reference_mylibrary.egg"
+    with zipfile.ZipFile(egg, "w") as file:
+        file.writestr("reference_mylibrary/__init__.py", "def myfunc(x):\n    return 3 * x\n")
+    client.upload_file(str(egg))
     from reference_mylibrary import myfunc
 
     L = client.map(myfunc, [1, 2])
