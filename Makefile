@@ -17,7 +17,7 @@ ECOSYSTEM_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
-RIVALS := $(addprefix .venvs/bench-,dask dask-data ray shoal shoal-data)
+RIVALS := $(addprefix .venvs/bench-,dask dask-2025 dask-data ray shoal shoal-data)
 
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)

@@ -1,4 +1,4 @@
-"""What must hold of the figures (issue 5, section 2), line by line."""
+"""What must hold of the figures, line by line: section 2 of issue 5, and the end of issue 4."""
 
 from __future__ import annotations
 
@@ -90,6 +90,8 @@ class Growth:
 
 
 PATTERNS = ("trivial", "stencil_1d", "nearest", "fft", "tree")
+PRIMITIVES = ("queue", "variable", "lock", "multi_lock", "event", "semaphore")
+TASKS_AND_ACTORS = ("actor", "actor_async", "actors", "nested", "nested_submit")
 DEMANDS: list[Ratio | Bound | Growth] = [
     *[Ratio("throughput", case, "tasks", INCUMBENT, 30) for case in ("10k", "100k")],
     *[Ratio("throughput", case, "tasks", "ray", 15) for case in ("10k", "100k")],
@@ -97,6 +99,11 @@ DEMANDS: list[Ratio | Bound | Growth] = [
     *[Bound("throughput", case, "tasks", 30_000) for case in ("10k", "100k")],
     Ratio("latency", None, "p50", INCUMBENT, 20),
     Ratio("latency", None, "p50", "ray", 3),
+    *[
+        Ratio("coordination", None, figure, INCUMBENT, 5)
+        for figure in (*PRIMITIVES, *TASKS_AND_ACTORS)
+    ],
+    Ratio("pubsub", None, "rate", "dask-2025", 5),
     Ratio("array_graph", None, "seconds", INCUMBENT, 10),
     Bound("million", "1M", "bytes", 1024),
     Bound("million", "1M", "pause", 100),

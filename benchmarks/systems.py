@@ -198,6 +198,7 @@ SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
     "shoal": ("bench-shoal", "shoal", shoal),
     "dask": ("bench-dask", "dask.distributed, defaults", dask),
     "dask-best": ("bench-dask", "dask.distributed, best settings", dask_best),
+    "dask-2025": ("bench-dask-2025", "dask.distributed 2025.3.0, best settings", dask_best),
     "executor": ("bench-shoal", "ProcessPoolExecutor", executor),
     "pool": ("bench-shoal", "Pool.imap_unordered", pool),
     "ray": ("bench-ray", "Ray", ray),
@@ -210,10 +211,12 @@ def start(name: str, **options: int) -> Context:
 
 
 # Environment variables that a system's processes get.
+_BEST = {
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "inf",
+    "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop",
+}
 ENVIRONMENT = {
-    "dask-best": {
-        "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "inf",
-        "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop",
-    },
+    "dask-best": _BEST,
+    "dask-2025": _BEST,
     "ray": {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"},
 }

@@ -12,7 +12,7 @@ from workloads.program import expect, run
 
 TITLE = (
     "coordination: one blocking round trip after the other from the client; actors; tasks from "
-    "tasks; messages between workers (the incumbent has no Pub any more)"
+    "tasks"
 )
 SYSTEMS = ["shoal", "dask", "dask-best"]
 FIGURES = {
@@ -27,13 +27,11 @@ FIGURES = {
     "actors": ("actor calls/s, 1,000 at once", "higher"),
     "nested": ("tasks/s from inside tasks, mapped", "higher"),
     "nested_submit": ("submit + result in a task, pairs/s", "higher"),
-    "pubsub": ("messages/s, worker to worker", "higher"),
 }
 ROUNDS, PARTS = 200, 5
 CALLS = 1000
 SUBMITS = 200
 OUTER, INNER = 10, 200
-MESSAGES = 2000
 PACKAGE = {"shoal": "shoal", "dask": "distributed", "dask-best": "distributed"}
 
 
@@ -73,29 +71,6 @@ def nested_submit(package, n):
         for i in range(n):
             expect("inc in a task", client.submit(inc, i, pure=False).result(), i + 1)
         return n / (time.perf_counter() - start)
-
-
-def receive(package, name, n):
-    """Subscribe, say so, and return how many messages a second came."""
-    api = importlib.import_module(package)
-    sub = api.Sub(name)
-    api.Event(f"{name}-ready").set()
-    sub.get(timeout=60)
-    start = time.perf_counter()
-    for _ in range(n - 1):
-        sub.get(timeout=60)
-    return (n - 1) / (time.perf_counter() - start)
-
-
-def publish(package, name, n):
-    """Publish once somebody listens."""
-    api = importlib.import_module(package)
-    pub = api.Pub(name)
-    api.Event(f"{name}-ready").wait(60)
-    while not pub.subscribers:
-        time.sleep(0.01)
-    for i in range(n):
-        pub.put(i)
 
 
 def rate(action):
@@ -179,12 +154,6 @@ def main(name):
         figures["nested"] = (OUTER + 1) * INNER / (time.perf_counter() - start)
         expect("the sums from nested tasks", set(sums), {sum(range(1, INNER + 1))})
         figures["nested_submit"] = client.submit(nested_submit, package, SUBMITS).result()
-        if hasattr(api, "Pub"):
-            one, two = list(client.scheduler_info()["workers"])[:2]
-            got = client.submit(receive, package, "topic", MESSAGES, workers=[one])
-            sent = client.submit(publish, package, "topic", MESSAGES, workers=[two])
-            figures["pubsub"] = got.result()
-            sent.result()
     return figures
 
 

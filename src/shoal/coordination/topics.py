@@ -58,6 +58,13 @@ class Inbox:
                 else:
                     self._items.append(value)
 
+    def take(self) -> Blob | None:
+        """Return the next value if there is one: then nobody waits who came before."""
+        try:
+            return self._items.popleft()
+        except IndexError:
+            return None
+
     def ask(self, waiter: Waiter) -> None:
         """Have a waiter given the next value, now or later."""
         with self._lock:
@@ -310,6 +317,9 @@ def hub_of(session: Session) -> Hub:
 
 def wait_blocking(inbox: Inbox, timeout: float | None) -> Blob | None:
     """Block until there is a value; `None` when there is none in time, or never will be."""
+    value = inbox.take()
+    if value is not None:
+        return value
     gate = ThreadGate()
     waiter = Waiter(gate.open)
     inbox.ask(waiter)

@@ -28,6 +28,7 @@ SMALL = 65_536
 _PROTOCOL = 5
 
 _LONG = frozenset({bytes, bytearray})
+_SCALARS = frozenset({int, float, bool, type(None)})  # always in band, whoever pickles them
 
 _reducers: dict[type, Any] = {}
 
@@ -75,6 +76,8 @@ def dumps(obj: Any, *, small: int = SMALL) -> Blob:
     TypeError
         When the value cannot be pickled; the message says what kept it from being pickled.
     """
+    if type(obj) in _SCALARS:
+        return Blob(pickle.dumps(obj, _PROTOCOL), [])
     buffers: list[Buffer] = []
 
     def take(buffer: pickle.PickleBuffer) -> bool:
