@@ -19,6 +19,7 @@ from shoal.scheduler.core import (
 )
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
+from shoal.worker.core.transitions import computes
 
 FUNCTION = b"f" * 16
 ERROR = Blob(b"error")
@@ -112,15 +113,16 @@ class Cluster:
         index = {key: i for i, key in enumerate(keys)}
         wanted = more.pop("wanted", keys)
         options = more.pop("options", None)
+        links = [[index.get(d, d) for d in deps[key]] for key in keys]
         return self.say(
             client,
             m.Graph(
                 keys=keys,
                 functions=[FUNCTION],
                 args=[b"args"] * len(keys),
-                deps=[[index.get(d, d) for d in deps[key]] for key in keys],
+                deps=links if any(links) else [],
                 groups=["g"],
-                wanted=[index[key] for key in wanted],
+                wanted=None if list(wanted) == keys else [index[key] for key in wanted],
                 options=[options] if options is not None else [],
                 **more,
             ),
@@ -134,8 +136,16 @@ class Cluster:
     def sent(self, worker: str) -> list[m.Compute]:
         """Take the tasks that a worker was sent."""
         messages = self.to_workers.get(worker, [])
-        tasks = [msg for msg in messages if type(msg) is m.Compute]
-        self.to_workers[worker] = [msg for msg in messages if type(msg) is not m.Compute]
+        tasks: list[m.Compute] = []
+        rest: list[Any] = []
+        for message in messages:
+            if type(message) is m.Compute:
+                tasks.append(message)
+            elif type(message) is m.ComputeMany:
+                tasks += computes(message)
+            else:
+                rest.append(message)
+        self.to_workers[worker] = rest
         return tasks
 
     def told(self, peer: str, kind: type) -> list[Any]:

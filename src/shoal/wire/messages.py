@@ -488,6 +488,21 @@ class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
     dep_values: tuple[Inline | None, ...] = ()
 
 
+class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
+    """Run tasks that have nothing but a function and arguments: a `Compute` for each, in columns.
+
+    Their runs are numbered one after the other.
+    """
+
+    keys: list[str]
+    first_run: int
+    function: bytes
+    args: list[bytes]
+    priorities: list[Priority]
+    duration: float  # estimate of each, seconds
+    wanted: bool
+
+
 class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
     """Nobody needs these keys: drop the data; drop the task, or its result if it runs already."""
 
@@ -519,6 +534,7 @@ SchedulerToWorker: TypeAlias = (
     | DefineFunctions
     | ForgetFunctions
     | Compute
+    | ComputeMany
     | Free
     | Steal
     | Acquire

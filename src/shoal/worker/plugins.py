@@ -113,6 +113,9 @@ class WorkerPlugins(GivenPlugins):
             for message in event.messages:
                 if type(message) is m.Compute:
                     self._move(message.key, "waiting")
+                elif type(message) is m.ComputeMany:
+                    for key in message.keys:
+                        self._move(key, "waiting")
         elif type(event) is core.Outcomes:
             for outcome in event.outcomes:
                 end = _ENDS.get(outcome.kind)

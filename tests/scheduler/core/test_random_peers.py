@@ -11,6 +11,7 @@ from scheduler_harness import ERROR, Cluster
 
 from shoal.scheduler.core import RestartAll, RetireWorkers
 from shoal.wire import messages as m
+from shoal.worker.core.transitions import computes
 
 
 class Peers:
@@ -64,6 +65,8 @@ class Peers:
                 match message:
                     case m.Compute():
                         self.queued[address][message.key] = message
+                    case m.ComputeMany():
+                        self.queued[address] |= {each.key: each for each in computes(message)}
                     case m.Free():
                         for key in message.keys:
                             self.queued[address].pop(key, None)

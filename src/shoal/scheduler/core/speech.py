@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 from shoal.wire.messages import Free, KeysInMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shoal.scheduler.core.state import ClientState, SchedulerState, TaskState, WorkerState
     from shoal.wire.messages import Inline
 
-__all__ = ["collect", "say_finished", "tell_client", "tell_free", "tell_worker"]
+__all__ = [
+    "collect",
+    "say_finished",
+    "say_many_finished",
+    "tell_client",
+    "tell_free",
+    "tell_worker",
+]
 
 
 def tell_worker(s: SchedulerState, ws: WorkerState, message: Any) -> None:
@@ -58,6 +67,22 @@ def say_finished_to(
     client.done_values.append(value)
     if value is None:
         client.done_holders.append(ts.who_has[0].address)
+
+
+def say_many_finished(
+    s: SchedulerState,
+    client: ClientState,
+    keys: list[str],
+    types: list[str],
+    values: Sequence[Inline | None],
+    holder: str,
+) -> None:
+    """Tell one client that results are there, all on one worker."""
+    s.touched_clients[client] = None
+    client.done_keys += keys
+    client.done_types += types
+    client.done_values += values
+    client.done_holders += [holder] * values.count(None)
 
 
 def _flush_finished(client: ClientState) -> None:

@@ -18,6 +18,7 @@ from shoal.worker.core.state import TaskRun, WorkerState
 from shoal.worker.core.transitions import (
     WITH_EXECUTOR,
     add_run,
+    computes,
     end_run,
     free_run,
     held_back,
@@ -74,6 +75,7 @@ class Machine:
             events.Close: self._close,
         }
         self._messages: dict[type, Callable[[Any], None]] = {
+            m.ComputeMany: self._on_compute_many,
             m.Free: self._on_free,
             m.Steal: self._on_steal,
             m.Acquire: self._on_acquire,
@@ -294,6 +296,10 @@ class Machine:
                 add_run(s, message)
             else:
                 handlers[type(message)](message)
+
+    def _on_compute_many(self, message: m.ComputeMany) -> None:
+        for compute in computes(message):
+            add_run(self.state, compute)
 
     def _on_free(self, message: m.Free) -> None:
         data.drop(self.state, message.keys)

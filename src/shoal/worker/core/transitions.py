@@ -19,6 +19,7 @@ two; the orphaned ones are in `s.orphans`.
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
@@ -34,6 +35,7 @@ __all__ = [
     "TRANSITIONS",
     "WITH_EXECUTOR",
     "add_run",
+    "computes",
     "end_run",
     "free_run",
     "give_up",
@@ -78,6 +80,21 @@ def add_run(s: WorkerState, compute: Compute) -> None:
         _constrain_or_execute(s, task)
     else:
         s.effects.execute.append(task)  # by far the most frequent case; its state is "ready"
+
+
+def computes(message: m.ComputeMany) -> list[Compute]:
+    """Return the tasks that a scheduler's message of many stands for."""
+    function, duration, wanted = message.function, message.duration, message.wanted
+    rows = zip(
+        message.keys,
+        count(message.first_run),
+        message.args,
+        message.priorities,
+    )
+    return [
+        m.Compute(key, run, function, args, priority, duration, wanted)
+        for key, run, args, priority in rows
+    ]
 
 
 def start_or_wait(s: WorkerState, task: TaskRun) -> None:

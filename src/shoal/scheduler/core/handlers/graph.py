@@ -9,6 +9,7 @@ from dask.utils import key_split
 from shoal.errors import ProtocolError
 from shoal.scheduler.core.speech import say_finished_to
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
+from shoal.scheduler.core.transitions.bulk import queue_many
 from shoal.scheduler.core.transitions.demand import add_want
 from shoal.scheduler.core.transitions.failing import say_erred
 from shoal.scheduler.core.transitions.running import activate
@@ -36,6 +37,10 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     generation = _generation(s, m.fifo_timeout)
     first = 0 if m.order else _positions(s, n)
     minus_priority = -m.priority
+    if _may_queue_at_once(s, client, m):
+        priority = (-m.priority, generation, first)
+        queue_many(s, client, m.keys, m.args, functions[0], groups[0], priority)
+        return
     tasks = s.tasks
     function_of, group_of, order, option_of = m.function_of, m.group_of, m.order, m.option_of
     options = m.options
@@ -88,6 +93,23 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
             s.awaited.pop(ts, None)
         if ts.state == "released":
             activate(s, ts)  # somebody wanted it before it was defined
+
+
+def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool:
+    """Whether all tasks are new, plain (see `queue_many`), wanted, and have somewhere to run."""
+    n = len(m.keys)
+    return (
+        n > 1
+        and len(m.groups) == len(m.functions) == 1
+        and not (m.deps or m.order or m.options or m.buffers)
+        and m.wanted is None
+        and client.real
+        and bool(s.workers)
+        and s.recovering_until is None
+        and not s.reported
+        and s.tasks.keys().isdisjoint(m.keys)
+        and len(set(m.keys)) == n
+    )
 
 
 def _check_columns(m: Graph, n: int) -> None:

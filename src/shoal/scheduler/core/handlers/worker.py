@@ -10,6 +10,7 @@ from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
 from shoal.scheduler.core.speech import tell_free
 from shoal.scheduler.core.state import Erred
+from shoal.scheduler.core.transitions.bulk import finish_many
 from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail
 from shoal.scheduler.core.transitions.losing import lose_copies, rerun
@@ -24,9 +25,7 @@ __all__ = ["WORKER_HANDLERS", "adopt_copy", "arrive_in_memory"]
 
 def _on_finished(s: SchedulerState, ws: WorkerState, msg: m.Finished) -> None:
     tasks = s.tasks
-    for key, run, nbytes, type_name, start, stop, value in zip(
-        msg.keys, msg.runs, msg.nbytes, msg.types, msg.starts, msg.stops, msg.values, strict=True
-    ):
+    for key, run, nbytes, type_name, start, stop, value in finish_many(s, ws, msg):
         ts = tasks.get(key)
         if ts is not None and ts.worker is ws and ts.run == run and ts.state == "processing":
             finish(s, ts, ws, nbytes, type_name, max(0.0, stop - start), value)

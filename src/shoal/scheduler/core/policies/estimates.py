@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shoal.scheduler.core.state import PrefixState, SchedulerState, TaskState, WorkerState
 
-__all__ = ["OVERHEAD", "estimate", "learn", "load", "transfer_time"]
+__all__ = ["OVERHEAD", "estimate", "learn", "learn_many", "load", "transfer_time"]
 
 # What a worker spends on a task besides the user's function, in seconds. It keeps the estimate of a
 # no-op above zero, so that time-based queues stay finite.
@@ -32,6 +34,14 @@ def learn(prefix: PrefixState, duration: float) -> None:
         prefix.duration = duration
     else:
         prefix.duration = old + _WEIGHT * (duration - old)
+
+
+def learn_many(prefix: PrefixState, durations: Iterable[float]) -> None:
+    """`learn`, of one run after the other."""
+    average = prefix.duration
+    for duration in durations:
+        average = duration if average < 0.0 else average + _WEIGHT * (duration - average)
+    prefix.duration = average
 
 
 def load(ws: WorkerState) -> float:

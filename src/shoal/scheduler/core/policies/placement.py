@@ -9,6 +9,7 @@ and wait in the common queue. A worker is sent only as much as covers the way th
 from __future__ import annotations
 
 from itertools import islice
+from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from shoal.scheduler.core.policies.estimates import estimate, load
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.core.state import NO_OPTIONS
+from shoal.scheduler.core.transitions.bulk import assign_many, is_plain
 from shoal.scheduler.core.transitions.running import assign
 from shoal.scheduler.core.transitions.table import move
 
@@ -190,15 +192,23 @@ def fill_workers(s: SchedulerState) -> None:
         _fill_from_own_queue(s, ws)
     quantum = s.settings.pipeline / 4
     queue = s.queue
+    # Of a few tasks that take no time each thread gets its share.
+    share = -(-queue.size // max(s.total_nthreads, 1))
     while queue.size and s.open and s.budget > 0:
         ws = emptiest_open(s)
         enough = ws.occupancy + quantum * ws.nthreads
-        room = _room_for(s, ws)
+        room = min(_room_for(s, ws), share * ws.nthreads)
         before = queue.size
         while room > 0 and ws.occupancy < enough:
             ts = queue.pop(None)
             if ts is None:
                 break
+            if is_plain(ts):
+                most = min(room, ceil((enough - ws.occupancy) / estimate(s, ts))) - 1
+                alike = [ts, *queue.pop_more(ts, most)] if most > 0 else [ts]
+                assign_many(s, alike, ws)
+                room -= len(alike)
+                continue
             if ts.dependents is not None:
                 sibling = _sibling_worker(s, ts)
                 if sibling is not None and sibling is not ws:

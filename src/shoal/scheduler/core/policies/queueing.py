@@ -8,6 +8,7 @@ list pop. Removal is lazy: an entry whose task is no longer queued here is skipp
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,40 @@ class TaskQueue:
                 self.size -= 1
                 return ts
         return None
+
+    def pop_more(self, like: TaskState, most: int) -> list[TaskState]:
+        """Remove and return up to `most` of those that come next and are like this plain one.
+
+        That is plain (see `transitions.bulk`), of the same function and group, and wanted by the
+        same clients.
+        """
+        if not self._heap:
+            return []
+        run = self._heap[0][2]
+        limit = self._limit
+        function, group, wanted_by = like.function, like.group, like.wanted_by
+        taken: list[TaskState] = []
+        for ts in islice(reversed(run), most):
+            if (
+                ts.state != "queued"
+                or ts.worker is not None
+                or ts.function is not function
+                or ts.group is not group
+                or ts.wanted_by is not wanted_by
+                or ts.deps
+                or ts.dependents is not None
+                or ts.options is not like.options
+                or ts.buffers is not None
+                or ts.rare is not None
+                or ts.priority > limit
+            ):
+                break
+            taken.append(ts)
+        if taken:
+            self.size -= len(taken)
+            del run[len(run) - len(taken) + 1 :]
+            self._advance(run)  # past the last of them
+        return taken
 
     def forget_one(self) -> None:
         """A task of this queue left it by another way than `pop`."""

@@ -20,12 +20,15 @@ simulator counts which were exercised, and the documentation's diagram is drawn 
 
 from __future__ import annotations
 
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shoal.scheduler.core.state import SchedulerState, TaskState
 
-__all__ = ["ACTIVE", "STATES", "TRANSITIONS", "move"]
+__all__ = ["ACTIVE", "STATES", "TRANSITIONS", "move", "move_many"]
 
 STATES = (
     "released",
@@ -73,7 +76,7 @@ TRANSITIONS: dict[tuple[str, str], str] = {
 
 
 def move(s: SchedulerState, ts: TaskState, finish: str) -> None:
-    """Change the state of a task: the one place that does."""
+    """Change the state of a task: the one place that does, with `move_many`."""
     start = ts.state
     counts = ts.group.counts
     counts[start] -= 1
@@ -82,3 +85,29 @@ def move(s: SchedulerState, ts: TaskState, finish: str) -> None:
     s.log.append((ts.key, start, finish, s.stimulus, s.now))
     if s.watch is not None:
         s.watch(ts, start, finish)
+
+
+def move_many(
+    s: SchedulerState, tasks: Sequence[TaskState], keys: Sequence[str], *path: str
+) -> None:
+    """Change the state of tasks of one group alike, one change after the other.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Their keys.
+    path : str
+        The state they are in, and those that they are to go through.
+    """
+    counts = tasks[0].group.counts
+    counts[path[0]] -= len(tasks)
+    counts[path[-1]] += len(tasks)
+    finish = path[-1]
+    for ts in tasks:
+        ts.state = finish
+    stimulus, now, watch = s.stimulus, s.now, s.watch
+    for start, finish in pairwise(path):
+        s.log.extend(zip(keys, repeat(start), repeat(finish), repeat(stimulus), repeat(now)))
+        if watch is not None:
+            for ts in tasks:
+                watch(ts, start, finish)

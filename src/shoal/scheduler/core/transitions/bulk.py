@@ -1,0 +1,183 @@
+"""Many plain tasks at once: made ready, assigned, finished.
+
+A task is plain while it has no inputs, no options, no large buffers, nothing that depends on it,
+and nothing rare: those of a `map`. What happens to it is what `on_graph`, `assign` and `finish` do,
+but what is equal for all of them is looked up, counted and said once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.core.policies.estimates import OVERHEAD, learn_many
+from shoal.scheduler.core.speech import say_many_finished, tell_worker
+from shoal.scheduler.core.state import NO_OPTIONS, TaskState
+from shoal.scheduler.core.transitions.table import move_many
+from shoal.wire.messages import ComputeMany, DefineFunctions
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import (
+        ClientState,
+        FunctionState,
+        GroupState,
+        SchedulerState,
+        WorkerState,
+    )
+    from shoal.wire.messages import Finished, Priority
+
+__all__ = ["assign_many", "finish_many", "is_plain", "queue_many"]
+
+
+def is_plain(ts: TaskState) -> bool:
+    """Whether a queued task is one of those that `assign_many` takes."""
+    return (
+        not ts.deps
+        and ts.dependents is None
+        and ts.options is NO_OPTIONS
+        and ts.buffers is None
+        and ts.rare is None
+    )
+
+
+def queue_many(
+    s: SchedulerState,
+    client: ClientState,
+    keys: list[str],
+    args: list[bytes],
+    function: FunctionState,
+    group: GroupState,
+    priority: Priority,
+) -> None:
+    """Take on plain tasks that nobody knew, wanted by a client, and queue them.
+
+    They run in this order; `priority` is that of the first.
+    """
+    tasks = s.tasks
+    wants = client.wants
+    alone = client.alone
+    first, generation, position = priority
+    queued: list[TaskState] = []
+    for key, data in zip(keys, args, strict=True):
+        ts = TaskState(key, group, (first, generation, position))
+        position += 1
+        ts.function = function
+        ts.args = data
+        ts.wanted_by = alone
+        tasks[key] = ts
+        wants[ts] = None
+        queued.append(ts)
+    n = len(queued)
+    function.references += n
+    group.size += n
+    group.counts["released"] += n
+    move_many(s, queued, keys, "released", "waiting", "queued")
+    s.queue.push_sorted(queued)
+
+
+def assign_many(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> None:
+    """Send plain tasks of one function, group and want to a worker."""
+    first = tasks[0]
+    function = first.function
+    assert function is not None
+    if function not in ws.used_functions:
+        ws.used_functions.add(function)
+        function.workers[ws] = None
+        tell_worker(s, ws, DefineFunctions([function.id], [function.blob]))
+    group = first.group
+    seconds = group.prefix.duration  # as `estimate` says it
+    seconds = s.settings.unknown_task_duration if seconds < 0.0 else seconds + OVERHEAD
+    run = s.next_run
+    processing = ws.processing
+    for ts in tasks:
+        run += 1
+        ts.run = run
+        ts.worker = ws
+        ts.estimate = seconds
+        processing[ts] = None
+    message = ComputeMany(
+        [ts.key for ts in tasks],
+        s.next_run + 1,
+        function.id,
+        [ts.args for ts in tasks],
+        [ts.priority for ts in tasks],
+        seconds,
+        bool(first.wanted_by) and first.wanted_by[0].real,
+    )
+    s.next_run = run
+    ws.occupancy += seconds * len(tasks)
+    move_many(s, tasks, message.keys, "queued", "processing")
+    tell_worker(s, ws, message)
+
+
+def finish_many(s: SchedulerState, ws: WorkerState, message: Finished) -> list[tuple[Any, ...]]:
+    """Take the results of plain tasks into account; return the rows of all others."""
+    rows = zip(
+        message.keys,
+        message.runs,
+        message.nbytes,
+        message.types,
+        message.starts,
+        message.stops,
+        message.values,
+        strict=True,
+    )
+    tasks = s.tasks
+    processing = ws.processing
+    held = ws.has_what
+    alone = ws.alone
+    wanted_by: tuple[ClientState, ...] = ()
+    group: GroupState | None = None
+    done: list[tuple[TaskState, Any, float]] = []
+    others: list[tuple[Any, ...]] = []
+    for row in rows:
+        key, run, nbytes, type_name, start, stop, value = row
+        ts = tasks.get(key)
+        if (
+            ts is None
+            or ts.run != run
+            or ts.worker is not ws
+            or ts.state != "processing"
+            or ts.rare is not None
+            or ts.dependents is not None
+            or ts.deps
+        ):
+            others.append(row)
+            continue
+        if ts.group is not group or ts.wanted_by is not wanted_by:
+            if len(ts.wanted_by) != 1 or not ts.wanted_by[0].real:
+                others.append(row)
+                continue
+            _finished(s, ws, done)
+            done = []
+            group, wanted_by = ts.group, ts.wanted_by
+        del processing[ts]
+        ts.worker = None  # nor is it here a second time
+        ts.nbytes = nbytes
+        ts.type = type_name
+        ts.who_has = alone
+        held[ts] = None
+        seconds = stop - start
+        done.append((ts, value, seconds if seconds > 0.0 else 0.0))
+    _finished(s, ws, done)
+    return others
+
+
+def _finished(s: SchedulerState, ws: WorkerState, done: list[tuple[TaskState, Any, float]]) -> None:
+    """Count plain tasks of one group and want that are in memory now, and say so."""
+    if not done:
+        return
+    tasks, values, durations = zip(*done, strict=True)
+    group = tasks[0].group
+    learn_many(group.prefix, durations)
+    nbytes = sum([ts.nbytes for ts in tasks])
+    group.duration += sum(durations)
+    group.nbytes += nbytes
+    types = [ts.type for ts in tasks]
+    group.types.update(types)
+    ws.nbytes += nbytes
+    ws.occupancy -= sum([ts.estimate for ts in tasks])
+    if ws.returning:
+        ws.returning.difference_update(tasks)
+    keys = [ts.key for ts in tasks]
+    move_many(s, tasks, keys, "processing", "memory")
+    say_many_finished(s, tasks[0].wanted_by[0], keys, types, values, ws.address)
