@@ -5,17 +5,17 @@ Nothing is pickled or sent here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dask._expr import Expr, HLGExpr, _HLGExprSequence
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
 from dask.delayed import optimize as cut_delayed
 from dask.highlevelgraph import HighLevelGraph
-from dask.order import order
 from dask.utils import ensure_dict
 
 from shoal._base.keys import encode_key
+from shoal.client.collections.ordering import find_cycle, order
 from shoal.client.core.state import CANCELLED, LOST, Record
 from shoal.client.future import Future
 from shoal.client.keys import SCALARS
@@ -168,7 +168,9 @@ class Plan:
     Attributes
     ----------
     tasks : list of (key, GraphNode)
-        What is to be sent, inputs first.
+        What is to be sent, in the order to run it, inputs first.
+    last_use : list of int
+        For each of them, the place of the last one that needs it; -1: none.
     names : dict
         Of each key that tasks refer to, or that is wanted: the key on the wire.
     aliases : dict
@@ -196,13 +198,13 @@ class Plan:
         self.aliases: dict[Any, Any] = {}
         self.held: dict[str, Record] = {}
         self.tasks: list[tuple[Any, GraphNode]] = []
+        self.last_use: list[int] = []
         for future in futures:
             _check(session, future)
         try:
-            needed, users = self._cut()
-            places = order(needed)
-            self._resolve_aliases(needed, users)
-            self.tasks = list(self._in_order(needed, places))
+            needed = self._cut()
+            self._resolve_aliases(needed)
+            self._put_in_order(needed)
         except BaseException:
             self.release()
             raise
@@ -212,13 +214,12 @@ class Plan:
         held, self.held = self.held, {}
         self._session.release_now(held.values())
 
-    def _cut(self) -> tuple[dict[Any, GraphNode], dict[Any, int]]:
-        """Return what is needed, and by how many tasks each of it is used."""
+    def _cut(self) -> dict[Any, GraphNode]:
+        """Return what is needed, without second names and small values."""
         graph, names, records = self._graph, self.names, self._session.records
-        coming = self._coming
+        wanted, coming, literals = self._wanted, self._coming, self.literals
         needed: dict[Any, GraphNode] = {}
-        users: dict[Any, int] = {}
-        stack = list(self._wanted)
+        stack = list(wanted)
         while stack:
             key = stack.pop()
             if key in names:
@@ -229,12 +230,17 @@ class Plan:
             node = graph.get(key)
             if node is None:
                 raise self._unknown(key, name)
+            if key not in wanted:
+                if isinstance(node, Alias):
+                    self.aliases[key] = node.target
+                    stack.append(node.target)
+                    continue
+                if isinstance(node, DataNode) and _is_small(node.value):
+                    literals[key] = node.value
+                    continue
             needed[key] = node
-            for dependency in node.dependencies:
-                users[dependency] = users.get(dependency, 0) + 1
-                if dependency not in names:
-                    stack.append(dependency)
-        return needed, users
+            stack += node.dependencies
+        return needed
 
     def _hold(self, name: str) -> bool:
         if name not in self.held:
@@ -253,45 +259,75 @@ class Plan:
             "Other tasks of the graph need it.",
         )
 
-    def _resolve_aliases(self, needed: dict[Any, GraphNode], users: dict[Any, int]) -> None:
-        """Take second names out of what is needed, and name the tasks that they mean."""
-        found = {
-            key: node.target
-            for key, node in needed.items()
-            if isinstance(node, Alias) and key not in self._wanted
-        }
-        for key, node in list(needed.items()):
-            if key in found or not isinstance(node, Alias):
-                continue
-            # A wanted second name of something that nobody else uses: it is done by that name.
-            target = _follow(found, node.target)
-            task = needed.get(target)
-            if task is not None and target not in self._wanted and users[target] == 1:
+    def _resolve_aliases(self, needed: dict[Any, GraphNode]) -> None:
+        """Find out which tasks second names mean; one that is wanted may take the task over."""
+        aliases = self.aliases
+        second = {k: node.target for k, node in needed.items() if isinstance(node, Alias)}
+        if second:
+            counts = self._count_users(needed, {_follow(aliases, t) for t in second.values()})
+            for key, target in second.items():
+                target = _follow(aliases, target)
+                task = needed.get(target)
+                if task is None or target in self._wanted or counts[target] != 1:
+                    continue
                 needed[key] = task
-                found[target] = key
-        for key in found:
-            needed.pop(key, None)
-            self.names[key] = self.names[_follow(found, key)]
-            self.aliases[key] = _follow(found, key)
-
-    def _in_order(
-        self, needed: dict[Any, GraphNode], places: dict[Any, int]
-    ) -> Iterator[tuple[Any, GraphNode]]:
-        wanted, literals = self._wanted, self.literals
-        for key in sorted(needed, key=places.__getitem__):
-            node = needed[key]
-            if isinstance(node, DataNode) and key not in wanted and _is_small(node.value):
-                literals[key] = node.value
-            else:
-                yield key, node
-        for key, target in self.aliases.items():
+                del needed[target]
+                aliases[target] = key
+        names, literals = self.names, self.literals
+        for key in aliases:
+            target = aliases[key] = _follow(aliases, key)
+            names[key] = names[target]
             if target in literals:
                 literals[key] = literals[target]
 
+    def _count_users(self, needed: dict[Any, GraphNode], keys: set[Any]) -> dict[Any, int]:
+        """Return how many nodes name each of these keys."""
+        counts = dict.fromkeys(keys, 0)
+        for target in self.aliases.values():
+            if target in counts:
+                counts[target] += 1
+        for node in needed.values():
+            for key in node.dependencies & keys:
+                counts[key] += 1
+        return counts
+
+    def _put_in_order(self, needed: dict[Any, GraphNode]) -> None:
+        # Numbers in the order in which the graph was made: what is made together is used together.
+        keys = list(needed)
+        if len(keys) * 4 > len(self._graph):
+            in_graph = [key for key in self._graph if key in needed]
+            keys = in_graph if len(in_graph) == len(keys) else keys
+        numbers = {key: i for i, key in enumerate(keys)}
+        aliases, find = self.aliases, numbers.get
+        inputs: list[list[int]] = []
+        for key in keys:
+            found: set[int] = set()
+            for dep in needed[key].dependencies:
+                number = find(dep)
+                if number is None and dep in aliases:
+                    number = find(aliases[dep])
+                if number is not None:
+                    found.add(number)
+            inputs.append(sorted(found))
+        places = order(inputs)
+        if places is None:
+            path = [repr(keys[i]) for i in find_cycle(inputs)]
+            raise RuntimeError(f"cycle in the graph: {' needs '.join([*path, path[0]])}")
+        self.tasks = [(keys[i], needed[keys[i]]) for i in places]
+        last = [-1] * len(keys)
+        for place, i in enumerate(places):
+            for j in inputs[i]:
+                last[j] = place
+        self.last_use = [last[i] for i in places]
+
 
 def _follow(aliases: dict[Any, Any], key: Any) -> Any:
+    steps = 0
     while key in aliases:
         key = aliases[key]
+        steps += 1
+        if steps > len(aliases):
+            raise RuntimeError(f"cycle in the graph: {key!r} is another name of itself")
     return key
 
 

@@ -151,11 +151,7 @@ class _Sender:
 
     def _send_parts(self) -> None:
         tasks, names = self._plan.tasks, self._plan.names
-        last_use: dict[str, int] = {}
-        if len(tasks) > _FIRST:
-            for i, (_, node) in enumerate(tasks):
-                for dependency in node.dependencies:
-                    last_use[names[dependency]] = i
+        last_use = self._plan.last_use
         for start, end in _parts(len(tasks)):
             if self._coming is not None and (self._coming.stopped or self._session.ended):
                 raise RuntimeError("nobody waits for it any more")
@@ -166,7 +162,7 @@ class _Sender:
                 if self._lowering.fresh:
                     records += self._literals(i, len(tasks) > end)
                 name = names[key]
-                wanted = name in self._wanted or last_use.get(name, -1) >= end
+                wanted = name in self._wanted or last_use[i] >= end
                 records.append(self._record(key, name, lowered, i, wanted))
             self._tell(records)
 
