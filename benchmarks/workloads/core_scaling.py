@@ -90,15 +90,22 @@ class Core:
 
     def answer(self):
         """Answer for the workers until nothing is left to do."""
-        m, result, compute = self.m, pickle.dumps(None), self.m.Compute
+        from workloads.stub_workers import asked_for
+
+        m, result = self.m, pickle.dumps(None)
+        kinds = (m.Compute, m.ComputeMany)
         while self.answers:
             address, messages = self.answers.popleft()
-            runs = [message for message in messages if type(message) is compute]
-            count = len(runs)
+            keys, runs = [], []
+            for message in messages:
+                if type(message) in kinds:
+                    more, numbers = asked_for(message)
+                    keys += more
+                    runs += numbers
+            count = len(keys)
             if count:
-                keys, numbers = [r.key for r in runs], [r.run for r in runs]
                 columns = ([16] * count, ["int"] * count, [0.0] * count, [0.0] * count)
-                done = m.Finished(keys, numbers, *columns, [result] * count)
+                done = m.Finished(keys, runs, *columns, [result] * count)
                 self.finished += count
                 self.feed(self.events.FromWorker(address, [done]))
 

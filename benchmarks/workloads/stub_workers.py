@@ -59,10 +59,11 @@ class StubWorker:
         done = m.Finished([], [], [], [], [], [], [])
         now = time.time()
         for message in messages:
-            if type(message) is m.Compute:
-                done.keys.append(message.key)
-                done.runs.append(message.run)
-                done.values.append(RESULT if message.wanted else None)
+            if type(message) in (m.Compute, m.ComputeMany):
+                keys, runs = asked_for(message)
+                done.keys += keys
+                done.runs += runs
+                done.values += [RESULT if message.wanted else None] * len(keys)
             elif type(message) is m.Steal:
                 self.stream.send([m.StealReply([], [], message.keys)])
             elif type(message) is m.WorkerWelcome:
@@ -72,6 +73,14 @@ class StubWorker:
             done.nbytes, done.types = [16] * count, ["NoneType"] * count
             done.starts, done.stops = [now] * count, [now] * count
             self.stream.send([done])
+
+
+def asked_for(message: m.Compute | m.ComputeMany) -> tuple[list[str], list[int]]:
+    """Return the keys and the runs that a message asks for."""
+    if isinstance(message, m.Compute):
+        return [message.key], [message.run]
+    count = len(message.keys)
+    return message.keys, list(range(message.first_run, message.first_run + count))
 
 
 async def serve(scheduler: str, number: int) -> None:
