@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, _execute_subgraph
@@ -39,6 +39,7 @@ class Constants:
     def __init__(self, nodes: Iterable[GraphNode]) -> None:
         self._uses: Counter[int] = Counter()
         self._ways: dict[int, str] = {}
+        self._insides: dict[int, list[Any]] = {}  # of fused tasks: how many, one, is it shared
         for node in nodes:
             if isinstance(node, Task):
                 self._count_task(node)
@@ -53,10 +54,26 @@ class Constants:
             way = self._ways[address] = _way(value)
         return way
 
+    def is_shared(self, task: Task) -> bool:
+        """Whether others have the inside of this fused task, and all of it may travel with them."""
+        known = self._insides.get(id(task.args[0]))
+        if known is None or known[0] < 2:
+            return False
+        args = known[1].args
+        if args[1] is not task.args[1] or args[2] is not task.args[2]:
+            return False
+        if known[2] is None:
+            known[2] = all(self.way(value) is not HOIST for value in _values(args[0].values()))
+        return bool(known[2])
+
     def _count_task(self, task: Task) -> None:
         if task.func is _execute_subgraph:
-            for inner in task.args[0].values():
-                self._count(inner)
+            nodes = task.args[0]
+            known = self._insides.setdefault(id(nodes), [0, task, None])
+            known[0] += 1
+            if known[0] <= 2:  # to count further is to find the same again
+                for inner in nodes.values():
+                    self._count(inner)
             arguments: Iterable[Any] = task.args[3:]
         else:
             arguments = task.args
@@ -77,6 +94,18 @@ class Constants:
             pass
         elif type(arg) not in _TEXTS or len(arg) >= SMALL:
             self._uses[id(arg)] += 1
+
+
+def _values(args: Iterable[Any]) -> Iterator[Any]:
+    """All constants among arguments, and in tasks among them."""
+    for arg in args:
+        if isinstance(arg, Task):
+            inner = arg.args[0].values() if arg.func is _execute_subgraph else ()
+            yield from _values((*inner, *arg.args, *arg.kwargs.values()))
+        elif isinstance(arg, DataNode):
+            yield arg.value
+        elif not isinstance(arg, (Alias, TaskRef)):
+            yield arg
 
 
 def _way(value: Any) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, _execute_subgraph
 from dask.utils import format_bytes
 
+from shoal.client.collections.assembly import is_container, items_of
 from shoal.client.collections.constants import COPY, HOIST, Constants
-from shoal.client.collections.shapes import Flat, is_container, items_of
+from shoal.client.collections.shapes import Flat
 from shoal.client.core.state import Extras, Function
 from shoal.client.future import collect_pickled
 from shoal.client.keys import SCALARS, blob_digest

@@ -1,77 +1,40 @@
-"""Nested and fused tasks flattened to programs; tasks of the same shape share one program."""
+"""Nested and fused tasks flattened to programs; tasks of the same shape share one program.
+
+Most tasks have a shape that was met before, so a task is described first, in one pass, and a
+program is made of the description when it is new.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dask._task_spec import (
     Alias,
     DataNode,
     GraphNode,
-    NestedContainer,
     Task,
     TaskRef,
     _execute_subgraph,
     _identity_cast,
 )
-from dask.utils import funcname
 
+from shoal.client.collections.assembly import MAKERS, Inside, Mark, assemble, is_container, items_of
 from shoal.client.collections.constants import BIND, HOIST
+from shoal.client.keys import SCALARS
 from shoal.wire.placeholder import Dependency
-from shoal.wire.program import (
-    Program,
-    Slot,
-    Step,
-    identity,
-    make_dict,
-    make_frozenset,
-    make_list,
-    make_set,
-    make_tuple,
-    run_node,
-)
+from shoal.wire.program import Program, run_node
 
 if TYPE_CHECKING:
     from shoal.client.collections.lower import Lowering
 
-__all__ = ["MAKERS", "Flat", "is_container", "items_of"]
+__all__ = ["Flat"]
 
-MAKERS: dict[Any, Callable[..., Any]] = {
-    list: make_list,
-    tuple: make_tuple,
-    set: make_set,
-    frozenset: make_frozenset,
-    dict: make_dict,
-}
-"""Functions that make containers of their arguments, by the type."""
-
-
-def is_container(task: Task) -> bool:
-    """Whether a task does nothing but make a container of its arguments."""
-    if isinstance(task, NestedContainer):
-        return task.klass in MAKERS
-    return task.func is _identity_cast and task.kwargs.get("typ") in MAKERS
-
-
-def items_of(task: Task) -> tuple[Any, tuple[Any, ...]]:
-    """Return the type of the container that a task makes, and what is in it."""
-    if isinstance(task, NestedContainer):
-        return task.klass, task.args
-    return task.kwargs["typ"], task.args
-
-
-class _Bound:
-    """A constant that is part of the program."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+Local: TypeAlias = "dict[Any, Mark] | None"
+"""What the keys in a fused task are; `None` outside of it."""
 
 
 class Flat:
-    """One task as a list of calls; slots below 0 are results of steps, until `program`.
+    """One task as a list of calls.
 
     Parameters
     ----------
@@ -90,123 +53,143 @@ class Flat:
         The placeholders by key.
     """
 
+    __slots__ = (
+        "_calls",
+        "_constants",
+        "_functions",
+        "_lowering",
+        "_numbers",
+        "_placed",
+        "_result",
+        "deps",
+        "inputs",
+        "shape",
+    )
+
     def __init__(self, lowering: Lowering, task: Task) -> None:
         self._lowering = lowering
-        self._steps: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-        self._placed: dict[int, Slot] = {}
+        # Of each call: its number, the id of its function, its arguments, names of the last ones.
+        self._calls: list[tuple[int, int, tuple[Mark, ...], tuple[str, ...]]] = []
+        self._functions: list[Any] = []  # of the calls
+        self._constants: dict[int, Any] = {}  # those that travel with the program
+        self._numbers = 0
+        self._placed: dict[int, int] = {}
         self.inputs: list[Any] = []
         self.deps: dict[str, Dependency] = {}
-        result = self._value(task, None)
-        if type(result) is not Slot or result.index >= 0 or result.index != -len(self._steps):
-            self._step(identity, (result,), {})
-        self.shape = (len(self.inputs), *map(_shape, self._steps))
+        self._result = self._task(task, None, None)
+        self.shape = (self._result, len(self.inputs), *self._calls)
 
     def program(self) -> Program:
         """Return the program."""
-        first = len(self.inputs)
-        last_use: dict[int, int] = {}
-        steps: list[Step] = []
-        for i, (func, args, kwargs) in enumerate(self._steps):
-            done = tuple(_final(arg, first, last_use, i) for arg in args)
-            named = {k: _final(arg, first, last_use, i) for k, arg in kwargs.items()}
-            steps.append((func, done, named or None, ()))
-        for index, i in last_use.items():
-            func, args, named_args, dead = steps[i]
-            steps[i] = (func, args, named_args, (*dead, index))
-        return Program(steps, funcname(self._steps[-1][0]))
+        calls = {
+            number: (function, marks, names)
+            for function, (number, _, marks, names) in zip(
+                self._functions, self._calls, strict=True
+            )
+        }
+        return assemble(calls, self._constants, len(self.inputs), self._result)
 
-    def _step(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Slot:
-        self._steps.append((func, args, kwargs))
-        return Slot(-len(self._steps))
+    def _new(self) -> int:
+        """Return the number of another call."""
+        self._numbers += 1
+        return -self._numbers
 
-    def _value(self, arg: Any, inner: dict[Any, Any] | None) -> Any:
-        """Return the slot or the bound constant of an argument; `inner`: of a fused task."""
+    def _call(
+        self, func: Any, id: int, marks: list[Mark], names: tuple[str, ...], number: int | None
+    ) -> int:
+        if number is None:
+            number = self._new()
+        self._calls.append((number, id, tuple(marks), names))
+        self._functions.append(func)
+        return number
+
+    def _task(self, task: Task, local: Local, number: int | None) -> Mark:
+        """Describe a task as the call of that number, or as another one."""
+        func, args, kwargs = task.func, task.args, task.kwargs
+        if func is _execute_subgraph:
+            return self._fused(task, local, number)
+        if type(task) is not Task or func is _identity_cast:
+            if is_container(task):
+                kind, args = items_of(task)
+                func, kwargs = MAKERS[kind], {}
+            elif type(task).__call__ is not Task.__call__:
+                return self._run(task, local, number)
+        inputs = self.inputs
+        marks: list[Mark] = []
+        for arg in args:
+            kind = type(arg)
+            if kind is TaskRef and local is not None:
+                marks.append(local[arg.key])
+            elif kind in SCALARS:
+                marks.append(len(inputs))
+                inputs.append(arg)
+            else:
+                marks.append(self._value(arg, local))
+        if not kwargs:
+            return self._call(func, id(func), marks, (), number)
+        marks += [self._value(arg, local) for arg in kwargs.values()]
+        return self._call(func, id(func), marks, tuple(kwargs), number)
+
+    def _value(self, arg: Any, local: Local) -> Mark:
         if isinstance(arg, TaskRef):
-            return self._reference(arg.key, inner)
+            return self._reference(arg.key, local)
         if isinstance(arg, GraphNode):
-            if isinstance(arg, Alias):
-                return self._reference(arg.target, inner)
-            if isinstance(arg, DataNode):
-                return self._constant(arg.value)
-            if isinstance(arg, Task):
-                return self._call(arg, inner)
-            return self._run(arg, inner)
+            return self._node(arg, local, None)
         return self._constant(arg)
 
-    def _call(self, task: Task, inner: dict[Any, Any] | None) -> Any:
-        if task.func is _execute_subgraph:
-            return self._fused(task, inner)
-        if is_container(task):
-            kind, items = items_of(task)
-            return self._step(MAKERS[kind], tuple(self._value(i, inner) for i in items), {})
-        if type(task).__call__ is not Task.__call__:
-            return self._run(task, inner)
-        args = tuple(self._value(arg, inner) for arg in task.args)
-        kwargs = {name: self._value(arg, inner) for name, arg in task.kwargs.items()}
-        return self._step(task.func, args, kwargs)
+    def _node(self, node: GraphNode, local: Local, number: int | None) -> Mark:
+        if isinstance(node, Task):
+            return self._task(node, local, number)
+        if isinstance(node, Alias):
+            return self._reference(node.target, local)
+        if isinstance(node, DataNode):
+            return self._constant(node.value)
+        return self._run(node, local, number)
 
-    def _run(self, node: GraphNode, inner: dict[Any, Any] | None) -> Slot:
+    def _run(self, node: GraphNode, local: Local, number: int | None) -> Mark:
         """A node of a kind that is not known here: it runs itself."""
         keys = tuple(node.dependencies)
-        values = tuple(self._reference(key, inner) for key in keys)
-        return self._step(run_node, (_Bound(node), _Bound(keys), *values), {})
+        marks: list[Mark] = [self._bound(node), self._bound(keys)]
+        marks += [self._reference(key, local) for key in keys]
+        return self._call(run_node, id(run_node), marks, (), number)
 
-    def _fused(self, task: Task, outer: dict[Any, Any] | None) -> Any:
+    def _fused(self, task: Task, local: Local, number: int | None) -> Mark:
         nodes, outkey, inkeys = task.args[:3]
-        values = {
-            key: self._value(arg, outer) for key, arg in zip(inkeys, task.args[3:], strict=True)
-        }
-        stack = [outkey]
-        while stack:
-            key = stack[-1]
-            if key not in values:
-                node = nodes[key]
-                missing = [d for d in node.dependencies if d not in values and d in nodes]
-                if missing:
-                    stack += missing
-                    continue
-                values[key] = self._value(node, values)
-            stack.pop()
-        return values[outkey]
+        given = [self._value(arg, local) for arg in task.args[3:]]
+        if self._lowering.constants.is_shared(task):
+            # Nothing in it differs from task to task, so nobody needs to look.
+            return self._call(Inside(nodes, outkey, inkeys), id(nodes), given, (), number)
+        inner: dict[Any, Mark] = dict(zip(inkeys, given, strict=True))
+        made = [(self._new(), key, node) for key, node in nodes.items() if key not in inner]
+        inner.update((key, new) for new, key, _ in made)
+        for new, _, node in made:
+            mark = self._node(node, inner, new)
+            if mark != new:  # another name of something
+                self._call(None, 0, [mark], (), new)
+        return inner[outkey]
 
-    def _reference(self, key: Any, inner: dict[Any, Any] | None) -> Any:
-        if inner is not None:
-            return inner[key]
+    def _reference(self, key: Any, local: Local) -> Mark:
+        if local is not None:
+            return local[key]
         placed = self._lowering.place(key, self.deps)
         return self._input_of(placed) if type(placed) is Dependency else self._constant(placed)
 
-    def _input_of(self, placed: Dependency) -> Slot:
+    def _input_of(self, placed: Dependency) -> int:
         slot = self._placed.get(placed.index)
         if slot is None:
-            slot = self._placed[placed.index] = Slot(len(self.inputs))
+            slot = self._placed[placed.index] = len(self.inputs)
             self.inputs.append(placed)
         return slot
 
-    def _constant(self, value: Any) -> Any:
+    def _constant(self, value: Any) -> Mark:
         way = self._lowering.constants.way(value)
         if way is BIND:
-            return _Bound(value)
+            return self._bound(value)
         if way is HOIST:
             return self._input_of(self._lowering.hoist(value, self.deps))
         self.inputs.append(value)
-        return Slot(len(self.inputs) - 1)
+        return len(self.inputs) - 1
 
-
-def _shape(step: tuple[Any, tuple[Any, ...], dict[str, Any]]) -> tuple[Any, ...]:
-    func, args, kwargs = step
-    shape = (id(func), *map(_part, args))
-    if kwargs:
-        return (*shape, *((name, _part(arg)) for name, arg in kwargs.items()))
-    return shape
-
-
-def _part(arg: Any) -> Any:
-    return arg.index if type(arg) is Slot else (id(arg.value),)
-
-
-def _final(arg: Any, first: int, last_use: dict[int, int], step: int) -> Any:
-    if type(arg) is not Slot:
-        return arg.value
-    index = arg.index if arg.index >= 0 else first - 1 - arg.index
-    last_use[index] = step
-    return Slot(index)
+    def _bound(self, value: Any) -> tuple[int]:
+        self._constants[id(value)] = value
+        return (id(value),)
