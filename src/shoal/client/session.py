@@ -226,7 +226,9 @@ class Session:
             if len(messages) != 1 or type(messages[0]) is not Answer or messages[0].id != id:
                 return False
             with self._speaking:
-                self.machine.handle(FromScheduler(messages), time.monotonic())
+                said = self.machine.handle(FromScheduler(messages), time.monotonic()).messages
+                if said:
+                    stream.send_now(said)
             return True
 
         stream.read_in_thread(take, lambda: asking.answer is not None, seconds)

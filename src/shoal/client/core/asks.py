@@ -1,7 +1,8 @@
 """What a client asked of primitives and was not answered yet, and what it holds. Pure.
 
-After a reconnection all of it is said again: the pending asks, and claims to what is held. The
-shell's `Asking` goes with each ask; it is given the answer once, whatever happens.
+After a reconnection all of it is said again: the pending asks, and claims to what is held. So the
+keys in the value of a pending ask stay, even when their last future is gone meanwhile. The shell's
+`Asking` goes with each ask; it is given the answer once, whatever happens.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ class Asks:
     """All asks of one client."""
 
     __slots__ = (
+        "carried",
         "claims",
         "connected",
         "ended",
+        "freed",
         "held",
+        "left",
         "lost",
         "pending",
         "returns",
@@ -52,6 +56,9 @@ class Asks:
         self.claims: dict[int, int] = {}  # claims on their way -> what they claim
         self.returns: list[int] = []  # given back while there was no connection
         self.lost: list[tuple[str, str]] = []  # (kind, name) of claims that failed
+        self.carried: dict[str, int] = {}  # keys in values of pending asks, and of how many
+        self.left: dict[str, None] = {}  # those of them that nothing else keeps any more
+        self.freed: list[str] = []  # those that nothing keeps at all
         self.connected = False
         self.used = False
         self.ended: str | None = None
@@ -63,6 +70,8 @@ class Asks:
             self._settle(asking, Answer(asking.ask.id, self.ended, "RuntimeError"))
             return []
         self.pending[asking.ask.id] = asking
+        for key in asking.ask.keys:
+            self.carried[key] = self.carried.get(key, 0) + 1
         if asking.gives_back:
             self.held.pop(asking.gives_back, None)
         return [asking.ask] if self.connected else []
@@ -73,7 +82,7 @@ class Asks:
         if id not in self.pending:
             return []
         if not self.connected:
-            del self.pending[id]
+            self._drop(id)
             self._settle(asking, Answer(id, "", "TimeoutError"))
             return []
         self.unasked[id] = None
@@ -89,7 +98,7 @@ class Asks:
         if asking.gives_back:
             ids.append(asking.gives_back)
         for id in ids:
-            self.pending.pop(id, None)
+            self._drop(id)
             self.unasked.pop(id, None)
             self.held.pop(id, None)
         if not self.connected:
@@ -119,7 +128,7 @@ class Asks:
                 args = [msg.value]  # the locks there were, of those asked for
             self.held[msg.id] = (asking.ask.kind, asking.ask.name, (op, args))
         self._settle(asking, msg)
-        self.pending.pop(msg.id, None)
+        self._drop(msg.id)
 
     def took(self, asking: Asking) -> list[Any]:
         """Somebody has what was handed over."""
@@ -146,7 +155,8 @@ class Asks:
         self.connected = False
         unasked, self.unasked = self.unasked, {}
         for id in unasked:
-            asking = self.pending.pop(id)
+            asking = self.pending[id]
+            self._drop(id)
             self._settle(asking, Answer(id, "", "TimeoutError"))
 
     def end(self, reason: str) -> None:
@@ -158,6 +168,8 @@ class Asks:
         pending, self.pending = self.pending, {}
         self.held.clear()
         self.unasked.clear()
+        self.carried.clear()
+        self.left.clear()
         for id, asking in pending.items():
             self._settle(asking, Answer(id, reason, "RuntimeError"))
 
@@ -165,6 +177,17 @@ class Asks:
         """Return what was held and is not any more, once."""
         lost, self.lost = self.lost, []
         return lost
+
+    def _drop(self, id: int) -> None:
+        asking = self.pending.pop(id, None)
+        if asking is None:
+            return
+        for key in asking.ask.keys:
+            self.carried[key] -= 1
+            if not self.carried[key]:
+                del self.carried[key]
+                if self.left.pop(key, 0) is None:
+                    self.freed.append(key)
 
     def _settle(self, asking: Asking, answer: Answer) -> None:
         asking.answer = answer

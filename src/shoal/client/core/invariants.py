@@ -39,6 +39,12 @@ def check(machine: Machine) -> None:
                 f"there are {tasks[id(function)]}"
             )
     _check_connection(s)
+    asks = machine.asks
+    carried = Counter(key for asking in asks.pending.values() for key in asking.ask.keys)
+    assert carried == Counter(asks.carried), f"{asks.carried} are said to be asked, not {carried}"
+    for key in asks.left:
+        assert key in carried and s.records[key].wanted, f"{key!r} stays, and nobody asks with it"
+    assert not asks.freed, f"{asks.freed} stay for ever"
 
 
 def _check_record(key: str, record: Record) -> None:

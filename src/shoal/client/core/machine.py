@@ -100,6 +100,9 @@ class Machine:
         effects = self._effects = Effects()
         self._now = now
         self._handlers[type(event)](event)
+        if self.asks.freed:
+            freed, self.asks.freed = self.asks.freed, []
+            self._released(e.Released(freed))
         if self._loosened:
             hold_back_unneeded(self.state, self._loosened)
             self._loosened = []
@@ -153,6 +156,7 @@ class Machine:
         records, s.records = s.records, {}
         s.held_back = {}
         s.fired = {}
+        self.asks.left.clear()
         for record in records.values():
             record.dependents = 0
             if record.wanted:
@@ -231,6 +235,7 @@ class Machine:
         s.records[new.key] = new
         if new.key in s.fired:
             s.fired[new.key] = False
+        self.asks.left.pop(new.key, None)
         if new.key in s.held_back:
             s.held_back[new.key] = new
 
@@ -263,10 +268,14 @@ class Machine:
     def _released(self, event: e.Released) -> None:
         s = self.state
         table = s.records
+        carried = self.asks.carried
         gone: list[str] = []
         for key in event.keys:
             record = table.get(key)
             if record is None or not record.wanted:
+                continue
+            if carried and key in carried:
+                self.asks.left[key] = None
                 continue
             if key in s.fired:
                 if record.status == PENDING:
@@ -461,6 +470,7 @@ class Machine:
         ended = list(records)
         for record in ended:
             self.state.fired.pop(record.key, None)
+            self.asks.left.pop(record.key, None)
             if record.wanted:
                 self._finish_off(record, status, reason)
         for record in ended:
