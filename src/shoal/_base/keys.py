@@ -20,6 +20,8 @@ Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
 # What the repr of a non-string key, or of a quoted string, looks like at its start.
 _LITERAL = re.compile(r"""[('"]|b['"]|-?[0-9][0-9.e+-]*\Z""")
 
+_SIMPLE = frozenset((str, int))
+
 
 def encode_key(key: Any) -> str:
     """Return the wire form of a user's key.
@@ -46,7 +48,8 @@ def encode_key(key: Any) -> str:
     """
     if type(key) is str:
         return repr(key) if _LITERAL.match(key) else key
-    _check(key, key)
+    if type(key) is not tuple or not _SIMPLE.issuperset(map(type, key)):
+        _check(key, key)
     return repr(key)
 
 

@@ -14,6 +14,7 @@ from dask.utils import format_bytes
 
 from shoal.client.collections.assembly import is_container, items_of
 from shoal.client.collections.constants import COPY, HOIST, Constants
+from shoal.client.collections.pickles import Pickles
 from shoal.client.collections.shapes import Flat
 from shoal.client.core.state import Extras, Function
 from shoal.client.future import collect_pickled
@@ -87,6 +88,7 @@ class Lowering:
         self._programs: dict[tuple[Any, ...], Function] = {}
         self._warned = False
         self._identity = self.function(identity)
+        self._pickles = Pickles()
 
     def lower(self, key: Any, node: GraphNode) -> Lowered:
         """Return a task's function and arguments.
@@ -205,12 +207,19 @@ class Lowering:
         kwargs: dict[str, Any] | None,
         deps: dict[str, Dependency],
     ) -> Lowered:
+        form = self._pickles.form(args, kwargs)
+        if form is not None:
+            data = self._pickles.get(form)
+            if data is not None:
+                return Lowered(function, data, tuple(deps), None)
         with collect_pickled() as kept:
             blob = dumps((args, kwargs))
         extras = None
         if blob.buffers or kept:
             extras = Extras(buffers=blob.buffers, keep=tuple(kept))
             self._warn_if_large(blob.nbytes(), None)
+        elif form is not None:
+            self._pickles.add(form, bytes(blob.data))
         return Lowered(function, bytes(blob.data), tuple(deps), extras)
 
     def _warn_if_large(self, nbytes: int, name: str | None) -> None:
