@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 if sys.platform == "linux":
-    from shoal.shared_memory import segment as module
-    from shoal.shared_memory.segment import Segment
+    from shoal.shared_memory import writing as module
+    from shoal.shared_memory.segment import MAX_FILES, Segment, layout
+    from shoal.shared_memory.writing import OwnSegment
 
 
 def shared_files() -> list[str]:
@@ -42,9 +44,9 @@ def test_what_is_mapped_is_what_was_written(parts: list[bytes], count: int) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_FILE_FROM", 4096)
         patch.setattr(os, "sched_getaffinity", lambda _: range(count))
-        segment = Segment.write(parts)
+        segment = OwnSegment.write(parts)
     opened = Segment.open(segment.reference())
-    assert opened.nbytes == segment.nbytes == sum(map(len, parts))
+    assert opened.nbytes == sum(map(len, parts)) <= segment.nbytes
     assert 1 <= opened.files <= count
     segment.close()
     mapped = opened.map()
@@ -53,7 +55,7 @@ def test_what_is_mapped_is_what_was_written(parts: list[bytes], count: int) -> N
 
 
 def test_every_mapping_is_writable_and_private() -> None:
-    segment = Segment.write([b"a" * 5000])
+    segment = OwnSegment.write([b"a" * 5000])
     (first,), (second,) = segment.map(), segment.map()
     first[:2] = b"xy"
     second[4000:] = bytes(1000)
@@ -65,11 +67,13 @@ def test_every_mapping_is_writable_and_private() -> None:
 
 
 def test_nobody_can_write_or_cut_the_memory_itself() -> None:
-    segment = Segment.write([b"a" * 5000])
-    path = f"/proc/self/fd/{segment.reference()['files'][0]}"
-    descriptor = os.open(path, os.O_RDWR)
+    segment = OwnSegment.write([b"a" * 5000])
+    (number,) = segment.reference()["files"]
+    descriptor = os.open(f"/proc/self/fd/{number}", os.O_RDWR)
     for change in (
         lambda: os.pwrite(descriptor, b"b", 4096),
+        lambda: os.pwrite(number, b"b", 4096),  # not even the owner so
+        lambda: mmap.mmap(descriptor, 4096, access=mmap.ACCESS_WRITE),
         lambda: os.ftruncate(descriptor, 10),
         lambda: os.ftruncate(descriptor, 100_000),
     ):
@@ -80,15 +84,15 @@ def test_nobody_can_write_or_cut_the_memory_itself() -> None:
 
 
 def test_parts_are_aligned() -> None:
-    segment = Segment.write([b"a", b"b" * 65, b"c"])
+    segment = OwnSegment.write([b"a", b"b" * 65, b"c"])
     reference = segment.reference()
     assert reference["lengths"] == [1, 65, 1]
-    assert module._layout(reference["lengths"]) == ([0, 64, 192], 193)
+    assert layout(reference["lengths"]) == ([0, 64, 192], 193) and reference["ends"] == [193]
     segment.close()
 
 
 def test_a_closed_segment_is_not_referred_to_and_not_mapped() -> None:
-    segment = Segment.write([b"abc"])
+    segment = OwnSegment.write([b"abc"])
     reference = segment.reference()
     segment.close()
     segment.close()
@@ -112,7 +116,12 @@ def wrong(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         wrong(files=[]),
         wrong(files=None),
         wrong(files=["../../etc/passwd"]),
-        wrong(files=[3] * 100),
+        wrong(files=[3] * (MAX_FILES + 1), ends=[*range(0, 4096 * MAX_FILES, 4096), 3]),
+        wrong(files=[3, 3]),
+        wrong(ends=[]),
+        wrong(ends=[2]),
+        wrong(files=[3, 3], ends=[1, 3]),
+        wrong(files=[3, 3], ends=[3, 3]),
         wrong(token=b"short"),
         wrong(token="x" * 16),
         wrong(lengths=[-5]),
@@ -122,14 +131,14 @@ def wrong(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     ],
 )
 def test_what_is_no_reference_is_refused(change: Any) -> None:
-    segment = Segment.write([b"abc"])
+    segment = OwnSegment.write([b"abc"])
     with pytest.raises(ValueError, match="not a reference to shared memory"):
         Segment.open(change(segment.reference()))
     segment.close()
 
 
 def test_another_file_is_not_taken_for_the_segment() -> None:
-    segment, other = Segment.write([b"abc"]), Segment.write([b"abc"])
+    segment, other = OwnSegment.write([b"abc"]), OwnSegment.write([b"abc"])
     mine, its = segment.reference(), other.reference()
     read, write = os.pipe()
     plain = os.memfd_create("something-else")
@@ -141,7 +150,7 @@ def test_another_file_is_not_taken_for_the_segment() -> None:
         with pytest.raises(ValueError, match=match):
             Segment.open({**mine, "files": [file]})
     with pytest.raises(ValueError, match="another segment"):
-        Segment.open({**mine, "lengths": [4]})
+        Segment.open({**mine, "lengths": [5000], "ends": [5000]})
     for descriptor in (read, write, plain):
         os.close(descriptor)
     segment.close()
@@ -151,7 +160,7 @@ def test_another_file_is_not_taken_for_the_segment() -> None:
 def test_an_owner_that_is_gone_is_an_error_of_the_system() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    segment = Segment.write([b"abc"])
+    segment = OwnSegment.write([b"abc"])
     with pytest.raises(OSError):
         Segment.open({**segment.reference(), "pid": ended.pid})
     segment.close()
@@ -164,9 +173,9 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pwrite", full)
     monkeypatch.setattr(module, "_FILE_FROM", 1)
     with pytest.raises(OSError, match="No space"):
-        Segment.write([b"a" * 20_000])
+        OwnSegment.write([b"a" * 20_000])
 
 
 def test_a_forgotten_segment_closes_itself() -> None:
-    Segment.write([b"abc"])
+    OwnSegment.write([b"abc"])
     assert shared_files() == []

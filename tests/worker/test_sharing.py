@@ -40,7 +40,8 @@ async def cluster(**kwargs: Any) -> AsyncIterator[tuple[Worker, Worker, Client]]
 @pytest.fixture(autouse=True)
 def _no_file_stays_open() -> Iterator[None]:
     before = segments()
-    yield
+    with dask.config.set({"shoal.shared-memory.pool-idle": "50ms"}):
+        yield
     assert segments() == before
 
 
@@ -58,6 +59,17 @@ def segments() -> list[str]:
 
 def ones(n: int = SIZE) -> Any:
     return np.ones(n, "u1")
+
+
+def full(value: int) -> Any:
+    return np.full(SIZE, value, "u1")
+
+
+def inodes(worker: Worker, key: str) -> list[int]:
+    copy = worker.store.shared(key)
+    assert copy is not None
+    pid, files = copy.reference()["pid"], copy.reference()["files"]
+    return [os.stat(f"/proc/{pid}/fd/{number}").st_ino for number in files]
 
 
 def write(array: Any, value: int) -> int:
@@ -124,6 +136,105 @@ def test_a_released_value_frees_its_memory() -> None:
             assert a.store.shared_bytes == b.store.shared_bytes == 0
 
     run(main())
+
+
+def test_the_memory_of_a_released_value_is_used_for_the_next() -> None:
+    async def main() -> None:
+        async with cluster() as (a, _, client):
+            first = client.submit(ones, workers=["a"], key="first")
+            mine = await first
+            mine[:5] = 7
+            (inode,) = inodes(a, "first")
+            first.release()
+            await until(lambda: a.store.pool.files == 1)
+            second = client.submit(ones, workers=["a"], key="second")
+            kept = await second  # the first is still mapped here
+            assert inodes(a, "second") != [inode] and mine.sum() == SIZE + 30
+            second.release()
+            await until(lambda: a.store.pool.files == 2)
+            del kept, mine
+            third = client.submit(full, 3, workers=["a"], key="third")
+            assert await client.submit(write, third, 2, workers=["b"]) == 2 * SIZE
+            assert total(await third) == 3 * SIZE == total(a.store.get("third"))
+            assert len(segments()) == 3  # one of the two, twice: a has it, and b who lends it on
+            assert a.store.pool.files == 1
+
+    with dask.config.set({"shoal.shared-memory.pool-idle": "60s"}):
+        run(main())
+
+
+def test_a_reference_that_is_too_old_costs_another_request() -> None:
+    async def main() -> None:
+        async with cluster() as (a, b, client):
+            first = client.submit(ones, workers=["a"], key="first")
+            await first
+            lend, asked = a.exchange._lend, []
+            stale = await lend(["first"])
+            first.release()
+            await until(lambda: a.store.pool.files == 1)
+            second = client.submit(full, 5, workers=["a"], key="second")
+            await second
+
+            async def lend_late(keys: list[str]) -> dict[str, Any]:
+                asked.append(keys)
+                return dict.fromkeys(keys, stale["first"])
+
+            a.exchange._lend = lend_late  # type: ignore[method-assign]
+            assert await client.submit(total, second, workers=["b"]) == 5 * SIZE
+            assert asked == [["second"]] and b.store.shared("second") is None
+
+    with dask.config.set({"shoal.shared-memory.pool-idle": "60s"}):
+        run(main())
+
+
+def test_without_a_pool_memory_is_given_back_at_once() -> None:
+    async def main() -> None:
+        async with cluster() as (a, _, client):
+            x = client.submit(ones, workers=["a"], key="x")
+            await x
+            assert segments() and a.store.pool.max_bytes == 0
+            x.release()
+            await until(lambda: "x" not in a.store)
+            assert segments() == []
+
+    with dask.config.set({"shoal.shared-memory": {"pool": 0, "pool-idle": "60s"}}):
+        run(main())
+
+
+def test_scattered_values_are_written_into_the_memory_of_others_that_are_gone() -> None:
+    async def main() -> None:
+        async with cluster() as (a, b, client):
+            for value in range(1, 4):
+                x = await client.scatter(full(value), broadcast=True)
+                assert total(a.store.get(x.key)) == total(b.store.get(x.key)) == value * SIZE
+                assert len(segments()) == 3  # one memory: the client has it, and both workers
+                del x
+                await until(lambda: len(segments()) == 1)
+
+    with dask.config.set({"shoal.shared-memory.pool-idle": "60s"}):
+        run(main())
+
+
+def test_room_is_made_of_the_pool() -> None:
+    async def main() -> None:
+        async with cluster(memory_limit="20 GiB") as (a, _, client):
+            x = client.submit(ones, workers=["a"], key="x")
+            await x
+            x.release()
+            await until(lambda: a.store.pool.files == 1)
+            spill = a.machine.state.settings.memory_spill
+            used = {"process": int(spill * 20 * 2**30) - SIZE // 2, "limit": 20 * 2**30}
+            a.memory = lambda: used  # type: ignore[method-assign]
+            y = client.submit(ones, workers=["a"], key="y")
+            await y
+            assert a.store.pool.files == 0 and a.store.shared("y") is not None
+            used["process"] += SIZE
+            z = client.submit(ones, workers=["a"], key="z")
+            assert total(await z) == SIZE
+            assert a.store.shared("z") is None
+
+    with dask.config.set({"shoal.shared-memory.pool-idle": "60s"}):
+        run(main())
 
 
 @pytest.mark.parametrize("size", [1 << 10, 900_000])
@@ -210,9 +321,9 @@ def test_many_who_ask_at_once_wait_for_one_copy(monkeypatch: pytest.MonkeyPatch)
     made = []
     write_blob = SharedBlob.write
 
-    def counted(value: Any) -> SharedBlob:
+    def counted(value: Any, pool: Any) -> SharedBlob:
         made.append(value)
-        return write_blob(value)
+        return write_blob(value, pool)
 
     monkeypatch.setattr(SharedBlob, "write", counted)
 
@@ -257,7 +368,7 @@ def test_scattered_values_are_mapped_by_all_workers() -> None:
             assert await client.submit(write, x["x"], 3, workers=["a"]) == 3 * SIZE
             assert total(b.store.get("x")) == SIZE and b.store.get("small") == 5
             # The client's own copy is gone; both workers have the memory open, and lend it on.
-            assert len(segments()) == 2
+            await until(lambda: len(segments()) == 2)
             assert a.store.shared_bytes == b.store.shared_bytes == 0
             del x
             await until(lambda: not segments())
@@ -275,7 +386,7 @@ def test_scattering_to_a_worker_that_dies_is_an_error_and_leaves_nothing() -> No
             a.handlers["update_data"] = hang_up
             with pytest.raises(OSError):
                 await client.scatter(ones(), workers=["a"], direct=True)
-            assert segments() == []
+            await until(lambda: not segments())
 
     run(main())
 

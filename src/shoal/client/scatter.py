@@ -7,13 +7,16 @@ import itertools
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
+from shoal import config
 from shoal._base.keys import encode_key
+from shoal._base.system import memory_available
 from shoal.client.core.state import FINISHED, Extras, Record
 from shoal.client.future import Future, make_future
 from shoal.client.keys import blob_digest, unique
 from shoal.client.submit import as_workers
-from shoal.shared_memory import Lender, host_identity, lending
+from shoal.shared_memory import Lender, Pool, host_identity, lending, make_pool, tend
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Parcel", "scatter_data"]
 
 logger = logging.getLogger("shoal.client")
+
+# What scattered values leave when they are gone, for the next ones of the same client.
+_pools: WeakKeyDictionary[Client, Pool] = WeakKeyDictionary()
 
 
 class Parcel:
@@ -155,13 +161,23 @@ async def _to_workers(
         holders[key] = list(chosen)
         for worker in chosen:
             by_worker.setdefault(worker, {})[key] = blob
-    async with lending(parcel.data) as lender:
+    async with lending(parcel.data, _pool(client)) as lender:
         replies = await asyncio.gather(
             *(_to_worker(client, lender, worker, data) for worker, data in by_worker.items())
         )
     for reply in itertools.chain(*replies):
         parcel.measured(reply)
     return holders
+
+
+def _pool(client: Client) -> Pool:
+    pool = _pools.get(client)
+    if pool is None:
+        part = config.get_fraction("shoal.shared-memory.keep") or 0.0
+        pool = _pools[client] = make_pool(int(part * memory_available()))
+        loop = asyncio.get_running_loop()
+        tend(pool, loop, loop.create_task)
+    return pool
 
 
 async def _to_worker(

@@ -1,5 +1,5 @@
 """Large values between processes of one host: written once into memory without a name, mapped by
-every reader.
+every reader; used again when nobody maps it any more.
 
 Here are the memory, the check that two processes can share it, and what stands for it in a message.
 What is worth sharing, and for how long, is known to those who own the values. Linux only: elsewhere
@@ -9,5 +9,16 @@ What is worth sharing, and for how long, is known to those who own the values. L
 from shoal.shared_memory.blob import SharedBlob, borrow
 from shoal.shared_memory.host import host_identity, share_from
 from shoal.shared_memory.lending import Lender, lending
+from shoal.shared_memory.pool import Pool, make_pool, tend
 
-__all__ = ["Lender", "SharedBlob", "borrow", "host_identity", "lending", "share_from"]
+__all__ = [
+    "Lender",
+    "Pool",
+    "SharedBlob",
+    "borrow",
+    "host_identity",
+    "lending",
+    "make_pool",
+    "share_from",
+    "tend",
+]

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from shoal.shared_memory.host import AVAILABLE
+from shoal.shared_memory.pool import Pool
 from shoal.wire.blob import Blob, Buffer
 
 if AVAILABLE:
     from shoal.shared_memory.segment import Segment
+    from shoal.shared_memory.writing import OwnSegment
 
 __all__ = ["SharedBlob", "borrow"]
 
@@ -23,16 +25,19 @@ class SharedBlob:
     Attributes
     ----------
     nbytes, files : int
-        Size of the buffers; files that are open for them.
+        Size of the buffers, or of the memory that was taken for them; files that are open for them.
+    hidden : int
+        How much memory of this process that the system does not count as such.
     """
 
-    __slots__ = ("_data", "_segment", "files", "nbytes")
+    __slots__ = ("_data", "_segment", "files", "hidden", "nbytes")
 
-    def __init__(self, data: bytes, segment: Segment) -> None:
+    def __init__(self, data: bytes, segment: Segment | OwnSegment) -> None:
         self._data = data
         self._segment = segment
         self.nbytes = segment.nbytes
         self.files = segment.files
+        self.hidden = segment.hidden
 
     @staticmethod
     def size(blob: Blob) -> int:
@@ -40,15 +45,16 @@ class SharedBlob:
         return sum(memoryview(buffer.data).nbytes for buffer in blob.buffers)
 
     @classmethod
-    def write(cls, blob: Blob) -> SharedBlob:
-        """Copy the buffers of a blob into shared memory; it blocks meanwhile.
+    def write(cls, blob: Blob, pool: Pool | None = None) -> SharedBlob:
+        """Copy the buffers of a blob into shared memory, of the pool's; it blocks meanwhile.
 
         Raises
         ------
         OSError
             When that is not possible (any more).
         """
-        return cls(bytes(blob.data), Segment.write([buffer.data for buffer in blob.buffers]))
+        parts = [buffer.data for buffer in blob.buffers]
+        return cls(bytes(blob.data), OwnSegment.write(parts, pool))
 
     @classmethod
     def open(cls, reference: dict[str, Any]) -> SharedBlob:
@@ -74,9 +80,9 @@ class SharedBlob:
         """Return the blob, its buffers mapped copy-on-write; they outlive `close`."""
         return Blob(self._data, [Buffer(part) for part in self._segment.map()])
 
-    def close(self) -> None:
-        """Others cannot open it here any more."""
-        self._segment.close()
+    def close(self, *, reuse: bool = True) -> None:
+        """Others cannot open it here any more; own memory goes to the pool, or unused away."""
+        self._segment.close(reuse=reuse)
 
 
 def borrow(references: Mapping[str, Any]) -> tuple[dict[str, SharedBlob], list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shoal.shared_memory.blob import SharedBlob
 from shoal.shared_memory.host import share_from
+from shoal.shared_memory.pool import Pool
 from shoal.wire.blob import Blob
 
 __all__ = ["Lender", "lending"]
@@ -24,10 +25,13 @@ class Lender:
     ----------
     blobs : mapping
         What may be lent, by key.
+    pool : Pool, optional
+        Where memory is taken from, and goes to.
     """
 
-    def __init__(self, blobs: Mapping[str, Blob]) -> None:
+    def __init__(self, blobs: Mapping[str, Blob], pool: Pool | None = None) -> None:
         least = share_from()
+        self._pool = pool
         self._writing: dict[str, asyncio.Task[SharedBlob]] = {}
         self._blobs: dict[str, Blob] = {}
         if least is not None:
@@ -44,7 +48,7 @@ class Lender:
             if key not in self._blobs:
                 continue
             if key not in self._writing:
-                writing = asyncio.to_thread(SharedBlob.write, self._blobs[key])
+                writing = asyncio.to_thread(SharedBlob.write, self._blobs[key], self._pool)
                 self._writing[key] = asyncio.create_task(writing)
             try:
                 references[key] = (await asyncio.shield(self._writing[key])).reference()
@@ -60,9 +64,9 @@ class Lender:
 
 
 @asynccontextmanager
-async def lending(blobs: Mapping[str, Blob]) -> AsyncIterator[Lender]:
+async def lending(blobs: Mapping[str, Blob], pool: Pool | None = None) -> AsyncIterator[Lender]:
     """Give a `Lender` whose copies are dropped at the end."""
-    lender = Lender(blobs)
+    lender = Lender(blobs, pool)
     try:
         yield lender
     finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
-from shoal.shared_memory import SharedBlob, borrow, host_identity, share_from
+from shoal.shared_memory import SharedBlob, borrow, host_identity, share_from, tend
 from shoal.worker import core
 from shoal.worker.store.sizing import describe
 from shoal.worker.transfer import Packer, unpack_values
@@ -37,6 +37,7 @@ class Exchange:
         self._worker = worker
         self._packer = Packer()
         self._share_from = share_from()
+        tend(worker.store.pool, asyncio.get_running_loop(), worker.background)
         self._sharing: dict[str, asyncio.Task[SharedBlob | None]] = {}
         # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
         self.trace: Callable[[list[str], float, float, str, int], None] | None = None
@@ -147,21 +148,30 @@ class Exchange:
             value = worker.store.shareable(key)
         except KeyError:
             return None
-        if not self._has_room(worker.store.nbytes(key)):
+        nbytes = worker.store.nbytes(key)
+        if not await self._find_room(nbytes):
             return None
         assert self._share_from is not None
-        blob = await self._packer.share(value, self._share_from)
+        worker.store.make_room_for_copy(nbytes)
+        blob = await self._packer.share(value, self._share_from, worker.store.pool)
         if blob is not None:
             worker.store.share(key, value, blob, own=True)
         return blob
 
-    def _has_room(self, nbytes: int) -> bool:
-        """Return whether so much more memory can be taken without sending data to disk for it."""
+    async def _find_room(self, nbytes: int) -> bool:
+        """Return whether so much more memory can be taken without sending data to disk for it.
+
+        What lies ready for copies is given up for that.
+        """
         spill = self._worker.machine.state.settings.memory_spill
         memory = self._worker.memory()
         if not memory["limit"] or spill is None:
             return True
-        return memory["process"] + nbytes <= spill * memory["limit"]
+        excess = int(memory["process"] + nbytes - spill * memory["limit"])
+        pool = self._worker.store.pool
+        return excess <= 0 or (
+            excess <= pool.nbytes and await asyncio.to_thread(pool.shrink, excess) >= excess
+        )
 
     def _present(self, keys: list[str]) -> dict[str, Any]:
         """Return the values that are here."""

@@ -13,7 +13,7 @@ from typing import Any
 from shoal import config
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
-from shoal.shared_memory import SharedBlob
+from shoal.shared_memory import Pool, SharedBlob
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps, loads
 from shoal.wire.serialize.wrappers import Serialize, Serialized
@@ -42,21 +42,21 @@ class Packer:
                 return await asyncio.to_thread(_pack, values)
             return _pack(values)
 
-    async def share(self, value: Any, least: int) -> SharedBlob | None:
+    async def share(self, value: Any, least: int, pool: Pool) -> SharedBlob | None:
         """Copy a value into shared memory; None where fewer bytes than `least` would be shared.
 
         A value that cannot be copied is None too: it goes the other way, which tells why.
         """
         async with self._room:
-            return await asyncio.to_thread(_share, value, least)
+            return await asyncio.to_thread(_share, value, least, pool)
 
 
-def _share(value: Any, least: int) -> SharedBlob | None:
+def _share(value: Any, least: int, pool: Pool) -> SharedBlob | None:
     try:
         blob = dumps(value)
         if SharedBlob.size(blob) < least:
             return None
-        return SharedBlob.write(blob)
+        return SharedBlob.write(blob, pool)
     except Exception as error:
         logger.info("a value is not shared, but sent: %s", error)
         return None

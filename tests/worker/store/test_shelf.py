@@ -18,26 +18,45 @@ from shoal.worker.store.shelf import Shelf
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
-SIZE = 100_000
+SIZE = 25 * 4096
 
 
 class Fake:
     """As a `SharedBlob`, without memory."""
 
     def __init__(self, nbytes: int, files: int) -> None:
-        self.nbytes, self.files, self.closed = nbytes, files, False
+        self.nbytes, self.hidden, self.files, self.closed = nbytes, nbytes, files, False
 
-    def close(self) -> None:
+    def close(self, *, reuse: bool = True) -> None:
         assert not self.closed
         self.closed = True
 
 
-def blob() -> SharedBlob:
-    return SharedBlob.write(dumps(np.ones(SIZE, "u1")))
+class FakePool:
+    """As a `Pool`, of one size."""
+
+    def __init__(self) -> None:
+        self.nbytes = self.hidden = self.files = 0
+
+    def shrink(self, nbytes: int) -> int:
+        freed = max(0, min(nbytes, self.nbytes))
+        self.nbytes = self.hidden = self.nbytes - freed
+        return freed
+
+    def limit_files(self, most: int) -> None:
+        self.files = min(self.files, max(0, most))
+
+    def close(self) -> None:
+        self.nbytes = self.hidden = self.files = 0
+
+
+def blob(store: Store | None = None) -> SharedBlob:
+    pool = None if store is None else store.pool
+    return SharedBlob.write(dumps(np.ones(SIZE, "u1")), pool)
 
 
 STEPS = st.tuples(
-    st.sampled_from(["own", "borrowed", "get", "drop", "shrink"]),
+    st.sampled_from(["own", "borrowed", "get", "drop", "shrink", "room", "pool"]),
     st.sampled_from("abcdef"),
     st.integers(0, 60),
     st.integers(1, 3),
@@ -47,7 +66,8 @@ STEPS = st.tuples(
 @given(steps=st.lists(STEPS, max_size=40))
 @settings(deadline=None)
 def test_limits_hold_and_all_that_leaves_is_closed(steps: list[Any]) -> None:
-    shelf = Shelf(max_bytes=100, max_files=6)
+    pool: Any = FakePool()
+    shelf = Shelf(max_bytes=100, max_files=6, pool=pool)
     made: list[Any] = []
     own: set[Any] = set()
     for what, key, nbytes, files in steps:
@@ -63,11 +83,23 @@ def test_limits_hold_and_all_that_leaves_is_closed(steps: list[Any]) -> None:
         elif what == "drop":
             shelf.drop(key)
             assert shelf.get(key) is None
+        elif what == "room":
+            shelf.make_room(nbytes)
+            assert shelf.own_bytes + nbytes <= 100
+        elif what == "pool":  # what others gave it; the shelf sees to its limits at the next copy
+            pool.nbytes, pool.files = pool.nbytes + nbytes, pool.files + files
+            continue
         else:
-            shelf.shrink(nbytes)
+            before = pool.nbytes, shelf.own_bytes
+            assert shelf.shrink(nbytes) >= min(nbytes, sum(before))
+            assert shelf.own_bytes == before[1] or pool.nbytes == 0  # the pool goes first
         there = list(shelf.blobs.values())
         assert shelf.own_bytes == sum(b.nbytes for b in there if b in own) <= 100
         assert sum(b.files for b in there) <= 6
+        assert shelf.hidden == shelf.own_bytes + pool.hidden
+        if what in ("own", "borrowed"):
+            assert shelf.own_bytes + pool.nbytes <= 100
+            assert sum(b.files for b in there) + pool.files <= 6
         assert all(b.closed == (b not in there) for b in made)
     shelf.close()
     assert all(b.closed for b in made) and shelf.own_bytes == 0
@@ -98,6 +130,53 @@ def test_a_copy_goes_with_its_value(tmp_path: Path) -> None:
         leave()
         assert store.shared("x") is None and store.shared_bytes == 0
         assert borrow({"x": reference})[1] == ["x"]
+
+
+def test_the_memory_of_a_copy_is_kept_for_the_next_and_counted() -> None:
+    store = Store(max_shared=10 * SIZE)
+    for turn in range(3):
+        value = np.full(SIZE, turn, "u1")
+        store.put("x", value)
+        store.share("x", value, blob(store), own=True)
+        # Once written through a mapping it is memory that the system counts by itself.
+        assert store.shared_bytes == (0 if turn else SIZE) and store.pool.nbytes == 0
+        store.pop("x")
+        assert store.shared_bytes == (0 if turn else SIZE) and store.pool.nbytes == SIZE
+    store.close()
+    assert store.pool.nbytes == 0
+
+
+def test_pool_and_copies_together_keep_their_limit() -> None:
+    store = Store(max_shared=4 * SIZE)
+    for key in "abcdef":
+        value = np.ones(SIZE, "u1")
+        store.put(key, value)
+        store.make_room_for_copy(SIZE)
+        store.share(key, value, blob(store), own=True)
+        if key == "b":
+            store.pop("a")
+    # The oldest left its memory to the last.
+    assert [key for key in "abcdef" if store.shared(key)] == ["c", "d", "e", "f"]
+    assert store.pool.nbytes == 0
+    store.drop("cdef")
+    assert store.pool.nbytes == 2 * SIZE  # half of what copies may take
+    store.close()
+
+
+def test_when_memory_is_short_the_pool_goes_before_copies() -> None:
+    store = Store(max_shared=10 * SIZE)
+    values = {key: np.ones(SIZE, "u1") for key in "abc"}
+    for key, value in values.items():
+        store.put(key, value)
+        store.share(key, value, blob(store), own=True)
+    store.drop("a")
+    assert store.pool.nbytes == SIZE
+    assert store.evict(1) == SIZE
+    assert store.pool.nbytes == 0 and store.shared("b") and store.shared("c")
+    store.drop("b")
+    assert store.evict(2 * SIZE) == 2 * SIZE  # and what leaves then is not kept
+    assert store.shared_bytes == store.pool.nbytes == 0 and store.shared("c") is None
+    store.close()
 
 
 def test_when_memory_is_short_copies_go_before_values(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from shoal.shared_memory import SharedBlob
+from shoal.shared_memory import Pool, SharedBlob
 from shoal.worker.store.shelf import Shelf
 from shoal.worker.store.sizing import describe
 from shoal.worker.store.spill import SpillFolder
@@ -200,8 +200,18 @@ class Store:
 
     @property
     def shared_bytes(self) -> int:
-        """Bytes of copies in shared memory, which the process's own memory does not show."""
-        return self._shelf.own_bytes
+        """Bytes in shared memory that the process's own memory does not show."""
+        return self._shelf.hidden
+
+    @property
+    def pool(self) -> Pool:
+        """Shared memory whose values are gone, for the next copies."""
+        return self._shelf.pool
+
+    def make_room_for_copy(self, nbytes: int) -> None:
+        """Have older copies leave their memory to one of so many bytes, where all is in use."""
+        with self.lock:
+            self._shelf.make_room(nbytes)
 
     def shareable(self, key: str) -> Any:
         """Return a value of which a copy in shared memory may be made; `KeyError` if not so."""
@@ -234,8 +244,8 @@ class Store:
     def evict(self, nbytes: int) -> int:
         """Free memory; return how many bytes.
 
-        Copies in shared memory go first, then the values that were not used for the longest time,
-        to disk.
+        The pool of shared memory goes first, the copies in it next, then the values that were not
+        used for the longest time, to disk.
 
         It blocks while it writes: call it on a thread that may. Values that cannot be pickled stay
         in memory. When the disk is full, or `max_spill` reached, all the rest stays.
