@@ -8,7 +8,6 @@ from typing import Any
 import dask
 import dask.array as da
 import pytest
-from dask._task_spec import convert_legacy_graph
 from dask.base import collections_to_expr
 from dask.core import flatten
 from dask.delayed import delayed
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from shoal import Client
 from shoal.client.collections import ordering
-from shoal.client.collections.graphs import Plan
+from shoal.client.collections.graphs import Plan, converted
 from shoal.client.collections.ordering import find_cycle, order, peak
 from shoal.client.collections.untyped import FinalizeCompute
 
@@ -71,7 +70,7 @@ def split_and_joined() -> Any:
 def planned(client: Client, collection: Any) -> tuple[Inputs, list[int]]:
     """Return the tasks of a collection by number, and the order that they are sent in."""
     expr = FinalizeCompute(collections_to_expr([collection])).optimize()
-    graph = convert_legacy_graph(expr.__dask_graph__())
+    graph = converted(expr.__dask_graph__())
     plan = Plan(client._session, graph, list(flatten(expr.__dask_keys__())), [])
     numbers = {key: i for i, (key, _) in enumerate(plan.tasks)}
     names = {plan.aliases.get(key, key): i for key, i in numbers.items()}
@@ -166,7 +165,7 @@ def test_tasks_are_told_in_their_order(client: Client) -> None:
         names = [f"sum-{len(level)}-{i}" for i in range(len(level) // 2)]
         dsk.update({n: (max, *level[2 * i : 2 * i + 2]) for i, n in enumerate(names)})
         level = names
-    plan = Plan(client._session, convert_legacy_graph(dsk), level, [])
+    plan = Plan(client._session, converted(dsk), level, [])
     places = {key: i for i, (key, _) in enumerate(plan.tasks)}
     assert len(places) == 127
     for i, (key, node) in enumerate(plan.tasks):
@@ -174,3 +173,25 @@ def test_tasks_are_told_in_their_order(client: Client) -> None:
         users = [places[k] for k in places if key in dict(plan.tasks)[k].dependencies]
         assert plan.last_use[i] == max(users, default=-1)
     assert client.get(dsk, level[0]) == dask.get(dsk, level[0]) == 63
+
+
+class Counted(list[int]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Any:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_tasks_with_many_inputs_are_not_looked_at_for_each_of_them() -> None:
+    n = 500
+    one_of_all = Counted(range(1, n + 1))
+    inputs = [[], *([0] for _ in range(n)), one_of_all, *([i, n + 1] for i in range(1, n + 1))]
+    alone: Inputs = [[] for _ in range(n)]
+    found = order([*inputs, *alone])
+    assert found is not None
+    assert sorted(found) == list(range(3 * n + 2))
+    assert found.index(n + 1) > max(found.index(i) for i in range(1, n + 1))
+    assert one_of_all.times < 20

@@ -19,6 +19,7 @@ from dask.order import order as dask_order
 __all__ = ["find_cycle", "order", "peak"]
 
 _ENOUGH = 0.999  # of a result set free, by one that is stored
+_WIDE = 64  # inputs; with more, what a task sets free is not worked out before they are all there
 _FEW = 16  # results stored at a time that are no reason to look for another order
 _PART = 16  # nor is this part of all tasks
 
@@ -96,7 +97,7 @@ class _Walk:
         self.done = [False] * count
         self.peak = 0
         # What was touched, by the number of inputs it lacks.
-        self._touched: list[deque[int]] = [deque() for _ in range(max(self.missing, default=0) + 1)]
+        self._touched: list[deque[int]] = [deque() for _ in range(_WIDE + 1)]  # the last: or more
         self._ends: list[int] = []
 
     def measure(self) -> bool:
@@ -160,7 +161,7 @@ class _Walk:
                     if missing[u]:
                         if not locked[u] and self._share(u) >= _ENOUGH:
                             now.append(u)
-                        touched[missing[u]].append(u)
+                        touched[min(missing[u], _WIDE)].append(u)
                     elif self._share(u) >= _ENOUGH:
                         now.append(u)
                     else:
@@ -179,7 +180,7 @@ class _Walk:
         for count, some in enumerate(self._touched):
             while some:
                 i = some[0]
-                if done[i] or missing[i] != count:
+                if done[i] or min(missing[i], _WIDE) != count:
                     some.popleft()
                     continue
                 while not missing[i] and users[i]:
@@ -208,6 +209,8 @@ class _Walk:
 
     def _share(self, i: int) -> float:
         """Return how much is set free if it runs, after those of its inputs that can run."""
+        if len(self.inputs[i]) > _WIDE and self.missing[i]:
+            return 0.0
         share = 0.0
         for j in self.inputs[i]:
             if self.done[j]:
