@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dask._expr import Expr, HLGExpr, _HLGExprSequence
-from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
+from dask._task_spec import (
+    Alias,
+    DataNode,
+    GraphNode,
+    Task,
+    TaskRef,
+    convert_legacy_task,
+)
 from dask.delayed import optimize as cut_delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.utils import ensure_dict
@@ -24,7 +31,7 @@ from shoal.errors import DataLostError, FutureCancelledError
 if TYPE_CHECKING:
     from shoal.client.session import Session
 
-__all__ = ["NO_P2P", "Annotated", "Plan", "materialize", "reject_p2p"]
+__all__ = ["NO_P2P", "Annotated", "Plan", "converted", "materialize", "reject_p2p"]
 
 Annotated = dict[str, dict[Any, Any]]
 """Annotations of tasks: the value of each key, by the annotation's name."""
@@ -36,6 +43,7 @@ NO_P2P = (
 )
 """What those are told who ask for it."""
 
+_KEYS = frozenset((str, int, float, tuple))
 _SHORT = 1000  # characters of a text that tasks get a copy of instead of depending on it
 
 
@@ -109,7 +117,43 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
     else:
         raise TypeError(f"not a graph but a {type(dsk).__name__}: {dsk!r}")
     futures = [value for value in graph.values() if isinstance(value, Future)]
-    return convert_legacy_graph(graph), annotations, futures
+    return converted(graph), annotations, futures
+
+
+def converted(graph: Mapping[Any, Any]) -> dict[Any, GraphNode]:
+    """Return a graph in which all tasks are nodes.
+
+    As `convert_legacy_graph` does it, in half the time for calls of numbers, texts and keys.
+    """
+    nodes: dict[Any, GraphNode] = {}
+    for key, task in graph.items():
+        if type(task) is tuple and task and callable(task[0]):
+            args: list[Any] = []
+            for arg in task[1:]:
+                kind = type(arg)
+                if kind not in _KEYS or (kind is tuple and not _is_key(arg, graph)):
+                    break
+                args.append(TaskRef(arg) if arg in graph else arg)
+            else:
+                nodes[key] = Task(key, task[0], *args)
+                continue
+        elif isinstance(task, GraphNode):
+            if type(task) is not Alias or task.target != key:
+                nodes[key] = task
+            continue
+        node = convert_legacy_task(key, task, graph)
+        if not isinstance(node, GraphNode):
+            nodes[key] = DataNode(key, node)
+        elif not isinstance(node, Alias) or node.target != key:
+            nodes[key] = node
+    return nodes
+
+
+def _is_key(value: tuple[Any, ...], graph: Mapping[Any, Any]) -> bool:
+    try:
+        return value in graph
+    except TypeError:  # a list in it
+        return False
 
 
 def _delayed_graph(expr: Expr) -> HighLevelGraph | None:
