@@ -143,6 +143,22 @@ def test_digests_are_equal_for_equal_calls_only(calls: list[tuple[bytes, bytes]]
     assert len(set(digests)) == len(set(calls))
 
 
+@given(st.lists(st.binary(min_size=1, max_size=20)))
+def test_keys_of_many_calls_are_those_of_each(tokens: list[bytes]) -> None:
+    digest = CallDigest(b"f")
+    assert digest.keys_of("f", tokens) == [f"f-{digest.of(token)}" for token in tokens]
+
+
+@given(st.binary(min_size=1, max_size=8), st.binary(min_size=1, max_size=8))
+def test_a_short_token_is_no_end_of_a_longer_one(end: bytes, more: bytes) -> None:
+    """Whatever digits the function's digest has that stand before it."""
+    digest = CallDigest(b"f")
+    before = bytes.fromhex(digest.of(end)[: -2 * len(end)].rjust(32, "0"))
+    longer = (before + end)[-len(end) - 1 :]
+    assert digest.of(longer) != digest.of(end)
+    assert digest.of(more + end) != digest.of(end)
+
+
 def test_tokens_of_equal_texts_do_not_depend_on_identity() -> None:
     word = "".join(["a", "b"])
     assert arguments_token(("ab", "ab")) == arguments_token(("ab", word))

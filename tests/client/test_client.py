@@ -171,12 +171,24 @@ def test_gather(client: Client) -> None:
     x, y = client.map(inc, [1, 2])
     assert client.gather(x) == 2
     assert client.gather([x, [x], (y,), {y}, {"k": x}, 7]) == [2, [2], (3,), {3}, {"k": 2}, 7]
+    assert client.gather([x, y, x]) == [2, 3, 2]
+    assert client.gather([x, client.submit(str, 1), y]) == [2, "1", 3]
     bad = client.submit(div, 1, 0)
     assert client.gather([x, bad, {"a": bad, "b": y}], errors="skip") == [2, {"b": 3}]
     with pytest.raises(ZeroDivisionError):
         client.gather([x, bad])
     with pytest.raises(ValueError, match="'raise' or 'skip'"):
         client.gather([x], errors="what")
+
+
+def test_a_map_of_equal_calls_has_one_task_for_them(client: Client) -> None:
+    futures = client.map(inc, [1, 2, 1, 2])
+    assert len({future.key for future in futures}) == 2
+    assert client.gather(futures) == [2, 3, 2, 3]
+    assert client.submit(inc, 1).key == futures[0].key
+    mixed = client.map(inc, [1, 2.0, np.int64(3)])
+    assert client.gather(mixed) == [2, 3.0, 4]
+    assert mixed[0].key == futures[0].key
 
 
 def test_large_results_come_from_the_workers(client: Client, little: Little) -> None:

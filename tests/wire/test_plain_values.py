@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.wire.messages import Finished
-from shoal.wire.plain_values import is_plain_result, load_arguments, plain_arguments
+from shoal.wire.plain_values import is_plain_result, load_arguments, plain_arguments, plain_rows
 
 plain = st.one_of(
     st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), st.text(), st.binary()
@@ -45,3 +45,10 @@ def test_plain_results_travel_in_a_message(value: Any) -> None:
     message = Finished(["x"], [1], [28], ["int"], [0.0], [1.0], [value])
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=Finished)
     assert repr(again.values) == repr([value])
+
+
+@given(st.integers(0, 3).flatmap(lambda n: st.lists(st.tuples(*[plain] * n), max_size=5)))
+def test_many_calls_are_plain_if_each_is(rows: list[tuple[Any, ...]]) -> None:
+    each = [plain_arguments(row) for row in rows]
+    assert plain_rows(rows) == (None if None in each else each)
+    assert plain_rows([*rows, (Number(1),) * (len(rows[0]) if rows else 1)]) is None or not rows[0]

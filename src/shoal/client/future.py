@@ -7,7 +7,7 @@ import builtins
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ __all__ = [
     "fire_and_forget",
     "futures_of",
     "make_future",
+    "make_futures",
     "seconds_or_none",
 ]
 
@@ -344,6 +345,19 @@ def make_future(session: Session, record: Record) -> Future:
     return future
 
 
+def make_futures(session: Session, records: Iterable[Record]) -> list[Future]:
+    """`make_future` of each."""
+    new = Future.__new__
+    futures: list[Future] = []
+    for record in records:
+        future = new(Future)
+        future._session = session
+        future._record = record
+        future._held = True
+        futures.append(future)
+    return futures
+
+
 class _Deadline:
     """A time by which all of several steps must be done."""
 
@@ -442,15 +456,19 @@ def futures_of(o: Any, client: Client | None = None) -> list[Future]:
     CancelledError
         When one of them was cancelled.
     """
-    found = [f for f in find_futures(o) if client is None or f.client is client]
+    found = find_futures(o)
+    if client is not None:
+        found = [future for future in found if future.client is client]
     for future in found:
-        if future.cancelled():
+        if future._record.status == CANCELLED:
             raise FutureCancelledError(future._record.key, str(future._record.why))
     return found
 
 
 def find_futures(o: Any) -> list[Future]:
     """`futures_of`, where cancelled ones are fine."""
+    if type(o) is list and {*map(type, o)} == {Future}:
+        return list(dict.fromkeys(o))
     found: dict[int, Future] = {}
     stack: list[Any] = [o]
     while stack:

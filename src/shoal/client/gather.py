@@ -12,6 +12,7 @@ from shoal.client.fetching import fetch
 from shoal.client.future import Future
 from shoal.client.outcome import Value, error_of, unpack
 from shoal.errors import FutureCancelledError
+from shoal.wire.plain_values import PLAIN_RESULTS
 from shoal.worker.context import away
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | No
     session = client._session
     while True:
         session.block(records, fail_fast=errors == "raise")
+        numbers = _numbers(futures)
+        if numbers is not None:
+            return numbers
         if errors == "raise":
             _raise_first(client, records)
         values, remote = _here(records)
@@ -51,6 +55,9 @@ async def gather_async(client: Client, futures: Any, errors: str, direct: bool |
     session = client._session
     while True:
         await session.until(records, fail_fast=errors == "raise")
+        numbers = _numbers(futures)
+        if numbers is not None:
+            return numbers
         if errors == "raise":
             _raise_first(client, records)
         values, remote = _here(records)
@@ -78,8 +85,12 @@ def _check_errors(errors: str) -> None:
 
 def _records(client: Client, futures: Any) -> list[Record]:
     """Return the records of all futures in a container, each once."""
-    found: dict[str, Record] = {}
     session = client._session
+    if _is_flat(futures):
+        sessions = {future._session for future in futures}
+        if sessions == {session} and False not in {future._held for future in futures}:
+            return list(dict.fromkeys([future._record for future in futures]))
+    found: dict[str, Record] = {}
     stack = [futures]
     while stack:
         item = stack.pop()
@@ -98,6 +109,19 @@ def _records(client: Client, futures: Any) -> list[Record]:
         elif kind is dict:
             stack += reversed(list(item.values()))
     return list(found.values())
+
+
+def _is_flat(futures: Any) -> bool:
+    """Whether this is a list of futures and of nothing else, as it mostly is."""
+    return type(futures) is list and {*map(type, futures)} == {Future}
+
+
+def _numbers(futures: Any) -> list[Any] | None:
+    """Return the results of a list of futures where all are numbers that came with the news."""
+    if not _is_flat(futures):
+        return None
+    values = [future._record.value for future in futures]
+    return values if PLAIN_RESULTS.issuperset(map(type, values)) else None
 
 
 def _raise_first(client: Client, records: list[Record]) -> None:

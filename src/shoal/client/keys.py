@@ -33,6 +33,7 @@ SCALARS = PLAIN
 """Types of values that hold nothing else. Exact types: a subclass may mean anything."""
 
 _DIGEST = 16  # bytes
+_SHORT = 8  # bytes of a token that is part of the key as it is
 _MASK = 2 ** (8 * _DIGEST) - 1
 _SIMPLE_LIMIT = 100  # values in an argument; more are left to dask.tokenize
 
@@ -66,24 +67,39 @@ def blob_digest(blob: Blob) -> bytes:
 class CallDigest:
     """Digests of calls of one function with the same keyword arguments."""
 
-    __slots__ = ("_base", "_hasher")
+    __slots__ = ("_base", "_hasher", "_starts")
 
     def __init__(self, function_token: bytes, kwargs: dict[str, Any] | None = None) -> None:
         self._hasher = blake2b(function_token, digest_size=_DIGEST)
         if kwargs:
             items = tuple(sorted(kwargs.items(), key=_name))
             self._hasher.update(_token(items))
-        self._base = int.from_bytes(self._hasher.digest())
+        own = self._hasher.hexdigest()
+        self._base = int(own, 16)
+        # By the length of a short token: the digits before its own, the first of them the length.
+        self._starts = [f"{n}{own[: 2 * _DIGEST - 1 - 2 * n]}" for n in range(_SHORT + 1)]
 
     def of(self, token: bytes) -> str:
         """Return 32 hexadecimal digits for a call with these positional arguments."""
-        if len(token) <= _DIGEST:
+        n = len(token)
+        if n <= _SHORT:
+            # It is there as it is, and what is left of the digest tells functions apart.
+            return self._starts[n] + token.hex()
+        if n <= _DIGEST:
             # As numbers, short tokens differ from each other, and bases are random: the sum is as
             # good as a hash of both, at half the price.
             return f"{(self._base + int.from_bytes(token)) & _MASK:032x}"
         hasher = self._hasher.copy()
         hasher.update(token)
         return hasher.hexdigest()
+
+    def keys_of(self, name: str, tokens: list[bytes]) -> list[str]:
+        """Return ``f"{name}-{self.of(token)}"`` of each."""
+        starts = [f"{name}-{start}" for start in self._starts]
+        return [
+            starts[len(token)] + token.hex() if len(token) <= _SHORT else f"{name}-{self.of(token)}"
+            for token in tokens
+        ]
 
 
 def _name(item: tuple[str, Any]) -> str:

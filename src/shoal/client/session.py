@@ -113,15 +113,21 @@ class Session:
     def share_all(self, records: list[Record]) -> list[Record]:
         """`share` for many."""
         table = self.records
-        shared: list[Record] = []
-        fresh: list[Record] = []
+        by_key = {record.key: record for record in records}
         with self.lock:
-            for record in records:
-                known = table.setdefault(record.key, record)
-                known.futures += 1
-                shared.append(known)
-                if known is record:
-                    fresh.append(record)
+            if len(by_key) == len(records) and table.keys().isdisjoint(by_key):
+                table.update(by_key)
+                for record in records:
+                    record.futures = 1
+                shared = fresh = records
+            else:
+                shared, fresh = [], []
+                for record in records:
+                    known = table.setdefault(record.key, record)
+                    known.futures += 1
+                    shared.append(known)
+                    if known is record:
+                        fresh.append(record)
             self._outbox.append(fresh)
         if not self._awake:
             self._wake()
@@ -391,7 +397,7 @@ class Session:
             elif kind is tuple:
                 self._uncount_all(item[0], outbox, released)
             elif kind is list:
-                if not released.keys().isdisjoint([record.key for record in item]):
+                if released and not released.keys().isdisjoint([r.key for r in item]):
                     self._hand_over(records, released)
                 records += item
             else:

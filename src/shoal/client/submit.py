@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from dask.base import get_annotations
 from dask.utils import format_bytes, parse_timedelta
 
+from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
 from shoal.client.arguments import pack
 from shoal.client.core.state import Call, Extras, Record
-from shoal.client.future import Future, make_future
+from shoal.client.future import Future, make_future, make_futures
 from shoal.client.keys import CallDigest, group_of_key, unique
 from shoal.wire.messages import TaskOptions
-from shoal.wire.plain_values import plain_arguments
+from shoal.wire.plain_values import plain_arguments, plain_rows
 from shoal.worker.context import nearness
 
 if TYPE_CHECKING:
@@ -202,8 +203,8 @@ def map_calls(
     futures: list[Future] = []
     size = min(batch_size or _BATCH, _BATCH)
     while batch := list(islice(calls, size)):
-        records = [plan.record(args) for args in batch]
-        futures += [make_future(session, record) for record in session.share_all(records)]
+        with CollectorPaused():  # what is made stays
+            futures += make_futures(session, session.share_all(plan.records(batch)))
     _warn_if_large(session, plan.largest)
     return futures
 
@@ -245,6 +246,7 @@ class _Plan:
                 self._pickled = pickled = session.functions.bind(func, kwargs)
                 digest = pickled.digest
         self._digest = digest.of
+        self._keys_of = digest.keys_of
         self._pure = asked.pure
         self._asked = asked
         self._name = prefix or pickled.name
@@ -255,6 +257,15 @@ class _Plan:
         self._call = asked.call(pickled, group)
         self._calls: dict[str, Call] = {}
         self.largest = 0  # bytes of the arguments of one call
+
+    def records(self, batch: list[tuple[Any, ...]]) -> list[Record]:
+        """Return the records of the next calls."""
+        data = None
+        if self._pure and self._keys is None and self._kwargs is None:
+            data = plain_rows(batch)
+        if data is None:
+            return [self.record(args) for args in batch]
+        return list(map(Record, self._keys_of(self._name, data), repeat(self._call), data))
 
     def record(self, args: tuple[Any, ...]) -> Record:
         """Return the record of the next call."""

@@ -98,12 +98,16 @@ def _late(records: list[Record], seconds: float | None) -> TimeoutError:
 
 
 def _split(futures: list[Future]) -> DoneAndNotDoneFutures:
+    statuses = {future._record.status for future in futures}
+    if CANCELLED in statuses:
+        for future in futures:
+            if future._record.status == CANCELLED:
+                error = error_of(future.client, future._record)
+                if error is not None:
+                    raise error
+    if statuses <= DONE:
+        return DoneAndNotDoneFutures(set(futures), set())
     done = {future for future in futures if future._record.status in DONE}
-    for future in futures:
-        if future._record.status == CANCELLED:
-            error = error_of(future.client, future._record)
-            if error is not None:
-                raise error
     return DoneAndNotDoneFutures(done, set(futures) - done)
 
 

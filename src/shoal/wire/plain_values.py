@@ -7,11 +7,21 @@ Exact types only: a subclass may mean anything. Everything else is pickled, else
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-__all__ = ["PLAIN", "PLAIN_RESULTS", "is_plain_result", "load_arguments", "plain_arguments"]
+__all__ = [
+    "PICKLE",
+    "PLAIN",
+    "PLAIN_RESULTS",
+    "is_plain_result",
+    "load_arguments",
+    "load_plain",
+    "plain_arguments",
+    "plain_rows",
+]
 
 PLAIN = frozenset((int, float, bool, type(None), str, bytes))
 """Types of arguments that may be plain."""
@@ -20,10 +30,12 @@ PLAIN_RESULTS = frozenset((int, float, bool))
 """Types of results that travel as they are; ``None`` in a message is no result, bytes a pickle."""
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
-_PICKLE = 0x80  # the first byte of every pickle, and of no array in msgpack
+PICKLE = 0x80
+"""The first byte of every pickle, and of no array in msgpack."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple).decode
+load_plain = msgspec.msgpack.Decoder(tuple).decode
+"""Returns the positional arguments that `plain_arguments` was given."""
 
 
 def plain_arguments(args: tuple[Any, ...]) -> bytes | None:
@@ -45,11 +57,22 @@ def plain_arguments(args: tuple[Any, ...]) -> bytes | None:
         return None
 
 
+def plain_rows(rows: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
+    """Return `plain_arguments` of each of many calls if all arguments of all are plain."""
+    for column in zip(*rows, strict=True):
+        if not PLAIN.issuperset(map(type, column)):
+            return None
+    try:
+        return list(map(_encode, rows))
+    except (OverflowError, UnicodeEncodeError):
+        return None
+
+
 def load_arguments(data: bytes) -> Any:
     """Return ``(args, kwargs or None)`` of what `plain_arguments` returned, or of a pickle."""
-    if data[0] == _PICKLE:
+    if data[0] == PICKLE:
         return pickle.loads(data)
-    return _decode(data), None
+    return load_plain(data), None
 
 
 def is_plain_result(value: Any) -> bool:

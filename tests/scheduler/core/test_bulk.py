@@ -111,7 +111,7 @@ def test_the_more_urgent_map_goes_first(cluster):
     _map(one, 20)
     _map(one, 5, "urgent", priority=1.0)
     order = one.run_all()
-    assert [key for key in order[4:9]] == [f"urgent-{i}" for i in range(5)]
+    assert order[4:9] == [f"urgent-{i}" for i in range(5)]
     assert order[9:] == [f"x-{i}" for i in range(4, 20)]
 
 

@@ -18,7 +18,7 @@ from shoal.worker.core.state import TaskRun, WorkerState
 from shoal.worker.core.transitions import (
     WITH_EXECUTOR,
     add_run,
-    computes,
+    add_runs,
     end_run,
     free_run,
     held_back,
@@ -298,8 +298,7 @@ class Machine:
                 handlers[type(message)](message)
 
     def _on_compute_many(self, message: m.ComputeMany) -> None:
-        for compute in computes(message):
-            add_run(self.state, compute)
+        add_runs(self.state, message)
 
     def _on_free(self, message: m.Free) -> None:
         data.drop(self.state, message.keys)

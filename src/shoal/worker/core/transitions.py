@@ -19,7 +19,6 @@ two; the orphaned ones are in `s.orphans`.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from itertools import count
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
@@ -35,6 +34,7 @@ __all__ = [
     "TRANSITIONS",
     "WITH_EXECUTOR",
     "add_run",
+    "add_runs",
     "computes",
     "end_run",
     "free_run",
@@ -82,18 +82,30 @@ def add_run(s: WorkerState, compute: Compute) -> None:
         s.effects.execute.append(task)  # by far the most frequent case; its state is "ready"
 
 
+def add_runs(s: WorkerState, message: m.ComputeMany) -> None:
+    """Take on many runs: `add_run` of each."""
+    keys = message.keys
+    fresh = dict(zip(keys, computes(message), strict=True))
+    if (
+        len(fresh) == len(keys)
+        and s.tasks.keys().isdisjoint(keys)
+        and s.data.keys().isdisjoint(keys)
+    ):
+        runs = [TaskRun(compute, key, compute.run) for key, compute in fresh.items()]
+        s.tasks.update(zip(keys, runs, strict=True))
+        s.effects.execute += runs
+        return
+    for compute in computes(message):
+        add_run(s, compute)
+
+
 def computes(message: m.ComputeMany) -> list[Compute]:
-    """Return the tasks that a scheduler's message of many stands for."""
+    """Return the tasks that a message of many stands for."""
     function, duration, wanted = message.function, message.duration, message.wanted
-    rows = zip(
-        message.keys,
-        count(message.first_run),
-        message.args,
-        message.priorities,
-    )
+    rows = zip(message.keys, message.args, message.priorities, strict=True)
     return [
         m.Compute(key, run, function, args, priority, duration, wanted)
-        for key, run, args, priority in rows
+        for run, (key, args, priority) in enumerate(rows, message.first_run)
     ]
 
 

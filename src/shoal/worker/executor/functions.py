@@ -39,11 +39,17 @@ class Function:
 
 
 class FunctionCache:
-    """Functions by id. Defined on the loop's thread, used on all; a step is one dict operation."""
+    """Functions by id. Defined on the loop's thread, used on all; a step is one dict operation.
+
+    Attributes
+    ----------
+    loaded : dict
+        Those that were used already; `get` returns any.
+    """
 
     def __init__(self) -> None:
         self._blobs: dict[bytes, Blob] = {}
-        self._loaded: dict[bytes, Function] = {}
+        self.loaded: dict[bytes, Function] = {}
 
     def __len__(self) -> int:
         return len(self._blobs)
@@ -55,12 +61,12 @@ class FunctionCache:
     def forget(self, function_id: bytes) -> None:
         """Drop a function; nothing happens when it is unknown."""
         self._blobs.pop(function_id, None)
-        self._loaded.pop(function_id, None)
+        self.loaded.pop(function_id, None)
 
     def clear(self) -> None:
         """Drop all functions."""
         self._blobs.clear()
-        self._loaded.clear()
+        self.loaded.clear()
 
     def get(self, function_id: bytes) -> Function:
         """Return a function, unpickled by the first who asks.
@@ -73,16 +79,16 @@ class FunctionCache:
             Whatever unpickling raised. It is tried again by the next task: a module may be there by
             then.
         """
-        found = self._loaded.get(function_id)
+        found = self.loaded.get(function_id)
         if found is None:
             blob = self._blobs.get(function_id)
             if blob is None:
                 raise LookupError(f"the function {function_id.hex()} was not sent to this worker")
             found = Function(loads(blob))
             # Two threads may both have unpickled it: tasks of one function share one object.
-            found = self._loaded.setdefault(function_id, found)
+            found = self.loaded.setdefault(function_id, found)
             if function_id not in self._blobs:  # forgotten meanwhile
-                self._loaded.pop(function_id, None)
+                self.loaded.pop(function_id, None)
         return found
 
 

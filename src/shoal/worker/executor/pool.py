@@ -144,16 +144,17 @@ class ThreadPool:
         """Put runs into the ready queue."""
         elsewhere: list[tuple[TaskRun, str]] = []
         replaced = "default" in self._elsewhere.executors
-        unstarted = self._unstarted
-        fresh: list[TaskRun] = []
-        for task in runs:
-            unstarted[task] = True
-            options = task.compute.options
-            name = None if options is None else options.executor
-            if replaced or (name is not None and name not in _OWN):
-                elsewhere.append((task, name or "default"))
-            else:
-                fresh.append(task)
+        fresh = list(runs)
+        self._unstarted.update(dict.fromkeys(fresh, True))
+        if replaced or any(task.compute.options is not None for task in fresh):
+            everywhere, fresh = fresh, []
+            for task in everywhere:
+                options = task.compute.options
+                name = None if options is None else options.executor
+                if replaced or (name is not None and name not in _OWN):
+                    elsewhere.append((task, name or "default"))
+                else:
+                    fresh.append(task)
         with self._lock:
             self._line_up(fresh)
             if not self._paused:
@@ -283,6 +284,7 @@ class ThreadPool:
         gate = threading.Lock()
         gate.acquire()
         member = True
+        running, unstarted, monotonic = self._running, self._unstarted, time.monotonic
         try:
             while True:
                 task: TaskRun | None
@@ -299,8 +301,17 @@ class ThreadPool:
                         current.set(None)  # a parked thread keeps nothing alive
                         gate.acquire()
                         continue
-                if self.begin(task):
-                    member = self._run_as_member(task)
+                # `begin`, written out.
+                running[task] = monotonic()
+                if not unstarted.pop(task, False):
+                    del running[task]
+                    continue
+                if self.on_begin is not None:
+                    self.call_loop(self.on_begin, task.key)
+                context = TaskContext(self.worker, task, self)
+                current.set(context)
+                self._run(task)
+                member = not context.seceded
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
@@ -331,13 +342,6 @@ class ThreadPool:
             except IndexError:
                 self._parked.append(gate)
                 return None, True
-
-    def _run_as_member(self, task: TaskRun) -> bool:
-        """Run a task; return whether this thread still is one of the pool's."""
-        context = TaskContext(self.worker, task, self)
-        current.set(context)
-        self._run(task)
-        return not context.seceded
 
     def _run(self, task: TaskRun) -> None:
         """Run a task on this thread, and report it unless it goes on as a coroutine."""
@@ -386,7 +390,13 @@ class ThreadPool:
                 self._members += 1
                 return
             if self._parked:
-                self._spare.append(self._parked.pop())
+                idle = self._parked.pop()
+                if len(self._spare) < self.nthreads:
+                    self._spare.append(idle)
+                    return
+                self._members += 1
+                self._look_again()
+                idle.release()  # it finds that there is one too many, and ends
                 return
             gate = threading.Lock()
             gate.acquire()
@@ -452,20 +462,17 @@ class ThreadPool:
         self._running.pop(task, None)
         # `_deliver` clears the flag before it looks, so what was added before this line is seen.
         if not self._loop_comes:
-            if self._loop_will_look and self._can_wait(outcome):
-                return
+            stop = outcome.stop
+            # It can be told with that of the next run, if that one is short.
+            if self._loop_will_look and stop - self._last_word < _TOGETHER:
+                try:
+                    if self._queue[0].compute.duration < _TOGETHER:
+                        return
+                except IndexError:
+                    pass
             self._loop_comes = True
-            self._last_word = outcome.stop
+            self._last_word = stop
             self.call_loop(self._deliver)
-
-    def _can_wait(self, outcome: Outcome) -> bool:
-        """Whether an outcome can be told with that of the next run."""
-        if outcome.stop - self._last_word < _TOGETHER:
-            try:
-                return self._queue[0].compute.duration < _TOGETHER
-            except IndexError:
-                pass
-        return False
 
     def tell_seceded(self, context: TaskContext) -> None:
         """Tell the loop that a task seceded."""

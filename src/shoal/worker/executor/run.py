@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from shoal.actors.actor import Actor
@@ -15,7 +16,7 @@ from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import loads
 from shoal.wire.placeholder import dependency_values
-from shoal.wire.plain_values import PLAIN_RESULTS, is_plain_result, load_arguments
+from shoal.wire.plain_values import PICKLE, PLAIN_RESULTS, is_plain_result, load_plain
 from shoal.worker.core import Outcome
 from shoal.worker.store.sizing import PLAIN as SIZED
 from shoal.worker.unreadable import Unreadable
@@ -58,13 +59,17 @@ def prepare(
     Exception
         Whatever unpickling raises.
     """
-    values = _inputs(compute, store) if compute.deps else None
-    function = functions.get(compute.function)
-    if values is None and not compute.buffers:
-        args, kwargs = load_arguments(compute.args)
-    else:
+    if compute.deps or compute.buffers:
+        values = _inputs(compute, store) if compute.deps else None
+        function = functions.get(compute.function)
         args, kwargs = _load_with_values(compute, values)
-    return function, args, kwargs
+        return function, args, kwargs
+    id, data = compute.function, compute.args
+    function = functions.loaded.get(id) or functions.get(id)
+    if data[0] == PICKLE:
+        args, kwargs = pickle.loads(data)
+        return function, args, kwargs
+    return function, load_plain(data), None
 
 
 def _inputs(compute: Compute, store: Store) -> list[Any]:
@@ -118,11 +123,16 @@ def succeeded(
         A result up to this many bytes travels with the outcome, when a client waits for it. A
         number always does: it may be an input on another worker.
     """
-    nbytes, type_name = function.usual.describe(result)
+    kind = type(result)
+    type_name = SIZED.get(kind)
+    if type_name is not None:  # as `describe` says it
+        nbytes = getsizeof(result)
+    else:
+        nbytes, type_name = function.usual.describe(result)
     value = None
     compute = task.compute
     # Pickled before it is stored: from then on other tasks may change it in place.
-    if type(result) in PLAIN_RESULTS and is_plain_result(result):
+    if kind in PLAIN_RESULTS and (kind is not int or is_plain_result(result)):
         value = result
     elif compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
         value = small_result(result, inline)

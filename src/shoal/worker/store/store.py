@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from shoal.shared_memory import Pool, SharedBlob
 from shoal.worker.store.shelf import Shelf
 from shoal.worker.store.sizing import describe
@@ -24,15 +26,13 @@ logger = logging.getLogger("shoal.worker.store")
 _ON_DISK = object()
 
 
-class _Entry:
-    __slots__ = ("file", "fixed", "nbytes", "on_disk", "value")
-
-    def __init__(self, value: Any, nbytes: int, fixed: bool) -> None:
-        self.value = value
-        self.nbytes = nbytes
-        self.fixed = fixed  # never goes to disk
-        self.file: str | None = None  # stays after a value was read back, until it is dropped
-        self.on_disk = 0  # bytes of the file
+class _Entry(msgspec.Struct, gc=False, eq=False):
+    # No value refers to its entry, so no cycle goes through one.
+    value: Any
+    nbytes: int
+    fixed: bool = False  # never goes to disk
+    file: str | None = None  # stays after a value was read back, until it is dropped
+    on_disk: int = 0  # bytes of the file
 
 
 class Store:
@@ -119,12 +119,15 @@ class Store:
     def put_all(self, items: Iterable[tuple[str, Any, int]]) -> None:
         """Store many values, each with its key and the estimate of its size."""
         memory = self._memory
+        disk = self._disk
+        added = 0
         with self.lock:
             for key, value, nbytes in items:
-                if key in memory or key in self._disk:
+                if key in memory or key in disk:
                     self._remove(key)
-                memory[key] = _Entry(value, nbytes, False)
-                self.memory_bytes += nbytes
+                memory[key] = _Entry(value, nbytes)
+                added += nbytes
+            self.memory_bytes += added
 
     def get(self, key: str) -> Any:
         """Return a value; `KeyError` when it is not here (any more)."""
