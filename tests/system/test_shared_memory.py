@@ -27,12 +27,19 @@ pytestmark = [
 
 SIZE = 8 << 20
 AMM = "distributed.scheduler.active-memory-manager.start"
+IDLE = "shoal.shared-memory.pool-idle"
 
 
 def ones() -> Any:
     import numpy as np
 
     return np.ones(SIZE, "u1")
+
+
+def full(value: int) -> Any:
+    import numpy as np
+
+    return np.full(SIZE, value, "u1")
 
 
 def write(array: Any, value: int) -> int:
@@ -84,7 +91,9 @@ def client() -> Iterator[Any]:
     names = named()
     with (
         # What a new scheduler finds at a worker, and nobody wants, is kept for so long.
-        dask.config.set({"shoal.recovery.grace": "2s", AMM: False}),  # copies stay where they are
+        dask.config.set(
+            {"shoal.recovery.grace": "2s", AMM: False, IDLE: "1s"}
+        ),  # copies stay where they are
         LocalCluster(n_workers=3, threads_per_worker=1, silence_logs="CRITICAL") as cluster,
         Client(cluster) as client,
     ):
@@ -134,6 +143,31 @@ def test_a_reader_is_killed(client: Any) -> None:
     assert client.submit(write, x, 3, workers=names[2:]).result() == 3 * SIZE
     assert total(x.result()) == SIZE
     del x
+
+
+def test_memory_is_used_again_whoever_is_killed(client: Any) -> None:
+    """Values come and go, the client keeps some, and neither it nor a worker sees a wrong one."""
+    names = workers(client)
+    kept: dict[int, Any] = {}
+    for turn in range(1, 13):
+        places: list[Any] = [{"workers": [n], "allow_other_workers": True} for n in names]
+        x = client.submit(full, turn, key=f"x-{turn}", **places[0])
+        sums = [client.submit(total, x, pure=False, **place) for place in places[1:]]
+        if turn in (4, 8):  # a reader, which may be mapping it just now, and the owner
+            os.kill(pid_of(client, names[turn == 4]), signal.SIGKILL)
+        assert client.gather(sums) == [turn * SIZE] * (len(names) - 1)
+        result = x.result()
+        result[0] = 0
+        assert total(result) == turn * SIZE - turn
+        if turn % 3 == 0:
+            kept[turn] = result
+        del x, sums, result
+        if turn in (4, 8):
+            client.wait_for_workers(3)
+            names = workers(client)
+        for value, array in kept.items():
+            assert total(array) == value * SIZE - value
+    kept.clear()
 
 
 def test_owner_and_readers_are_killed(client: Any) -> None:
