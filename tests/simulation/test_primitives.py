@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from shoal.scheduler.core.coordination import dataset, handling, lock, queue, topic
+from shoal.scheduler.core.coordination import (
+    dataset,
+    event,
+    handling,
+    lock,
+    queue,
+    semaphore,
+    topic,
+    variable,
+)
 from shoal.scheduler.core.transitions import losing
 from shoal.simulation.cluster import Cluster
 from shoal.simulation.coverage import Coverage
@@ -28,18 +37,22 @@ def some_seeds(count: int) -> list[int]:
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS)))
 def test_nothing_is_left_behind(kind: str) -> None:
-    answers = guests = evictions = actors = 0
+    answers = guests = evictions = actors = calls = direct = 0
     for seed in some_seeds(10):
         cluster = live(seed, kind)
         answers += cluster.network.seen["Answer"]
         guests += sum(client.home is not None for client in cluster.clients)
         evictions += cluster.evictions
         actors += sum(spec.kind == "actor" for spec in cluster.model.specs.values())
+        calls += len(cluster.judge.calls)
+        direct += cluster.direct
         desk = cluster.scheduler.machine.state.coordination
         if desk is not None:
             assert not desk.waiting and not desk.held and not desk.parcels and not desk.kept, seed
     assert answers > 50
     assert guests and evictions > 10 and actors > 10
+    assert calls, "no actor was called"
+    assert direct, "no task published to one on another worker"
 
 
 def test_tasks_die_with_what_they_hold() -> None:
@@ -95,6 +108,63 @@ def keep_a_dataset(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(unpublish, "do", lambda desk, asked: desk.answer(asked, True))
 
 
+def lose_what_is_on_its_way(patch: pytest.MonkeyPatch) -> None:
+    """Items that a getter who died was given do not come back to the queue."""
+
+    def lose(self: Any, desk: Any, items: Any) -> None:
+        for item in items:
+            desk.unkeep(item.keys)
+
+    patch.setattr(queue.Queue, "put_back", lose)
+
+
+def keep_an_old_value(patch: pytest.MonkeyPatch) -> None:
+    operation = variable.OPERATIONS["set"]
+    do = operation.do
+
+    def set_only(desk: Any, asked: Any) -> None:
+        old = desk.places.get(("variable", asked.name))
+        desk.keep(old.keys if old is not None else [])  # as if they were never let go
+        do(desk, asked)
+
+    patch.setattr(operation, "do", set_only)
+
+
+def wake_nobody(patch: pytest.MonkeyPatch) -> None:
+    def only_set(desk: Any, asked: Any) -> None:
+        event._event(desk, asked).flag = True
+        desk.answer(asked)
+
+    patch.setattr(event.OPERATIONS["set"], "do", only_set)
+
+
+def let_leases_wait(patch: pytest.MonkeyPatch) -> None:
+    """A lease that is free is not given to who waits for one."""
+
+    def release(self: Any, desk: Any, token: Any) -> None:
+        del self.leases[token]
+        if not self.leases and not self.waiters:
+            del desk.places["semaphore", self.name]
+
+    patch.setattr(semaphore.Semaphore, "release", release)
+
+
+def let_nothing_expire(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(handling, "_expire", lambda s, desk: None)
+
+
+def hide_workers(patch: pytest.MonkeyPatch) -> None:
+    """Publishers are not told of the workers that subscribe."""
+    describe = topic.Topic.describe
+
+    def some(self: Any) -> Any:
+        found = describe(self)
+        found.workers = []
+        return found
+
+    patch.setattr(topic.Topic, "describe", some)
+
+
 def make_an_actor_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(losing, "fail_actor_lost", lambda *args: None)
 
@@ -105,6 +175,12 @@ def make_an_actor_twice(patch: pytest.MonkeyPatch) -> None:
         (forget_a_waiter, "everything"),
         (lose_keys, "everything"),
         (keep_who_is_gone, "workers-die"),
+        (lose_what_is_on_its_way, "workers-die"),
+        (keep_an_old_value, "calm"),
+        (wake_nobody, "calm"),
+        (let_leases_wait, "calm"),
+        (let_nothing_expire, "partitions"),
+        (hide_workers, "calm"),
         (drop_what_is_published, "calm"),
         (hide_subscribers, "calm"),
         (keep_a_dataset, "calm"),

@@ -25,6 +25,7 @@ from shoal.client.core.state import (
 from shoal.simulation.model import Spec, function_id
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire.blob import Blob
+from shoal.wire.messages import ClientHeartbeat
 
 if TYPE_CHECKING:
     from shoal.simulation.cluster import Cluster
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientNode"]
 
 _RETRY = 0.05
+_BEAT = 1.0
 
 
 class ClientNode:
@@ -44,6 +46,7 @@ class ClientNode:
         self.address = f"client-{number}"
         self.home = home  # whose task's client it is
         self.on_news: Callable[[Any], None] | None = None
+        self.on_direct: Callable[[Any, int], None] | None = None  # from other workers
         self.alive = True
         self.end: End | None = None
         self.machine = Machine(self.address)
@@ -53,6 +56,7 @@ class ClientNode:
         self.foreign: dict[str, None] = {}  # keys of others
         self.promised: dict[str, None] = {}  # they came in a value of a primitive
         self.verified: dict[str, None] = {}  # finished, and the value was looked at
+        self.proxies: dict[str, str] = {}  # where actors are, as the value said
         self._waits_for = ""  # a key that was not settled when it was last looked at
         self.asking = 0  # values on their way to workers
         self._reading: dict[str, None] = {}
@@ -63,6 +67,7 @@ class ClientNode:
         if home is not None:
             home.clients.append(self)
         self._dial()
+        self.later(_BEAT, self._beat)
 
     def later(self, seconds: float, function: Callable[..., None], *args: Any) -> None:
         """Call something after a while, unless the process is gone by then."""
@@ -71,6 +76,12 @@ class ClientNode:
     def _if_alive(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
         if self.alive:
             function(*args)
+
+    def _beat(self) -> None:
+        """Give a sign of life: who gives none loses its locks and leases."""
+        if self.end is not None:
+            self.end.send([ClientHeartbeat()])
+        self.later(_BEAT, self._beat)
 
     def vanish(self) -> None:
         """End without a goodbye."""
@@ -111,6 +122,7 @@ class ClientNode:
         self.cluster.coverage.client_changed(before, record.status)
         judge = self.cluster.judge
         if record.status == FINISHED:
+            self.proxies[key] = record.holder or self.cluster.model.specs[key].home
             if record.value is not None:
                 judge.value(self, key, record.value)
                 self.verified[key] = None
@@ -211,7 +223,8 @@ class ClientNode:
         """Drop futures."""
         for key in keys:
             self.futures.pop(key, None)
-            self.foreign.pop(key, None)
+            if key not in self.machine.asks.carried:  # it stays, and may be found to be lost
+                self.foreign.pop(key, None)
             self.cluster.at_restart.pop(key, None)  # it may have to be computed again
         self.handle(e.Released(keys))
 
@@ -295,6 +308,19 @@ class ClientNode:
                 self.cluster.network.ask(self, ADDRESS, ("gather", key), from_scheduler)
 
         self.cluster.network.ask(self, record.holder, ("get", [key]), from_holder)
+
+    def call_actor(self, key: str) -> None:
+        """Call a method of an actor, where it lives."""
+        record = self.futures[key]
+        address = self.proxies[key]
+        self.asking += 1
+
+        def answered(found: tuple[int, int] | None) -> None:
+            self.asking -= 1
+            there = self.futures.get(key) is record and record.status == FINISHED
+            self.cluster.judge.actor_answered(self, key, address, found, there)
+
+        self.cluster.network.ask(self, address, ("call", key), answered)
 
     def is_waiting(self) -> bool:
         """Return whether some outcome is not known; a quick look before `unsettled`."""

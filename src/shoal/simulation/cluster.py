@@ -59,6 +59,7 @@ class Cluster:
         self.resubmitted = False
         self.spills = seed % 3 == 1  # workers have less memory than data
         self.evictions = 0
+        self.direct = 0  # batches that were published from worker to worker
         self.scheduler_deaths = 0
         self.at_restart: dict[str, int] = {}  # runs so far of results that were there, or ran
         self.scheduler_settings = Settings(
@@ -70,6 +71,9 @@ class Cluster:
             recovery_window=3.0,
             recovery_grace=6.0,
             client_grace=2.0,
+            # Short enough for one that is cut off to lose what it holds, in every other cluster.
+            lease_timeout=30.0 if seed % 2 else 3.0,
+            lease_validation=1.0,
             # Small ones, so that changes of a few tasks are carried on in later events, too.
             slice=rng.choice([1, 3, 20, 8000]),
         )

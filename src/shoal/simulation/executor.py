@@ -27,7 +27,7 @@ class Executor:
         self.paused = False
         self.functions: dict[bytes, Blob] = {}
         self.store = Store(self._size_of, self._is_actor, self._lost)
-        self.actors: dict[str, None] = {}  # that were made here
+        self.actors: dict[str, int] = {}  # that were made here, and how often they were called
         self.running: dict[TaskRun, float] = {}  # since when
         self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
         self._queued: dict[TaskRun, None] = {}  # what of the ready queue was not taken back
@@ -48,6 +48,13 @@ class Executor:
 
     def _lost(self, keys: list[str]) -> None:
         self.node.later(0.0, self.node.found_lost, keys)  # not while the core is at work
+
+    def call_actor(self, key: str) -> int:
+        """Return which call of an actor this is, 0 when it does not live here."""
+        if key not in self.actors or key not in self.store:
+            return 0
+        self.actors[key] += 1
+        return self.actors[key]
 
     def long_ones(self) -> dict[str, float]:
         """Return the keys that run for over a second, and for how long."""
@@ -140,7 +147,8 @@ class Executor:
             if not discarded:
                 self.store.put(task.key, value)
                 if spec.kind == "actor":
-                    self.actors[task.key] = None
+                    self.actors[task.key] = 0
+                    spec.home = node.address
                 if spec.nbytes < 100 or (task.compute.wanted and spec.nbytes <= 1024):
                     outcome.value = value
         if discarded:

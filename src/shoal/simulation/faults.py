@@ -10,6 +10,7 @@ from shoal.scheduler.core import RestartAll
 if TYPE_CHECKING:
     from shoal.simulation.client_node import ClientNode
     from shoal.simulation.cluster import Cluster
+    from shoal.simulation.network import End
     from shoal.simulation.worker_node import WorkerNode
 
 __all__ = ["Faults"]
@@ -120,8 +121,12 @@ class Faults:
         if peers:
             peer = self.rng.choice(peers)
             for end in self.cluster.network.ends_of(peer):
-                self.cluster.note_loss(peer.address)
-                self.cluster.network.sever(end)
+                self._sever(peer, end)
+
+    def _sever(self, peer: WorkerNode | ClientNode, end: End) -> None:
+        if end is peer.end:
+            self.cluster.note_loss(peer.address)
+        self.cluster.network.sever(end)
 
     def break_questions(self) -> None:
         """Transfers break off for a while."""
@@ -130,8 +135,15 @@ class Faults:
         self.cluster.clock.call_later(self.rng.random(), setattr, network, "refusals", 0.0)
 
     def cut_off(self) -> None:
-        """A worker or client is not heard of for a while; its connection may break meanwhile."""
-        peers: list[WorkerNode | ClientNode] = [*self.cluster.nodes, *self.cluster.present]
+        """A worker or client is not heard of for a while; its connection may break meanwhile.
+
+        Rather one that holds a lock or a lease, which may expire so.
+        """
+        users = self.cluster.users
+        holders = [user.client for user in users if user.primitives and user.primitives.holds]
+        peers: list[WorkerNode | ClientNode] = [client for client in holders if client.alive]
+        if not peers:
+            peers = [*self.cluster.nodes, *self.cluster.present]
         if not peers:
             return
         peer = self.rng.choice(peers)
@@ -141,8 +153,7 @@ class Faults:
         self.cluster.note_loss(peer.address)  # silent for too long, it may be given up
         if self.rng.random() < 0.5:
             for end in network.ends_of(peer):
-                self.cluster.note_loss(peer.address)
-                network.sever(end)
+                self._sever(peer, end)
 
     def spike(self) -> None:
         """Messages take longer for a while."""
@@ -169,6 +180,6 @@ class Faults:
         if nodes:
             node = self.rng.choice(nodes)
             store = node.executor.store
-            keys = list(store.disk or store)
+            keys = [key for key in store.disk or store if key not in node.executor.actors]
             self.cluster.note_loss(node.address)
             node.lose_data(self.rng.sample(keys, min(len(keys), 3)))

@@ -26,6 +26,7 @@ class Judge:
         self.cluster = cluster
         self.values = 0
         self.errors = 0
+        self.calls: set[tuple[str, str, int, int]] = set()  # of actors: key, process, number
 
     def value(self, client: ClientNode, key: str, value: Inline) -> None:
         """A result arrived."""
@@ -73,6 +74,26 @@ class Judge:
             assert times <= known, (
                 f"{key} killed {address} {times} times, it was lost {known} times"
             )
+
+    def actor_answered(
+        self,
+        client: ClientNode,
+        key: str,
+        address: str,
+        found: tuple[int, int] | None,
+        there: bool,
+    ) -> None:
+        """A call of an actor ended: with its number, or nobody answered; `there`: it should."""
+        cluster = self.cluster
+        process, number = found or (0, 0)
+        if number:
+            call = (key, address, process, number)
+            assert call not in self.calls, (
+                f"{client.address}: {call} of an actor was answered twice"
+            )
+            self.calls.add(call)
+        elif there and cluster.profile.kind == "calm" and not cluster.forced:
+            raise AssertionError(f"{client.address} has the actor {key}, and {address} does not")
 
     def lost(self, client: ClientNode, record: Record) -> None:
         """A key is said to be lost."""

@@ -34,6 +34,7 @@ class Spec:
         "deps",
         "ended",
         "function",
+        "home",
         "key",
         "kind",
         "nbytes",
@@ -68,6 +69,7 @@ class Spec:
         self.started = 0
         self.ended = 0  # runs that failed or asked to run elsewhere
         self.completed = 0
+        self.home = ""  # of an actor: where it was made, as a proxy of it says
 
     @property
     def always_works(self) -> bool:

@@ -93,6 +93,7 @@ class Network:
         self._codecs: dict[str, tuple[BatchCodec[Any], BatchCodec[Any]]] = {
             "worker": (BatchCodec(m.WorkerToScheduler), BatchCodec(m.SchedulerToWorker)),
             "client": (BatchCodec(m.ClientToScheduler), BatchCodec(m.SchedulerToClient)),
+            "pubsub": (BatchCodec(m.Published), BatchCodec(m.Published)),
         }
         self._ends: dict[Process, dict[End, None]] = {}
         self._questions: dict[Process, dict[int, Callable[[Any], None]]] = {}

@@ -7,6 +7,7 @@ each item is got once; whatever fails, the scheduler is left with nothing when a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ __all__ = ["PrimitivesUser", "uses_primitives"]
 
 _LOCKS = ("x", "y", "z")
 _LEASES = 2
+_CLOSING = "c"  # the semaphore that users close, and open again; the queue that they close
 _EVERY = 5  # lives in which primitives are used
 
 
@@ -42,10 +44,22 @@ class PrimitivesUser:
         self.calm = cluster.profile.kind == "calm"
         self.asks = 0
         self.pending: dict[int, Asking] = {}
-        self.holds: dict[int, list[str]] = {}  # locks and leases
+        self.holds: dict[int, str] = {}  # locks and leases, with the name of the semaphore
         self.put = 0
+        self.queued: list[str] = []  # what the queue that nobody closes took
         self.got: list[str] = []
         self.topics = TopicsUser(self)
+        # Tasks on different workers publish to each other directly, if there are enough of them.
+        often = 2 if client.home is None else 5
+        self._acts = [
+            self._lock,
+            self._lease,
+            self._queue,
+            self._variable,
+            self._event,
+            self._dataset,
+            *[self.topics.act] * often,
+        ]
         self._cleaned = False
         client.later(self._pause(), self._act)
 
@@ -62,17 +76,7 @@ class PrimitivesUser:
             self._clean()
             return
         self.left -= 1
-        self.rng.choice(
-            [
-                self._lock,
-                self._lease,
-                self._queue,
-                self._variable,
-                self._event,
-                self._dataset,
-                self.topics.act,
-            ]
-        )()
+        self.rng.choice(self._acts)()
         self.client.later(self._pause(), self._act)
 
     # -- asks ------------------------------------------------------------------------
@@ -87,6 +91,7 @@ class PrimitivesUser:
         seconds: float | None = None,
         claim: tuple[str, list[Any]] | None = None,
         gives_back: int = 0,
+        name: str = "p",
     ) -> None:
         """Ask, and do something with the answer; give up after some seconds."""
         self.asks += 1
@@ -114,7 +119,7 @@ class PrimitivesUser:
                 self.client.handle(e.TookAnswer(asking))
 
         asking = Asking(
-            Ask(id, kind, "" if kind == "lock" else "p", op, list(args), keys or []),
+            Ask(id, kind, name, op, list(args), keys or []),
             wake,
             claim,
             gives_back,
@@ -143,35 +148,56 @@ class PrimitivesUser:
     def _lock(self) -> None:
         names = self.rng.sample(_LOCKS, self.rng.randint(1, 3))
         needed = self.rng.randint(1, len(names))
-        claim = ("claim", [names])
         self.ask(
-            "lock", "acquire", names, needed, then=self._hold, seconds=self._time(), claim=claim
+            "lock",
+            "acquire",
+            names,
+            needed,
+            then=partial(self._hold, ""),
+            seconds=self._time(),
+            claim=("claim", [names]),
+            name="",
         )
 
     def _lease(self) -> None:
-        claim: tuple[str, list[Any]] = ("claim", [_LEASES])
-        self.ask(
-            "semaphore", "acquire", _LEASES, then=self._hold, seconds=self._time(), claim=claim
-        )
+        draw = self.rng.randrange(12)
+        if draw == 0:
+            self.ask("semaphore", "close", name=_CLOSING)
+        elif draw <= 2:
+            self.ask("semaphore", "register", _LEASES, name=_CLOSING)
+        else:
+            name = "p" if draw > 5 else _CLOSING
+            self.ask(
+                "semaphore",
+                "acquire",
+                _LEASES,
+                then=partial(self._hold, name),
+                seconds=self._time(),
+                claim=("claim", [_LEASES]),
+                name=name,
+            )
 
-    def _hold(self, id: int, value: Any) -> None:
-        self.holds[id] = value if isinstance(value, list) else []
+    def _hold(self, semaphore: str, id: int, value: Any) -> None:
+        """Have a lease, or locks where no semaphore is named, for a while."""
+        self.holds[id] = semaphore
         if self.calm:
             self._judge_holders()
-        self.client.later(self.rng.choice([0.0, 0.01, 0.5]), self._release, id)
+        self.client.later(self.rng.choice([0.0, 0.01, 0.5, 1.5]), self._release, id)
 
     def _judge_holders(self) -> None:
         """Compare with what the scheduler says: it gives nothing twice, so nor do users have it."""
         desk = self.cluster.scheduler.machine.state.coordination
         assert desk is not None
         mine = desk.held.get(self.client.address, {})
-        for id in self.holds:
-            assert id in mine, f"{self.client.address} has {id}, which it does not hold"
+        for id, semaphore in self.holds.items():
+            there = id in mine or semaphore == _CLOSING
+            assert there, f"{self.client.address} has {id}, which it does not hold"
 
     def _release(self, id: int) -> None:
-        names = self.holds.pop(id)
-        kind = "lock" if names else "semaphore"
-        self.ask(kind, "release", id, then=self._released, gives_back=id)
+        semaphore = self.holds.pop(id)
+        kind = "semaphore" if semaphore else "lock"
+        then = None if semaphore == _CLOSING else self._released
+        self.ask(kind, "release", id, then=then, gives_back=id, name=semaphore)
 
     def _released(self, id: int, value: Any) -> None:
         if self.calm:
@@ -179,17 +205,27 @@ class PrimitivesUser:
 
     def _queue(self) -> None:
         maxsize = self.rng.choice([0, 2])
-        if self.rng.random() < 0.5:
+        name = _CLOSING if self.rng.random() < 0.2 else "p"
+        if name == _CLOSING and self.rng.random() < 0.2:
+            self.ask("queue", "close", name=name)
+        elif self.rng.random() < 0.5:
             self.put += 1
             item = f"{self.client.address} {self.put}"
             live = self.client.live()
             keys = self.rng.sample(live, min(len(live), 1)) if self.rng.random() < 0.5 else []
+
+            def there(id: int, value: Any) -> None:
+                if name != _CLOSING:
+                    self.queued.append(item)
+
             seconds = self._time()
-            self.ask("queue", "put", maxsize, item.encode(), keys=keys, seconds=seconds)
+            args = (maxsize, item.encode())
+            self.ask("queue", "put", *args, keys=keys, then=there, seconds=seconds, name=name)
             self._leave_to_it(keys)
         else:
             n = self.rng.choice([-1, 1, 1, 2])
-            self.ask("queue", "get", maxsize, n, then=self._got, seconds=self._time())
+            seconds = self._time()
+            self.ask("queue", "get", maxsize, n, then=self._got, seconds=seconds, name=name)
 
     def _leave_to_it(self, keys: list[str]) -> None:
         """Often drop the futures in a value: it keeps them for those who get it."""
@@ -230,18 +266,25 @@ class PrimitivesUser:
             self.ask("dataset", self.rng.choice(["list", "unpublish"]))
 
     def _clean(self) -> None:
-        """Wait until all is answered and released, then take away what is left of all of it."""
+        """Wait until all is answered and released, then take away what is left.
+
+        Not of the queue: what was put must be there in the end, or somebody got it.
+        """
         if self.topics.is_there and not self.topics.joining:
             self.topics.leave()
         if self.pending or self.holds or self.topics.joining:
             self.client.later(0.1, self._clean)
             return
-        self.sweep()
+        self._take_away()
         self._cleaned = True
 
     def sweep(self) -> None:
         """Take away what anybody left that nobody's death takes away."""
         self.ask("queue", "close")
+        self._take_away()
+
+    def _take_away(self) -> None:
+        self.ask("queue", "close", name=_CLOSING)
         self.ask("variable", "delete")
         self.ask("event", "clear")
         self.ask("dataset", "unpublish")

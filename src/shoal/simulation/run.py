@@ -57,6 +57,7 @@ class Life:
         self._check_all()
         self._check_runs()
         self._check_actors()
+        self._check_queue()
         for user in cluster.users:
             if user.client.alive and user.primitives is not None:
                 user.primitives.sweep()  # what somebody left who is gone
@@ -77,6 +78,7 @@ class Life:
         look_at = clock.now
         while True:
             if clock.now >= look_at:
+                self._check_leases()
                 if reached():
                     return
                 look_at = clock.now + _LOOK_EVERY
@@ -151,6 +153,43 @@ class Life:
                 home = homes.get(ts.who_has[0].address)
                 there = home is not None and ts.key in home.store and ts.key in home.actors
                 assert there, f"{ts!r} does not live at {ts.who_has[0]!r}"
+        for client in self.cluster.present:
+            for key in client.live("finished"):
+                if self.cluster.model.specs[key].kind == "actor":
+                    home = homes.get(client.proxies[key])
+                    there = home is not None and key in home.store and key in home.actors
+                    assert there, f"{client.address} has the actor {key}, which is gone"
+
+    def _check_queue(self) -> None:
+        """What was put is in the queue, or on its way, or somebody got it; whoever died since."""
+        users = [user.primitives for user in self.cluster.users if user.primitives is not None]
+        desk = self.cluster.scheduler.machine.state.coordination
+        if desk is None or self.cluster.scheduler_deaths:
+            return  # queues are gone with their scheduler
+        queue = desk.places.get(("queue", "p"))
+        left = [] if queue is None else list(queue.items)
+        for parcels in desk.parcels.values():
+            for parcel in parcels.values():
+                left += parcel.items or []
+        there = {item.value.decode() for item in left} | {
+            item for user in users for item in user.got
+        }
+        lost = [item for user in users for item in user.queued if item not in there]
+        assert not lost, f"nobody got {lost[:_NAMED]}, and the queue has lost it"
+
+    def _check_leases(self) -> None:
+        """Locks and leases of a client that says nothing are soon free."""
+        s = self.cluster.scheduler.machine.state
+        if s.coordination is None or not self.cluster.scheduler.alive:
+            return
+        settings = self.cluster.scheduler_settings
+        longest = settings.lease_timeout + settings.lease_validation + 2 * _LOOK_EVERY
+        for id, places in s.coordination.held.items():
+            client = s.clients.get(id)
+            silent = 0.0 if client is None else self.cluster.clock.now - client.last_seen
+            if silent > longest:
+                kept = [place for place in places.values() if not hasattr(place, "publishers")]
+                assert not kept, f"{id} says nothing for {silent:.1f} s, and has {kept}"
 
     # -- nothing is held that nobody wants -----------------------------------------------
 
@@ -159,7 +198,7 @@ class Life:
         s = cluster.scheduler.machine.state
         if s.tasks or any(client.machine.state.records for client in cluster.present):
             return False
-        return not any(self._left_on_workers())
+        return not any(self._left_on_workers()) and not any(self._left_at_clients())
 
     def _empty(self) -> bool:
         s = self.cluster.scheduler.machine.state
@@ -182,6 +221,15 @@ class Life:
         places = [name for name, place in desk.places.items() if getattr(place, "by_name", True)]
         return [*found, f"places {places}"] if places else found
 
+    def _left_at_clients(self) -> list[str]:
+        """Return what clients believe to wait for, or to hold."""
+        found = []
+        for client in self.cluster.present:
+            asks = client.machine.asks
+            if left := [*asks.pending, *asks.held, *asks.claims, *asks.unasked, *asks.returns]:
+                found.append(f"{client.address} has asks {left[:_NAMED]}")
+        return found
+
     def _left_on_workers(self) -> list[str]:
         found = []
         for node in self.cluster.nodes:
@@ -190,6 +238,9 @@ class Life:
             if left or not node.executor.idle or s.fetching_bytes:
                 found.append(f"{node.address} holds {left[:_NAMED]}")
         return found
+
+    def _left(self) -> list[str]:
+        return [*self._left_at_clients(), *self._left_on_desk()]
 
     def _leaks(self) -> str:
         s = self.cluster.scheduler.machine.state
@@ -200,7 +251,7 @@ class Life:
             lines.append(
                 f"{client.address} remembers {list(client.machine.state.records)[:_NAMED]}"
             )
-        return "\n".join([*lines, *self._left_on_desk(), *self._left_on_workers()])
+        return "\n".join([*lines, *self._left(), *self._left_on_workers()])
 
     def _check_all(self) -> None:
         scheduler_invariants.check(self.cluster.scheduler.machine.state)

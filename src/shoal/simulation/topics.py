@@ -1,8 +1,9 @@
 """What a simulated user does at topics: subscribe, publish, leave.
 
-Each publisher numbers its values, and sends them where it was told that somebody subscribes. What
-one subscription hears of one publisher is in order and never twice; where nothing fails, nothing is
-left out in between, and publishers know of who came.
+Each publisher numbers its values, and sends them where it was told that somebody subscribes: a task
+to other workers directly, all others by the scheduler. What one subscription hears of one publisher
+is in order, as long as it comes on one line, and never twice; where nothing fails, nothing is left
+out in between, and publishers know of who came.
 """
 
 from __future__ import annotations
@@ -33,9 +34,15 @@ class TopicsUser:
         self.publication = 0
         self.joining = False
         self.published = 0
-        self.heard: dict[str, int] = {}  # publisher -> its last value that was heard
-        self.others = 0  # subscribers, as far as the scheduler told
+        self.heard: dict[tuple[str, int], int] = {}  # (publisher, line) -> its last value
+        self.known: set[tuple[str, int]] = set()  # (publisher, value): all that was heard
+        self.workers: list[str] = []  # that subscribe, as far as the scheduler told
+        self.others = 0  # clients that do
+        self.told_at: list[float] = []  # when each value was published
+        home = user.client.home
+        self.address = "" if home is None else home.address
         user.client.on_news = self.take
+        user.client.on_direct = self.take
 
     @property
     def is_there(self) -> bool:
@@ -46,11 +53,11 @@ class TopicsUser:
         """Do one of the things that can be done now."""
         if self.joining:
             return
-        draw = self.user.rng.randrange(4)
+        draw = self.user.rng.randrange(6)
         if draw == 0:
             self.leave()
-        elif not self.subscription and draw == 1:
-            self._join("subscribe", ("resubscribe", [""]), "")
+        elif not self.subscription and (draw <= 2 or self.publication):
+            self._join("subscribe", ("resubscribe", [self.address]), self.address)
         elif not self.publication:
             self._join("publish", ("republish", []))
         else:
@@ -64,6 +71,7 @@ class TopicsUser:
                 self.user.ask("topic", "leave", number, gives_back=number)
         self.subscription = self.publication = 0
         self.heard = {}
+        self.known = set()
 
     def _join(self, op: str, claim: tuple[str, list[Any]], *args: Any) -> None:
         self.joining = True
@@ -75,7 +83,7 @@ class TopicsUser:
                 self.since = self.user.cluster.clock.now
             else:
                 self.publication = id
-                self.others = value[1]
+                self.workers, self.others = value
 
         self.user.ask("topic", op, *args, then=joined, claim=claim)
 
@@ -85,31 +93,55 @@ class TopicsUser:
         values = []
         for _ in range(self.user.rng.randint(1, 3)):
             self.published += 1
+            self.told_at.append(self.user.cluster.clock.now)
             values.append(Blob(f"{self.user.client.address} {self.published}".encode()))
-        if not self.others:
-            assert not (self.user.calm and self._unheard_of()), "a subscriber is not heard of"
-            return
-        self.user.client.handle(e.Spoke([Publish(TOPIC, values, workers_too=True)]))
+        if self.user.calm:
+            self._judge_route()
+        home = self.user.client.home
+        by_scheduler = self.others > 0
+        if home is None:
+            by_scheduler = by_scheduler or bool(self.workers)
+        else:
+            for address in self.workers:
+                home.lines.send(address, Published(TOPIC, values))
+        if by_scheduler:
+            self.user.client.handle(e.Spoke([Publish(TOPIC, values, workers_too=home is None)]))
 
-    def _unheard_of(self) -> bool:
-        cluster = self.user.cluster
-        topics = [user.primitives.topics for user in cluster.users if user.primitives is not None]
-        before = cluster.clock.now - _HEARD_OF
-        return any(one.subscription and one.since < before for one in topics)
+    def _judge_route(self) -> None:
+        """Publishers know of all who came a while ago."""
+        before = self.user.cluster.clock.now - _HEARD_OF
+        for one in self._all():
+            if one.subscription and one.since < before:
+                known = one.address in self.workers if one.address else self.others
+                assert known, f"{one.user.client.address} subscribes, and is not heard of"
 
-    def take(self, message: Any) -> None:
-        """Hear what the scheduler says about the topic."""
+    def _all(self) -> list[TopicsUser]:
+        users = self.user.cluster.users
+        return [user.primitives.topics for user in users if user.primitives is not None]
+
+    def take(self, message: Any, line: int = -1) -> None:
+        """Hear what the scheduler says about the topic, or what came on a line of the worker."""
         if type(message) is not Published:
-            self.others = message.others
+            self.workers, self.others = message.workers, message.others
             return
         if not self.subscription:
             return  # on its way when this user left, or before it knew that it had come
         for value in message.values:
-            publisher, number = bytes(value.data).decode().split()
-            last = self.heard.get(publisher)
-            self.heard[publisher] = int(number)
+            publisher, text = bytes(value.data).decode().split()
+            number = int(text)
+            last = self.heard.get((publisher, line))
+            self.heard[publisher, line] = number
+            who = f"{self.user.client.address} heard {number} of {publisher} after {last}"
+            assert (publisher, number) not in self.known, f"{who}, for the second time"
+            self.known.add((publisher, number))
             if last is None:
                 continue
-            who = f"{self.user.client.address} heard {number} of {publisher} after {last}"
-            assert int(number) > last, who
-            assert not self.user.calm or int(number) == last + 1, who
+            assert number > last, who
+            assert number == last + 1 or not self._is_due(publisher, last), who
+
+    def _is_due(self, publisher: str, number: int) -> bool:
+        """Whether all that was published after a value has to come here."""
+        if not self.user.calm:
+            return False
+        (one,) = (one for one in self._all() if one.user.client.address == publisher)
+        return one.told_at[number - 1] > self.since + _HEARD_OF

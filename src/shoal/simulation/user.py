@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["User"]
 
-_GUESTS = 2  # clients of tasks in one life
+_GUESTS = 4  # clients of tasks in one life
 
 
 class User:
@@ -35,7 +35,7 @@ class User:
             named,
             profile.quirks,
             profile.seconds,
-            actors=0.1 if primitives else 0.0,
+            actors=0.25 if primitives else 0.0,
         )
         if profile.no_workers_timeout is not None:
             self.workload.named.append("nobody")
@@ -45,9 +45,10 @@ class User:
             self._actions |= {"release": 1.5, "cancel": 0.5, "retry": 1.0, "fire": 0.5}
         self.primitives: PrimitivesUser | None = None
         if primitives and not guest:
-            self._actions["call"] = 0.7
+            self._actions["call"] = 1.5
         if primitives:
-            self.primitives = PrimitivesUser(cluster, client, 2 * self.left)
+            self._actions["tell"] = 1.5
+            self.primitives = PrimitivesUser(cluster, client, (6 if guest else 2) * self.left)
         if not guest:
             client.later(0.0, self.submit)
         client.later(self._pause(), self._act)
@@ -112,6 +113,22 @@ class User:
         ]
         for key in self._some(keys, 2):
             self.client.want(key)
+
+    def tell(self) -> None:
+        """Call an actor, or several times the same; take one over from others to begin with."""
+        specs = self.cluster.model.specs
+
+        def actors(client: ClientNode) -> list[str]:
+            return [key for key in client.live("finished") if specs[key].kind == "actor"]
+
+        mine = actors(self.client)
+        for key in self._some(mine, 2):
+            for _ in range(self.rng.randint(1, 3)):
+                self.client.call_actor(key)
+        if not mine:
+            others = [key for other in self.cluster.present for key in actors(other)]
+            for key in self._some(others, 1):
+                self.client.want(key)
 
     def again(self) -> None:
         """Submit a task a second time."""

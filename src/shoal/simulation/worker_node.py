@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.transitions.running import ACTOR_PROXY
 from shoal.simulation.executor import Executor
+from shoal.simulation.lines import EDGE, Lines
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire import messages as m
 from shoal.worker.core import (
@@ -56,6 +57,7 @@ class WorkerNode:
         self.end: End | None = None
         self.executor = Executor(self, slot.nthreads)
         self.clients: list[ClientNode] = []  # of its tasks
+        self.lines = Lines(self)
         settings = Settings(resources=slot.resources, memory_limit=_MEMORY, fetch_message_keys=5)
         self.machine = Machine(settings)
         self.registered_before = False
@@ -202,20 +204,25 @@ class WorkerNode:
         self.end.send([message])
 
     def received(self, end: End, messages: list[Any]) -> None:
-        """Take a batch of the scheduler's messages."""
+        """Take a batch of the scheduler's messages, or of another worker's values."""
         if end is self.end:
             self.handle(FromScheduler(messages))
+        else:
+            self.lines.receive(end, messages)
 
     def lost(self, end: End, reason: str) -> None:
-        """The connection to the scheduler is gone."""
-        if end is self.end:
-            self.end = None
-            self.handle(Disconnected(reason))
-            self.later(_RETRY * self.cluster.rng.random(), self._dial)
+        """The connection to the scheduler is gone, or a line of values."""
+        if end is not self.end:
+            self.lines.lose(end)
+            return
+        self.end = None
+        self.handle(Disconnected(reason))
+        self.later(_RETRY * self.cluster.rng.random(), self._dial)
 
     def accepted(self, end: End, edge: str) -> None:
-        """Nobody opens streams to workers."""
-        raise AssertionError(f"a stream {edge} to {self.address}")
+        """Other workers open streams for what they publish, and nobody opens others."""
+        assert edge == EDGE, f"a stream {edge} to {self.address}"
+        self.lines.accept(end)
 
     def _beat(self) -> None:
         if self.end is not None:
@@ -242,12 +249,18 @@ class WorkerNode:
         self.cluster.network.ask(self, fetch.peer, ("get", fetch.keys), answered)
 
     def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
-        """Answer `("get", keys)` with what is here, `("put", {key: value})` once it is stored."""
+        """Answer `("get", keys)` with what is here, `("put", {key: value})` once it is stored.
+
+        And `("call", key)` of an actor: which process this is, and which call.
+        """
         op, payload = question
         store = self.executor.store
         if op == "get":
             found = {key: store.get(key) for key in payload}
             reply({key: value for key, value in found.items() if value is not None})
+            return
+        if op == "call":
+            reply((self.slot.starts, self.executor.call_actor(payload)))
             return
         specs = self.cluster.model.specs
         keys = list(payload)
