@@ -80,6 +80,11 @@ def test_the_oldest_leave_when_there_are_too_many() -> None:
     assert (pool.nbytes, pool.hidden, pool.files) == (0, 0, 0)
 
 
+def test_few_files_stay_open() -> None:
+    pool = pool_of(*[1] * 1000)
+    assert pool.files == pool.nbytes == 128
+
+
 def test_what_cannot_be_used_again_is_not_kept() -> None:
     pool, file = pool_of(), Fake(10)
     file.reusable = False

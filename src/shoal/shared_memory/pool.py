@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # it is for Linux only
 __all__ = ["Pool", "make_pool", "tend"]
 
 _WASTE = 1.5  # a file is used for as many times less than it can hold
+_MAX_FILES = 128  # of the few that a process may open
 _PIECES = 4  # files that one value is put together from, and the least part that one holds of it
 
 
@@ -72,6 +73,7 @@ class Pool:
                 self._since[file] = self._clock()
             filled = fits and self.files == 1
             leave = self._oldest(self.nbytes - self.max_bytes)
+            leave += self._first(self.files - _MAX_FILES)
         if not fits:
             file.close()
         _close(leave)
@@ -95,7 +97,7 @@ class Pool:
         """Claim the smallest file for all of it, else the largest for a part."""
         by_size = sorted(self._since, key=_capacity)
         whole = [f for f in by_size if nbytes <= f.capacity <= _WASTE * nbytes]
-        parts = [f for f in reversed(by_size) if nbytes <= _PIECES * f.capacity < _PIECES * nbytes]
+        parts = [f for f in reversed(by_size) if nbytes / _PIECES <= f.capacity < nbytes]
         return next((file for file in [*whole, *parts] if file.claim()), None)
 
     def shrink(self, nbytes: int) -> int:
@@ -108,9 +110,7 @@ class Pool:
     def limit_files(self, most: int) -> None:
         """Drop files until there are not more."""
         with self._lock:
-            leave = list(self._since)[: max(0, self.files - max(0, most))]
-            for file in leave:
-                self._remove(file)
+            leave = self._first(self.files - max(0, most))
         _close(leave)
 
     def drop_idle(self) -> None:
@@ -135,6 +135,12 @@ class Pool:
             self._remove(file)
             leave.append(file)
             nbytes -= file.capacity
+        return leave
+
+    def _first(self, count: int) -> list[OwnFile]:
+        leave = list(self._since)[: max(0, count)]
+        for file in leave:
+            self._remove(file)
         return leave
 
     def _remove(self, file: OwnFile) -> None:
