@@ -50,6 +50,7 @@ class ClientNode:
         self.alive = True
         self.end: End | None = None
         self.machine = Machine(self.address)
+        self.machine.state.part = cluster.scheduler_settings.slice
         self.futures: dict[str, Record] = {}  # what the user holds, whatever became of it
         self.cancelled: dict[str, None] = {}  # by this user
         self.fired: dict[str, None] = {}
@@ -107,7 +108,11 @@ class ClientNode:
         if self._events % cluster.check_every == 0:
             check(self.machine)
         if effects.messages and self.end is not None:
-            self.end.send(effects.messages)
+            if effects.apart:
+                for message in effects.messages:
+                    self.end.send([message])
+            else:
+                self.end.send(effects.messages)
         for record in effects.changed:
             self._changed(record)
         if self.on_news is not None:
@@ -122,7 +127,7 @@ class ClientNode:
         self.cluster.coverage.client_changed(before, record.status)
         judge = self.cluster.judge
         if record.status == FINISHED:
-            self.proxies[key] = record.holder or self.cluster.model.specs[key].home
+            self.proxies[key] = self.cluster.home_of(key, record.holder)
             if record.value is not None:
                 judge.value(self, key, record.value)
                 self.verified[key] = None

@@ -109,6 +109,11 @@ class Cluster:
             there = record is not None and record.wanted and record.status == FINISHED
             assert not there, f"{spec.key} is made again, and {client.address} has it"
 
+    def home_of(self, key: str, holder: str) -> str:
+        """Return where an actor lives, as the proxy says that a holder gives."""
+        made = any(node.address == holder and key in node.executor.actors for node in self.nodes)
+        return holder if made else self.model.specs[key].home
+
     def note_loss(self, address: str) -> None:
         """A worker's process or connection was lost, or will be."""
         self.losses[address] += 1
