@@ -34,7 +34,8 @@ __all__ = [
     "submit_call",
 ]
 
-_BATCH = 2000  # tasks of a `map` that are told at once, so that work begins before all are pickled
+_FIRST = 500  # tasks of a `map` that are told at once, so that work begins before all are pickled
+_BATCH = 2000  # and of those after the first
 _DEFAULT_FIFO = "100 ms"
 
 
@@ -201,10 +202,12 @@ def map_calls(
         calls = iter(rows)
     plan = _Plan(session, func, kwargs, key if keys is None else None, keys, asked)
     futures: list[Future] = []
-    size = min(batch_size or _BATCH, _BATCH)
+    most = min(batch_size or _BATCH, _BATCH)
+    size = min(most, _FIRST)
     while batch := list(islice(calls, size)):
         with CollectorPaused():  # what is made stays
             futures += make_futures(session, session.share_all(plan.records(batch)))
+        size = most
     _warn_if_large(session, plan.largest)
     return futures
 

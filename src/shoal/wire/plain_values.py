@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "LEAST",
+    "MOST",
     "PICKLE",
     "PLAIN",
     "PLAIN_RESULTS",
@@ -29,7 +31,9 @@ PLAIN = frozenset((int, float, bool, type(None), str, bytes))
 PLAIN_RESULTS = frozenset((int, float, bool))
 """Types of results that travel as they are; ``None`` in a message is no result, bytes a pickle."""
 
-_LEAST, _MOST = -(2**63), 2**64 - 1
+LEAST, MOST = -(2**63), 2**64 - 1
+"""Between these, both included, are the whole numbers that are plain."""
+
 PICKLE = 0x80
 """The first byte of every pickle, and of no array in msgpack."""
 
@@ -77,4 +81,4 @@ def load_arguments(data: bytes) -> Any:
 
 def is_plain_result(value: Any) -> bool:
     """Whether a value of one of `PLAIN_RESULTS` can be told as it is."""
-    return type(value) is not int or _LEAST <= value <= _MOST
+    return type(value) is not int or LEAST <= value <= MOST

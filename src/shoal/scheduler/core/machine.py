@@ -108,6 +108,7 @@ class Machine:
         s.stimulus = f"{type(event).__name__}-{s.stimuli}"
         self._handlers[type(event)](event)
         self._settle()
+        s.log.trim()
         to_workers, to_clients = collect(s)
         effects = Effects(to_workers, to_clients)
         if s.close_workers:

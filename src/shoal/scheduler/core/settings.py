@@ -19,7 +19,7 @@ class Settings:
     unknown_task_duration: float = 0.5
     default_task_durations: dict[str, float] = field(default_factory=dict)
     pipeline: float = 0.010  # estimated work that a worker's queue should cover, per thread
-    pipeline_tasks: int = 500  # at most so many tasks a thread, however short they are
+    pipeline_tasks: int = 1000  # at most so many tasks a thread, however short they are
     steal: bool = True
     steal_min: float = 0.010  # a worker's surplus below this is not worth a message
     worker_ttl: float | None = 300.0

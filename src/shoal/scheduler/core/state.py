@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from shoal.scheduler.core.log import TransitionLog
 from shoal.scheduler.core.policies.queueing import TaskQueue
 from shoal.wire.messages import TaskOptions
 
@@ -387,7 +388,7 @@ class SchedulerState:
         self._make_worklists()
         self.stimulus = ""
         self.stimuli = 0
-        self.log: deque[tuple[str, str, str, str, float]] = deque(maxlen=settings.log_length)
+        self.log = TransitionLog(settings.log_length)
         self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
         self.metadata: dict[str, Any] = {}  # users' notes; those under a task's key go with it

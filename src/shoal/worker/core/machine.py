@@ -170,6 +170,7 @@ class Machine:
         known = s.data
         lacks = s.lacks
         ok: list[events.Outcome] = []
+        like: tuple[int, str] = (-1, "")  # results in a row mostly are of one size and type
         for outcome in event.outcomes:
             key = outcome.key
             run = outcome.run
@@ -187,10 +188,12 @@ class Machine:
             else:  # what end_run does, for the most frequent case
                 task.state = "ended"
                 del tasks[key]
-            if key in lacks:
+            if lacks and key in lacks:
                 data.came(s, key, outcome.nbytes, outcome.type)
             else:
-                known[key] = (outcome.nbytes, outcome.type)
+                if outcome.nbytes != like[0] or outcome.type != like[1]:
+                    like = (outcome.nbytes, outcome.type)
+                known[key] = like
             ok.append(outcome)
         if ok and s.connected:
             s.effects.send.append(

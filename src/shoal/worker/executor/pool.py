@@ -146,7 +146,8 @@ class ThreadPool:
         replaced = "default" in self._elsewhere.executors
         fresh = list(runs)
         self._unstarted.update(dict.fromkeys(fresh, True))
-        if replaced or any(task.compute.options is not None for task in fresh):
+        options_of = [task.compute.options for task in fresh]
+        if replaced or options_of.count(None) != len(fresh):
             everywhere, fresh = fresh, []
             for task in everywhere:
                 options = task.compute.options

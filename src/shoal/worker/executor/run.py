@@ -16,7 +16,7 @@ from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import loads
 from shoal.wire.placeholder import dependency_values
-from shoal.wire.plain_values import PICKLE, PLAIN_RESULTS, is_plain_result, load_plain
+from shoal.wire.plain_values import LEAST, MOST, PICKLE, PLAIN_RESULTS, is_plain_result, load_plain
 from shoal.worker.core import Outcome
 from shoal.worker.store.sizing import PLAIN as SIZED
 from shoal.worker.unreadable import Unreadable
@@ -132,7 +132,7 @@ def succeeded(
     value = None
     compute = task.compute
     # Pickled before it is stored: from then on other tasks may change it in place.
-    if kind in PLAIN_RESULTS and (kind is not int or is_plain_result(result)):
+    if kind in PLAIN_RESULTS and (kind is not int or LEAST <= result <= MOST):
         value = result
     elif compute.wanted and nbytes <= inline and not (compute.options and compute.options.actor):
         value = small_result(result, inline)

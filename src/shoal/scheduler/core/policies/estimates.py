@@ -13,7 +13,7 @@ __all__ = ["OVERHEAD", "estimate", "learn", "learn_many", "load", "transfer_time
 
 # What a worker spends on a task besides the user's function, in seconds. It keeps the estimate of a
 # no-op above zero, so that time-based queues stay finite.
-OVERHEAD = 20e-6
+OVERHEAD = 8e-6
 
 # Weight of the newest run in the average.
 _WEIGHT = 0.5

@@ -20,7 +20,7 @@ simulator counts which were exercised, and the documentation's diagram is drawn 
 
 from __future__ import annotations
 
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def move_many(
     Parameters
     ----------
     keys : sequence of str
-        Their keys.
+        Their keys, in a list that nobody changes any more.
     path : str
         The state they are in, and those that they are to go through.
     """
@@ -105,9 +105,9 @@ def move_many(
     finish = path[-1]
     for ts in tasks:
         ts.state = finish
-    stimulus, now, watch = s.stimulus, s.now, s.watch
-    for start, finish in pairwise(path):
-        s.log.extend(zip(keys, repeat(start), repeat(finish), repeat(stimulus), repeat(now)))
-        if watch is not None:
+    s.log.append_many(keys, path, s.stimulus, s.now)
+    watch = s.watch
+    if watch is not None:
+        for start, finish in pairwise(path):
             for ts in tasks:
                 watch(ts, start, finish)
