@@ -15,7 +15,7 @@ import dask
 import pytest
 from helpers import run, until
 
-from shoal import Client, Scheduler, Worker, get_task_stream
+from shoal import Client, LocalCluster, Scheduler, Worker, get_task_stream
 from shoal.diagnostics.page import script_data
 from shoal.diagnostics.profile import new_tree
 from shoal.diagnostics.profile_page import profile_page
@@ -127,6 +127,46 @@ def test_profile(tmp_path: Path) -> None:
                 assert (await c.profile(scheduler=True))["identifier"] == "root"
 
     run(main())
+
+
+def dive(depth: int, seconds: float) -> int:
+    return dive(depth - 1, seconds) if depth else slow_spin(seconds)
+
+
+def test_profiles_of_deep_recursion_travel() -> None:
+    async def main() -> None:
+        with dask.config.set({"distributed.worker.profile.cycle": "10ms"}):
+            async with cluster(1) as (_, _, c):
+                await c.submit(dive, 400, 0.5)
+                tree, depth = await c.profile("dive"), 0
+                while tree["children"]:
+                    (tree,) = tree["children"].values()
+                    depth += 1
+                assert tree["description"]["name"] == "dive" and depth >= 50
+
+    run(main())
+
+
+@pytest.mark.process
+def test_profiles_of_servers() -> None:
+    """What the loop of a worker, and that of the scheduler, is busy with."""
+
+    async def on_scheduler(dask_scheduler: Any) -> None:
+        slow_spin(0.2)
+
+    async def on_worker(dask_worker: Any) -> None:
+        slow_spin(0.2)
+
+    with (
+        dask.config.set({"distributed.worker.profile.cycle": "10ms"}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as own,
+        Client(own, set_as_default=False) as c,
+    ):
+        c.run(on_worker)
+        c.run_on_scheduler(on_scheduler)
+        assert "on_worker" in names(c.profile(server=True))
+        assert "on_scheduler" in names(c.profile(scheduler=True))
+        assert "on_worker" not in names(c.profile())
 
 
 def test_profiles_can_be_switched_off() -> None:

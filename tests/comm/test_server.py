@@ -312,3 +312,27 @@ def test_a_pool_that_ends_says_why_at_once() -> None:
             await nobody.add(x=1)
 
     run(main())
+
+
+def deep(depth: int = 2000) -> Any:
+    """Return what is too deep to be written."""
+    found: Any = 0
+    for _ in range(depth):
+        found = {"in": found}
+    return found
+
+
+def test_an_answer_that_cannot_be_written_is_an_error_and_the_connection_lives_on() -> None:
+    async def main() -> None:
+        async with Server({"deep": lambda: deep(), "add": add}) as server:
+            await server.listen("tcp://127.0.0.1:0")
+            comm = await connect(server.address)
+            await comm.write({"op": "deep"})
+            with pytest.raises(Exception, match="recursion|RecursionError"):
+                answer = await comm.read()
+                raise answer["exception"] if isinstance(answer, dict) else answer
+            await comm.write({"op": "add", "x": 1, "y": 2})
+            assert await comm.read() == 3
+            await comm.close()
+
+    run(main())

@@ -54,7 +54,7 @@ class SocketComm(Comm):
         except Exception as error:
             if on_error == "raise":
                 raise
-            frames = open_codec.encode(error)
+            frames = _frames_of(error)
         sent = self.send_frames(frames)
         await self.protocol.drain()
         return sent
@@ -234,3 +234,12 @@ def _finished(task: asyncio.Future[Any]) -> None:
     error = task.exception()
     if error is not None and not isinstance(error, CommClosedError):
         logger.error("a connection's handler failed", exc_info=error)
+
+
+def _frames_of(error: Exception) -> list[BytesLike]:
+    """Return what tells the peer why there is no answer, whatever the error is made of."""
+    try:
+        return open_codec.encode(error)
+    except Exception:
+        text = f"the answer cannot be sent: {type(error).__name__}: {error}"
+        return open_codec.encode(RuntimeError(text))
