@@ -328,7 +328,7 @@ def test_an_answer_that_cannot_be_written_is_an_error_and_the_connection_lives_o
             await server.listen("tcp://127.0.0.1:0")
             comm = await connect(server.address)
             await comm.write({"op": "deep"})
-            with pytest.raises(Exception, match="recursion|RecursionError"):
+            with pytest.raises(Exception, match=r"recursion|RecursionError"):
                 answer = await comm.read()
                 raise answer["exception"] if isinstance(answer, dict) else answer
             await comm.write({"op": "add", "x": 1, "y": 2})
