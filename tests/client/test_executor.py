@@ -148,6 +148,23 @@ def test_running_is_what_runs_not_what_waits(client: Client, gate: str) -> None:
         assert not first.running() and not second.running()
 
 
+async def wait_for(gate: str) -> str:
+    while not GATES[gate].is_set():
+        await asyncio.sleep(0.001)
+    return gate
+
+
+def test_coroutines_are_seen_to_run(client: Client, gate: str) -> None:
+    with client.get_executor() as executor:
+        future = executor.submit(wait_for, gate)
+        wait_until(future.running)
+        assert not future.cancel()
+        (stacks,) = client.call_stack(keys=[future.key]).values()
+        assert "in wait_for" in stacks[future.key][0]
+        GATES[gate].set()
+        assert future.result(10) == gate and not future.running()
+
+
 def test_callbacks_are_called_in_the_order_they_were_added(client: Client, gate: str) -> None:
     order: list[int] = []
     with client.get_executor() as executor:

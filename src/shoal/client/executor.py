@@ -38,7 +38,7 @@ class ClientExecutor(concurrent.futures.Executor):
     Every call runs, equal ones too, and goes on when nobody keeps its future. Whether a call has
     begun is known where it runs: `Future.running` and `Future.cancel` ask there, which takes about
     a millisecond, and a call that runs is not cancelled. On the client's own loop, which must not
-    block, they go by what was known before. Calls of coroutine functions are not seen to run.
+    block, they go by what was known before.
 
     Parameters
     ----------

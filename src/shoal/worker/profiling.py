@@ -94,8 +94,19 @@ class Profiler:
         """Return what tasks execute at this moment, by key; of all tasks by default."""
         wanted = None if keys is None else set(keys)
         frames = sys._current_frames()
+        at_work = [*self._running(frames), *self._awaiting()]
         return {
             task.key: stack_text(stack)
-            for task, stack in self._running(frames)
+            for task, stack in at_work
             if wanted is None or task.key in wanted
         }
+
+    def _awaiting(self) -> Iterable[tuple[Any, list[FrameType]]]:
+        """Yield the tasks that are coroutines, and where they wait. On the loop."""
+        for running, task in self._pool.coroutines.items():
+            stack: list[FrameType] = []
+            at: Any = running.get_coro()
+            while (frame := getattr(at, "cr_frame", None)) is not None:
+                stack.append(frame)
+                at = at.cr_await
+            yield task, stack[1:]  # the first is what the pool put around it

@@ -40,7 +40,7 @@ class Elsewhere:
         self.executors = dict(executors)
         self._pool = pool
         self._held: list[tuple[TaskRun, Executor]] = []  # while the pool is paused
-        self._coroutines: set[asyncio.Task[None]] = set()
+        self.coroutines: dict[asyncio.Task[None], TaskRun] = {}  # that run on the loop
         self._closed = False
 
     def submit(self, task: TaskRun, name: str) -> None:
@@ -74,7 +74,7 @@ class Elsewhere:
         self._pool.call_loop(self._cancel_coroutines)
 
     def _cancel_coroutines(self) -> None:
-        for running in self._coroutines:
+        for running in self.coroutines:
             running.cancel()
 
     # ------------------------------------------------------------------ executors
@@ -140,8 +140,8 @@ class Elsewhere:
         if not self._closed:
             call = partial(function.call, *args, **(kwargs or {}))
             running = self._pool.loop.create_task(self._await(task, function, call))
-            self._coroutines.add(running)
-            running.add_done_callback(self._coroutines.discard)
+            self.coroutines[running] = task
+            running.add_done_callback(self.coroutines.pop)
 
     async def _await(
         self, task: TaskRun, function: Function, call: Callable[[], Awaitable[Any]]

@@ -436,6 +436,11 @@ class ThreadPool:
     # ------------------------------------------------------------------ for `Elsewhere`
 
     @property
+    def coroutines(self) -> Mapping[asyncio.Task[None], TaskRun]:
+        """The tasks that run on the loop."""
+        return self._elsewhere.coroutines
+
+    @property
     def paused(self) -> bool:
         """Whether no run is to start."""
         return self._paused
