@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +28,7 @@ def test_the_last_changes_are_remembered(entries, limit) -> None:
             keys, path = entry
             changes = [
                 (key, start, finish, str(i), float(i))
-                for start, finish in zip(path, path[1:], strict=False)
+                for start, finish in pairwise(path)
                 for key in keys
             ]
             log.append_many(keys, path, str(i), float(i))
