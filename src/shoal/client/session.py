@@ -454,7 +454,8 @@ class Session:
         with self._speaking:
             effects = self.machine.handle(event, time.monotonic())
             if effects.messages and self.stream is not None:
-                self.stream.send(effects.messages)
+                for messages in effects.batches():
+                    self.stream.send(messages)
         if effects.changed:
             self.tell_watchers(effects.changed)
         if effects.news and self.on_news is not None:

@@ -108,11 +108,8 @@ class ClientNode:
         if self._events % cluster.check_every == 0:
             check(self.machine)
         if effects.messages and self.end is not None:
-            if effects.apart:
-                for message in effects.messages:
-                    self.end.send([message])
-            else:
-                self.end.send(effects.messages)
+            for messages in effects.batches():
+                self.end.send(messages)
         for record in effects.changed:
             self._changed(record)
         if self.on_news is not None:

@@ -71,3 +71,33 @@ def test_a_scheduler_that_dies_again_at_once_is_told_of_all_workers() -> None:
     machine.handle(e.FromScheduler([m.ClientWelcome("s2", ["w1"])]), 100.4)
     machine.handle(e.Disconnected(), 200.0)
     assert hello_at(200.1).known_workers == ["w1"]
+
+
+def test_a_large_graph_is_told_again_in_parts() -> None:
+    """What a later part needs is wanted until all is told, or it would be dropped before."""
+    machine = Machine("c")
+    machine.handle(e.Connected(), 0)
+    chain = [task("t0"), *[task(f"t{i}", f"t{i - 1}") for i in range(1, 5000)]]
+    for record in chain[:-1]:
+        record.wanted = False
+    machine.handle(e.Submitted(chain), 0)
+    machine.handle(e.Disconnected(), 0)
+    effects = machine.handle(e.Connected(), 0)
+    assert [len(batch) for batch in effects.batches()] == [1, 2, 1, 2]
+    assert [m for batch in effects.batches() for m in batch] == effects.messages
+    graphs = [message for message in effects.messages if isinstance(message, m.Graph)]
+    assert [len(graph.keys) for graph in graphs] == [2000, 2000, 1000]
+    assert [graph.wanted for graph in graphs] == [[1999], [1999], [999]]
+    assert effects.messages[-1] == m.Release(["t1999", "t3999"])
+
+
+def test_inputs_of_later_parts_are_known_then() -> None:
+    duet = Duet()
+    duet.connect()
+    records = [task("a"), task("b"), *[task(f"{i}", "a", "b") for i in range(10)]]
+    records[0].wanted = records[1].wanted = False
+    duet.submit(*records)
+    duet.disconnect()
+    duet.connect()  # checks that the scheduler knows all that is wanted, and what it needs
+    assert duet.scheduler is not None and duet.scheduler.tasks.keys() == {r.key for r in records}
+    assert not duet.scheduler.wants & {"a", "b"}

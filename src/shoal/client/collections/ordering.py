@@ -90,7 +90,8 @@ class _Walk:
         for i, needed in enumerate(inputs):
             for j in needed:
                 users[j].append(i)
-        self.total = [1] * count  # tasks needed for it; those needed twice are counted twice
+        # Tasks needed for it; those needed twice are counted twice, so it may be infinite.
+        self.total = [1.0] * count
         self.missing = list(map(len, inputs))  # inputs that did not run
         self.locked = self.missing.copy()  # of these, those that cannot run yet
         self.left = list(map(len, users))  # users that did not run

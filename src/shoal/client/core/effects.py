@@ -15,9 +15,19 @@ class Effects(msgspec.Struct, gc=False):
     """All that one event leads to."""
 
     messages: list[Any] = []  # to the scheduler, in this order
+    cuts: list[int] = []  # numbers of messages after which another batch may begin
     changed: list[Record] = []  # in status, or in where the result is
     news: list[Any] = []  # of topics: `Published`, `Subscribers`
     events: list[Any] = []  # `TopicEvent`s of logged events that this client subscribed to
     lost: list[tuple[str, str]] = []  # kind and name of locks that others have now
     workers_changed: bool = False
     ended: str | None = None  # the scheduler closed, or was given up: why
+
+    def batches(self) -> list[list[Any]]:
+        """Return the messages that must arrive together, in their order."""
+        messages, cuts = self.messages, self.cuts
+        if not cuts:
+            return [messages] if messages else []
+        ends = [*cuts, len(messages)]
+        parts = [messages[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return [part for part in parts if part]

@@ -119,7 +119,7 @@ class Machine:
         s.connected = True
         s.connected_at = self._now
         untell_functions(s)
-        self._effects.messages += introduce(s)
+        self._effects.messages, self._effects.cuts = introduce(s)
         self._effects.messages += self.asks.connect()
 
     def _disconnected(self, event: e.Disconnected) -> None:

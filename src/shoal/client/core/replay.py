@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["hold_back_unneeded", "introduce", "with_inputs"]
 
 
-def introduce(s: ClientState) -> list[Any]:
-    """Return all that a scheduler must hear that may know nothing.
+def introduce(s: ClientState) -> tuple[list[Any], list[int]]:
+    """Return all that a scheduler must hear that may know nothing, and where it may be cut.
 
     Failed tasks are held back: they would only fail again, or take more workers with them.
     """
@@ -33,17 +33,35 @@ def introduce(s: ClientState) -> list[Any]:
     ]
     records = with_inputs(s, again)
     if not records:
-        return messages
+        return messages, []
     # Data first: it is never computed from a task, and tasks are computed from it.
     records.sort(key=_is_task)
-    messages += tell_records(s, records)
+    passing = _needed_later(records, s.part)
+    cuts: list[int] = []
+    for start in range(0, len(records), s.part):
+        cuts.append(len(messages))
+        messages += tell_records(s, records[start : start + s.part], passing)
     fired = [record.key for record in records if record.key in s.fired]
     if fired:
         messages.append(FireAndForget(fired))
     unwanted = [record.key for record in records if record.call is None and not record.wanted]
+    unwanted += passing
     if unwanted:
         messages.append(Release(unwanted))
-    return messages
+    return messages, cuts
+
+
+def _needed_later(records: list[Record], part: int) -> dict[str, None]:
+    """Return unwanted tasks that a later part needs: they would be dropped before that is told."""
+    place: dict[str, int] = {}
+    found: dict[str, None] = {}
+    for i, record in enumerate(records):
+        if record.call is not None and not record.wanted:
+            place[record.key] = i // part
+        for dep in record.deps:
+            if place.get(dep, i // part) != i // part:
+                found[dep] = None
+    return found
 
 
 def with_inputs(s: ClientState, records: Iterable[Record]) -> list[Record]:

@@ -12,19 +12,24 @@ from shoal.client.core.functions import tell_functions
 from shoal.wire.messages import Graph, Scattered, Want
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from shoal.client.core.state import Call, ClientState, Record
 
 __all__ = ["tell_records"]
 
 
-def tell_records(s: ClientState, records: Sequence[Record]) -> list[Any]:
-    """Return the messages that make records known; inputs must come before their users."""
+def tell_records(
+    s: ClientState, records: Sequence[Record], also_wanted: Container[str] = ()
+) -> list[Any]:
+    """Return the messages that make records known; inputs must come before their users.
+
+    Tasks of the keys `also_wanted` are told as if they were wanted.
+    """
     calls = [record.call for record in records]
     first = calls[0]
     if first is not None and calls.count(first) == len(calls):  # by far the most common
-        return [*tell_functions(s, (first.function,)), _graph(records, [first], None)]
+        return [*tell_functions(s, (first.function,)), _graph(records, [first], None, also_wanted)]
     messages: list[Any] = []
     for kind, group in groupby(records, _kind):
         members = list(group)
@@ -36,7 +41,7 @@ def tell_records(s: ClientState, records: Sequence[Record]) -> list[Any]:
             index: dict[Call, int] = {}
             call_of = [index.setdefault(r.call, len(index)) for r in members if r.call is not None]
             messages += tell_functions(s, {call.function: None for call in index})
-            messages.append(_graph(members, list(index), call_of))
+            messages.append(_graph(members, list(index), call_of, also_wanted))
     return messages
 
 
@@ -58,7 +63,12 @@ def _scattered(records: list[Record]) -> Scattered:
     )
 
 
-def _graph(records: Sequence[Record], calls: list[Call], call_of: list[int] | None) -> Graph:
+def _graph(
+    records: Sequence[Record],
+    calls: list[Call],
+    call_of: list[int] | None,
+    also_wanted: Container[str],
+) -> Graph:
     """Build the columns; `call_of` says which call each record belongs to, None: to the only."""
     keys = [record.key for record in records]
     graph = Graph(
@@ -79,7 +89,7 @@ def _graph(records: Sequence[Record], calls: list[Call], call_of: list[int] | No
     order = [record.position for record in records]
     if any(order):
         graph.order = [position or i for i, position in enumerate(order)]
-    wanted = [record.wanted for record in records]
+    wanted = [record.wanted or record.key in also_wanted for record in records]
     if not all(wanted):
         graph.wanted = [i for i, is_wanted in enumerate(wanted) if is_wanted]
     extras = [record.extras for record in records]

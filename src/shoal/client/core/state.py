@@ -111,6 +111,7 @@ class ClientState:
         "idle_functions_bytes",
         "known_workers",
         "name",
+        "part",
         "records",
         "registered_before",
         "scheduler",
@@ -125,6 +126,9 @@ class ClientState:
         self.connected = False
         self.connected_at = 0.0
         self.registered_before = False
+        # Tasks of one message when all is said again: the scheduler has other things to do, too,
+        # than to read it.
+        self.part = 2000
         self.ended: str | None = None  # why this client can do nothing any more
         self.scheduler = ""  # the scheduler's incarnation
         self.workers: dict[str, None] = {}
