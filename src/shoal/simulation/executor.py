@@ -32,6 +32,7 @@ class Executor:
         self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
         self._queued: dict[TaskRun, None] = {}  # what of the ready queue was not taken back
         self._ready: list[tuple[tuple[float, int, int], int, TaskRun]] = []
+        self._after: dict[TaskRun, set[TaskRun]] = {}  # what runs follow that did not end yet
         self._outcomes: list[Outcome] = []
 
     @property
@@ -61,11 +62,18 @@ class Executor:
         now = self.node.cluster.clock.now
         return {task.key: now - since for task, since in self.running.items() if now - since > 1.0}
 
-    def execute(self, runs: list[TaskRun]) -> None:
-        """Put runs into the ready queue."""
+    def execute(self, runs: list[TaskRun], after: dict[TaskRun, tuple[TaskRun, ...]]) -> None:
+        """Put runs into the ready queue, some of them not before others have ended."""
         for task in runs:
             self._queued[task] = None
-            heappush(self._ready, (task.compute.priority, task.run, task))
+        for task in runs:
+            leaders = {
+                run for run in after.get(task, ()) if run in self._queued or run in self.running
+            }
+            if leaders:
+                self._after[task] = leaders
+            else:
+                heappush(self._ready, (task.compute.priority, task.run, task))
         # A thread takes its next run in a moment, not in the middle of the loop's turn.
         self.node.later(0.0, self.start_some)
 
@@ -75,12 +83,23 @@ class Executor:
         for task in tasks:
             if task in self._queued:
                 del self._queued[task]
+                self._after.pop(task, None)
+                self._has_ended(task)
                 revoked.append(task)
             else:
                 kept.append(task)
                 if discard and task in self.running:
                     self._discarded[task] = None
         return revoked, kept
+
+    def _has_ended(self, leader: TaskRun) -> None:
+        """What followed a run may begin."""
+        for task in [task for task, leaders in self._after.items() if leader in leaders]:
+            self._after[task].discard(leader)
+            if not self._after[task]:
+                del self._after[task]
+                heappush(self._ready, (task.compute.priority, task.run, task))
+                self.node.later(0.0, self.start_some)
 
     def start_some(self) -> None:
         """Let free threads take runs."""
@@ -105,6 +124,7 @@ class Executor:
         inputs = [value for _, value in found if value is not None]
         if len(inputs) < len(found):
             missing = [dep for dep, value in found if value is None]
+            self._has_ended(task)
             self._tell(Outcome(task.key, task.run, "missing", missing=tuple(missing)))
             return
         self.running[task] = node.cluster.clock.now
@@ -154,6 +174,7 @@ class Executor:
         if discarded:
             outcome.kind = "discarded"
         self._tell(outcome)
+        self._has_ended(task)
         self.start_some()
 
     def _tell(self, outcome: Outcome) -> None:

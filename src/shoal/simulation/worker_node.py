@@ -108,7 +108,7 @@ class WorkerNode:
         if effects.evict:  # on a thread of its own, later
             self.later(cluster.rng.random() * 0.01, self._evict, effects.evict)
         if effects.execute:
-            executor.execute(effects.execute)
+            executor.execute(effects.execute, effects.after)
             cluster.coverage.handed_over(effects.execute)
         for function in effects.forget:
             executor.functions.pop(function, None)

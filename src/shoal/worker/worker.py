@@ -372,7 +372,7 @@ class Worker(WorkerFace, Server):
         if effects.drop:
             self.store.drop(effects.drop)
         if effects.execute:
-            self.pool.submit(effects.execute)
+            self.pool.submit(effects.execute, effects.after)
         for function in effects.forget:
             self._functions.forget(function)
         for fetch in effects.fetch:

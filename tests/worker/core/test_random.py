@@ -139,7 +139,7 @@ class World:
         r = self.random
         self.run += 1
         key = r.choice(KEYS)
-        inputs = r.sample([*DATA, *[k for k in KEYS if k != key]], r.choice([0, 0, 1, 2, 3]))
+        inputs = r.sample([*DATA, *[k for k in KEYS if k < key]], r.choice([0, 0, 1, 2, 3]))
         deps = {dep: r.sample(PEERS, r.choice([0, 1, 1, 2])) for dep in inputs}
         gpu = r.choice([None, None, {"gpu": 1.0}, {"gpu": 2.0}])
         self.open[key] = self.run

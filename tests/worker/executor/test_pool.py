@@ -245,6 +245,7 @@ def test_short_runs_are_reported_together() -> None:
 
 def test_the_loop_is_not_woken_for_each_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_TOGETHER", 60.0)
+    monkeypatch.setattr(pool, "_LATEST", 60.0)
     monkeypatch.setattr(pool, "_LOOK", 60.0)
 
     async def main() -> None:

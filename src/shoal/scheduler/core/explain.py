@@ -40,7 +40,10 @@ def _released(s: SchedulerState, ts: TaskState) -> str:
 def _waiting(s: SchedulerState, ts: TaskState) -> str:
     missing = [dep for dep in ts.deps if dep.state != "memory"]
     if missing:
-        return f"{len(missing)} of its {len(ts.deps)} inputs are not there yet: {_names(missing)}."
+        text = f"{len(missing)} of its {len(ts.deps)} inputs are not there yet: {_names(missing)}."
+        if ts.worker is not None:
+            text += f" It was sent to {ts.worker.address} already, which computes them."
+        return text
     if s.recovering_until is not None:
         expected = ", ".join(sorted(s.expected_workers)) or "workers and clients"
         return (

@@ -23,6 +23,7 @@ def check(s: SchedulerState) -> None:
     assert not s.stale_functions or s.budget <= 0, "workers were told what to forget"
     assert not s.touched_workers and not s.touched_clients, "all has been said"
     settled = not unfinished(s)  # else some things are as they should not stay
+    assert not s.hopeful, "what can be sent ahead was sent"
     assert settled or s.budget <= 0, "the rest is left to the next event, but there was time"
     for key, ts in s.tasks.items():
         assert ts.key == key
@@ -74,6 +75,9 @@ def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:
         assert not missing, f"{where}: misses {missing}"
     if ts.state == "processing":
         assert ts.worker is not None and ts in ts.worker.processing and ts.run, where
+    elif ts.state == "waiting" and ts.worker is not None:
+        assert missing and ts in ts.worker.ahead and ts.run, f"{where}: sent ahead"
+        assert ts not in s.sleeping, f"{where}: sent ahead while it is to rest"
     elif ts.state != "queued":
         assert ts.worker is None, f"{where}: still on {ts.worker}"
     assert (ts.state == "no-worker") == (ts in s.unrunnable), where
@@ -90,6 +94,11 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     assert abs(occupancy - ws.occupancy) < _TOLERANCE * (1 + occupancy), (
         f"{ws!r}: occupancy {ws.occupancy} is {occupancy}"
     )
+    for ts in ws.ahead:
+        assert ts.worker is ws and ts.state == "waiting", f"{ws!r}: {ts!r} was sent ahead"
+    ahead = sum(ts.estimate for ts in ws.ahead)
+    assert abs(ahead - ws.ahead_work) < _TOLERANCE * (1 + ahead), f"{ws!r}: work sent ahead"
+    assert ws.running or not ws.ahead, f"{ws!r} will not begin what was sent ahead"
     nbytes = sum(ts.nbytes for ts in ws.has_what)
     assert nbytes == ws.nbytes, f"{ws!r}: {ws.nbytes} bytes are {nbytes}"
     for ts in ws.has_what:

@@ -34,6 +34,7 @@ from shoal.scheduler.core.handlers.timers import (
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
+from shoal.scheduler.core.policies.ahead import send_ahead
 from shoal.scheduler.core.policies.load import update_room
 from shoal.scheduler.core.policies.placement import fill_workers, place_ready
 from shoal.scheduler.core.policies.stealing import balance
@@ -150,6 +151,8 @@ class Machine:
                     place_ready(s)
                 if s.refill or (s.queue.size and s.open):
                     fill_workers(s)
+                if s.hopeful:
+                    send_ahead(s)
             if s.budget <= 0:
                 break
             if not busy(s):
@@ -158,6 +161,7 @@ class Machine:
                 self._listen()
         if s.recovering_until is None and (s.crowded or s.loaded) and s.idle:
             balance(s)
+        s.hopeful.clear()
 
     def _forget_functions(self) -> None:
         s = self.state

@@ -173,6 +173,7 @@ class TaskState:
         "run",
         "state",
         "type",
+        "unsent",
         "value",
         "waiters",
         "waiting_on",
@@ -192,10 +193,12 @@ class TaskState:
         self.deps: tuple[TaskState, ...] = ()
         self.dependents: dict[TaskState, None] | None = None
         self.waiting_on = 0  # dependencies that are not in memory, while waiting
+        self.unsent = 0  # of these, how many were with no worker yet; a hint
         self.waiters = 0  # dependents that are waiting, ready or processing
         self.wanted_by: tuple[ClientState, ...] = ()
         self.who_has: tuple[WorkerState, ...] = ()
-        self.worker: WorkerState | None = None  # where it is processing, or whose queue it is in
+        # Where it is processing, or was sent ahead of its inputs, or whose queue it is in.
+        self.worker: WorkerState | None = None
         self.run = 0
         self.estimate = 0.0  # seconds, as counted in the worker's occupancy
         self.nbytes = -1
@@ -225,6 +228,8 @@ class WorkerState:
 
     __slots__ = (
         "address",
+        "ahead",
+        "ahead_work",
         "alone",
         "close_when_retired",
         "executing",
@@ -261,6 +266,8 @@ class WorkerState:
         self.joined = now
         self.last_seen = now
         self.processing: dict[TaskState, None] = {}  # in the order of assignment
+        self.ahead: dict[TaskState, None] = {}  # sent while they wait for inputs computed here
+        self.ahead_work = 0.0  # estimated seconds of these
         self.long_running: set[TaskState] = set()
         self.has_what: dict[TaskState, None] = {}
         self.nbytes = 0
@@ -401,6 +408,7 @@ class SchedulerState:
         # What is left to do; see `slices`. Small things are done when an event ends.
         self.budget = self.settings.slice  # tasks that the event at work may still touch
         self.ready: list[TaskState] = []  # found ready, to be placed
+        self.hopeful: list[TaskState] = []  # may be sent ahead of their inputs
         self.unneeded: list[TaskState] = []  # lost their last user, to be dropped
         self.work: deque[Iterator[int]] = deque()  # large changes under way
         self.inbox: deque[tuple[ClientState, list[Any]]] = deque()  # batches that wait

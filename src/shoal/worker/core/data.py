@@ -90,7 +90,7 @@ def acquire(s: WorkerState, message: m.Acquire) -> None:
         else:
             item = lack(s, key, nbytes, holders, (0.0, 0, 0))
             item.acquire = True
-            if item.peer is None and not item.waits_for_retry:
+            if item.peer is None and not item.waits_for_retry and not item.here:
                 s.missed.append(key)
                 forget_lack(s, item)
 

@@ -41,6 +41,7 @@ class Effects(msgspec.Struct, gc=False):
     discard: list[TaskRun] = []  # the same; and of those that started, store no result
     drop: list[str] = []  # from the store, where it has them
     execute: list[TaskRun] = []  # put into the ready queue
+    after: dict[TaskRun, tuple[TaskRun, ...]] = {}  # some of these: not before others have ended
     forget: list[bytes] = []  # functions
     fetch: list[Fetch] = []
     pause: bool = False  # the executor starts nothing new

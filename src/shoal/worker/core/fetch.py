@@ -1,9 +1,9 @@
 """Getting keys from peers: who is asked, for how much at a time, and who else when that fails.
 
 A key that is not here and should be is a `Lack`. It is in the queue of one peer, part of one
-request (`Flight`), or waiting for a retry. Requests are limited in keys and bytes each, in number
-per peer, and in bytes over all peers; one value larger than a limit still goes out, alone, while
-there is room at all, so that nothing starves.
+request (`Flight`), waiting for a retry, or computed here: then its run is waited for. Requests are
+limited in keys and bytes each, in number per peer, and in bytes over all peers; one value larger
+than a limit still goes out, alone, while there is room at all, so that nothing starves.
 
 A peer that cannot be reached is tried again after a pause only when it is the last holder left, so
 that one broken connection does not make the scheduler compute data again.
@@ -41,7 +41,10 @@ def lack(s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Pr
     if found is None:
         found = s.lacks[key] = Lack(key, nbytes, priority)
         found.holders = list(holders)
-        try_next(s, found)
+        if not holders and key in s.tasks:
+            found.here = True
+        else:
+            try_next(s, found)
         return found
     known = {*found.holders, *found.absent, *found.unreachable}
     if found.peer is not None:

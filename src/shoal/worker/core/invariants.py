@@ -50,7 +50,8 @@ def _check_lacks(s: WorkerState) -> None:
         for task in item.tasks:
             assert task.state == "waiting", f"{item} for {task}"
             assert s.tasks.get(task.key) is task, f"{item} for {task}, which is gone"
-        ways = (item.flight is not None) + item.waits_for_retry
+        assert not item.here or key in s.tasks, f"nobody computes {item}"
+        ways = (item.flight is not None) + item.waits_for_retry + item.here
         if item.peer is not None and item.flight is None:
             ways += 1
             assert any(entry[2] is item for entry in item.peer.queue), f"{item} is in no queue"

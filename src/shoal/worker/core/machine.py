@@ -21,6 +21,7 @@ from shoal.worker.core.transitions import (
     add_runs,
     end_run,
     free_run,
+    give_up_unmade,
     held_back,
     take_out_stillborn,
 )
@@ -92,6 +93,8 @@ class Machine:
         s.now = now
         effects = s.effects = Effects()
         self._handlers[type(event)](event)
+        if s.unmade:
+            give_up_unmade(s)
         if s.lacks or s.peers:
             if s.retries:
                 fetch.retry_due(s)
@@ -151,6 +154,7 @@ class Machine:
         s.constrained.clear()
         s.landed.clear()
         s.missed.clear()
+        s.unmade.clear()
 
     def _close(self, event: events.Close) -> None:
         s = self.state

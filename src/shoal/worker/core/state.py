@@ -42,6 +42,7 @@ class Lack:
         "absent",
         "acquire",
         "flight",
+        "here",
         "holders",
         "key",
         "nbytes",
@@ -64,6 +65,7 @@ class Lack:
         self.acquire = False  # the scheduler asked for a copy
         self.peer: Peer | None = None  # whose queue or request it is in
         self.flight: Flight | None = None  # the request it is part of
+        self.here = False  # a run of this worker computes it; nobody is asked
         self.retries = 0
         self.waits_for_retry = False
 
@@ -119,6 +121,7 @@ class WorkerState:
         "settings",
         "spilling",
         "tasks",
+        "unmade",
     )
 
     def __init__(self, settings: Settings, effects: Effects) -> None:
@@ -141,4 +144,5 @@ class WorkerState:
         self.retries: list[tuple[float, int, Lack]] = []  # a heap of what is tried again, and when
         self.serial = 0  # breaks ties in heaps, and which of equal holders is asked
         self.landed: list[str] = []  # fetched in this event, to be acquired in one message
+        self.unmade: list[str] = []  # runs that ended without the result that others wait for
         self.missed: list[str] = []  # copies asked for that could not be had, in this event

@@ -3,7 +3,7 @@
 ======================  ============================================================
 state                   meaning
 ======================  ============================================================
-``waiting``             dependencies are being fetched
+``waiting``             dependencies are being fetched, or computed here
 ``constrained``         dependencies are here, resources are taken by other runs
 ``ready``               handed to the executor: in its ready queue or on a thread
 ``returning``           as ``ready``, and the scheduler wants it back if it did not start
@@ -22,7 +22,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
-from shoal.worker.core.fetch import lack, let_go
+from shoal.worker.core.fetch import forget_lack, lack, let_go, try_next
 from shoal.worker.core.state import Lack, Need, TaskRun
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "end_run",
     "free_run",
     "give_up",
+    "give_up_unmade",
     "held_back",
     "start_or_wait",
     "take_out_stillborn",
@@ -109,13 +110,24 @@ def computes(message: m.ComputeMany) -> list[Compute]:
     ]
 
 
-def start_or_wait(s: WorkerState, task: TaskRun) -> None:
-    """Execute a run whose dependencies are here; fetch them, or say that nobody has them."""
+def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
+    """Execute a run whose dependencies are here; fetch them, or say that nobody has them.
+
+    Where all that are not here are computed by runs that are with the executor, it has this run
+    `follow` them.
+    """
     compute = task.compute
     missing = _missing(s, compute)
     if not missing:
         _constrain_or_execute(s, task)
         return
+    if follow and not task.need:
+        leaders = _leaders(s, compute, missing)
+        if leaders:
+            task.state = "ready"
+            s.effects.execute.append(task)
+            s.effects.after[task] = leaders
+            return
     task.state = "waiting"
     hopeless: list[Lack] = []
     for i in missing:
@@ -126,10 +138,46 @@ def start_or_wait(s: WorkerState, task: TaskRun) -> None:
         if task not in found.tasks:
             found.tasks[task] = None
             task.lacking += 1
-        if found.peer is None and not found.waits_for_retry:
+        if found.peer is None and not found.waits_for_retry and not found.here:
             hopeless.append(found)
     if hopeless:
         give_up(s, task, hopeless)
+
+
+def _leaders(s: WorkerState, compute: Compute, missing: list[int]) -> tuple[TaskRun, ...]:
+    """Return the plain runs with the executor that compute what is missing, if all have one."""
+    leaders: list[TaskRun] = []
+    if compute.options is not None:
+        return ()
+    for i in missing:
+        run = s.tasks.get(compute.deps[i])
+        if compute.dep_holders and compute.dep_holders[i]:
+            return ()
+        if run is None or run.state != "ready" or run.compute.options is not None:
+            return ()
+        leaders.append(run)
+    return tuple(leaders)
+
+
+def give_up_unmade(s: WorkerState) -> None:
+    """Runs ended without their results: go elsewhere for these, or give up what waits for them.
+
+    At the end of an event, for a run may have made way for a newer one of its key.
+    """
+    for key in s.unmade:  # it grows by those that are given up
+        item = s.lacks.get(key)
+        if item is None or not item.here or key in s.tasks:
+            continue
+        item.here = False
+        if try_next(s, item):
+            continue
+        for task in list(item.tasks):
+            give_up(s, task, [item])
+        if s.lacks.get(key) is item:
+            if item.acquire:
+                s.missed.append(key)
+            forget_lack(s, item)
+    s.unmade.clear()
 
 
 def _missing(s: WorkerState, compute: Compute) -> list[int]:
@@ -159,6 +207,8 @@ def free_run(s: WorkerState, task: TaskRun) -> None:
     """Nobody needs this run any more: nothing will be said of it."""
     if task.state in WITH_EXECUTOR:
         del s.tasks[task.key]
+        if task.key in s.lacks:
+            s.unmade.append(task.key)
         task.state = "orphaned"
         s.orphans[task.run] = task
         s.effects.discard.append(task)
@@ -186,6 +236,8 @@ def end_run(s: WorkerState, task: TaskRun) -> None:
         del s.orphans[task.run]
     else:
         del s.tasks[task.key]
+        if task.key in s.lacks:
+            s.unmade.append(task.key)
         if before == "waiting":
             let_go(s, task)
     if task.need and before in HOLDING:
@@ -201,7 +253,7 @@ def held_back(s: WorkerState, task: TaskRun) -> None:
     task.state = "waiting"
     if task.need:
         _return_resources(s, task.need)
-    start_or_wait(s, task)
+    start_or_wait(s, task, follow=False)  # what it followed did not end well, or not yet
 
 
 # ------------------------------------------------------------------------------ resources

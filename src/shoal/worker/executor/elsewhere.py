@@ -104,7 +104,7 @@ class Elsewhere:
         pool = self._pool
         start = time.time()
         try:
-            function, args, kwargs = prepare(task.compute, pool.functions, pool.store)
+            function, args, kwargs = prepare(task.compute, pool.functions, pool.store, pool.fresh)
             data = dumps_bytes((function.call, args, kwargs or {}))
             future = executor.submit(_run_shipped, data)
         except BaseException as error:

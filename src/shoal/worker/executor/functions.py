@@ -9,6 +9,7 @@ from typing import Any
 
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
+from shoal.worker.executor.repeated import Repeated
 from shoal.worker.store.sizing import Usual
 
 __all__ = ["Function", "FunctionCache", "function_name"]
@@ -25,16 +26,19 @@ class Function:
         What errors and logs call it.
     is_coroutine : bool
         Whether it is called on the event loop.
+    repeated : Repeated
+        The arguments that its tasks share.
     usual : Usual
         What its results are like.
     """
 
-    __slots__ = ("call", "is_coroutine", "name", "usual")
+    __slots__ = ("call", "is_coroutine", "name", "repeated", "usual")
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.call = call
         self.name = function_name(call)
         self.is_coroutine = _is_coroutine_function(call)
+        self.repeated = Repeated()
         self.usual = Usual()
 
 

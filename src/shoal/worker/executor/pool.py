@@ -18,6 +18,7 @@ import asyncio
 import logging
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.worker.context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
 from shoal.worker.executor.elsewhere import Elsewhere
+from shoal.worker.executor.following import Following
 from shoal.worker.executor.run import failed, prepare, succeeded
 
 if TYPE_CHECKING:
@@ -39,8 +41,11 @@ logger = logging.getLogger("shoal.worker.executor")
 
 _rank = attrgetter("compute.priority")  # lower ones run first
 _TOGETHER = 500e-6  # seconds within which outcomes of short runs are told together
-_LOOK = 1e-3  # seconds after which the loop looks whether any wait
+_AHEAD = 400e-6  # seconds of work that are left when the loop is woken, if it can be
+_LATEST = 2e-3  # seconds after which it is woken anyway
+_LOOK = 2.5e-3  # seconds after which the loop looks whether any wait
 _PATIENCE = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
+_NOTHING: Mapping[TaskRun, tuple[TaskRun, ...]] = {}
 _OWN = ("default", "offload")  # names of these threads
 
 
@@ -87,6 +92,7 @@ class ThreadPool:
         name: str = "shoal-task",
     ) -> None:
         self.nthreads = nthreads
+        self._ahead = _AHEAD * nthreads
         self.functions = functions
         self.store = store
         self.loop = loop
@@ -96,14 +102,16 @@ class ThreadPool:
         self.on_begin: Callable[[str], None] | None = None
         # Where somebody wants the task stream: called with each run, when it began, its outcome.
         self.trace: Callable[[TaskRun, float, Outcome], None] | None = None
+        self._following = Following(self)
+        self.fresh = self._following.fresh
         self._on_outcomes = on_outcomes
         self._on_seceded = on_seceded
         self._name = name
         self._elsewhere = Elsewhere(self, executors or {})
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         # In the order of `_rank`; some may be revoked. Only who puts runs in holds the lock.
         self._queue: deque[TaskRun] = deque()
-        self._unstarted: dict[TaskRun, bool] = {}
+        self.unstarted: dict[TaskRun, bool] = {}
         self._discarded: set[TaskRun] = set()
         self._parked: list[threading.Lock] = []
         self._threads: set[threading.Thread] = set()
@@ -111,7 +119,7 @@ class ThreadPool:
         self._spare: list[threading.Lock] = []  # threads kept for when others secede
         self._returning: deque[threading.Lock] = deque()  # seceded threads that want to rejoin
         self._last_return = 0.0  # when one of them last got its place
-        self._running: dict[TaskRun, float] = {}  # since when
+        self.running: dict[TaskRun, float] = {}  # since when
         self._outcomes: deque[tuple[TaskRun, Outcome, Any]] = deque()  # the last is the result
         self._loop_comes = False
         self._loop_will_look = False
@@ -127,25 +135,27 @@ class ThreadPool:
     @property
     def executing(self) -> int:
         """Number of runs that began and did not end, those that seceded included."""
-        return len(self._running)
+        return len(self.running)
 
     @property
     def ready(self) -> int:
         """Number of runs that wait for a thread."""
-        return len(self._unstarted)
+        return len(self.unstarted)
 
     def long_running_tasks(self, least: float = 1.0) -> dict[str, float]:
         """Return how long tasks run, in seconds, where it is at least `least`."""
         now = time.monotonic()
-        running = self._running.copy()
+        running = self.running.copy()
         return {task.key: now - since for task, since in running.items() if now - since >= least}
 
-    def submit(self, runs: Iterable[TaskRun]) -> None:
-        """Put runs into the ready queue."""
+    def submit(
+        self, runs: Iterable[TaskRun], after: Mapping[TaskRun, tuple[TaskRun, ...]] = _NOTHING
+    ) -> None:
+        """Put runs into the ready queue, some of them not before others have ended."""
         elsewhere: list[tuple[TaskRun, str]] = []
         replaced = "default" in self._elsewhere.executors
         fresh = list(runs)
-        self._unstarted.update(dict.fromkeys(fresh, True))
+        self.unstarted.update(dict.fromkeys(fresh, True))
         options_of = [task.compute.options for task in fresh]
         if replaced or options_of.count(None) != len(fresh):
             everywhere, fresh = fresh, []
@@ -156,7 +166,10 @@ class ThreadPool:
                     elsewhere.append((task, name or "default"))
                 else:
                     fresh.append(task)
-        with self._lock:
+        with self.lock:
+            if after and not replaced:
+                fresh = [task for task in fresh if task not in after]
+                fresh += self._following.add(after)
             self._line_up(fresh)
             if not self._paused:
                 self._wake(len(fresh))
@@ -168,11 +181,13 @@ class ThreadPool:
         revoked = []
         kept = []
         for task in runs:
-            if self._unstarted.pop(task, False):
+            if self.unstarted.pop(task, False):
                 revoked.append(task)
             else:
                 kept.append(task)
-        if len(self._queue) > 2 * len(self._unstarted) + 100:
+        if revoked and self._following.leaders:
+            self._following.revoked(revoked)
+        if len(self._queue) > 2 * len(self.unstarted) + 100:
             self._sweep()
         return revoked, kept
 
@@ -181,7 +196,7 @@ class ThreadPool:
         revoked, kept = self.revoke(runs)
         ended = None
         for task in kept:
-            if task not in self._running:
+            if task not in self.running:
                 if ended is None:
                     ended = {task for task, _, _ in self._outcomes.copy()}
                 if task not in ended:  # its outcome was delivered
@@ -191,23 +206,23 @@ class ThreadPool:
 
     def pause(self) -> None:
         """Start no run until `resume`."""
-        with self._lock:
+        with self.lock:
             self._paused = self._wanted_back = True
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        with self._lock:
+        with self.lock:
             self._paused = False
             self._look_again()
-            self._wake(len(self._unstarted))
+            self._wake(len(self.unstarted))
         self._elsewhere.resume()
 
     def close(self, timeout: float = 1.0) -> None:
         """End the threads; tasks that go on after `timeout` seconds are left to themselves."""
-        with self._lock:
+        with self.lock:
             self._closed = self._wanted_back = True
             self._queue.clear()
-            self._unstarted.clear()
+            self.unstarted.clear()
             for gate in [*self._parked, *self._spare, *self._returning]:
                 gate.release()
             self._parked.clear()
@@ -272,12 +287,37 @@ class ThreadPool:
                 left.append(queue.popleft())
         except IndexError:
             pass
-        unstarted = self._unstarted
+        unstarted = self.unstarted
         self._queue = deque(sorted((task for task in left if task in unstarted), key=_rank))
 
     def _sweep(self) -> None:
-        with self._lock:
+        with self.lock:
             self._rebuild(())
+
+    def ended(self) -> dict[TaskRun, Any]:
+        """Return the results that are not in the store yet."""
+        return {t: result for t, outcome, result in self._outcomes.copy() if outcome.kind == "ok"}
+
+    def go_on(self, runs: list[TaskRun]) -> None:
+        """With the lock held: put runs into the queue that followed others."""
+        runs = [task for task in runs if task in self.unstarted]
+        for task in runs:
+            self._insert(task)
+        if runs and not self._paused:
+            self._wake(len(runs))
+
+    def _insert(self, task: TaskRun) -> None:
+        """With the lock held: put one run into the queue; threads may take the first meanwhile."""
+        queue = self._queue
+        try:
+            if _rank(queue[-1]) <= _rank(task):
+                queue.append(task)
+            elif _rank(task) < _rank(queue[0]):
+                queue.appendleft(task)
+            else:
+                queue.insert(bisect_right(queue, _rank(task), key=_rank), task)
+        except IndexError:  # they took the last
+            queue.append(task)
 
     # ------------------------------------------------------------------ the threads' side
 
@@ -285,7 +325,7 @@ class ThreadPool:
         gate = threading.Lock()
         gate.acquire()
         member = True
-        running, unstarted, monotonic = self._running, self._unstarted, time.monotonic
+        running, unstarted, monotonic = self.running, self.unstarted, time.monotonic
         try:
             while True:
                 task: TaskRun | None
@@ -314,12 +354,12 @@ class ThreadPool:
                 self._run(task)
                 member = not context.seceded
         finally:
-            with self._lock:
+            with self.lock:
                 self._threads.discard(threading.current_thread())
 
     def _take(self, gate: threading.Lock, member: bool) -> tuple[TaskRun | None, bool]:
         """Take the next run, or park; return the run, and whether the thread stays at all."""
-        with self._lock:
+        with self.lock:
             if not member:
                 if self._members >= self.nthreads:
                     return None, self._stay_as_spare(gate)
@@ -351,7 +391,7 @@ class ThreadPool:
         start = None
         result = None
         try:
-            function, args, kwargs = prepare(task.compute, self.functions, self.store)
+            function, args, kwargs = prepare(task.compute, self.functions, self.store, self.fresh)
             if function.is_coroutine:
                 self.call_loop(self._elsewhere.start_coroutine, task, function, args, kwargs)
                 return
@@ -368,7 +408,7 @@ class ThreadPool:
 
     def secede(self, context: TaskContext) -> None:
         """Called in a task on one of the threads: another thread takes its place."""
-        with self._lock:
+        with self.lock:
             if self._members > self.nthreads:
                 self._members -= 1
                 self._look_again()
@@ -377,7 +417,7 @@ class ThreadPool:
             else:
                 self._members -= 1
                 if not self._paused:
-                    self._wake(len(self._unstarted))
+                    self._wake(len(self.unstarted))
         self.tell_seceded(context)
 
     def rejoin(self, context: TaskContext) -> None:
@@ -386,7 +426,7 @@ class ThreadPool:
         The tasks there may wait for something that this one holds, so when nobody gets a place for
         long, this one goes on without; threads that end their tasks leave until it is right again.
         """
-        with self._lock:
+        with self.lock:
             if self._members < self.nthreads or self._closed:
                 self._members += 1
                 return
@@ -405,7 +445,7 @@ class ThreadPool:
             self._wanted_back = True
         since = time.monotonic()
         while not gate.acquire(timeout=_PATIENCE):
-            with self._lock:
+            with self.lock:
                 now = time.monotonic()
                 if gate in self._returning and now - max(since, self._last_return) >= _PATIENCE:
                     self._returning.remove(gate)
@@ -454,9 +494,9 @@ class ThreadPool:
 
     def begin(self, task: TaskRun) -> bool:
         """Claim a run; False when it was revoked."""
-        self._running[task] = time.monotonic()
-        if not self._unstarted.pop(task, False):
-            del self._running[task]
+        self.running[task] = time.monotonic()
+        if not self.unstarted.pop(task, False):
+            del self.running[task]
             return False
         if self.on_begin is not None:
             self.call_loop(self.on_begin, task.key)
@@ -464,15 +504,25 @@ class ThreadPool:
 
     def report(self, task: TaskRun, outcome: Outcome, result: Any = None) -> None:
         """Tell the loop how a run ended."""
-        self._outcomes.append((task, outcome, result))  # first: `discard` looks for it in here
-        self._running.pop(task, None)
+        leaders = self._following.leaders
+        if leaders and task in leaders and outcome.kind == "ok":
+            self.fresh[task.key] = result  # first: the loop takes it out again
+        self._outcomes.append((task, outcome, result))  # then: `discard` looks for it in here
+        self.running.pop(task, None)
+        if leaders and task in leaders:
+            self._following.lead(task, outcome, result)
         # `_deliver` clears the flag before it looks, so what was added before this line is seen.
         if not self._loop_comes:
             stop = outcome.stop
-            # It can be told with that of the next run, if that one is short.
-            if self._loop_will_look and stop - self._last_word < _TOGETHER:
+            # It can be told with that of the next run, if that one is short; and later yet, while
+            # there is more to do than takes the loop to hear of it and bring something new.
+            waited = stop - self._last_word
+            if self._loop_will_look and waited < _LATEST:
                 try:
-                    if self._queue[0].compute.duration < _TOGETHER:
+                    duration = self._queue[0].compute.duration
+                    if duration < _TOGETHER and (
+                        waited < _TOGETHER or len(self.unstarted) * duration > self._ahead
+                    ):
                         return
                 except IndexError:
                     pass
@@ -485,7 +535,7 @@ class ThreadPool:
         task = context.task
         assert task is not None
         now = time.monotonic()
-        elapsed = now - self._running.get(task, now)
+        elapsed = now - self.running.get(task, now)
         self.call_loop(self._on_seceded, task.key, task.run, elapsed)
 
     def call_loop(self, function: Callable[..., None], *args: Any) -> None:
@@ -500,6 +550,7 @@ class ThreadPool:
         if self._closed:
             return
         ended = self._outcomes
+        fresh = self.fresh
         discarded = self._discarded
         outcomes: list[Outcome] = []
         results: list[tuple[str, Any, int]] = []
@@ -518,6 +569,9 @@ class ThreadPool:
                     results.append((task.key, result, outcome.nbytes))
             outcomes.append(outcome)
         self.store.put_all(results)
+        if fresh:
+            for outcome in outcomes:
+                fresh.pop(outcome.key, None)
         if outcomes:
             self._on_outcomes(outcomes)
             if not self._loop_will_look and self._queue:

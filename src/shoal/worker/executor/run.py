@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Mapping
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 
+_ABSENT: Any = object()
 _PICKLED_NONE = pickle.dumps(None, 5)
 
 
@@ -48,9 +50,14 @@ class MissingInputs(Exception):
 
 
 def prepare(
-    compute: Compute, functions: FunctionCache, store: Store
+    compute: Compute, functions: FunctionCache, store: Store, fresh: Mapping[str, Any]
 ) -> tuple[Function, Any, dict[str, Any] | None]:
     """Return the function and the arguments of a task, positional and by keyword.
+
+    Parameters
+    ----------
+    fresh : mapping
+        Results by key that may not be in the store yet.
 
     Raises
     ------
@@ -60,8 +67,12 @@ def prepare(
         Whatever unpickling raises.
     """
     if compute.deps or compute.buffers:
-        values = _inputs(compute, store) if compute.deps else None
+        values = _inputs(compute, store, fresh) if compute.deps else None
         function = functions.get(compute.function)
+        if values is not None and not compute.buffers:
+            filled = function.repeated.fill(compute.args, values)
+            if filled is not None:
+                return function, filled, None
         args, kwargs = _load_with_values(compute, values)
         return function, args, kwargs
     id, data = compute.function, compute.args
@@ -72,16 +83,24 @@ def prepare(
     return function, load_plain(data), None
 
 
-def _inputs(compute: Compute, store: Store) -> list[Any]:
+def _inputs(compute: Compute, store: Store, fresh: Mapping[str, Any]) -> list[Any]:
     """Return the values of a task's dependencies."""
+    deps = compute.deps
     given = compute.dep_values
     try:
         if given:
-            pairs = list(zip(compute.deps, given, strict=True))
-            stored = iter(store.get_many([dep for dep, value in pairs if value is None]))
-            values = [next(stored) if v is None else _opened(dep, v) for dep, v in pairs]
+            values = [_ABSENT if v is None else _opened(d, v) for d, v in zip(deps, given)]
+            if fresh:
+                values = [fresh.get(d, v) if v is _ABSENT else v for d, v in zip(deps, values)]
+        elif fresh:
+            values = [fresh.get(dep, _ABSENT) for dep in deps]
         else:
-            values = store.get_many(compute.deps)
+            values = []
+        if not values:
+            values = store.get_many(deps)
+        elif absent := [dep for dep, value in zip(deps, values) if value is _ABSENT]:
+            stored = iter(store.get_many(absent))
+            values = [next(stored) if value is _ABSENT else value for value in values]
     except KeyError as error:
         raise MissingInputs(list(error.args)) from None
     for value in values:

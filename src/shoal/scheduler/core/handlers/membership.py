@@ -11,7 +11,7 @@ from shoal.scheduler.core.policies.estimates import estimate
 from shoal.scheduler.core.policies.relief import relieve_paused, take_back
 from shoal.scheduler.core.policies.restrictions import workers_changed
 from shoal.scheduler.core.slices import start
-from shoal.scheduler.core.speech import tell_client, tell_worker
+from shoal.scheduler.core.speech import tell_client, tell_free, tell_worker
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.core.transitions.demand import leave_worker
 from shoal.scheduler.core.transitions.losing import drop_worker_tasks, unplace_in_steps
@@ -82,7 +82,9 @@ def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int) -> bool:
         return True
     if ts.state not in ("waiting", "queued", "no-worker"):
         return False
-    leave_worker(s, ts)
+    elsewhere = leave_worker(s, ts)
+    if elsewhere is not None:  # it was sent there ahead of its inputs
+        tell_free(s, elsewhere, key)
     if ts.state != "waiting":
         move(s, ts, "waiting")
     ts.waiting_on = 0

@@ -14,7 +14,13 @@ from shoal.scheduler.core.transitions.bulk import finish_many
 from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail
 from shoal.scheduler.core.transitions.losing import lose_copies, rerun
-from shoal.scheduler.core.transitions.running import add_copy, assign, came_into_memory, finish
+from shoal.scheduler.core.transitions.running import (
+    add_copy,
+    assign,
+    begin,
+    came_into_memory,
+    finish,
+)
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
@@ -27,7 +33,9 @@ def _on_finished(s: SchedulerState, ws: WorkerState, msg: m.Finished) -> None:
     tasks = s.tasks
     for key, run, nbytes, type_name, start, stop, value in finish_many(s, ws, msg):
         ts = tasks.get(key)
-        if ts is not None and ts.worker is ws and ts.run == run and ts.state == "processing":
+        if ts is not None and ts.worker is ws and ts.run == run:
+            if ts.state != "processing":  # sent ahead, and an input was lost since it began
+                begin(s, ts)
             finish(s, ts, ws, nbytes, type_name, max(0.0, stop - start), value)
         else:
             _on_stale_result(s, ws, key, run, nbytes, type_name)
@@ -83,7 +91,9 @@ def arrive_in_memory(
 def _current(s: SchedulerState, ws: WorkerState, key: str, run: int) -> TaskState | None:
     """Return the task of a message, or None when the message is about an older run."""
     ts = s.tasks.get(key)
-    if ts is not None and ts.worker is ws and ts.run == run and ts.state == "processing":
+    if ts is not None and ts.worker is ws and ts.run == run:
+        if ts.state != "processing":
+            begin(s, ts)
         return ts
     s.reported.pop(key, None)
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.policies.ahead import call_back
+
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, WorkerState
 
@@ -49,6 +51,8 @@ def update_room(s: SchedulerState) -> None:
         if ws.status != "running" or ws.retiring or workers.get(ws.address) is not ws:
             for note in (s.open, s.idle, s.loaded, s.refill):
                 note.pop(ws, None)
+            if ws.ahead:
+                call_back(s, ws)
             continue
         count = len(ws.processing) - len(ws.long_running)
         nthreads = ws.nthreads

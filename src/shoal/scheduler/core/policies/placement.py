@@ -45,6 +45,8 @@ def place_ready(s: SchedulerState) -> None:
         ready.sort(key=_priority)
     anywhere: list[TaskState] = []
     sleeping = s.sleeping
+    near: WorkerState | None = None
+    share = 0  # how many more go there
     for ts in ready:
         if ts.state != "waiting" or ts.waiting_on or (sleeping and ts in sleeping):
             continue
@@ -61,7 +63,14 @@ def place_ready(s: SchedulerState) -> None:
         may_go_anywhere = allowed is None and (rare is None or rare.avoid is None)
         if may_go_anywhere and (not ts.deps or _inputs_are_common(s, ts)):
             if s.open and not anywhere and not s.queue.size:
-                ws = _sibling_worker(s, ts) or emptiest_open(s)
+                ws = _sibling_worker(s, ts)
+                if ws is None:
+                    # Neighbours in the order share dependents, mostly: they stay together.
+                    if share <= 0 or near not in s.open:
+                        near = emptiest_open(s)
+                        share = _share(s, ready) * near.nthreads
+                    share -= 1
+                    ws = near
                 assign(s, ts, ws)
                 note_load(s, ws)
             else:
@@ -74,6 +83,12 @@ def place_ready(s: SchedulerState) -> None:
             move(s, ts, "queued")
             queued.append(ts)
     s.queue.push_sorted(queued)
+
+
+def _share(s: SchedulerState, ready: list[TaskState]) -> int:
+    """Return how many tasks without inputs each thread gets, where others depend on them."""
+    first = [ts for ts in ready if not ts.deps and ts.dependents is not None]
+    return -(-len(first) // max(s.total_nthreads, 1)) if first else 1
 
 
 def _inputs_are_common(s: SchedulerState, ts: TaskState) -> bool:

@@ -110,8 +110,18 @@ def leave_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
         return ws
     if ts.state == "no-worker":
         s.unrunnable.pop(ts, None)
-    elif ts.state == "waiting" and s.sleeping:
-        s.sleeping.pop(ts, None)
+    elif ts.state == "waiting":
+        if s.sleeping:
+            s.sleeping.pop(ts, None)
+        if ws is not None:  # sent ahead
+            del ws.ahead[ts]
+            ws.ahead_work -= ts.estimate
+            if not ws.ahead:
+                ws.ahead_work = 0.0
+            s.touched_workers[ws] = None
+            ts.worker = None
+            ts.run = 0
+            return ws
     return None
 
 

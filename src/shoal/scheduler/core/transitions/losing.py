@@ -163,6 +163,8 @@ def lose_result(s: SchedulerState, ts: TaskState) -> None:
 def drop_worker_tasks(s: SchedulerState, ws: WorkerState, reason: str, blame: bool) -> None:
     """A worker is gone: place its queue anew, run its tasks again, count deaths against them."""
     start(s, unplace_in_steps(s, list(ws.queue.live(ws)), "queued", ws))
+    for ts in list(ws.ahead):
+        leave_worker(s, ts)
     suspects = _suspects(ws) if blame else set()
     for ts in list(ws.processing):
         if ts in suspects:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
     from shoal.wire.messages import Inline
 
-__all__ = ["activate", "add_copy", "assign", "came_into_memory", "finish"]
+__all__ = ["activate", "add_copy", "assign", "begin", "came_into_memory", "finish"]
 
 # Pickles up to so many bytes are kept for workers that need them as inputs, and numbers.
 _KEPT = 128
+# Tasks are sent ahead only of inputs with at most so many dependents, or all would be looked at.
+_FEW = 8
 # The type of what workers hold of actors that live elsewhere.
 ACTOR_PROXY = "shoal.actors.actor.Actor"
 
@@ -45,6 +47,7 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
             data_is_missing(s, ts)
             continue
         waiting_on = 0
+        unsent = 0
         blame: TaskState | None = None
         for dep in ts.deps:
             state = dep.state
@@ -54,6 +57,8 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
                     stack.append(dep)
                 elif state == "erred":
                     blame = dep
+                if dep.worker is None:
+                    unsent += 1
         if blame is not None:
             assert blame.rare is not None and blame.rare.error is not None
             fail(s, ts, blame.rare.error, blame.rare.blame)
@@ -62,8 +67,11 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
             dep.waiters += 1
         move(s, ts, "waiting")
         ts.waiting_on = waiting_on
+        ts.unsent = unsent
         if not waiting_on:
             s.ready.append(ts)
+        elif not unsent:
+            s.hopeful.append(ts)
 
 
 def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> None:
@@ -81,7 +89,7 @@ def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> 
 
 
 def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
-    """Send a ready task to a worker."""
+    """Send a task to a worker: a ready one, or one ahead of inputs that are computed there."""
     function = ts.function
     assert function is not None
     group = ts.group
@@ -92,11 +100,15 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
     seconds = group.prefix.duration  # as `estimate` says it
     seconds = s.settings.unknown_task_duration if seconds < 0.0 else seconds + OVERHEAD
     ts.estimate = seconds
-    ws.processing[ts] = None
-    ws.occupancy += seconds
     ts.worker = ws
     ts.run = s.next_run = s.next_run + 1
-    move(s, ts, "processing")
+    if ts.waiting_on:
+        ws.ahead[ts] = None
+        ws.ahead_work += seconds
+    else:
+        ws.processing[ts] = None
+        ws.occupancy += seconds
+        move(s, ts, "processing")
     wanted_by = ts.wanted_by
     wanted = wanted_by[0].real if wanted_by else False
     deps = ts.deps
@@ -132,10 +144,29 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
         ws.frees = []
     ws.out.append(message)
     dependents = ts.dependents
-    if dependents is not None and len(dependents) == 1:
-        for dependent in dependents:
-            if dependent.hint is None:
-                dependent.hint = ws
+    if dependents is not None:
+        if len(dependents) == 1:
+            for dependent in dependents:
+                if dependent.hint is None:
+                    dependent.hint = ws
+        if len(dependents) <= _FEW:
+            for dependent in dependents:
+                dependent.unsent -= 1
+                if not dependent.unsent:
+                    s.hopeful.append(dependent)
+
+
+def begin(s: SchedulerState, ts: TaskState) -> None:
+    """The inputs of a task that was sent ahead of them are there: its worker goes on with it."""
+    ws = ts.worker
+    assert ws is not None
+    del ws.ahead[ts]
+    ws.ahead_work -= ts.estimate
+    ws.processing[ts] = None
+    ws.occupancy += ts.estimate
+    ts.waiting_on = 0
+    s.touched_workers[ws] = None
+    move(s, ts, "processing")
 
 
 def finish(
@@ -201,11 +232,17 @@ def came_into_memory(s: SchedulerState, ts: TaskState, value: Inline | None) -> 
         s.unneeded.append(ts)
     dependents = ts.dependents
     if dependents is not None:
+        few = len(dependents) <= _FEW
         for dependent in dependents:
             if dependent.state == "waiting":
                 dependent.waiting_on -= 1
-                if not dependent.waiting_on:
+                if dependent.worker is not None:
+                    if not dependent.waiting_on:
+                        begin(s, dependent)
+                elif not dependent.waiting_on:
                     s.ready.append(dependent)
+                elif few and dependent.waiting_on == 1:
+                    s.hopeful.append(dependent)
 
 
 def add_copy(
