@@ -123,6 +123,8 @@ def test_the_order_of_dask_is_taken_where_it_stores_less(monkeypatch: Any) -> No
     assert order(inputs) == rows and asked == [1024]
     monkeypatch.setattr(ordering, "peak", lambda inputs, order: 10_000)
     assert order(inputs) == found and asked == [1024] * 2, "the other one stores more"
+    star: Inputs = [*([] for _ in range(200)), list(range(200))]
+    assert order(star) == list(range(201)) and len(asked) == 2, "there is none that stores less"
 
 
 @given(st.data())
