@@ -28,6 +28,7 @@ __all__ = ["fill_workers", "place_ready"]
 
 # How many workers with room are compared when any of them would do.
 _SAMPLE = 8
+_WORTH = 100e-6  # seconds
 _priority = attrgetter("priority")
 # A task is bound to its inputs only when it has at most so many of them looked at.
 _DEPS_LOOKED_AT = 32
@@ -205,38 +206,49 @@ def fill_workers(s: SchedulerState) -> None:
         if s.budget <= 0:
             return
         _fill_from_own_queue(s, ws)
-    quantum = s.settings.pipeline / 4
     queue = s.queue
-    # Of a few tasks that take no time each thread gets its share.
+    # Of a few tasks that take no time each idle thread gets its share.
     share = -(-queue.size // max(s.total_nthreads, 1))
     while queue.size and s.open and s.budget > 0:
         ws = emptiest_open(s)
-        enough = ws.occupancy + quantum * ws.nthreads
-        room = min(_room_for(s, ws), share * ws.nthreads)
         before = queue.size
-        while room > 0 and ws.occupancy < enough:
-            ts = queue.pop(None)
-            if ts is None:
-                break
-            if is_plain(ts):
-                most = min(room, ceil((enough - ws.occupancy) / estimate(s, ts))) - 1
-                alike = [ts, *queue.pop_more(ts, most)] if most > 0 else [ts]
-                assign_many(s, alike, ws)
-                room -= len(alike)
-                continue
-            if ts.dependents is not None:
-                sibling = _sibling_worker(s, ts)
-                if sibling is not None and sibling is not ws:
-                    assign(s, ts, sibling)
-                    note_load(s, sibling)
-                    continue
-            assign(s, ts, ws)
-            room -= 1
+        _fill_from_common_queue(s, ws, share * ws.nthreads)
         s.budget -= before - queue.size
         if note_load(s, ws):
             # Fair turns: to the back of the line.
             del s.open[ws]
             s.open[ws] = None
+
+
+def _fill_from_common_queue(s: SchedulerState, ws: WorkerState, share: int) -> None:
+    """Send a worker with room its share of queued tasks, or a turn's worth of work."""
+    queue = s.queue
+    enough = ws.occupancy + s.settings.pipeline / 4 * ws.nthreads
+    # Less than this is not worth a message to who has something to do.
+    worth = ws.occupancy + (0.0 if ws in s.idle else _WORTH)
+    room = _room_for(s, ws)
+    while room > 0 and ws.occupancy < enough and (share > 0 or ws.occupancy < worth):
+        ts = queue.pop(None)
+        if ts is None:
+            return
+        sent = 1
+        if is_plain(ts):
+            seconds = estimate(s, ts)
+            most = max(share, ceil((worth - ws.occupancy) / seconds))
+            most = min(room, most, ceil((enough - ws.occupancy) / seconds)) - 1
+            alike = [ts, *queue.pop_more(ts, most)] if most > 0 else [ts]
+            assign_many(s, alike, ws)
+            sent = len(alike)
+        elif ts.dependents is not None:
+            sibling = _sibling_worker(s, ts) or ws
+            assign(s, ts, sibling)
+            if sibling is not ws:
+                note_load(s, sibling)
+                continue
+        else:
+            assign(s, ts, ws)
+        room -= sent
+        share -= sent
 
 
 def _room_for(s: SchedulerState, ws: WorkerState) -> int:
