@@ -10,7 +10,14 @@ import dask.array as da
 import numpy as np
 import pytest
 from dask import delayed
-from dask._task_spec import convert_legacy_graph, fuse_linear_task_spec
+from dask._task_spec import (
+    Alias,
+    Task,
+    TaskRef,
+    _execute_subgraph,
+    convert_legacy_graph,
+    fuse_linear_task_spec,
+)
 from helpers import wait_until
 
 from shoal import Client
@@ -128,6 +135,48 @@ def test_fused_tasks_of_one_shape_share_a_program(client: Client) -> None:
     _, tasks, _ = lowered(client, expr, list(dask.core.flatten(expr.__dask_keys__())))
     assert len(tasks) > 20 and len({t.function.id for t in tasks}) < 8
     assert y.compute() == 2000
+
+
+@pytest.mark.parametrize(("size", "literals"), [(10, 0), (1000, 0), (100_000, 1)])
+def test_constants_inside_of_fused_tasks(client: Client, size: int, literals: int) -> None:
+    table = np.arange(size)
+    x = da.ones((20, 20), chunks=(1, 20)).map_blocks(
+        lambda block, table: block + table[3], table=table
+    )
+    y = (x * 2).map_blocks(lambda block: block - 1)
+    expr = dask.base.collections_to_expr([y]).optimize()
+    keys = list(dask.core.flatten(expr.__dask_keys__()))
+    _, tasks, _ = lowered(client, expr, keys)
+    assert len(tasks) == 20 and len({t.function.id for t in tasks}) == 1
+    assert sum(len(t.args) for t in tasks) < 20 * 300 and {len(t.deps) for t in tasks} == {literals}
+    assert tasks[0].function.blob.nbytes() < 20_000
+    assert (y.compute() == 7).all()
+
+
+def test_the_inside_that_tasks_share_is_taken_once(client: Client) -> None:
+    """All blocks of a layer have the same nodes; arguments in another order are another inside."""
+    nodes = {
+        "low": Task("low", min, TaskRef("a"), TaskRef("b")),
+        "top": Task("top", inc, TaskRef("low")),
+    }
+    over = Task("over", divmod, TaskRef("a"), TaskRef("b"))
+    fused = [_fused(f"f-{i}", nodes, "top", ("a", "b"), i, f"f-{i - 1}") for i in range(1, 9)]
+    graph = {"f-0": Task("f-0", inc, 3), **{task.key: task for task in fused}}
+    both = {"low": nodes["low"], "over": over}
+    graph["left"] = _fused("left", both, "over", ("a", "b"), 7, "f-0")
+    graph["right"] = _fused("right", both, "over", ("b", "a"), 7, "f-0")
+    graph["one"] = _fused("one", both, "low", ("a", "b"), 7, "f-0")
+    graph["alias"] = _fused("alias", {"x": Alias("x", "a"), **both}, "x", ("a", "b"), 7, "f-0")
+    keys = list(graph)
+    assert client.get(graph, keys) == list(dask.get(graph, keys))
+    lowering, tasks, _ = lowered(client, graph, keys)
+    assert lowering.constants.is_shared(fused[0]) and not lowering.constants.is_shared(graph["one"])
+    assert len({t.function.id for t in tasks}) == 6
+
+
+def _fused(key: str, nodes: dict[str, Any], out: str, inner: tuple[str, ...], *args: Any) -> Task:
+    given = [TaskRef(arg) if isinstance(arg, str) else arg for arg in args]
+    return Task(key, _execute_subgraph, nodes, out, inner, *given)
 
 
 def test_small_data_is_put_where_it_is_used(client: Client) -> None:
