@@ -147,6 +147,24 @@ def test_a_pool_gives_up_connections_to_a_server_that_went() -> None:
     run(main())
 
 
+def test_who_connects_to_a_server_that_is_known_to_have_gone_hears_so_at_once() -> None:
+    async def main() -> None:
+        pool = ConnectionPool(timeout=60)
+        gone, other = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+        call = asyncio.ensure_future(pool(gone).slow(x=1))
+        still = asyncio.ensure_future(pool(other).slow(x=1))
+        await until(lambda: len(pool._connecting) == 2)
+        pool.remove(gone)
+        with pytest.raises(CommClosedError, match=f"{gone} has gone"):
+            await asyncio.wait_for(call, 5)
+        assert not still.done()
+        await pool.close()
+        with pytest.raises(RuntimeError):
+            await still
+
+    run(main())
+
+
 def test_a_handler_may_answer_by_itself() -> None:
     async def main() -> None:
         async with Server({"count": count, "add": add}) as server:

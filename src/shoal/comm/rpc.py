@@ -10,6 +10,7 @@ from typing import Any
 from shoal.comm.addressing import normalize_address
 from shoal.comm.base import Comm, connect
 from shoal.comm.requests import send_recv
+from shoal.errors import CommClosedError
 
 __all__ = ["ConnectionPool", "PooledRPC", "rpc"]
 
@@ -154,7 +155,7 @@ class ConnectionPool:
         self._free: dict[str, list[Comm]] = {}
         self._busy: dict[str, set[Comm]] = {}
         self._waiting = 0
-        self._connecting: set[asyncio.Timeout] = set()
+        self._connecting: dict[asyncio.Timeout, str] = {}  # and where to
         self._reason = "this pool of connections is closed"
 
     def __call__(self, addr: str | tuple[str, int]) -> PooledRPC:
@@ -206,7 +207,7 @@ class ConnectionPool:
             async with scope:
                 if self.status == "closed":
                     raise RuntimeError(self._reason)
-                self._connecting.add(scope)
+                self._connecting[scope] = addr
                 comm = await connect(
                     addr,
                     self.timeout if timeout is None else timeout,
@@ -217,9 +218,11 @@ class ConnectionPool:
         except OSError as error:  # the end of the scope's time is one
             if self.status == "closed":
                 raise RuntimeError(self._reason) from error
+            if scope.expired():
+                raise CommClosedError(f"{addr} has gone") from error
             raise
         finally:
-            self._connecting.discard(scope)
+            self._connecting.pop(scope, None)
         if self.status == "closed":
             comm.abort()
             raise RuntimeError(self._reason)
@@ -250,7 +253,11 @@ class ConnectionPool:
         self._free.clear()
 
     def remove(self, addr: str) -> None:
-        """Close all connections to an address; calls under way fail."""
+        """Close all connections to an address, and make none; calls under way fail."""
+        now = asyncio.get_running_loop().time()
+        for scope, where in self._connecting.items():
+            if where == addr:
+                scope.reschedule(now)
         for comm in (*self._free.pop(addr, ()), *self._busy.pop(addr, ())):
             comm.abort()
             self._room.release()
@@ -261,10 +268,7 @@ class ConnectionPool:
             return
         self.status = "closed"
         self._reason = reason
-        now = asyncio.get_running_loop().time()
-        for scope in self._connecting:
-            scope.reschedule(now)
-        for addr in {*self._free, *self._busy}:
+        for addr in {*self._free, *self._busy, *self._connecting.values()}:
             self.remove(addr)
 
     async def close(self) -> None:

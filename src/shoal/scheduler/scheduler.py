@@ -569,6 +569,7 @@ class Scheduler(SchedulerFace, Server):
         log = logger.info if expected else logger.warning
         log("Remove worker %s: %s", address, reason)
         self.worker_streams.drop(address)
+        self.rpc.remove(address)
         self.feed(WorkerLost(address, reason, expected=expected, dead=dead or expected))
         self._notify()
 
