@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from scheduler_harness import Cluster
 
 from shoal.wire import messages as m
 
 
-def test_a_result_is_kept_for_clients_on_their_way_though_another_named_it() -> None:
+@pytest.mark.parametrize("order", ["yx", "xy"])
+def test_a_result_is_kept_for_clients_on_their_way_though_another_named_it(order: str) -> None:
     """Known as what a task was computed from, wanted by a client that is not back yet."""
     cluster = Cluster()
     cluster.client("a", reconnect=True, known_workers=["w"])
     cluster.graph("a", {"x": [], "y": ["x"]}, wanted=["y"])
-    held = {"held": ["y", "x"], "held_nbytes": [28, 28], "held_types": ["int", "int"]}
+    held = {"held": list(order), "held_nbytes": [28, 28], "held_types": ["int", "int"]}
     cluster.worker("w", reconnect=True, **held)
     cluster.client("b", reconnect=True, known_workers=["w"])
     cluster.graph("b", {"x": []})

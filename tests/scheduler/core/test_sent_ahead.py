@@ -117,15 +117,32 @@ def test_released_tasks_are_freed() -> None:
     assert free.keys == ["x2"]
 
 
-def test_a_worker_that_starts_nothing_is_called_back() -> None:
+def test_a_worker_that_starts_nothing_is_asked_for_what_did_not_begin() -> None:
     cluster = _cluster()
     tasks = _chain(cluster)
     cluster.hear("w1", m.WorkerStatus("paused"))
-    [free] = cluster.told("w1", m.Free)
-    assert free.keys == ["x1", "x2"]
+    [steal] = cluster.told("w1", m.Steal)
+    assert steal.keys == ["x1", "x2"]
     cluster.worker("w2")
+    cluster.hear("w1", m.StealReply(["x1", "x2"], [task.run for task in tasks[1:]], []))
+    assert not cluster.sent("w2")
     cluster.done("w1", tasks[0])
     assert _keys(cluster.sent("w2"))[0] == "x1"
+
+
+def test_what_a_paused_worker_has_begun_is_not_run_elsewhere() -> None:
+    cluster = _cluster()
+    tasks = _chain(cluster)
+    cluster.hear("w1", m.WorkerStatus("paused"))
+    cluster.told("w1", m.Steal)
+    cluster.worker("w2")
+    # Which it began, together with its input, before it heard of that.
+    cluster.hear("w1", m.StealReply(["x2"], [tasks[2].run], ["x1"]))
+    cluster.hear("w1", m.WorkerStatus("paused"))
+    assert [steal.keys for steal in cluster.told("w1", m.Steal)] == [["x0"]]
+    cluster.done("w1", *tasks[:2])
+    assert cluster.states()["x1"] == "memory"
+    assert _keys(cluster.sent("w2")) == ["x2"]
 
 
 def test_a_worker_dies() -> None:

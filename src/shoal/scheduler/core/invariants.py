@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination.invariants import check_coordination
+from shoal.scheduler.core.policies.ahead import was_kept
 from shoal.scheduler.core.policies.load import has_room
 from shoal.scheduler.core.slices import unfinished
 from shoal.scheduler.core.transitions.table import ACTIVE, STATES
@@ -89,7 +90,8 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     for ts in ws.processing:
         assert ts.worker is ws and ts.state == "processing", f"{ws!r}: {ts!r}"
     assert ws.long_running <= ws.processing.keys(), f"{ws!r}: long-running"
-    assert ws.returning <= ws.processing.keys(), f"{ws!r}: asked back what it does not have"
+    sent = ws.processing.keys() | ws.ahead.keys()
+    assert ws.returning <= sent, f"{ws!r}: asked back what it does not have"
     occupancy = sum(ts.estimate for ts in ws.processing)
     assert abs(occupancy - ws.occupancy) < _TOLERANCE * (1 + occupancy), (
         f"{ws!r}: occupancy {ws.occupancy} is {occupancy}"
@@ -98,7 +100,9 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
         assert ts.worker is ws and ts.state == "waiting", f"{ws!r}: {ts!r} was sent ahead"
     ahead = sum(ts.estimate for ts in ws.ahead)
     assert abs(ahead - ws.ahead_work) < _TOLERANCE * (1 + ahead), f"{ws!r}: work sent ahead"
-    assert ws.running or not ws.ahead, f"{ws!r} will not begin what was sent ahead"
+    if not ws.running:
+        left = [ts for ts in ws.ahead if ts not in ws.returning and not was_kept(ts)]
+        assert not left, f"{ws!r} will not begin what was sent ahead: {left}"
     nbytes = sum(ts.nbytes for ts in ws.has_what)
     assert nbytes == ws.nbytes, f"{ws!r}: {ws.nbytes} bytes are {nbytes}"
     for ts in ws.has_what:

@@ -50,9 +50,11 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
         if s.now < until and not s.tasks:
             s.recovering_until = until
     forget: list[str] = []
+    # Clients that are still to come may want what another has as an input only.
+    young = msg.reconnect and s.now < s.started + s.settings.recovery_window
     for key, nbytes, type_name in zip(msg.held, msg.held_nbytes, msg.held_types, strict=True):
         ts = s.tasks.get(key)
-        if ts is not None and (ts.needed or not msg.reconnect):
+        if ts is not None and (not msg.reconnect or (ts.wanted_by if young else ts.needed)):
             arrive_in_memory(s, ts, ws, nbytes, type_name)
         elif msg.reconnect:
             adopt_copy(s, ws, key, nbytes, type_name)
@@ -168,7 +170,7 @@ def check_retiring(s: SchedulerState) -> None:
             ws.look_again = s.now + len(ws.has_what) * _SECONDS_A_RESULT
         if not others:
             stuck = [ts for ts in unique if ts.function is None and ts.needed]
-            if stuck or ws.processing:
+            if stuck or ws.processing or ws.ahead:
                 if stuck:
                     del s.retiring[ws]
                     ws.retiring = False
@@ -179,7 +181,7 @@ def check_retiring(s: SchedulerState) -> None:
                 continue
         else:
             _move_away(s, unique, others)
-            if unique or ws.processing:
+            if unique or ws.processing or ws.ahead:
                 continue
         del s.retiring[ws]
         s.retired.append(ws.address)

@@ -57,9 +57,9 @@ def _on_stale_result(
 
 
 def adopt_copy(s: SchedulerState, ws: WorkerState, key: str, nbytes: int, type_name: str) -> None:
-    """Keep a result that nobody asked for yet, for the grace period."""
+    """Keep a result that no client asked for yet, for the grace period."""
     ts = s.tasks.get(key)
-    if ts is None or not ts.needed:
+    if ts is None or not ts.wanted_by:
         ts = data_task(s, key)
         add_want(s.adopted, ts)
         s.adopted_until[key] = s.now + s.settings.recovery_grace

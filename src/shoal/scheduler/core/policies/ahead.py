@@ -17,15 +17,15 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.policies.estimates import estimate
-from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.speech import tell_worker
 from shoal.scheduler.core.state import NO_OPTIONS
-from shoal.scheduler.core.transitions.demand import leave_worker
 from shoal.scheduler.core.transitions.running import assign
+from shoal.wire.messages import Steal
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
 
-__all__ = ["call_back", "send_ahead"]
+__all__ = ["call_back", "send_ahead", "was_kept"]
 
 # Seconds that the task and its inputs are thought to take at most: a round trip is nothing to those
 # that take longer, and another worker may be free by then.
@@ -112,7 +112,13 @@ def _where_inputs_come(ts: TaskState) -> WorkerState | None:
 
 
 def call_back(s: SchedulerState, ws: WorkerState) -> None:
-    """A worker starts nothing any more: what was sent ahead waits for its inputs here again."""
-    for ts in list(ws.ahead):
-        leave_worker(s, ts)
-        tell_free(s, ws, ts.key)
+    """A worker starts nothing any more: ask for what was sent ahead and did not begin there."""
+    asked = [ts for ts in ws.ahead if ts not in ws.returning and not was_kept(ts)]
+    if asked:
+        ws.returning.update(asked)
+        tell_worker(s, ws, Steal([ts.key for ts in asked]))
+
+
+def was_kept(ts: TaskState) -> bool:
+    """Whether its worker was asked for it, and had begun."""
+    return ts.rare is not None and ts.rare.kept_run == ts.run

@@ -118,6 +118,8 @@ def leave_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
             ws.ahead_work -= ts.estimate
             if not ws.ahead:
                 ws.ahead_work = 0.0
+            if ws.returning:
+                ws.returning.discard(ts)
             s.touched_workers[ws] = None
             ts.worker = None
             ts.run = 0
