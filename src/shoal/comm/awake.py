@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 
-__all__ = ["Awake", "worth_looking"]
+__all__ = ["Awake", "give_way", "worth_looking"]
 
 # Seconds: how long a loop looks; within what time of an answer the next question must come for it
-# to begin to look; after what time it tries again though it looked in vain before.
+# to begin to look; for how long it sleeps when it looked in vain so many times in a row.
 _MOMENT = 8e-5
 _SOON = 2e-4
-_LATER = 1.0
-_IN_VAIN = 3  # times in a row, after which it does not look
+_REST = 0.05
+_IN_VAIN = 3
+
+# Who asks may wait for this very processor.
+give_way: Callable[[], object] = getattr(os, "sched_yield", lambda: None)
 
 
 def worth_looking() -> bool:
@@ -36,7 +40,7 @@ class Awake:
         Which does not sleep while something is to be called.
     """
 
-    __slots__ = ("_answered", "_in_vain", "_looking", "_loop", "_of_use", "_until")
+    __slots__ = ("_answered", "_in_vain", "_looking", "_loop", "_of_use", "_rests_until", "_until")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -44,6 +48,7 @@ class Awake:
         self._in_vain = 0
         self._answered = 0.0  # when somebody was answered last
         self._until = 0.0
+        self._rests_until = 0.0
         self._looking = False
 
     def stay(self) -> None:
@@ -54,16 +59,19 @@ class Awake:
             self._in_vain = 0
             self._until = now + _MOMENT
             return
-        if since > _LATER:
-            self._in_vain = 0
-        if since < _SOON and self._of_use and self._in_vain < _IN_VAIN:
+        if since < _SOON and self._of_use and now >= self._rests_until:
             self._until = now + _MOMENT
             self._looking = True
             self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        if time.monotonic() < self._until:
+        now = time.monotonic()
+        if now < self._until:
+            give_way()
             self._loop.call_soon(self._look)
-        else:
-            self._looking = False
-            self._in_vain += 1
+            return
+        self._looking = False
+        self._in_vain += 1
+        if self._in_vain == _IN_VAIN:
+            self._in_vain = 0
+            self._rests_until = now + _REST

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shoal.comm.awake import worth_looking
+from shoal.comm.awake import give_way, worth_looking
 from shoal.comm.direct import DirectSocket
 from shoal.wire.blob import BytesLike
 
@@ -181,6 +181,7 @@ class ThreadReader:
         for _ in range(self._looks):
             if poll(0):
                 return True
+            give_way()
         start = time.monotonic()
         came = bool(poll(1e3 * seconds))
         soon = came and time.monotonic() - start < _SOON
