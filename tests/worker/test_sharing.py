@@ -210,6 +210,8 @@ def test_scattered_values_are_written_into_the_memory_of_others_that_are_gone() 
                 assert len(segments()) == 3  # one memory: the client has it, and both workers
                 del x
                 await until(lambda: len(segments()) == 1)
+            await client.close()
+            assert segments() == []
 
     with dask.config.set({"shoal.shared-memory.pool-idle": "60s"}):
         run(main())

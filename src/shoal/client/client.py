@@ -43,7 +43,7 @@ from shoal.client.current import (
 from shoal.client.executor import ClientExecutor
 from shoal.client.future import Future, futures_of
 from shoal.client.gather import gather_async, gather_blocking
-from shoal.client.scatter import Parcel, scatter_data
+from shoal.client.scatter import Parcel, drop_spare_memory, scatter_data
 from shoal.client.session import Session
 from shoal.client.starting import Target, load_security, make_local_cluster
 from shoal.client.streaming import is_stream, stream, stream_rows
@@ -334,6 +334,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             await self._connection.close()
         if self.rpc is not None:
             await self.rpc.close()
+        drop_spare_memory(self)
 
     def shutdown(self) -> Any:
         """Shut down the scheduler and the workers, then close this client."""

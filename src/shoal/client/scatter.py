@@ -23,7 +23,7 @@ from shoal.wire.pickling import dumps
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["Parcel", "scatter_data"]
+__all__ = ["Parcel", "drop_spare_memory", "scatter_data"]
 
 logger = logging.getLogger("shoal.client")
 
@@ -178,6 +178,13 @@ def _pool(client: Client) -> Pool:
         loop = asyncio.get_running_loop()
         tend(pool, loop, loop.create_task)
     return pool
+
+
+def drop_spare_memory(client: Client) -> None:
+    """The client is closed: what it kept for the next values goes."""
+    pool = _pools.pop(client, None)
+    if pool is not None:
+        pool.close()
 
 
 async def _to_worker(
