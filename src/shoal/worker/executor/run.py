@@ -66,21 +66,32 @@ def prepare(
     Exception
         Whatever unpickling raises.
     """
+    function = functions.loaded.get(compute.function)
+    if function is None:
+        with functions.importing():
+            return _prepare(compute, functions, store, fresh)
     if compute.deps or compute.buffers:
-        values = _inputs(compute, store, fresh) if compute.deps else None
-        function = functions.get(compute.function)
-        if values is not None and not compute.buffers:
-            filled = function.repeated.fill(compute.args, values)
-            if filled is not None:
-                return function, filled, None
-        args, kwargs = _load_with_values(compute, values)
-        return function, args, kwargs
-    id, data = compute.function, compute.args
-    function = functions.loaded.get(id) or functions.get(id)
+        return _prepare(compute, functions, store, fresh)
+    data = compute.args
     if data[0] == PICKLE:
         args, kwargs = pickle.loads(data)
         return function, args, kwargs
     return function, load_plain(data), None
+
+
+def _prepare(
+    compute: Compute, functions: FunctionCache, store: Store, fresh: Mapping[str, Any]
+) -> tuple[Function, Any, dict[str, Any] | None]:
+    values = _inputs(compute, store, fresh) if compute.deps else None
+    function = functions.get(compute.function)
+    if values is not None and not compute.buffers:
+        filled = function.repeated.fill(compute.args, values)
+        if filled is not None:
+            return function, filled, None
+    if compute.args[0] != PICKLE:
+        return function, load_plain(compute.args), None
+    args, kwargs = _load_with_values(compute, values)
+    return function, args, kwargs
 
 
 def _inputs(compute: Compute, store: Store, fresh: Mapping[str, Any]) -> list[Any]:
