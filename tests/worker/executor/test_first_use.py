@@ -10,6 +10,7 @@ import threading
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from pickle import PickleBuffer
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from helpers import wait_until
 
 from shoal.wire.blob import Blob
 from shoal.wire.messages import Compute
+from shoal.wire.pickling import dumps
+from shoal.wire.plain_values import plain_arguments
 from shoal.worker.executor.functions import FunctionCache
 from shoal.worker.executor.run import prepare
 
@@ -83,3 +86,20 @@ def test_one_thread_imports_a_package_and_another_its_part(
     for name in ("ring", "ring.part"):
         sys.modules.pop(name, None)
     assert sorted(map(str, found)) == ["package", "part"]
+
+
+def test_the_first_arguments_are_plain_or_large_or_neither() -> None:
+    large = dumps(((PickleBuffer(bytes(100_000)),), {}))
+    assert large.buffers
+    plain = plain_arguments((1,))
+    assert plain is not None
+    for value, blob in (1, Blob(plain)), ({"a": 1}, dumps((({"a": 1},), {}))), (None, large):
+        functions = FunctionCache()
+        functions.define(b"f", dumps(len))
+        compute = Compute("x", 1, b"f", bytes(blob.data), (0.0, 0, 0), 0.1, False)
+        compute.buffers = tuple(blob.buffers)
+        store: Any = None
+        for _ in range(2):  # at first use, and later
+            _, args, kwargs = prepare(compute, functions, store, {})
+            assert len(args) == 1 and not kwargs
+            assert args[0] == value if value else len(args[0]) == 100_000

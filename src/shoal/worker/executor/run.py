@@ -88,7 +88,7 @@ def _prepare(
         filled = function.repeated.fill(compute.args, values)
         if filled is not None:
             return function, filled, None
-    if compute.args[0] != PICKLE:
+    if values is None and not compute.buffers and compute.args[0] != PICKLE:
         return function, load_plain(compute.args), None
     args, kwargs = _load_with_values(compute, values)
     return function, args, kwargs
