@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination.invariants import check_coordination
-from shoal.scheduler.core.policies.ahead import was_kept
 from shoal.scheduler.core.policies.load import has_room
 from shoal.scheduler.core.slices import unfinished
 from shoal.scheduler.core.transitions.table import ACTIVE, STATES
@@ -101,7 +100,7 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     ahead = sum(ts.estimate for ts in ws.ahead)
     assert abs(ahead - ws.ahead_work) < _TOLERANCE * (1 + ahead), f"{ws!r}: work sent ahead"
     if not ws.running:
-        left = [ts for ts in ws.ahead if ts not in ws.returning and not was_kept(ts)]
+        left = [ts for ts in ws.ahead if ts not in ws.returning and not ts.begun]
         assert not left, f"{ws!r} will not begin what was sent ahead: {left}"
     nbytes = sum(ts.nbytes for ts in ws.has_what)
     assert nbytes == ws.nbytes, f"{ws!r}: {ws.nbytes} bytes are {nbytes}"

@@ -216,6 +216,12 @@ class TaskState:
         """Whether a client or a dependent waits for the result."""
         return bool(self.wanted_by) or self.waiters > 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether its worker said that it began: it seceded, or was not given back."""
+        rare = self.rare
+        return rare is not None and (rare.long_running or rare.kept_run == self.run)
+
     def rarities(self) -> Rare:
         """Return the rare attributes, made at first use."""
         if self.rare is None:

@@ -17,7 +17,15 @@ from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import loads
 from shoal.wire.placeholder import dependency_values
-from shoal.wire.plain_values import LEAST, MOST, PICKLE, PLAIN_RESULTS, is_plain_result, load_plain
+from shoal.wire.plain_values import (
+    LEAST,
+    MOST,
+    PICKLE,
+    PLAIN_RESULTS,
+    is_plain_result,
+    load_arguments,
+    load_plain,
+)
 from shoal.worker.core import Outcome
 from shoal.worker.store.sizing import PLAIN as SIZED
 from shoal.worker.unreadable import Unreadable
@@ -88,9 +96,10 @@ def _prepare(
         filled = function.repeated.fill(compute.args, values)
         if filled is not None:
             return function, filled, None
-    if values is None and not compute.buffers and compute.args[0] != PICKLE:
-        return function, load_plain(compute.args), None
-    args, kwargs = _load_with_values(compute, values)
+    if values is None and not compute.buffers:
+        args, kwargs = load_arguments(compute.args)
+    else:
+        args, kwargs = _load_with_values(compute, values)
     return function, args, kwargs
 
 

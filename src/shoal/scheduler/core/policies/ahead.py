@@ -25,7 +25,7 @@ from shoal.wire.messages import Steal
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
 
-__all__ = ["call_back", "send_ahead", "was_kept"]
+__all__ = ["call_back", "send_ahead"]
 
 # Seconds that the task and its inputs are thought to take at most: a round trip is nothing to those
 # that take longer, and another worker may be free by then.
@@ -113,12 +113,7 @@ def _where_inputs_come(ts: TaskState) -> WorkerState | None:
 
 def call_back(s: SchedulerState, ws: WorkerState) -> None:
     """A worker starts nothing any more: ask for what was sent ahead and did not begin there."""
-    asked = [ts for ts in ws.ahead if ts not in ws.returning and not was_kept(ts)]
+    asked = [ts for ts in ws.ahead if ts not in ws.returning and not ts.begun]
     if asked:
         ws.returning.update(asked)
         tell_worker(s, ws, Steal([ts.key for ts in asked]))
-
-
-def was_kept(ts: TaskState) -> bool:
-    """Whether its worker was asked for it, and had begun."""
-    return ts.rare is not None and ts.rare.kept_run == ts.run

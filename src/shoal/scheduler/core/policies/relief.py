@@ -26,7 +26,7 @@ def relieve_paused(s: SchedulerState) -> None:
         return
     for ws in workers:
         if ws.status == "paused" and not ws.retiring:
-            take_back(s, ws, [ts for ts in ws.processing if _may_not_have_started(ts)])
+            take_back(s, ws, [ts for ts in ws.processing if not (ts.begun or ts.options.actor)])
 
 
 def take_back(s: SchedulerState, ws: WorkerState, waiting: list[TaskState]) -> None:
@@ -38,9 +38,3 @@ def take_back(s: SchedulerState, ws: WorkerState, waiting: list[TaskState]) -> N
     if asked:
         ws.returning.update(asked)
         tell_worker(s, ws, Steal([ts.key for ts in asked]))
-
-
-def _may_not_have_started(ts: TaskState) -> bool:
-    rare = ts.rare
-    started = rare is not None and (rare.long_running or rare.kept_run == ts.run)
-    return not started and not ts.options.actor

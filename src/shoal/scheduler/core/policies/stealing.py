@@ -101,11 +101,10 @@ def _ask_back(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> Non
     gain = 0.0
     keys: list[str] = []
     for ts in spare[: max(1, len(spare) // 2)]:
-        rare = ts.rare
         if ts.options.actor:
             continue
         # One that was kept has started: asking again would be answered the same, at once, for ever.
-        if rare is not None and (rare.long_running or rare.kept_run == ts.run):
+        if ts.begun:
             continue
         at_thief = (thief.occupancy + gain) / thief.nthreads + transfer_time(s, ts, thief)
         if surplus - gain / victim.nthreads < at_thief + s.settings.latency:

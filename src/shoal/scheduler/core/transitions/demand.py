@@ -102,29 +102,25 @@ def leave_worker(s: SchedulerState, ts: TaskState) -> WorkerState | None:
             if rare.long_running:
                 rare.long_running = False
                 ws.long_running.discard(ts)
-        if ws.returning:
-            ws.returning.discard(ts)
-        s.touched_workers[ws] = None
-        ts.worker = None
-        ts.run = 0
-        return ws
-    if ts.state == "no-worker":
-        s.unrunnable.pop(ts, None)
     elif ts.state == "waiting":
         if s.sleeping:
             s.sleeping.pop(ts, None)
-        if ws is not None:  # sent ahead
-            del ws.ahead[ts]
-            ws.ahead_work -= ts.estimate
-            if not ws.ahead:
-                ws.ahead_work = 0.0
-            if ws.returning:
-                ws.returning.discard(ts)
-            s.touched_workers[ws] = None
-            ts.worker = None
-            ts.run = 0
-            return ws
-    return None
+        if ws is None:
+            return None
+        del ws.ahead[ts]  # it was sent ahead
+        ws.ahead_work -= ts.estimate
+        if not ws.ahead:
+            ws.ahead_work = 0.0
+    else:
+        if ts.state == "no-worker":
+            s.unrunnable.pop(ts, None)
+        return None
+    if ws.returning:
+        ws.returning.discard(ts)
+    s.touched_workers[ws] = None
+    ts.worker = None
+    ts.run = 0
+    return ws
 
 
 def drop_unneeded(s: SchedulerState) -> None:
