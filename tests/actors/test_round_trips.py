@@ -121,7 +121,7 @@ def test_ctrl_c_while_it_waits(client: Client) -> None:
 
     def interrupt() -> None:
         # The loop may have taken the connection back: then the thread waits for the loop.
-        wait_until(lambda: reader._reading.locked() or not reader.lent)
+        wait_until(lambda: reader._busy or not reader.lent)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

@@ -13,7 +13,13 @@ from shoal.client.gates import nudge
 from shoal.comm.base import connect
 from shoal.comm.stream import MessageStream
 from shoal.wire.codec import BatchCodec
-from shoal.wire.messages import Answer, ClientHeartbeat, ClientToScheduler, SchedulerToClient
+from shoal.wire.messages import (
+    Answer,
+    ClientHeartbeat,
+    ClientToScheduler,
+    KeysInMemory,
+    SchedulerToClient,
+)
 
 if TYPE_CHECKING:
     from shoal.client.session import Session
@@ -104,16 +110,23 @@ class Connection:
             self._lost_since = None
             logger.info("connected to the scheduler at %s again", self.address)
         self.session.receive(messages)
-        last = messages[-1]
-        if type(last) is Answer and len(messages) == 1 and last.id == self.session.asked_last:
+        if len(messages) == 1 and self._somebody_waits(messages[0]):
             self._answers += 1
             if self._answers > _IN_A_ROW and self._stream is not None:
                 self._stream.lend()
+                if type(messages[0]) is KeysInMemory:
+                    self.session.one_by_one.begin()
         else:
             self._answers = 0
         if self.session.ended is not None and not self._closing:
             self._closing = True
             self._detach()
+
+    def _somebody_waits(self, message: Any) -> bool:
+        """Whether a thread waited for this and for nothing else, as far as is known."""
+        if type(message) is Answer:
+            return message.id == self.session.asked_last
+        return type(message) is KeysInMemory and message.keys == [self.session.one_by_one.awaited]
 
     def _lost(self, stream: MessageStream[Any], reason: BaseException | None) -> None:
         if stream is not self._stream:

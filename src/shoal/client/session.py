@@ -30,12 +30,14 @@ from shoal.client.core.machine import Machine
 from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
 from shoal.client.functions import PickledFunctions
 from shoal.client.gates import AsyncGate, Gate, ThreadGate
+from shoal.client.one_by_one import OneByOne
 from shoal.wire.messages import Answer
 from shoal.worker.context import aside, current_task
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
     from shoal.client.core.asks import Asking
+    from shoal.client.core.effects import Effects
     from shoal.comm.stream import MessageStream
 
 __all__ = ["Session"]
@@ -88,11 +90,14 @@ class Session:
         # Called whenever workers came or went, or the scheduler said welcome.
         self.on_workers: list[Callable[[], None]] = []
         self._turns = Turns(self)
-        self._outbox: deque[Any] = deque()
+        self.outbox: deque[Any] = deque()
         self._awake = False
         self._flushing = False  # what the loop took out of the outbox is not handed over yet
+        # Held while the outbox is handed over: what is before what is the order that counts.
+        self.handing = threading.RLock()
         # Held while the core is told something and what it says is sent: see `say`.
-        self._speaking = threading.RLock()  # a destructor may run in between
+        self.speaking = threading.RLock()  # a destructor may run in between
+        self.one_by_one = OneByOne(self)
 
     # ------------------------------------------------------------------ from any thread
 
@@ -105,8 +110,8 @@ class Session:
                 return known
             self.records[record.key] = record
             record.futures = 1
-            self._outbox.append(record)
-        if not self._awake:
+            self.outbox.append(record)
+        if not self._awake and not (self.one_by_one.on and self.one_by_one.tell()):
             self._wake()
         return record
 
@@ -128,7 +133,7 @@ class Session:
                     shared.append(known)
                     if known is record:
                         fresh.append(record)
-            self._outbox.append(fresh)
+            self.outbox.append(fresh)
         if not self._awake:
             self._wake()
         return shared
@@ -147,7 +152,7 @@ class Session:
                 counted[name] = record
             coming = Coming(fresh)
             self._turns.busy += 1
-            self._outbox.append(Announced(coming))
+            self.outbox.append(Announced(coming))
         if not self._awake:
             self._wake()
         return counted, coming
@@ -176,7 +181,7 @@ class Session:
                     counted.append(record)
             # An event, not a list: what was released before must be gone, inputs of it too.
             event = Submitted(fresh)
-            self._outbox.append(event if coming is None else Told(coming, event))
+            self.outbox.append(event if coming is None else Told(coming, event))
         if not self._awake:
             self._wake()
         return counted
@@ -198,7 +203,7 @@ class Session:
 
     def post(self, event: Event) -> None:
         """Hand an event to the core, after all that was posted before."""
-        self._outbox.append(event)
+        self.outbox.append(event)
         if not self._awake:
             self._wake()
 
@@ -208,8 +213,8 @@ class Session:
         Only for events that lead to nothing but messages, as everything else is the loop's.
         """
         # In this order: `_flush` takes things out of the outbox only while it says so.
-        if not (self._outbox or self._awake or self._flushing or self._turns.busy):
-            with self._speaking:
+        if not (self.outbox or self._awake) and self.may_speak():
+            with self.speaking:
                 stream = self.stream
                 if stream is not None and self.ended is None:
                     messages = self.machine.handle(event, time.monotonic()).messages
@@ -217,6 +222,10 @@ class Session:
                         stream.send_now(messages)
                     return
         self.post(event)
+
+    def may_speak(self) -> bool:
+        """Whether nothing is in the midst of being handed over that others may not overtake."""
+        return not (self._flushing or self._turns.busy)
 
     def read_answer(self, asking: Asking, seconds: float | None = None) -> None:
         """Read the answer in this thread that waits for it, if the loop lends the connection.
@@ -231,7 +240,7 @@ class Session:
         def take(messages: list[Any]) -> bool:
             if len(messages) != 1 or type(messages[0]) is not Answer or messages[0].id != id:
                 return False
-            with self._speaking:
+            with self.speaking:
                 said = self.machine.handle(FromScheduler(messages), time.monotonic()).messages
                 if said:
                     stream.send_now(said)
@@ -241,8 +250,8 @@ class Session:
 
     def release(self, record: Record) -> None:
         """A future is gone. Never blocks or raises: it is called by the garbage collector."""
-        self._outbox.append((record,))
-        if not self._awake:
+        self.outbox.append((record,))
+        if not self._awake and not self.one_by_one.on:
             try:
                 self._wake()
             except RuntimeError:  # the loop is closed: there is nobody to tell
@@ -258,7 +267,7 @@ class Session:
                     # In its turn: the release of another future may be in the outbox, before what
                     # was submitted since and needs the key. That one must not be the last.
                     item = (record,)
-                    self._outbox.append(item if coming is None else Told(coming, item))
+                    self.outbox.append(item if coming is None else Told(coming, item))
                     continue
                 record.futures -= 1
                 if record.futures == 0 and table.get(record.key) is record:
@@ -266,7 +275,7 @@ class Session:
                     gone.append(record.key)
             if gone:
                 event = Released(gone)
-                self._outbox.append(event if coming is None else Told(coming, event))
+                self.outbox.append(event if coming is None else Told(coming, event))
         if not self._awake:
             self._wake()
 
@@ -274,13 +283,13 @@ class Session:
         loop = self.loop
         if loop is None:
             return  # `attach` wakes it
-        self._awake = True
         try:
+            self._awake = True
             if asyncio._get_running_loop() is loop:
                 loop.call_soon(self._flush)
             else:
                 loop.call_soon_threadsafe(self._flush)
-        except RuntimeError:
+        except BaseException:  # the loop is closed, or a signal came
             self._awake = False
             raise
 
@@ -326,6 +335,13 @@ class Session:
     ) -> bool:
         """Block this thread until records are done; return whether they are (see `Gate`)."""
         gate = ThreadGate(enough, fail_fast)
+        if self.outbox and not self._awake and not self.one_by_one.on:
+            self._wake()  # whose turn it was to do so was interrupted by a signal
+        if len(records) == 1 and records[0].status not in DONE:
+            start = time.monotonic()
+            self.one_by_one.wait(records[0], timeout)
+            if timeout is not None:
+                timeout = max(0.0, timeout - (time.monotonic() - start))
         if not self.watch(records, gate):
             self.unwatch(records, gate)
             return True
@@ -361,7 +377,7 @@ class Session:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say which loop this session lives on."""
         self.loop = loop
-        if self._outbox and not self._awake:
+        if self.outbox and not self._awake:
             self._wake()
 
     def receive(self, messages: list[Any]) -> None:
@@ -370,19 +386,20 @@ class Session:
 
     def drain(self) -> None:
         """Hand over at once what waits in the outbox."""
-        while self._outbox:
+        while self.outbox:
             self._flush()
 
     def _flush(self) -> None:
-        self._flushing = True
-        self._awake = False
-        try:
-            self._hand_outbox()
-        finally:
-            self._flushing = False
+        with self.handing:
+            self._flushing = True
+            self._awake = False
+            try:
+                self._hand_outbox()
+            finally:
+                self._flushing = False
 
     def _hand_outbox(self) -> None:
-        outbox = self._outbox
+        outbox = self.outbox
         if self._turns.busy:
             outbox = self._turns.sift(outbox)
         records: list[Record] = []
@@ -410,8 +427,8 @@ class Session:
                 break
         self._hand_over(records, released)
         if outbox:
-            if outbox is not self._outbox:
-                self._outbox.extendleft(reversed(outbox))
+            if outbox is not self.outbox:
+                self.outbox.extendleft(reversed(outbox))
             if not self._awake:
                 self._wake()
 
@@ -451,11 +468,15 @@ class Session:
 
     def hand(self, event: Event) -> None:
         """Give one event to the core and do what it asks for."""
-        with self._speaking:
+        with self.speaking:
             effects = self.machine.handle(event, time.monotonic())
             if effects.messages and self.stream is not None:
                 for messages in effects.batches():
                     self.stream.send(messages)
+        self.follow(effects)
+
+    def follow(self, effects: Effects) -> None:
+        """Do what an event leads to, but for the messages."""
         if effects.changed:
             self.tell_watchers(effects.changed)
         if effects.news and self.on_news is not None:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["ThreadReader", "can_read_in_threads"]
 
 _LOOK = 1.0  # seconds after which a thread looks whether it is still to read
-# To sleep and to be woken takes as long, and as much of the processors of both sides, as to look so
-# many times; what comes later than `_SOON`, in seconds, is not worth the looks.
-_LOOKS = 80
-_SOON = 2e-4
+# Seconds for which a thread looks before it goes to sleep, as to be woken takes long. Less and less
+# of it where nothing came within `_SOON`.
+_MOMENT = 5e-4
+_SOON = 1e-3
 _LARGEST = 16 * 1024  # bytes of a batch that a thread reads
 
 can_read_in_threads = hasattr(select, "epoll")
@@ -64,11 +64,14 @@ class ThreadReader:
         self._bell.register(self._fileno, 0)
         self._arrival = select.poll()
         self._arrival.register(self._fileno, select.POLLIN)
-        self._reading = threading.Lock()  # held by the thread that reads
+        # Held by the thread that reads. One that was interrupted before it let go has it still
+        # when it reads again.
+        self._reading = threading.RLock()
+        self._busy = False  # a thread is in the midst of reading
         self._step = threading.Lock()  # held while it looks, does and takes
         self._looked = 0.0  # when it was last heard of
         # Not at all where the other side has no processor meanwhile.
-        self._looks = self._most_looks = _LOOKS if worth_looking() else 0
+        self._moment = self._longest_moment = _MOMENT if worth_looking() else 0.0
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -100,7 +103,7 @@ class ThreadReader:
             self._timer = self._protocol.loop.call_later(2 * _LOOK, self.check)
             return
         with self._step:
-            self._reading = threading.Lock()
+            self._reading = threading.RLock()
             self._end_loan()
 
     def _end_loan(self) -> None:
@@ -134,9 +137,10 @@ class ThreadReader:
         given the same ones again.
         """
         reading = self._reading
-        if not self.lent or not reading.acquire(blocking=False):
+        if not self.lent or self._busy or not reading.acquire(blocking=False):
             return
         try:
+            self._busy = True
             if self.lent and reading is self._reading:
                 self._looked = time.monotonic()
                 self._bell.modify(self._fileno, 0)
@@ -144,15 +148,17 @@ class ThreadReader:
         except (OSError, ValueError):  # it was closed meanwhile
             pass
         finally:
+            self._busy = False
             try:
                 self._bell.modify(self._fileno, select.EPOLLIN)
             except (OSError, ValueError):
                 pass
-            reading.release()
+            finally:
+                _let_go(reading)
 
     def _read(
         self,
-        reading: threading.Lock,
+        reading: threading.RLock,
         take: Callable[[list[BytesLike]], bool],
         is_done: Callable[[], bool],
         seconds: float | None,
@@ -178,12 +184,21 @@ class ThreadReader:
     def _something_comes(self, seconds: float) -> bool:
         """Wait for what comes; for the first moment without going to sleep, if that was enough."""
         poll = self._arrival.poll
-        for _ in range(self._looks):
+        start = time.monotonic()
+        sleep_at = start + self._moment
+        while time.monotonic() < sleep_at:
             if poll(0):
                 return True
             give_way()
-        start = time.monotonic()
         came = bool(poll(1e3 * seconds))
         soon = came and time.monotonic() - start < _SOON
-        self._looks = self._most_looks if soon else self._looks // 2
+        self._moment = self._longest_moment if soon else self._moment / 2
         return came
+
+
+def _let_go(lock: threading.RLock) -> None:
+    try:
+        while True:  # it may have been interrupted before, and hold it twice
+            lock.release()
+    except RuntimeError:
+        pass

@@ -378,3 +378,25 @@ def test_a_deep_chain_needs_no_recursion(duet: Duet) -> None:
     assert [key for graph in graphs for key in graph.keys] == [f"t{i}" for i in range(n)]
     duet.machine.handle(e.Released([f"t{i}" for i in range(n)]), 0)
     assert not duet.records
+
+
+def test_a_thread_was_interrupted_while_it_told(duet: Duet) -> None:
+    """Whether the scheduler heard of it is not known: all is said again, the function too."""
+    record, other = task("inc-1"), task("inc-2")
+    duet.submit(record, other)
+    before = duet.release("inc-2").messages
+    assert duet.scheduler is not None
+    duet.scheduler.functions.clear()
+    effects = duet.handle(e.Interrupted([record], ["inc-2"]))
+    assert kinds(effects.messages) == ["DefineFunctions", "Graph", "Release"]
+    assert effects.messages[2] == before[-1] == m.Release(["inc-2"])
+    duet.finish("inc-1")
+    assert record.status == "finished"
+    # Nothing had been done yet.
+    duet.scheduler.functions.clear()
+    fresh = task("inc-3")
+    effects = duet.handle(e.Interrupted([fresh], []))
+    assert kinds(effects.messages) == ["DefineFunctions", "Graph"]
+    # Somebody submitted again meanwhile what was released.
+    duet.submit(task("inc-2"))
+    assert "inc-2" in duet.records

@@ -19,6 +19,7 @@ __all__ = [
     "FireRequested",
     "FromScheduler",
     "GaveUp",
+    "Interrupted",
     "Released",
     "RetryRequested",
     "Spoke",
@@ -62,6 +63,13 @@ class Released(msgspec.Struct, gc=False):
     """The last future of each of these keys is gone."""
 
     keys: list[str]
+
+
+class Interrupted(msgspec.Struct, gc=False):
+    """A thread that told of these itself was interrupted; nobody knows how far it came."""
+
+    records: list[Record]
+    released: list[str]
 
 
 class CancelRequested(msgspec.Struct, gc=False):
@@ -122,6 +130,7 @@ Event: TypeAlias = (
     | FromScheduler
     | Submitted
     | Released
+    | Interrupted
     | CancelRequested
     | RetryRequested
     | FireRequested

@@ -13,7 +13,13 @@ from shoal.wire.messages import DefineFunctions, ForgetFunctions
 if TYPE_CHECKING:
     from shoal.client.core.state import ClientState, Function
 
-__all__ = ["forget_functions", "idle_function", "tell_functions", "untell_functions"]
+__all__ = [
+    "forget_functions",
+    "idle_function",
+    "tell_functions",
+    "untell_function",
+    "untell_functions",
+]
 
 MAX_IDLE = 200
 MAX_IDLE_BYTES = 32 * 2**20
@@ -51,6 +57,12 @@ def forget_functions(s: ClientState) -> list[ForgetFunctions]:
         del s.functions[id]
         gone.append(id)
     return [ForgetFunctions(gone)] if gone else []
+
+
+def untell_function(s: ClientState, function: Function) -> None:
+    """It is not certain that the scheduler was told this function."""
+    if s.functions.pop(function.id, None) is not None and function.id in s.idle_functions:
+        _busy(s, function.id)
 
 
 def untell_functions(s: ClientState) -> None:

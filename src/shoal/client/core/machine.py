@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any
 from shoal.client.core import events as e
 from shoal.client.core.asks import Asks
 from shoal.client.core.effects import Effects
-from shoal.client.core.functions import forget_functions, idle_function, untell_functions
+from shoal.client.core.functions import (
+    forget_functions,
+    idle_function,
+    untell_function,
+    untell_functions,
+)
 from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
 from shoal.client.core.speech import tell_records
 from shoal.client.core.state import (
@@ -70,6 +75,7 @@ class Machine:
             e.FromScheduler: self._from_scheduler,
             e.Submitted: self._submitted,
             e.Released: self._released,
+            e.Interrupted: self._interrupted,
             e.CancelRequested: self._cancel_requested,
             e.RetryRequested: self._retry_requested,
             e.FireRequested: self._fire_requested,
@@ -306,6 +312,19 @@ class Machine:
                 self._drop(record)
             elif s.held_back:
                 self._loosened.append(key)
+        if gone and s.connected:
+            self._effects.messages.append(m.Release(gone))
+
+    def _interrupted(self, event: e.Interrupted) -> None:
+        """Say it all again; a scheduler that heard it before takes no notice."""
+        s = self.state
+        for record in event.records:
+            if record.call is not None:
+                untell_function(s, record.call.function)
+        self._submitted(e.Submitted(event.records))
+        self._released(e.Released(event.released))
+        known = s.records
+        gone = [key for key in event.released if key not in known or not known[key].wanted]
         if gone and s.connected:
             self._effects.messages.append(m.Release(gone))
 
