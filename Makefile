@@ -72,10 +72,11 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	$(BIN)/python $(PIP_INSTALL) --editable '.[$*]'
 	@touch $@
 
-# The rivals, as their users install them. Their versions are written in the requirement files.
-.venvs/bench-shoal%.installed: pyproject.toml $(wildcard benchmarks/requirements-*.txt)
+# All as their users install them, so shoal not editable: pip compiles what it installs, and what is
+# not compiled may take a third longer to start. Versions of rivals are in the requirement files.
+.venvs/bench-shoal%.installed: pyproject.toml $(shell find src -name '*.py') $(wildcard benchmarks/requirements-*.txt)
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(PIP_INSTALL) --editable . -r benchmarks/requirements-$(patsubst bench-%,%,$(notdir $(@D))).txt
+	$(@D)/bin/python $(PIP_INSTALL) . -r benchmarks/requirements-$(patsubst bench-%,%,$(notdir $(@D))).txt
 	@touch $@
 
 .venvs/bench-%/.installed: $(wildcard benchmarks/requirements-*.txt)

@@ -76,6 +76,20 @@ def test_a_fork_is_as_its_parent_and_has_an_environment_of_its_own():
     run(main())
 
 
+def test_a_template_prepares_for_what_comes():
+    async def main():
+        async with Forks() as forks:
+            forks.template.prepare(["colorsys", "no_such_module"])  # the second is nobody's yet
+            forks.template.prepare(["colorsys"])
+            child, messages = await forks.start("imported", ["colorsys", "sndhdr"])
+            assert isinstance(child._process, ForkedProcess)
+            await until(lambda: messages)
+            assert messages[0]["modules"] == ["colorsys"]
+            await child.wait(10)
+
+    run(main())
+
+
 def test_ends_of_every_kind_are_seen():
     async def main():
         async with Forks() as forks:

@@ -286,6 +286,9 @@ class Nanny(Server):
     async def start_unsafe(self) -> None:
         """Listen, run the preloads, and start the worker."""
         logging.getLogger("shoal.nanny").addHandler(self._log)
+        if self._template is not None and self._template.can_fork(self.env):
+            # While the scheduler comes up, which knows what else the process is to have.
+            self._template.prepare([_TARGET.partition(":")[0], *modules_of(self.worker_class)])
         await self._listen_somewhere()
         await self._preloads.start()
         await self.plugin_host.fetch()

@@ -72,6 +72,9 @@ class _Template:
                 request = self._receive()
                 if request is None:
                     return None
+                if "id" not in request[0]:
+                    self._prepare(request[0]["modules"])
+                    continue
                 forked = self._fork(*request)
                 if forked is not None:
                     return forked
@@ -91,6 +94,13 @@ class _Template:
         except OSError:
             return None
         return (json.loads(data), list(fds)) if data else None
+
+    def _prepare(self, modules: list[str]) -> None:
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except BaseException:  # said to who needs it: `_fork` tries it again
+                return
 
     def _fork(self, request: dict[str, Any], fds: list[int]) -> _Forked | None:
         try:

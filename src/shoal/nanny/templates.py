@@ -64,6 +64,7 @@ class Template:
         self._requests: dict[int, asyncio.Future[ForkedProcess]] = {}
         self._next = 0
         self._forked: dict[int, ForkedProcess] = {}
+        self._prepared: set[str] = set()
 
     @staticmethod
     def supported() -> bool:
@@ -100,6 +101,20 @@ class Template:
         names = {name for name in {*env, *self._env} if name.startswith(_EARLY)}
         return self.alive and all(env.get(name) == self._env.get(name) for name in names)
 
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Have it import what a fork is going to need, while there is nothing else to do.
+
+        Modules that cannot be imported are named when a fork is asked for.
+        """
+        fresh = [name for name in modules if name not in self._prepared]
+        if not fresh or self._control is None:
+            return
+        self._prepared.update(fresh)
+        try:
+            self._send({"modules": fresh}, [])
+        except OSError:  # it ended, which is found out
+            pass
+
     async def fork(
         self,
         label: str,
@@ -120,14 +135,17 @@ class Template:
         self._next += 1
         answer = self._requests[self._next] = self._loop.create_future()
         request = {"id": self._next, "label": label, "env": dict(env), "modules": list(modules)}
-        data = json.dumps(request).encode()
-        fds = [control.fileno(), *(each.fileno() for each in sockets)]
         try:
-            socket.send_fds(self._control, [_LENGTH.pack(len(data))], fds)
-            self._control.sendall(data)
+            self._send(request, [control.fileno(), *(each.fileno() for each in sockets)])
             return await asyncio.wait_for(answer, _PATIENCE)
         except (OSError, TimeoutError) as error:
             raise RuntimeError(f"the template process does not answer: {error}") from error
+
+    def _send(self, request: dict[str, Any], fds: list[int]) -> None:
+        assert self._control is not None
+        data = json.dumps(request).encode()
+        socket.send_fds(self._control, [_LENGTH.pack(len(data))], fds)
+        self._control.sendall(data)
 
     async def close(self) -> None:
         """End the process; those that it forked live on."""
