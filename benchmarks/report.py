@@ -91,6 +91,11 @@ class Results:
         ]
         return cls(about, commit, [])
 
+    def after(self, plain: dict[str, Any]) -> Results:
+        """Return what an earlier run found as the beginning of this one."""
+        earlier = Results.read(plain)
+        return Results([*earlier.about, *self.about], self.commit, earlier.entries)
+
     def name(self) -> str:
         """Return the name of the run's files, without an ending."""
         return f"{datetime.date.today():%Y-%m-%d}-{self.commit}"

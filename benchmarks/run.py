@@ -56,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--quick", action="store_true", help=f"{QUICK}, without the longest cases")
     add("--check", action="store_true", help="say what holds of what must; exit code 1 if not all")
     add("--read", type=Path, metavar="FILE.json", help="measure nothing, look at an earlier run")
+    add("--resume", type=Path, metavar="FILE.json", help="go on with a run that was interrupted")
     add("--environments", type=Path, default=HERE.parent / ".venvs")
     add("--results", type=Path, default=HERE / "results", help="folder for the files")
     return parser.parse_args()
@@ -95,10 +96,14 @@ def measure_all(arguments: argparse.Namespace) -> Results:
     """Measure what was asked for, print it as it comes, and write the files after every case."""
     plan = plan_of(arguments)
     results = Results.begin(plan)
+    if arguments.resume:
+        results = results.after(json.loads(arguments.resume.read_text()))
     files = arguments.results / results.name()
     arguments.results.mkdir(parents=True, exist_ok=True)
     print("\n".join(results.about), flush=True)
     for module, case, names in selection(arguments):
+        if results.find(module.__name__.rpartition(".")[2], case) is not None:
+            continue
         start = time.monotonic()
         outcomes = measuring.in_turns(module, case, names, plan, say)
         results.add(module, case, outcomes, time.monotonic() - start)

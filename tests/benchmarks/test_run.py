@@ -91,6 +91,34 @@ def test_results_survive_their_file(bench):
     assert bench.report.text(again.entries[0]) == bench.report.text(results.entries[0])
 
 
+def test_an_interrupted_run_goes_on(bench, tmp_path, monkeypatch, capsys):
+    figures = {"rate": ("tasks/s", "higher")}
+    module = types.SimpleNamespace(__name__="workloads.w", TITLE="a title", FIGURES=figures)
+    module.CASES = {"small": "a bit", "large": "a lot"}
+    cases = [(module, "small", ["shoal"]), (module, "large", ["shoal"])]
+    monkeypatch.setattr(bench.run, "selection", lambda arguments: cases)
+    measured = []
+
+    def in_turns(module, case, *rest):
+        measured.append(case)
+        if measured == ["small", "large"]:
+            raise KeyboardInterrupt
+        return {"shoal": [{"rate": 10.0}]}
+
+    monkeypatch.setattr(bench.measuring, "in_turns", in_turns)
+    arguments = ["run.py", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run.main()
+    (file,) = tmp_path.glob("*.json")
+    monkeypatch.setattr(sys, "argv", [*arguments, "--resume", str(file)])
+    assert bench.run.main() == 0
+    assert measured == ["small", "large", "large"]
+    found = json.loads(file.read_text())
+    assert [entry["case"] for entry in found["entries"]] == ["small", "large"]
+    assert len(found["about"]) == 4  # of both
+
+
 def test_demands_hold_or_fail_or_were_not_measured(bench):
     checks = bench.checks
     results = bench.report.Results([], "abc", [])
