@@ -7,13 +7,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
 from helpers import wait_until
 
 from shoal import Client
+from shoal.client.core.events import FromScheduler, Submitted
 from shoal.comm.thread_reader import can_read_in_threads
 
 pytestmark = pytest.mark.skipif(not can_read_in_threads, reason="needs epoll")
@@ -54,30 +56,32 @@ def begin(client: Client) -> None:
     raise AssertionError("it took no notice")
 
 
-def on_the_loop(client: Client) -> Callable[[], int]:
-    """Return how often the loop handed over what was submitted, or received, since now."""
+def test_the_thread_tells_and_reads(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     session = client._session
-    count = 0
-    original = session.hand
+    told: list[Submitted] = []  # by the loop
+    read: list[FromScheduler] = []  # by the thread
+    hand, handle = session.hand, session.machine.handle
 
-    def hand(event: Any) -> None:
-        nonlocal count
-        count += 1
-        original(event)
+    def watched_hand(event: Any) -> None:
+        if type(event) is Submitted:
+            told.append(event)
+        hand(event)
 
-    session.hand = hand  # type: ignore[method-assign]
-    return lambda: count
+    def watched_handle(event: Any, now: float) -> Any:
+        if type(event) is FromScheduler and threading.current_thread() is threading.main_thread():
+            read.append(event)
+        return handle(event, now)
 
-
-def test_the_thread_tells_and_reads(client: Client) -> None:
-    begin(client)
-    loops = on_the_loop(client)
-    try:
-        for i in range(200):
+    monkeypatch.setattr(session, "hand", watched_hand)
+    monkeypatch.setattr(session.machine, "handle", watched_handle)
+    for _ in range(20):  # on a busy machine results come before the thread looks for them
+        begin(client)
+        told.clear()
+        for i in range(100):
             assert client.submit(inc, i, pure=False).result(10) == i + 1
-        assert loops() < 100, "the loop did most of it"
-    finally:
-        del client._session.hand  # type: ignore[method-assign]
+        if len(told) < 20 and read:
+            return
+    raise AssertionError("the loop did most of it")
 
 
 def test_what_was_dropped_is_released_though_nothing_is_submitted(client: Client) -> None:
@@ -127,6 +131,27 @@ def test_a_time_limit(client: Client, name: str, gate: threading.Event) -> None:
         future.result(timeout=0.01)
     gate.set()
     assert future.result(10) == name
+
+
+def test_another_thread_cancels_it(client: Client, name: str, gate: threading.Event) -> None:
+    begin(client)
+    future = client.submit(pass_through, name)
+    timer = threading.Timer(0.01, future.cancel)
+    timer.start()
+    with pytest.raises(CancelledError):
+        future.result(10)
+    timer.join()
+
+
+def test_many_are_dropped_at_once(client: Client) -> None:
+    """The loop hears of them though nobody woke it, and part by part."""
+    futures = client.map(inc, range(30_000))
+    client.gather(futures)
+    begin(client)
+    assert client._session.one_by_one.on
+    del futures
+    tasks = client.cluster.scheduler.core.state.tasks
+    wait_until(lambda: len(tasks) < 100)
 
 
 def test_others_wait_for_it_too(client: Client, name: str, gate: threading.Event) -> None:

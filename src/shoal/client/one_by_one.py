@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["OneByOne"]
 
 _LOOK = 0.02  # seconds after which the loop looks what was left in the outbox
+# Seconds for which a thread reads. What takes longer gains nothing by it, and who waits longer must
+# hear of what happens here: a task that another thread cancels, for one.
+_READ = 0.05
 
 
 class OneByOne:
@@ -69,7 +72,7 @@ class OneByOne:
         told, self._told = self._told, False
         # First: who saw that it was on has put what is to be handed over into the outbox before.
         self.on = told
-        self._session.drain()
+        self._session.wake()
         if told:
             asyncio.get_running_loop().call_later(_LOOK, self._look)
 
@@ -149,10 +152,11 @@ class OneByOne:
                 effects = session.machine.handle(FromScheduler(messages), time.monotonic())
                 if effects.messages:
                     stream.send_now(effects.messages)
-            if record.watch:
+            if any(changed.watch for changed in effects.changed):  # others wait for it by now
                 self._do_on_loop(session.follow, effects)
             return True
 
+        seconds = _READ if seconds is None else min(seconds, _READ)
         stream.read_in_thread(take, lambda: record.status in DONE, seconds)
 
     def _do_on_loop(self, function: Any, argument: Event | Effects) -> None:

@@ -279,6 +279,11 @@ class Session:
         if not self._awake:
             self._wake()
 
+    def wake(self) -> None:
+        """Have the loop hand over what is in the outbox."""
+        if self.outbox and not self._awake:
+            self._wake()
+
     def _wake(self) -> None:
         loop = self.loop
         if loop is None:
@@ -335,8 +340,8 @@ class Session:
     ) -> bool:
         """Block this thread until records are done; return whether they are (see `Gate`)."""
         gate = ThreadGate(enough, fail_fast)
-        if self.outbox and not self._awake and not self.one_by_one.on:
-            self._wake()  # whose turn it was to do so was interrupted by a signal
+        if not self.one_by_one.on:
+            self.wake()  # whose turn it was to do so may have been interrupted by a signal
         if len(records) == 1 and records[0].status not in DONE:
             start = time.monotonic()
             self.one_by_one.wait(records[0], timeout)
