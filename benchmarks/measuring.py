@@ -94,6 +94,9 @@ def measure(command: list[str], system: str, python: Path, home: str, limit: flo
     except subprocess.TimeoutExpired:
         kill(process)
         return Over(limit)
+    except BaseException:  # Ctrl-C, which a process in a session of its own does not get
+        kill(process)
+        raise
     if process.returncode:
         return Failed((err.strip().splitlines() or [f"exit code {process.returncode}"])[-1])
     return json.loads(out.strip().splitlines()[-1])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import subprocess
 import sys
 import types
 from pathlib import Path
 
+import psutil
 import pytest
-from helpers import ROOT
+from helpers import ROOT, wait_until
 
 BENCHMARKS = ROOT / "benchmarks"
 OURS = ("run", "systems", "accounting", "measuring", "report", "checks")
@@ -180,6 +182,27 @@ def test_a_missing_environment_a_crash_and_the_limit_are_outcomes(bench, tmp_pat
     assert "no-such-system" in outcome.reason
     outcome = bench.measuring.measure(["latency", "executor"], "executor", python, here, 0.01)
     assert outcome == bench.measuring.Over(0.01)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="no Ctrl-C for one process alone")
+def test_ctrl_c_ends_the_measurement_too(tmp_path):
+    code = (
+        "import signal, sys, measuring; from pathlib import Path;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "measuring.measure(['startup', 'executor'], 'executor', Path(sys.argv[1]), '/tmp', 60)"
+    )
+    python = tmp_path / "python"  # says who it is, and measures for long
+    pid = tmp_path / "pid"
+    python.write_text(f"#!/bin/sh\necho $$ > {pid}.part; mv {pid}.part {pid}; exec sleep 60\n")
+    python.chmod(0o755)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, python], cwd=BENCHMARKS, stderr=subprocess.DEVNULL
+    )
+    wait_until(pid.exists)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(20) != 0
+    wait_until(lambda: not psutil.pid_exists(int(pid.read_text())))
 
 
 def test_a_meter_sees_cpu_and_memory_of_this_process(bench):
