@@ -111,7 +111,9 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     assert (ws in s.idle) == (ws.running and free_threads > 0), f"{ws!r}: idle={ws in s.idle}"
     assert (ws in s.loaded) == (ws.running and free_threads < 0), f"{ws!r}: loaded={ws in s.loaded}"
     assert (ws in s.refill) == (ws in s.open and ws.queue.size > 0), f"{ws!r}: refill"
-    assert not ws.out and not ws.frees, f"{ws!r}: unsent messages"
+    assert not ws.out, f"{ws!r}: unsent messages"
+    assert bool(ws.frees) == (ws in s.holding), f"{ws!r}: keys to be dropped: {ws.frees}"
+    assert ws.processing or not ws.frees, f"{ws!r} is not busy, and was not told what to drop"
 
 
 def _check_clients(s: SchedulerState) -> None:

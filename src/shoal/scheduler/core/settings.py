@@ -35,6 +35,8 @@ class Settings:
     holder_grace: float = 1.0  # locks of a client that vanished are kept so long
     lease_timeout: float = 30.0  # locks of a client that says nothing are free after this
     lease_validation: float = 10.0  # how often that is looked at
+    free_delay: float = 0.05  # a busy worker is told within this to drop what nobody needs
+    free_large: int = 2**16  # a result of so many bytes is dropped at once
     slice: int = 8000  # tasks that one event may touch, about; the rest is done in later ones
     log_length: int = 100_000  # transitions remembered for `story`
     events_length: int = 10_000

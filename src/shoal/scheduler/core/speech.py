@@ -25,6 +25,8 @@ __all__ = [
     "tell_worker",
 ]
 
+_MOST_HELD = 200  # keys that a busy worker is told to drop later
+
 
 def tell_worker(s: SchedulerState, ws: WorkerState, message: Any) -> None:
     """Send a message to a worker."""
@@ -39,6 +41,7 @@ def tell_free(s: SchedulerState, ws: WorkerState, key: str) -> None:
     """Tell a worker to drop a key, with the others that it is told to drop."""
     s.touched_workers[ws] = None
     ws.frees.append(key)
+    ws.urgent = True
 
 
 def tell_client(s: SchedulerState, client: ClientState, message: Any) -> None:
@@ -105,11 +108,15 @@ def collect(s: SchedulerState) -> tuple[dict[str, list[Any]], dict[str, list[Any
             ws.frees = []
             continue
         if ws.frees:
+            if not ws.out and _can_wait(s, ws):
+                continue
             ws.out.append(Free(ws.frees))
             ws.frees = []
         if ws.out:
             to_workers[ws.address] = ws.out
             ws.out = []
+            ws.urgent = False
+            s.holding.pop(ws, None)
     for client in s.touched_clients:
         if client.done_keys:
             _flush_finished(client)
@@ -119,3 +126,17 @@ def collect(s: SchedulerState) -> tuple[dict[str, list[Any]], dict[str, list[Any
     s.touched_workers.clear()
     s.touched_clients.clear()
     return to_workers, to_clients
+
+
+def _can_wait(s: SchedulerState, ws: WorkerState) -> bool:
+    """Whether a worker, busy as it is, may hear later what small results it is to drop.
+
+    Mostly it is told something else soon. A message of its own costs as much as a short task.
+    """
+    if ws.urgent or not ws.processing or len(ws.frees) > _MOST_HELD:
+        return False
+    if ws not in s.holding:
+        s.holding[ws] = None
+        ws.held_since = s.now
+        return True
+    return s.now < ws.held_since + s.settings.free_delay

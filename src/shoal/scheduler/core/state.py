@@ -241,6 +241,7 @@ class WorkerState:
         "executing",
         "frees",
         "has_what",
+        "held_since",
         "info",
         "joined",
         "last_seen",
@@ -259,6 +260,7 @@ class WorkerState:
         "retiring",
         "returning",
         "status",
+        "urgent",
         "used_functions",
     )
 
@@ -290,6 +292,8 @@ class WorkerState:
         self.executing: dict[str, float] = {}
         self.out: list[Any] = []  # messages of the event at work
         self.frees: list[str] = []  # keys for the next Free
+        self.urgent = False  # which must not wait: see `collect`
+        self.held_since = 0.0  # when the first of them began to wait
 
     def __repr__(self) -> str:
         return f"<WorkerState {self.address!r} {self.status} processing={len(self.processing)}>"
@@ -420,6 +424,7 @@ class SchedulerState:
         self.inbox: deque[tuple[ClientState, list[Any]]] = deque()  # batches that wait
         self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there
         self.touched_workers: dict[WorkerState, None] = {}
+        self.holding: dict[WorkerState, None] = {}  # with `frees` that wait, in the order of time
         self.touched_clients: dict[ClientState, None] = {}
         self.close_workers: list[tuple[str, str]] = []
         self.left_clients: list[str] = []

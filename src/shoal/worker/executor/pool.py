@@ -40,9 +40,9 @@ __all__ = ["ThreadPool"]
 logger = logging.getLogger("shoal.worker.executor")
 
 _rank = attrgetter("compute.priority")  # lower ones run first
-_TOGETHER = 500e-6  # seconds within which outcomes of short runs are told together
-_AHEAD = 400e-6  # seconds of work that are left when the loop is woken, if it can be
-_LATEST = 2e-3  # seconds after which it is woken anyway
+_TOGETHER = 1e-3  # seconds within which outcomes of short runs are told together
+_AHEAD = 1e-3  # seconds of work that are left when the loop is woken, if it can be
+_LATEST = 4e-3  # seconds after which it is woken anyway
 _LOOK = 2.5e-3  # seconds after which the loop looks whether any wait
 _PATIENCE = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
 _NOTHING: Mapping[TaskRun, tuple[TaskRun, ...]] = {}

@@ -131,6 +131,7 @@ def worker_lost(
     for client in s.clients.values():
         tell_client(s, client, m.WorkersChanged([], [ws.address]))
     s.touched_workers.pop(ws, None)
+    s.holding.pop(ws, None)
     s.log_event(
         "all",
         {"action": "remove-worker", "worker": ws.address, "reason": reason, "expected": graceful},

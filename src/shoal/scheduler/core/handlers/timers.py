@@ -49,6 +49,10 @@ def on_tick(s: SchedulerState) -> None:
         for key, (ws, _) in s.reported.items():
             tell_free(s, ws, key)
         s.reported.clear()
+    for ws in s.holding:
+        if now < ws.held_since + settings.free_delay:
+            break
+        s.touched_workers[ws] = None
     coordination.on_tick(s)
     if settings.no_workers_timeout is not None:
         patience = settings.no_workers_timeout
@@ -114,6 +118,8 @@ def next_deadline(s: SchedulerState) -> float | None:
     if s.unrunnable and settings.no_workers_timeout is not None:
         first = next(iter(s.unrunnable))
         due.append(first.rarities().unrunnable_since + settings.no_workers_timeout)
+    if s.holding:
+        due.append(next(iter(s.holding)).held_since + settings.free_delay)
     if s.coordination is not None:
         coordinated = coordination.next_deadline(s)
         if coordinated is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.table import ACTIVE, move
 
 if TYPE_CHECKING:
@@ -137,11 +138,14 @@ def drop_unneeded(s: SchedulerState) -> None:
         if ts.waiters or ts.wanted_by or state == "forgotten":
             continue
         if state == "memory":
+            large = ts.nbytes >= s.settings.free_large or ts.options is not NO_OPTIONS
             for ws in ts.who_has:
                 del ws.has_what[ts]
                 ws.nbytes -= ts.nbytes
                 s.touched_workers[ws] = None
                 ws.frees.append(ts.key)
+                if large:
+                    ws.urgent = True
             ts.who_has = ()
             ts.value = None
             if ts.dependents:
