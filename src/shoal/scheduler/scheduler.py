@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -296,7 +296,7 @@ class Scheduler(SchedulerFace, Server):
         return self._machine
 
     @property
-    def tasks(self) -> dict[str, TaskState]:
+    def tasks(self) -> Mapping[str, TaskState]:
         """All tasks by key."""
         return self.core.state.tasks
 

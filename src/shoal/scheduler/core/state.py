@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.log import TransitionLog
 from shoal.scheduler.core.policies.queueing import TaskQueue
+from shoal.scheduler.core.task_table import TaskTable
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
@@ -352,7 +353,7 @@ class SchedulerState:
         self.id = scheduler_id
         self.started = started
         self.now = started
-        self.tasks: dict[str, TaskState] = {}
+        self.tasks = TaskTable()
         self.workers: dict[str, WorkerState] = {}
         self.aliases: dict[str, str] = {}  # worker name -> address
         self.hosts: dict[str, dict[str, None]] = {}  # host -> addresses

@@ -6,7 +6,7 @@ Counts are by kind of work, and of all tasks that the keys need, not of the keys
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
@@ -34,7 +34,7 @@ class Progress:
 
     Parameters
     ----------
-    tasks : dict
+    tasks : mapping
         The tasks of the scheduler by key.
     keys : iterable of str
         The keys; those that are not known yet are looked for whenever it is counted.
@@ -46,7 +46,7 @@ class Progress:
 
     def __init__(
         self,
-        tasks: dict[str, TaskState],
+        tasks: Mapping[str, TaskState],
         keys: Iterable[str],
         by: str = "prefix",
         complete: bool = True,

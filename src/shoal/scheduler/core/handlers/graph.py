@@ -58,7 +58,8 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
         group = one_group or (groups[group_of[i]] if group_of else _own_group(s, key))
         priority = (minus_priority, generation, order[i] if order else first + i)
         if ts is None:
-            ts = tasks[key] = TaskState(key, group, priority)
+            ts = TaskState(key, group, priority)
+            tasks.add(key, ts)
             group.counts["released"] += 1
             group.size += 1
         else:
@@ -107,7 +108,7 @@ def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool
         and bool(s.workers)
         and s.recovering_until is None
         and not s.reported
-        and s.tasks.keys().isdisjoint(m.keys)
+        and s.tasks.isdisjoint(m.keys)
         and len(set(m.keys)) == n
     )
 
@@ -184,7 +185,8 @@ def data_task(s: SchedulerState, key: int | str) -> TaskState:
     ts = s.tasks.get(key)
     if ts is None:
         group = _own_group(s, key)
-        ts = s.tasks[key] = TaskState(key, group, (0.0, s.generation, 0))
+        ts = TaskState(key, group, (0.0, s.generation, 0))
+        s.tasks.add(key, ts)
         group.counts["released"] += 1
         group.size += 1
     return ts

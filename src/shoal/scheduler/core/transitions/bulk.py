@@ -52,7 +52,7 @@ def queue_many(
 
     They run in this order; `priority` is that of the first.
     """
-    tasks = s.tasks
+    add = s.tasks.add
     wants = client.wants
     alone = client.alone
     first, generation, position = priority
@@ -63,7 +63,7 @@ def queue_many(
         ts.function = function
         ts.args = data
         ts.wanted_by = alone
-        tasks[key] = ts
+        add(key, ts)
         wants[ts] = None
         queued.append(ts)
     n = len(queued)
@@ -123,7 +123,7 @@ def finish_many(s: SchedulerState, ws: WorkerState, message: Finished) -> list[t
     )
     if len(message.keys) == 1:
         return list(rows)  # one by one is faster
-    tasks = s.tasks
+    find = s.tasks.get
     processing = ws.processing
     held = ws.has_what
     alone = ws.alone
@@ -133,7 +133,7 @@ def finish_many(s: SchedulerState, ws: WorkerState, message: Finished) -> list[t
     others: list[tuple[Any, ...]] = []
     for row in rows:
         key, run, nbytes, type_name, start, stop, value = row
-        ts = tasks.get(key)
+        ts = find(key)
         if (
             ts is None
             or ts.run != run
