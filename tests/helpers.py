@@ -1,10 +1,15 @@
-"""Small helpers for tests: run a coroutine, wait for a condition. Imported as `helpers`."""
+"""Small helpers for tests: run a coroutine, wait for a condition, interrupt a call. Imported as
+`helpers`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
+import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,3 +55,37 @@ async def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
 def _describe(condition: Callable[[], Any]) -> str:
     code = getattr(condition, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(condition)
+
+
+@contextmanager
+def interrupting(
+    chance: random.Random, longest: float
+) -> Iterator[Callable[[Callable[[], Any]], bool]]:
+    """Give a function that calls another, and has a signal handler raise meanwhile.
+
+    It does so after up to `longest` seconds, and returns whether the call was interrupted.
+    """
+
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Interrupt
+
+    def interrupts(call: Callable[[], Any]) -> bool:
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, longest))
+                call()
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except Interrupt:
+            return True
+        return False
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield interrupts
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

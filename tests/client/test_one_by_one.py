@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
 import threading
 import time
@@ -12,7 +11,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
-from helpers import wait_until
+from helpers import interrupting, wait_until
 
 from shoal import Client
 from shoal.client.core.events import FromScheduler, Submitted
@@ -204,32 +203,17 @@ def test_the_connection_is_lost_meanwhile(client: Client) -> None:
 def test_signals_at_any_moment(client: Client) -> None:
     """An exception out of a signal handler, wherever it comes, leaves no task untold."""
 
-    class Interrupt(Exception):
-        pass
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise Interrupt
+    def submit() -> None:
+        for x in range(20):
+            client.submit(inc, x).result()
 
     chance = random.Random(1)
-    rounds = interrupted = 0
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        deadline = time.monotonic() + 20
+    interrupted = 0
+    deadline = time.monotonic() + 20
+    with interrupting(chance, 3e-3) as interrupts:
         while interrupted < 200 and time.monotonic() < deadline:
-            rounds += 1
-            try:
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 3e-3))
-                    for x in range(20):
-                        client.submit(inc, x).result()
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            except Interrupt:
-                interrupted += 1
+            interrupted += interrupts(submit)
             # Its key was submitted before, perhaps by who was interrupted.
             x = chance.randrange(20)
             assert client.submit(inc, x).result(20) == x + 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     assert interrupted > 20

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers import wait_until
+from helpers import interrupting, wait_until
 
 from shoal import Client, Event, Lock, Queue, Semaphore, Variable
 from shoal.client.core.events import Asked, Submitted
@@ -208,40 +208,25 @@ def test_a_client_closed_while_its_thread_reads(client: Client, name: str) -> No
 def test_signals_at_any_moment(client: Client, name: str) -> None:
     """An exception out of a signal handler, wherever it comes, leaves nothing held or lost."""
 
-    class Interrupt(Exception):
-        pass
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise Interrupt
+    def ask() -> None:
+        for _ in range(5):
+            Event(name).is_set()
+            lock.locked()
+            semaphore.get_value()
+            queue.qsize()
 
     lock, queue, semaphore = Lock(name), Queue(name), Semaphore(2, name)
-    chance = random.Random(1)
     rounds = interrupted = 0
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20
+    with interrupting(random.Random(1), 6e-4) as interrupts:
         while interrupted < 100 and time.monotonic() < deadline:
             rounds += 1
-            try:
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 6e-4))
-                    for _ in range(5):
-                        Event(name).is_set()
-                        lock.locked()
-                        semaphore.get_value()
-                        queue.qsize()
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            except Interrupt:
-                interrupted += 1
+            interrupted += interrupts(ask)
             if rounds % 10 == 0:
                 assert lock.acquire(timeout=20)
                 lock.release()
                 queue.put(rounds)
                 assert queue.get(timeout=20) == rounds
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     assert interrupted > 20
     wait_until(lambda: not waiting(client))
     assert Semaphore(2, name).get_value() == 0

@@ -382,8 +382,7 @@ class Session:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say which loop this session lives on."""
         self.loop = loop
-        if self.outbox and not self._awake:
-            self._wake()
+        self.wake()
 
     def receive(self, messages: list[Any]) -> None:
         """Take in messages of the scheduler."""
