@@ -27,6 +27,7 @@ from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import dumps, loads
 from shoal.worker.context import TaskContext, current, current_actor
+from shoal.worker.imports import IMPORTS
 
 if TYPE_CHECKING:
     from shoal.worker.worker import Worker
@@ -248,7 +249,11 @@ def _invoke(instance: Any, call: m.ActorCall) -> Any:
     found = getattr(instance, call.name)
     if call.args is None:
         return found
-    args, kwargs = loads(call.args)
+    if IMPORTS.first_uses:
+        with IMPORTS.alone():
+            args, kwargs = loads(call.args)
+    else:
+        args, kwargs = loads(call.args)
     return found(*args, **kwargs)
 
 

@@ -17,6 +17,7 @@ from shoal.shared_memory import Pool, SharedBlob
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps, loads
 from shoal.wire.serialize.wrappers import Serialize, Serialized
+from shoal.worker.imports import IMPORTS
 from shoal.worker.unreadable import Unreadable
 
 __all__ = ["Packer", "unpack_values"]
@@ -69,20 +70,21 @@ def _pack(values: dict[str, Any]) -> dict[str, Any]:
 async def unpack_values(data: dict[str, Any]) -> dict[str, Any]:
     """Return the values of an answer; one that cannot be unpickled is an `Unreadable`."""
     size = sum(value.nbytes() for value in data.values() if type(value) is Blob)
-    if size > config.get_bytes("distributed.comm.offload"):
+    if IMPORTS.busy or size > config.get_bytes("distributed.comm.offload"):
         return await asyncio.to_thread(_unpack, data.items())
     return _unpack(data.items())
 
 
 def _unpack(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for key, value in items:
-        try:
-            if type(value) is Blob:
-                value = loads(value)
-            elif type(value) is Serialized:
-                value = value.deserialize()
-        except Exception as error:
-            value = Unreadable(key, error)
-        values[key] = value
+    with IMPORTS.alone():
+        for key, value in items:
+            try:
+                if type(value) is Blob:
+                    value = loads(value)
+                elif type(value) is Serialized:
+                    value = value.deserialize()
+            except Exception as error:
+                value = Unreadable(key, error)
+            values[key] = value
     return values

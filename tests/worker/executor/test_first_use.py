@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import pickle
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -19,11 +22,12 @@ from shoal.wire.blob import Blob
 from shoal.wire.messages import Compute
 from shoal.wire.pickling import dumps
 from shoal.wire.plain_values import plain_arguments
-from shoal.worker.executor.functions import FunctionCache
+from shoal.worker.executor.functions import Function, FunctionCache
 from shoal.worker.executor.run import prepare
+from shoal.worker.transfer import unpack_values
 
 PACKAGE = """
-import ring.part
+import {name}.part
 def function(): return "package"
 """
 PART = 'def function(): return "part"'
@@ -33,7 +37,7 @@ class Slow(SourceFileLoader):
     """Holds the import of the package until another thread is about to import its part."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__("ring", str(folder / "__init__.py"))
+        super().__init__(folder.name, str(folder / "__init__.py"))
         self.folder = str(folder)
         self.asked = threading.Event()
 
@@ -41,11 +45,11 @@ class Slow(SourceFileLoader):
         self.asked.set()
         locks = importlib._bootstrap._module_locks  # type: ignore[attr-defined]
         with contextlib.suppress(AssertionError):  # no other thread comes
-            wait_until(lambda: "ring.part" in locks, timeout=0.3)
+            wait_until(lambda: f"{self.name}.part" in locks, timeout=0.3)
 
     def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
         """Find the package: this is a finder, too."""
-        if name != "ring":
+        if name != self.name:
             return None
         places = [self.folder]
         return spec_from_file_location(
@@ -53,38 +57,63 @@ class Slow(SourceFileLoader):
         )
 
 
-def test_one_thread_imports_a_package_and_another_its_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "ring").mkdir()
-    (tmp_path / "ring" / "__init__.py").write_text(PACKAGE, encoding="utf-8")
-    (tmp_path / "ring" / "part.py").write_text(PART, encoding="utf-8")
-    functions = FunctionCache()
-    found: list[Any] = []
-
-    def use(name: str) -> None:
-        functions.define(name.encode(), Blob(f"c{name}\nfunction\n.".encode()))
-        args = pickle.dumps(((), {}), 5)
-        compute = Compute("x", 1, name.encode(), args, (0.0, 0, 0), 0.1, False)
-        store: Any = None
-        try:
-            function, _, _ = prepare(compute, functions, store, {})
-            found.append(function.call())
-        except BaseException as error:
-            found.append(error)
-
-    first = threading.Thread(target=use, args=("ring",))
-    second = threading.Thread(target=use, args=("ring.part",))
-    slow = Slow(tmp_path / "ring")
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    """Make a package whose import waits for another thread to import its part."""
+    # The locks of modules stay, so each test has its own.
+    name = f"ring_{tmp_path.name}"
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "__init__.py").write_text(PACKAGE.format(name=name), encoding="utf-8")
+    (folder / "part.py").write_text(PART, encoding="utf-8")
+    slow = Slow(folder)
     monkeypatch.setattr(sys, "meta_path", [slow, *sys.meta_path])
-    first.start()
-    assert slow.asked.wait(20)
-    second.start()
-    for thread in (first, second):
-        thread.join(20)
-    for name in ("ring", "ring.part"):
-        sys.modules.pop(name, None)
-    assert sorted(map(str, found)) == ["package", "part"]
+    yield slow
+    for module in (name, f"{name}.part"):
+        sys.modules.pop(module, None)
+
+
+def pickled(module: str) -> bytes:
+    """Return the pickle of a module's function, which need not be imported for that."""
+    return f"c{module}\nfunction\n.".encode()
+
+
+def first_use(module: str) -> Any:
+    """Use a module's function for the first time."""
+    functions = FunctionCache()
+    functions.define(b"f", Blob(pickled(module)))
+    return run(functions, pickle.dumps(((), {}), 5))
+
+
+def argument(module: str) -> Any:
+    """Give a module's function to a function that was used before."""
+    functions = FunctionCache()
+    functions.loaded[b"f"] = Function(lambda given: given())
+    return run(functions, b"\x80\x05((" + pickled(module)[:-1] + b"t}t.")
+
+
+def run(functions: FunctionCache, args: bytes) -> Any:
+    store: Any = None
+    compute = Compute("x", 1, b"f", args, (0.0, 0, 0), 0.1, False)
+    function, given, _ = prepare(compute, functions, store, {})
+    return function.call(*given)
+
+
+def value(module: str) -> Any:
+    """Get a module's function from another worker."""
+    values = asyncio.run(unpack_values({"x": Blob(pickled(module))}))
+    return values["x"]()
+
+
+@pytest.mark.parametrize("other", [first_use, argument, value])
+def test_one_thread_imports_a_package_and_another_its_part(
+    slow: Slow, other: Callable[[str], Any]
+) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        whole = threads.submit(first_use, slow.name)
+        assert slow.asked.wait(20)
+        part = threads.submit(other, f"{slow.name}.part")
+        assert (whole.result(20), part.result(20)) == ("package", "part")
 
 
 def test_the_first_arguments_are_plain_or_large_or_neither() -> None:

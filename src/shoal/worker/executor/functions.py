@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from shoal.wire.blob import Blob
@@ -15,10 +13,6 @@ from shoal.worker.executor.repeated import Repeated
 from shoal.worker.store.sizing import Usual
 
 __all__ = ["Function", "FunctionCache", "function_name"]
-
-
-# Seconds for which a thread waits for another's imports.
-_PATIENCE = 30.0
 
 
 class Function:
@@ -60,7 +54,6 @@ class FunctionCache:
     def __init__(self) -> None:
         self._blobs: dict[bytes, Blob] = {}
         self.loaded: dict[bytes, Function] = {}
-        self._importing = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._blobs)
@@ -68,20 +61,6 @@ class FunctionCache:
     def define(self, function_id: bytes, blob: Blob) -> None:
         """Keep the pickle of a function; nothing is unpickled yet."""
         self._blobs[function_id] = blob
-
-    @contextmanager
-    def importing(self) -> Iterator[None]:
-        """Be the only thread that unpickles a function, and arguments, for the first time.
-
-        That imports modules. Where two threads import modules that import each other, as those of
-        numpy and xarray do, Python gives up one of the two with an error.
-        """
-        alone = self._importing.acquire(timeout=_PATIENCE)
-        try:
-            yield
-        finally:
-            if alone:
-                self._importing.release()
 
     def forget(self, function_id: bytes) -> None:
         """Drop a function; nothing happens when it is unknown."""

@@ -27,6 +27,7 @@ from shoal.wire.plain_values import (
     load_plain,
 )
 from shoal.worker.core import Outcome
+from shoal.worker.imports import IMPORTS
 from shoal.worker.store.sizing import PLAIN as SIZED
 from shoal.worker.unreadable import Unreadable
 
@@ -76,15 +77,18 @@ def prepare(
     """
     function = functions.loaded.get(compute.function)
     if function is None:
-        with functions.importing():
+        with IMPORTS.first_use():
+            return _prepare(compute, functions, store, fresh)
+    data = compute.args
+    if not (compute.deps or compute.buffers or data[0] == PICKLE):
+        return function, load_plain(data), None
+    if IMPORTS.first_uses:
+        with IMPORTS.alone():
             return _prepare(compute, functions, store, fresh)
     if compute.deps or compute.buffers:
         return _prepare(compute, functions, store, fresh)
-    data = compute.args
-    if data[0] == PICKLE:
-        args, kwargs = pickle.loads(data)
-        return function, args, kwargs
-    return function, load_plain(data), None
+    args, kwargs = pickle.loads(data)
+    return function, args, kwargs
 
 
 def _prepare(
