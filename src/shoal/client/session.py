@@ -45,6 +45,7 @@ __all__ = ["Session"]
 logger = logging.getLogger("shoal.client")
 
 _AT_ONCE = 500  # futures counted down while others wait for the lock
+_PATIENCE = 0.02  # seconds that a thread with more to tell waits for the loop
 _BATCH = 10_000  # records handed to the core in one turn of the loop
 
 
@@ -283,6 +284,18 @@ class Session:
         """Have the loop hand over what is in the outbox."""
         if self.outbox and not self._awake:
             self._wake()
+
+    def let_hand(self) -> None:
+        """Wait until the loop has handed over what is in the outbox.
+
+        A thread that goes on computing would keep the interpreter from it for a while.
+        """
+        loop = self.loop
+        if loop is None or asyncio._get_running_loop() is loop:
+            return
+        handed = threading.Event()
+        loop.call_soon_threadsafe(handed.set)
+        handed.wait(_PATIENCE)
 
     def _wake(self) -> None:
         loop = self.loop

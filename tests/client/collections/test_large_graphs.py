@@ -8,7 +8,9 @@ from typing import Any
 from helpers import wait_until
 
 from shoal import Client
+from shoal.client import session
 from shoal.client.collections import sending
+from shoal.client.core.events import Submitted
 from shoal.wire.messages import Graph
 
 GO = threading.Event()
@@ -77,7 +79,23 @@ def test_work_begins_before_all_is_sent(client: Client, monkeypatch: Any) -> Non
     dsk: dict[Any, Any] = {("b", 0): (Began(),)}
     dsk.update({("b", i): (add, ("b", i - 1), 1) for i in range(1, 3000)})
     assert client.get(dsk, ("b", 2999)) == 3000
-    assert parts == [250, 500, 1000, 1250]
+    assert parts == [64, 128, 256, 512, 1024, 1016]
+
+
+def test_a_part_is_on_its_way_before_the_next_is_lowered(client: Client, monkeypatch: Any) -> None:
+    """Or the thread that lowers would keep the loop from sending it, and workers wait for it."""
+    monkeypatch.setattr(session, "_PATIENCE", 20)
+    tell = sending._Sender._tell
+    left: list[int] = []
+
+    def look(self: Any, records: Any) -> None:
+        left.append(sum(type(item) is Submitted for item in list(self._session.outbox)))
+        tell(self, records)
+
+    monkeypatch.setattr(sending._Sender, "_tell", look)
+    dsk: dict[Any, Any] = {("a", i): (add, i, 1) for i in range(1000)}
+    assert client.get(dsk, list(dsk)) == list(range(1, 1001))
+    assert left == [0, 0, 0, 0, 0]
 
 
 class Began:

@@ -106,9 +106,31 @@ def grid(width: int, steps: int) -> Inputs:
     return inputs
 
 
-def test_the_order_of_dask_is_taken_where_it_stores_less(monkeypatch: Any) -> None:
+def test_a_grid_stays_as_it_was_made() -> None:
     inputs = grid(32, 32)
-    rows = list(range(1024))
+    assert order(inputs) == list(range(1024)) and peak(inputs, list(range(1024))) < 40
+
+
+def test_what_was_made_in_an_order_that_stores_more_is_put_in_another() -> None:
+    pairs: Inputs = [*([] for _ in range(200)), *([2 * i, 2 * i + 1] for i in range(100))]
+    found = order(pairs)
+    assert found is not None and peak(pairs, found) == 2 < peak(pairs, list(range(300)))
+
+
+def test_a_tree_is_run_branch_by_branch_however_it_was_made() -> None:
+    """There is nothing to wait for but the parent: a branch can stay on one worker."""
+    steps = [
+        [[] if not step else [32 * (step - 1) + p // 2] for p in range(32)] for step in range(32)
+    ]
+    inputs: Inputs = [needed for step in steps for needed in step]
+    found = order(inputs)
+    assert found is not None and found != list(range(1024))
+    assert peak(inputs, list(range(1024))) < peak(inputs, found)
+
+
+def test_the_order_of_dask_is_taken_where_it_stores_less(monkeypatch: Any) -> None:
+    inputs = [[1023 - j for j in reversed(needed)] for needed in reversed(grid(32, 32))]
+    rows = list(reversed(range(1024)))
     asked: list[int] = []
 
     def other(of: Inputs) -> list[int]:
@@ -121,7 +143,7 @@ def test_the_order_of_dask_is_taken_where_it_stores_less(monkeypatch: Any) -> No
     assert 40 < peak(inputs, found) <= 64 and peak(inputs, rows) < 40
     monkeypatch.setattr(ordering, "_PART", 100)
     assert order(inputs) == rows and asked == [1024]
-    monkeypatch.setattr(ordering, "peak", lambda inputs, order: 10_000)
+    monkeypatch.setattr(ordering, "peak", lambda *_: 10_000)
     assert order(inputs) == found and asked == [1024] * 2, "the other one stores more"
     star: Inputs = [*([] for _ in range(200)), list(range(200))]
     assert order(star) == list(range(201)) and len(asked) == 2, "there is none that stores less"

@@ -7,11 +7,16 @@ The walk makes one thing after the other, and all that is missing for it before 
 first. A task that became possible meanwhile is run at once where that sets free as much as it
 stores: each input counts as a part, its results being shared by those of its users that did not run
 yet. When a thing is made, the next one is what lacks least among the users of what was made.
+
+A grid of steps, each of which needs some of the one before, is best left as it was made, step by
+step: that stores one or two steps, and all of a step can run at once, where the walk goes along
+diagonals whose tasks wait for each other.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 from dask._task_spec import Task
 from dask.order import order as dask_order
@@ -37,14 +42,21 @@ def order(inputs: list[list[int]]) -> list[int] | None:
         return None
     found = walk.run()
     widest = max(map(len, inputs), default=0)  # so many are stored together in any order
+    if widest > 1 and all(not needed or needed[-1] < i for i, needed in enumerate(inputs)):
+        as_made = list(range(len(inputs)))
+        if peak(inputs, as_made, walk.peak) < walk.peak:
+            return as_made
     if walk.peak <= max(_FEW, len(inputs) // _PART, widest + widest // 8):
         return found
     other = _as_dask(inputs)
     return other if peak(inputs, other) < walk.peak else found
 
 
-def peak(inputs: list[list[int]], order: list[int]) -> int:
-    """Return how many results that others need are stored at a time, if one task runs at a time."""
+def peak(inputs: list[list[int]], order: list[int], enough: float = inf) -> int:
+    """Return how many results that others need are stored at a time, if one task runs at a time.
+
+    Where it is `enough` or more, any number that is.
+    """
     users = [0] * len(inputs)
     for needed in inputs:
         for j in needed:
@@ -54,6 +66,8 @@ def peak(inputs: list[list[int]], order: list[int]) -> int:
         stored += users[i] > 0
         if stored > most:
             most = stored
+            if most >= enough:
+                break
         for j in inputs[i]:
             users[j] -= 1
             stored -= not users[j]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["begin_graph", "send_graph"]
 
-_FIRST = 250  # tasks that are told at once, at first: workers wait for them
+_FIRST = 64  # tasks that are told at once, at first: workers wait for them
 _PART = 2000  # in the end
 
 
@@ -165,6 +165,8 @@ class _Sender:
                 wanted = name in self._wanted or last_use[i] >= end
                 records.append(self._record(key, name, lowered, i, wanted))
             self._tell(records)
+            if end < len(tasks):
+                self._session.let_hand()
 
     def _literals(self, i: int, more: bool) -> list[Record]:
         """Return tasks of large constants, which any later task may have, too."""
