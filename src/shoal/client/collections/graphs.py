@@ -342,16 +342,14 @@ class Plan:
             in_graph = [key for key in self._graph if key in needed]
             keys = in_graph if len(in_graph) == len(keys) else keys
         numbers = {key: i for i, key in enumerate(keys)}
-        aliases, find = self.aliases, numbers.get
+        aliases = self.aliases
+        find: Any = numbers.get
         inputs: list[list[int]] = []
         for key in keys:
-            found: set[int] = set()
-            for dep in needed[key].dependencies:
-                number = find(dep)
-                if number is None and dep in aliases:
-                    number = find(aliases[dep])
-                if number is not None:
-                    found.add(number)
+            deps = needed[key].dependencies
+            found = set(map(find, deps))
+            if None in found:  # what needs no task, or is another name
+                found = {find(aliases.get(dep, dep)) for dep in deps} - {None}
             inputs.append(sorted(found))
         places = order(inputs)
         if places is None:

@@ -9,7 +9,15 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, _execute_subgraph
+from dask._task_spec import (
+    Alias,
+    DataNode,
+    GraphNode,
+    Task,
+    TaskRef,
+    _execute_subgraph,
+    _identity_cast,
+)
 from dask.utils import format_bytes
 
 from shoal.client.collections.assembly import is_container, items_of
@@ -98,10 +106,10 @@ class Lowering:
         TypeError
             When something in it cannot be pickled; it names the task.
         """
-        deps: dict[str, Dependency] = {}
         try:
             if isinstance(node, Task):
                 return self._lower_task(node)
+            deps: dict[str, Dependency] = {}
             if isinstance(node, DataNode):
                 return self._pack(self._identity, (node.value,), None, deps)
             if isinstance(node, Alias):
@@ -139,8 +147,36 @@ class Lowering:
             self.fresh.append(literal)
         return _placeholder(literal.name, deps)
 
+    def _as_known(self, task: Task) -> Lowered | None:
+        """Return a task whose arguments have a known pickle, and no others in them; else `None`.
+
+        Describes them as `Pickles.form` does, without making what stands for its inputs.
+        """
+        names, values = self._names, self._values
+        places: dict[str, int] = {}
+        form: list[Any] = []
+        for arg in task.args:
+            kind = type(arg)
+            if kind is TaskRef:
+                key = arg.key
+                if values and key in values:
+                    return None
+                form.append(places.setdefault(names[key], len(places)))
+            elif kind in SCALARS and kind is not float:
+                form += (kind, arg)
+            else:
+                return None
+        data = self._pickles.get(tuple(form))
+        if data is None:
+            return None
+        return Lowered(self.function(task.func), data, tuple(places), None)
+
     def _lower_task(self, task: Task) -> Lowered:
         func = task.func
+        if type(task) is Task and func is not _execute_subgraph and func is not _identity_cast:
+            lowered = None if task.kwargs else self._as_known(task)
+            if lowered is not None:
+                return lowered
         if func is not _execute_subgraph and type(task).__call__ is Task.__call__:
             deps: dict[str, Dependency] = {}
             if is_container(task):

@@ -40,16 +40,19 @@ def order(inputs: list[list[int]]) -> list[int] | None:
     walk = _Walk(inputs)
     if not walk.measure():
         return None
-    found = walk.run()
+    as_made = list(range(len(inputs)))
     widest = max(map(len, inputs), default=0)  # so many are stored together in any order
-    if widest > 1 and all(not needed or needed[-1] < i for i, needed in enumerate(inputs)):
-        as_made = list(range(len(inputs)))
-        if peak(inputs, as_made, walk.peak) < walk.peak:
-            return as_made
-    if walk.peak <= max(_FEW, len(inputs) // _PART, widest + widest // 8):
+    few = max(_FEW, len(inputs) // _PART, widest + widest // 8)
+    steps = widest > 1 and all(not needed or needed[-1] < i for i, needed in enumerate(inputs))
+    stored = peak(inputs, as_made, few) if steps else few
+    found = walk.run(stored if stored < few else inf)
+    if found is None:
+        return as_made
+    if walk.peak <= few:
         return found
     other = _as_dask(inputs)
-    return other if peak(inputs, other) < walk.peak else found
+    found = other if peak(inputs, other) < walk.peak else found
+    return as_made if steps and peak(inputs, as_made) < peak(inputs, found) else found
 
 
 def peak(inputs: list[list[int]], order: list[int], enough: float = inf) -> int:
@@ -134,12 +137,12 @@ class _Walk:
         self._ends.sort(key=lambda i: (total[i], -i))
         return met == len(total)
 
-    def run(self) -> list[int]:
-        """Return the order."""
+    def run(self, most: float = inf) -> list[int] | None:
+        """Return the order; `None` if it stores more results at a time than `most`."""
         inputs, users, missing, left = self.inputs, self.users, self.missing, self.left
         done, locked, total, touched = self.done, self.locked, self.total, self._touched
         found: list[int] = []
-        stored = most = 0
+        stored = highest = 0
         while len(found) < len(inputs):
             stack = [self._next()]
             while stack:
@@ -159,8 +162,10 @@ class _Walk:
                 found.append(i)
                 if users[i]:
                     stored += 1
-                    if stored > most:
-                        most = stored
+                    if stored > highest:
+                        highest = stored
+                        if highest > most:
+                            return None
                 for j in inputs[i]:
                     left[j] -= 1
                     if left[j] == 1:
@@ -187,7 +192,7 @@ class _Walk:
                 if len(now) > 1:
                     now.sort(key=lambda u: (-missing[u], -u))
                 stack += now
-        self.peak = most
+        self.peak = highest
         return found
 
     def _next(self) -> int:
