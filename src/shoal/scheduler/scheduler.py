@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from shoal import config
+from shoal._base.alarm import Alarm
 from shoal._base.keys import decode_key
 from shoal._base.logs import LogBuffer
 from shoal.comm.base import Comm
@@ -200,7 +201,7 @@ class Scheduler(SchedulerFace, Server):
         self.memory_manager = MemoryManager(self)
         self._heeding = False  # whether there is somebody to tell what happens in the core
         self._retiring: dict[str, asyncio.Future[None]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._tick)
         self._continuing: asyncio.Handle | None = None
         self._closing_workers: set[str] = set()
         self._changed = asyncio.Event()
@@ -232,7 +233,7 @@ class Scheduler(SchedulerFace, Server):
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
         self._door = open_door(self, *self._pages)
-        self._plan(loop.time() + 1.0)
+        self._alarm.set(loop.time() + 1.0)
 
     def _secret(self) -> str:
         return cluster_secret(self.security.secret).decode()
@@ -255,9 +256,9 @@ class Scheduler(SchedulerFace, Server):
         logger.info("Closing scheduler%s", f": {reason}" if reason else "")
         await self._own_plugins.call_and_wait("before_close")
         await self._preloads.teardown()
-        for planned in (self._timer, self._continuing):
-            if planned is not None:
-                planned.cancel()
+        self._alarm.off()
+        if self._continuing is not None:
+            self._continuing.cancel()
         self.memory_manager.stop()
         if self._door is not None:
             await self._door.close()
@@ -376,7 +377,7 @@ class Scheduler(SchedulerFace, Server):
             timeout = self.settings.idle_timeout
             logger.info("Nothing was asked for %s seconds; closing", timeout)
             self.background(self.close(reason="it was idle for longer than idle-timeout"))
-        self._plan(effects.next_deadline)
+        self._alarm.set(effects.next_deadline)
         if effects.more and self._continuing is None:
             self._continuing = self._loop.call_soon(self._continue)
         if self._heeding:
@@ -420,17 +421,7 @@ class Scheduler(SchedulerFace, Server):
             waiter = self._retiring[address] = self._loop.create_future()
         return waiter
 
-    def _plan(self, deadline: float | None) -> None:
-        """Have the core told when its next deadline has come."""
-        timer = self._timer
-        if timer is not None:
-            if deadline is not None and timer.when() <= deadline:
-                return  # it is asked again then
-            timer.cancel()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick)
-
     def _tick(self) -> None:
-        self._timer = None
         if self.status is not Status.closing:
             self.feed(Tick())
 

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from shoal import config
+from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
@@ -201,7 +202,7 @@ class Worker(WorkerFace, Server):
         # Made by `shoal.client.tasks` for the first task that asks for a client.
         self.client_of_tasks: Any = None
         self._process = psutil.Process()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._tick)
         self._link: SchedulerLink | None = None
         self._last_words: asyncio.Task[None] | None = None
         preload, argv = self._preload
@@ -310,8 +311,7 @@ class Worker(WorkerFace, Server):
             await self.client_of_tasks.close(timeout=_FAREWELL)
         if link is not None:
             await link.say_goodbye(self.close_reason, _FAREWELL)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.off()
         if hasattr(self, "pool"):
             self.profiler.stop()
             seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
@@ -392,7 +392,7 @@ class Worker(WorkerFace, Server):
         if effects.close is not None:
             self._told_to_close(*effects.close)
         if effects.deadline is not None:
-            self._plan(effects.deadline)
+            self._alarm.set(effects.deadline)
         return effects
 
     def _say(self, messages: list[Any]) -> None:
@@ -414,16 +414,7 @@ class Worker(WorkerFace, Server):
             restart = restart or self._lifetime.restart
         self.close_soon(reason, restart)
 
-    def _plan(self, deadline: float) -> None:
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= deadline:
-                return
-            timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._tick)
-
     def _tick(self) -> None:
-        self._timer = None
         self.feed(core.Tick())
 
     # -- the scheduler ---------------------------------------------------------------
