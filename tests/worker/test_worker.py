@@ -329,8 +329,7 @@ async def _kill(scheduler: Scheduler) -> None:
     scheduler._preloads = type(scheduler._preloads)(scheduler)
     scheduler.worker_streams._on_closed = lambda *args: None  # type: ignore[method-assign]
     scheduler.client_streams._on_closed = lambda *args: None  # type: ignore[method-assign]
-    if scheduler._timer is not None:
-        scheduler._timer.cancel()
+    scheduler._alarm.off()
     for streams in (scheduler.worker_streams, scheduler.client_streams):
         for name in streams:
             streams.drop(name)
