@@ -9,6 +9,7 @@ import platform
 import statistics
 import subprocess
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,12 +23,12 @@ LABELS["dask-core"] = "dask, without distributed"
 
 NOTES = """\
 Each cell: median (quartiles), and in bold how many times better shoal is; below 1 it is worse.
-*n* is the number of measurements where it is not the number of rounds: a system that has spent its
-budget of seconds on a case is not measured again. `>240 s` is a measurement that was stopped.
-CPU is user and system time of the processes while the work was timed, by role; *client* of the
-incumbent contains its scheduler and its nannies, which live in the client's process; *client* of
-shoal contains its nannies. *other* are helper processes. A peak is the largest resident set of any
-process in that role since it started (VmHWM; pages shared between processes count in each).
+*n* is the number of measurements where it is not the number of rounds: with `--budget`, a system
+that has spent its seconds on a case is not measured again. `>240 s` is a measurement that was
+stopped. CPU is user and system time of the processes while the work was timed, by role; *client* of
+the incumbent contains its scheduler and its nannies, which live in the client's process; *client*
+of shoal contains its nannies. *other* are helper processes. A peak is the largest resident set of
+any process in that role since it started (VmHWM; pages shared between processes count in each).
 """
 
 
@@ -84,10 +85,11 @@ class Results:
         commit = git("rev-parse", "--short", "HEAD") or "unknown"
         if git("status", "--porcelain", "--", "src"):
             commit += "-changed"
+        budget = f"budget {plan.budget:g} s a case and system, " if plan.budget < inf else ""
         about = [
             describe_machine(),
             f"{datetime.datetime.now():%d %B %Y %H:%M}, commit {commit}; {plan.repeat} rounds "
-            f"after a warm-up, budget {plan.budget:g} s a case and system, limit {plan.limit:g} s",
+            f"after a warm-up, {budget}limit {plan.limit:g} s",
         ]
         return cls(about, commit, [])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ WORKLOADS = [
     ],
     *["climate", "grid_search", "zero_workers", "core_scaling", "million"],
 ]
-DEFAULTS = {"repeat": 5, "budget": 30.0, "limit": 240.0}
+DEFAULTS = {"repeat": 5, "budget": math.inf, "limit": 240.0}
+CHECK = {**DEFAULTS, "budget": 30.0}
 QUICK = {"repeat": 2, "budget": 5.0, "limit": 60.0}
 # Systems whose every figure is known from another one; left out of quick runs.
 QUICK_WITHOUT = {"dask"}
@@ -51,7 +53,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--cases", nargs="+", help="of the workloads, only these (merge-10K, 100k, ...)")
     add("--systems", nargs="+", choices=sorted(LABELS), help="default: all")
     add("--repeat", type=int, help="rounds that count, after one that warms up (default 5)")
-    add("--budget", type=float, help="seconds after which a case is not repeated (default 30)")
+    add(
+        "--budget",
+        type=float,
+        help="seconds after which a case is not repeated (default: none, 30 with --check)",
+    )
     add("--limit", type=float, help="seconds for one measurement (default 240)")
     add("--quick", action="store_true", help=f"{QUICK}, without the longest cases")
     add("--check", action="store_true", help="say what holds of what must; exit code 1 if not all")
@@ -63,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def plan_of(arguments: argparse.Namespace) -> measuring.Plan:
-    chosen = dict(QUICK if arguments.quick else DEFAULTS)
+    chosen = dict(QUICK if arguments.quick else CHECK if arguments.check else DEFAULTS)
     for name in chosen:
         if getattr(arguments, name) is not None:
             chosen[name] = getattr(arguments, name)
