@@ -7,7 +7,7 @@ With fewer tasks than that there is only one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,28 +15,62 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskTable"]
 
-# CPython copies a dict when it has two thirds of a power of two; the next copy would be at 349,525.
-_FULL = 349_000
+# CPython copies a dict when it has two thirds of a power of two; the next copy would be at 349,525,
+# and a message may bring 10,000.
+_FULL = 339_000
 
 
 class TaskTable(Mapping[str, "TaskState"]):
-    """A dict of tasks, in the order in which they came."""
+    """A dict of tasks, in the order in which they came.
 
-    __slots__ = ("_full", "_latest")
+    Attributes
+    ----------
+    add, get, drop : callable
+        Take in a task whose key is not known; `dict.get`; and `del` of one key. Those of the dict
+        itself where that will do: they are called for each task, and a call of Python's would be a
+        tenth of what it costs.
+    """
+
+    __slots__ = ("_full", "_latest", "_recent", "add", "drop", "get")
 
     def __init__(self) -> None:
         self._latest: dict[str, TaskState] = {}
         self._full: list[dict[str, TaskState]] = []
+        # Where the last key was found: most are asked for in the order in which they came, and to
+        # look where one is not costs as much, in a table that is in no cache.
+        self._recent = self._latest
+        self._be_one()
 
-    def get(self, key: str, default: Any = None) -> TaskState | Any:
-        ts = self._latest.get(key)
+    def _be_one(self) -> None:
+        self.add: Callable[[str, TaskState], None] = self._latest.__setitem__
+        self.get: Callable[..., Any] = self._latest.get
+        self.drop: Callable[[str], Any] = self._latest.pop
+
+    def _find(self, key: str, default: Any = None) -> TaskState | Any:
+        ts = self._recent.get(key)
         if ts is not None:
             return ts
-        for part in self._full:
+        for part in (self._latest, *self._full):
             ts = part.get(key)
             if ts is not None:
+                self._recent = part
                 return ts
         return default
+
+    def _drop(self, key: str) -> None:
+        part = self._recent
+        try:
+            del part[key]
+        except KeyError:
+            if self._find(key) is None:
+                raise
+            part = self._recent
+            del part[key]
+        if not part and part is not self._latest:
+            self._full.remove(part)
+            self._recent = self._latest
+            if not self._full:
+                self._be_one()
 
     def __getitem__(self, key: str) -> TaskState:
         ts: TaskState | None = self.get(key)
@@ -44,23 +78,15 @@ class TaskTable(Mapping[str, "TaskState"]):
             raise KeyError(key)
         return ts
 
-    def add(self, key: str, ts: TaskState) -> None:
-        """Take in a task whose key is not known."""
-        latest = self._latest
-        latest[key] = ts
-        if len(latest) >= _FULL:
-            self._full.append(latest)
+    def make_room(self) -> None:
+        """Begin another dict where the latest is about to grow; called before many are added."""
+        if len(self._latest) >= _FULL:
+            self._full.append(self._latest)
             self._latest = {}
+            self.add, self.get, self.drop = self._latest.__setitem__, self._find, self._drop
 
     def __delitem__(self, key: str) -> None:
-        if self._latest.pop(key, None) is not None:
-            return
-        for part in self._full:
-            if part.pop(key, None) is not None:
-                if not part:
-                    self._full.remove(part)
-                return
-        raise KeyError(key)
+        self.drop(key)
 
     def isdisjoint(self, keys: Iterable[str]) -> bool:
         """Whether none of these keys is known."""

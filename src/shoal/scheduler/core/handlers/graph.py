@@ -31,6 +31,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     """Learn a graph; tasks that are known already stay as they are."""
     n = len(m.keys)
     s.budget -= n
+    s.tasks.make_room()
     _check_columns(m, n)
     functions = [_function(s, client, id) for id in m.functions]
     groups = _groups(s, m)
@@ -182,7 +183,7 @@ def _link(
 def data_task(s: SchedulerState, key: int | str) -> TaskState:
     """Return the task of a key, made as data without a function when nobody defined it."""
     assert isinstance(key, str)
-    ts = s.tasks.get(key)
+    ts: TaskState | None = s.tasks.get(key)
     if ts is None:
         group = _own_group(s, key)
         ts = TaskState(key, group, (0.0, s.generation, 0))

@@ -90,7 +90,7 @@ def arrive_in_memory(
 
 def _current(s: SchedulerState, ws: WorkerState, key: str, run: int) -> TaskState | None:
     """Return the task of a message, or None when the message is about an older run."""
-    ts = s.tasks.get(key)
+    ts: TaskState | None = s.tasks.get(key)
     if ts is not None and ts.worker is ws and ts.run == run:
         if ts.state != "processing":
             begin(s, ts)

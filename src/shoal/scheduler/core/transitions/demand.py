@@ -166,7 +166,7 @@ def drop_unneeded(s: SchedulerState) -> None:
 def _forget(s: SchedulerState, ts: TaskState) -> None:
     """Unlink a task completely, so that no reference cycle is left for the collector."""
     move(s, ts, "forgotten")
-    del s.tasks[ts.key]
+    s.tasks.drop(ts.key)
     if s.metadata:
         s.metadata.pop(ts.key, None)
     if s.replicated:
