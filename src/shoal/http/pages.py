@@ -68,7 +68,7 @@ def counts_of(scheduler: Any) -> dict[str, Any]:
                 "status": ws.status,
                 "threads": ws.nthreads,
                 "processing": len(ws.processing),
-                "stored": len(ws.has_what),
+                "stored": len(ws.held),
                 "nbytes": ws.nbytes,
                 "memory": ws.metrics.get("memory", 0),
                 "memory_limit": ws.info.memory_limit or 0,

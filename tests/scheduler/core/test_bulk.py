@@ -7,6 +7,7 @@ from scheduler_harness import FUNCTION, Cluster
 
 from shoal.scheduler.core.transitions.table import TRANSITIONS
 from shoal.wire import messages as m
+from shoal.wire.blob import Blob
 
 
 def _map(cluster: Cluster, n: int, name: str = "x", **more: object) -> list[str]:
@@ -142,3 +143,60 @@ def test_a_key_twice_in_one_graph_is_one_task(cluster):
     graph = m.Graph(keys=["a", "b", "a"], functions=[FUNCTION], args=[b"", b"", b""], groups=["g"])
     cluster.say("c", graph)
     assert sorted(cluster.run_all()) == ["a", "b"]
+
+
+def test_a_key_that_is_known_in_the_midst_of_new_ones(cluster):
+    _map(cluster, 2)
+    keys = ["y-0", "y-1", "x-1", "y-2"]
+    cluster.client("d")
+    cluster.graph("d", {key: [] for key in keys})
+    assert sorted(cluster.run_all()) == ["x-0", "x-1", "y-0", "y-1", "y-2"]
+    assert sorted(ts.key for ts in cluster.s.clients["d"].wants.values()) == sorted(keys)
+    cluster.release("d", *keys)
+    cluster.release("c", "x-0", "x-1")
+    assert not cluster.s.tasks and not cluster.s.groups
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1, 3), (3, 2, 1, 0), (0, 1, 1, 2, 2, 3)])
+def test_results_in_another_order_and_twice(cluster, order):
+    _map(cluster, 8)
+    mine = cluster.sent("w1")
+    cluster.done("w1", *[mine[i] for i in order], value=1)
+    (told,) = cluster.told("c", m.KeysInMemory)
+    assert told.keys == [mine[i].key for i in dict.fromkeys(order)]
+    assert cluster.s.groups["g"].counts["memory"] == 4
+    assert not {ts.key for ts in cluster.s.workers["w1"].processing} & set(told.keys)
+
+
+def test_released_together_what_is_not_alike(cluster):
+    """Of two groups, finished and not, wanted by others, needed by others, unknown, twice."""
+    x = _map(cluster, 6)
+    other = m.Graph(keys=["y-0", "y-1"], functions=[b"g" * 16], args=[b""] * 2, groups=["h"])
+    cluster.say("c", m.DefineFunctions([b"g" * 16], [Blob(b"")]), other)
+    cluster.run_all()
+    cluster.graph("c", {"unfinished": [], "dependent": [x[1]]})
+    cluster.client("d")
+    cluster.graph("d", {x[0]: []})
+    mixed = [x[2], "y-0", "unknown", x[0], x[1], "unfinished", "y-1", *x[3:]]
+    cluster.release("c", *mixed, x[2])
+    assert sorted(cluster.s.tasks) == sorted(["dependent", x[0], x[1]])
+    freed = [
+        key for w in ("w1", "w2") for message in cluster.told(w, m.Free) for key in message.keys
+    ]
+    freed += [key for ws in cluster.s.workers.values() for key in ws.frees]
+    assert sorted(freed) == sorted(["y-0", "y-1", "unfinished", *x[2:]])
+    assert "h" not in cluster.s.groups
+    cluster.run_all()
+    cluster.release("c", "dependent")
+    cluster.release("d", x[0])
+    assert not cluster.s.tasks and not cluster.s.groups
+    assert not any(ws.held or ws.nbytes for ws in cluster.s.workers.values())
+
+
+def test_a_large_result_is_dropped_at_once(cluster):
+    keys = _map(cluster, 4)
+    cluster.done("w1", *cluster.sent("w1"), nbytes=10**9, value=None)
+    _map(cluster, 4, "more")  # it is busy
+    cluster.told("w1", m.Free)
+    cluster.release("c", keys[0], keys[1])
+    assert [key for message in cluster.told("w1", m.Free) for key in message.keys] == keys[:2]

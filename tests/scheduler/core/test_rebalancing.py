@@ -13,7 +13,7 @@ from shoal.scheduler.core.policies.rebalancing import Limits, plan_rebalance
 
 def worker(*sizes: int, limit: int = 1000, running: bool = True, shared: bool = False) -> Any:
     ws = SimpleNamespace(
-        info=SimpleNamespace(memory_limit=limit), running=running, pending={}, has_what={}
+        info=SimpleNamespace(memory_limit=limit), running=running, pending={}, held={}
     )
     # Compared and hashed by identity, as the real ones are.
     ws = type("Worker", (), vars(ws))()
@@ -22,19 +22,19 @@ def worker(*sizes: int, limit: int = 1000, running: bool = True, shared: bool = 
         ts.key, ts.nbytes, ts.dependents = f"{id(ws)}-{i}", size, None
         ts.who_has = (ws, ws) if shared else (ws,)
         ts.options = SimpleNamespace(actor=False)
-        ws.has_what[ts] = None
+        ws.held[i] = ts
     return ws
 
 
 def plan(*workers: Any, limits: Limits = Limits(), keys: Any = None) -> list[Any]:  # noqa: B008
-    used = {ws: sum(ts.nbytes for ts in ws.has_what) for ws in workers}
+    used = {ws: sum(ts.nbytes for ts in ws.held.values()) for ws in workers}
     return plan_rebalance(workers, used, limits, keys)
 
 
 def test_half_of_it_moves_oldest_first() -> None:
     a, b = worker(*[100] * 8), worker()
     moves = plan(a, b)
-    assert [m.task for m in moves] == list(a.has_what)[:4]
+    assert [m.task for m in moves] == list(a.held.values())[:4]
     assert all(m.sender is a and m.recipient is b for m in moves)
 
 
@@ -49,7 +49,7 @@ def test_what_stays() -> None:
     full = worker(*[100] * 7)
     assert plan(worker(*[300] * 8, limit=3000), full) == [], "above recipient-max"
     a = worker(*[100] * 8)
-    (first, *_) = a.has_what
+    (first, *_) = a.held.values()
     assert [m.task for m in plan(a, worker(), keys={first.key})] == [first]
 
 
@@ -58,7 +58,7 @@ def test_no_worker_gets_worse_than_the_worst_and_the_spread_never_grows(
     sizes: list[list[int]],
 ) -> None:
     workers = [worker(*some, limit=0) for some in sizes]
-    used = {ws: sum(ts.nbytes for ts in ws.has_what) for ws in workers}
+    used = {ws: sum(ts.nbytes for ts in ws.held.values()) for ws in workers}
     spread = max(used.values()) - min(used.values())
     seen = set()
     for move in plan(*workers):

@@ -54,10 +54,10 @@ def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:
     assert ts.value is None or ts.who_has, f"{where}: a value that nobody holds"
     assert len(ts.who_has) < 2 or ts in s.replicated, f"{where}: its copies are not counted"
     for ws in ts.who_has:
-        assert ts in ws.has_what, where
+        assert ws.held.get(ts.serial) is ts, where
         assert s.workers.get(ws.address) is ws or (ws.status == "closed" and s.work), where
     for client in ts.wanted_by:
-        assert ts in client.wants, where
+        assert client.wants.get(ts.serial) is ts, where
         assert not client.real or s.clients.get(client.id) is client, where
     if not settled:
         pass
@@ -102,9 +102,9 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     if not ws.running:
         left = [ts for ts in ws.ahead if ts not in ws.returning and not ts.begun]
         assert not left, f"{ws!r} will not begin what was sent ahead: {left}"
-    nbytes = sum(ts.nbytes for ts in ws.has_what)
+    nbytes = sum(ts.nbytes for ts in ws.held.values())
     assert nbytes == ws.nbytes, f"{ws!r}: {ws.nbytes} bytes are {nbytes}"
-    for ts in ws.has_what:
+    for ts in ws.held.values():
         assert ws in ts.who_has, f"{ws!r}: {ts!r}"
     assert (ws in s.open) == (ws.running and has_room(s, ws)), f"{ws!r}: open={ws in s.open}"
     free_threads = ws.nthreads - len(ws.processing) + len(ws.long_running)
@@ -121,11 +121,11 @@ def _check_clients(s: SchedulerState) -> None:
     if s.coordination is not None:
         pseudo.append(s.coordination.keeper)
     for client in (*s.clients.values(), *pseudo):
-        for ts in client.wants:
+        for ts in client.wants.values():
             assert client in ts.wanted_by and s.tasks.get(ts.key) is ts, f"{client!r}: {ts!r}"
         if not client.real:
             assert not client.out and not client.done_keys, f"{client!r} cannot be told"
-    for ts in s.adopted.wants:
+    for ts in s.adopted.wants.values():
         assert ts.key in s.adopted_until, f"{ts!r} is kept for ever"
 
 

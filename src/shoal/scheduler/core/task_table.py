@@ -20,21 +20,32 @@ __all__ = ["TaskTable"]
 _FULL = 339_000
 
 
+def _new_part() -> dict[str, TaskState]:
+    """Return an empty dict that will keep the hashes of its keys.
+
+    One that has had nothing but strings leaves them to the strings: to grow, or to pass by another
+    key in the same place, it reads these, and they are all over the memory.
+    """
+    part: dict[Any, Any] = {None: None}
+    del part[None]
+    return part
+
+
 class TaskTable(Mapping[str, "TaskState"]):
     """A dict of tasks, in the order in which they came.
 
     Attributes
     ----------
     add, get, drop : callable
-        Take in a task whose key is not known; `dict.get`; and `del` of one key. Those of the dict
-        itself where that will do: they are called for each task, and a call of Python's would be a
-        tenth of what it costs.
+        `dict.setdefault`, for keys that full parts lack; `dict.get`; and `del` of one key. Those of
+        the dict itself where that will do: they are called for each task, and a call of Python's
+        would be a tenth of what it costs.
     """
 
     __slots__ = ("_full", "_latest", "_recent", "add", "drop", "get")
 
     def __init__(self) -> None:
-        self._latest: dict[str, TaskState] = {}
+        self._latest = _new_part()
         self._full: list[dict[str, TaskState]] = []
         # Where the last key was found: most are asked for in the order in which they came, and to
         # look where one is not costs as much, in a table that is in no cache.
@@ -42,7 +53,7 @@ class TaskTable(Mapping[str, "TaskState"]):
         self._be_one()
 
     def _be_one(self) -> None:
-        self.add: Callable[[str, TaskState], None] = self._latest.__setitem__
+        self.add: Callable[[str, TaskState], TaskState] = self._latest.setdefault
         self.get: Callable[..., Any] = self._latest.get
         self.drop: Callable[[str], Any] = self._latest.pop
 
@@ -66,6 +77,9 @@ class TaskTable(Mapping[str, "TaskState"]):
                 raise
             part = self._recent
             del part[key]
+        self._forget_if_empty(part)
+
+    def _forget_if_empty(self, part: dict[str, TaskState]) -> None:
         if not part and part is not self._latest:
             self._full.remove(part)
             self._recent = self._latest
@@ -82,16 +96,29 @@ class TaskTable(Mapping[str, "TaskState"]):
         """Begin another dict where the latest is about to grow; called before many are added."""
         if len(self._latest) >= _FULL:
             self._full.append(self._latest)
-            self._latest = {}
-            self.add, self.get, self.drop = self._latest.__setitem__, self._find, self._drop
+            self._latest = _new_part()
+            self.add, self.get, self.drop = self._latest.setdefault, self._find, self._drop
 
     def __delitem__(self, key: str) -> None:
         self.drop(key)
 
-    def isdisjoint(self, keys: Iterable[str]) -> bool:
-        """Whether none of these keys is known."""
-        parts = (*self._full, self._latest)
-        return all(part.keys().isdisjoint(keys) for part in parts)
+    def full_parts_lack(self, keys: Iterable[str]) -> bool:
+        """Whether none of these keys is in any part but the latest."""
+        return all(part.keys().isdisjoint(keys) for part in self._full)
+
+    def drop_many(self, keys: list[str]) -> None:
+        """`del` of known keys, most of them in the same part."""
+        part = self.part_of(keys[0])
+        pop = part.pop
+        for key in keys:
+            if pop(key, None) is None:
+                self.drop(key)
+        self._forget_if_empty(part)
+
+    def part_of(self, key: str) -> dict[str, TaskState]:
+        """Return the part that has a key, if any has: those that came with it are there, too."""
+        self.get(key)
+        return self._recent
 
     def __contains__(self, key: object) -> bool:
         return key in self._latest or any(key in part for part in self._full)

@@ -98,7 +98,7 @@ def _worker(scheduler: Scheduler, ws: WorkerState, left_out: frozenset[str]) -> 
     found = {
         **scheduler.describe_worker(ws),
         "processing": [ts.key for ts in ws.processing],
-        "has_what": [ts.key for ts in ws.has_what],
+        "has_what": [ts.key for ts in ws.held.values()],
         "long_running": [ts.key for ts in ws.long_running],
         "nbytes": ws.nbytes,
         "occupancy": ws.occupancy,
@@ -113,6 +113,6 @@ def _client(client: ClientState, left_out: frozenset[str]) -> dict[str, Any]:
         "id": client.id,
         "name": client.name,
         "versions": client.versions,
-        "wants": [ts.key for ts in client.wants],
+        "wants": [ts.key for ts in client.wants.values()],
     }
     return _pick(found, left_out)

@@ -61,7 +61,7 @@ def check_coordination(s: SchedulerState, desk: Desk) -> None:
         keys.update(key for parcel in parcels.values() for key in parcel.keys)
     _check_desk(s, desk, waiting, held)
     assert keys == Counter(desk.kept), f"keys kept: {desk.kept}, keys in values: {keys}"
-    for ts in desk.keeper.wants:
+    for ts in desk.keeper.wants.values():
         assert ts.key in desk.kept, f"{ts!r} is kept for ever"
 
 

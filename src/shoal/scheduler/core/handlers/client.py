@@ -11,6 +11,7 @@ from shoal.scheduler.core.handlers.worker import arrive_in_memory
 from shoal.scheduler.core.slices import in_steps, start, step_of
 from shoal.scheduler.core.speech import say_finished_to, tell_client, tell_free
 from shoal.scheduler.core.state import ClientState, FunctionState
+from shoal.scheduler.core.transitions.bulk import forget_many, is_plain
 from shoal.scheduler.core.transitions.demand import (
     add_want,
     drop_unneeded,
@@ -65,9 +66,9 @@ def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
 
 
 def _let_go(s: SchedulerState, client: ClientState, keep_until: float | None) -> Iterator[int]:
-    for part in in_steps(s, list(client.wants)):
+    for part in in_steps(s, list(client.wants.values())):
         for ts in part:
-            if ts not in client.wants:
+            if ts.serial not in client.wants:
                 continue
             if keep_until is not None:
                 add_want(s.adopted, ts)
@@ -117,20 +118,27 @@ def _release(s: SchedulerState, client: ClientState, all_keys: list[str]) -> Ite
 
 def _release_keys(s: SchedulerState, client: ClientState, keys: list[str]) -> None:
     tasks = s.tasks
+    near = tasks.part_of(keys[0]).get
     wants = client.wants
     alone = client.alone
-    unneeded = s.unneeded
+    plain: list[TaskState] = []
     for key in keys:
-        ts = tasks.get(key)
+        ts = near(key) or tasks.get(key)
         if ts is None:
             continue
-        if ts.wanted_by is alone:
-            ts.wanted_by = ()
-            del wants[ts]
-            if not ts.waiters:
-                unneeded.append(ts)
-        else:
+        if ts.wanted_by is not alone:
             drop_want(s, client, ts)
+            continue
+        ts.wanted_by = ()
+        del wants[ts.serial]
+        if ts.waiters:
+            continue
+        if ts.state == "memory" and is_plain(ts):
+            plain.append(ts)
+        else:
+            s.unneeded.append(ts)
+    if plain:
+        forget_many(s, plain)
 
 
 def _on_fire_and_forget(s: SchedulerState, client: ClientState, msg: m.FireAndForget) -> None:

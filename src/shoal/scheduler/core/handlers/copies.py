@@ -58,7 +58,7 @@ def drop_copies(s: SchedulerState, event: DropCopies) -> None:
         ws = s.workers.get(address)
         if ts is None or ws is None or not is_spare(ts, ws):
             continue
-        del ws.has_what[ts]
+        del ws.held[ts.serial]
         ws.nbytes -= ts.nbytes
         rest = tuple(holder for holder in ts.who_has if holder is not ws)
         ts.who_has = rest[0].alone if len(rest) == 1 else rest

@@ -39,9 +39,9 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     first = 0 if m.order else _positions(s, n)
     minus_priority = -m.priority
     if _may_queue_at_once(s, client, m):
-        priority = (-m.priority, generation, first)
-        queue_many(s, client, m.keys, m.args, functions[0], groups[0], priority)
-        return
+        priority = (minus_priority, generation, first)
+        if queue_many(s, client, m.keys, m.args, functions[0], groups[0], priority):
+            return
     tasks = s.tasks
     function_of, group_of, order, option_of = m.function_of, m.group_of, m.order, m.option_of
     options = m.options
@@ -59,7 +59,8 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
         group = one_group or (groups[group_of[i]] if group_of else _own_group(s, key))
         priority = (minus_priority, generation, order[i] if order else first + i)
         if ts is None:
-            ts = TaskState(key, group, priority)
+            s.last_serial += 1
+            ts = TaskState(key, group, priority, s.last_serial)
             tasks.add(key, ts)
             group.counts["released"] += 1
             group.size += 1
@@ -98,10 +99,9 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
 
 
 def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool:
-    """Whether all tasks are new, plain (see `queue_many`), wanted, and have somewhere to run."""
-    n = len(m.keys)
+    """Whether all tasks are plain (see `transitions.bulk`), wanted, and have somewhere to run."""
     return (
-        n > 1
+        len(m.keys) > 1
         and len(m.groups) == len(m.functions) == 1
         and not (m.deps or m.order or m.options or m.buffers)
         and m.wanted is None
@@ -109,8 +109,7 @@ def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool
         and bool(s.workers)
         and s.recovering_until is None
         and not s.reported
-        and s.tasks.isdisjoint(m.keys)
-        and len(set(m.keys)) == n
+        and s.tasks.full_parts_lack(m.keys)
     )
 
 
@@ -186,7 +185,8 @@ def data_task(s: SchedulerState, key: int | str) -> TaskState:
     ts: TaskState | None = s.tasks.get(key)
     if ts is None:
         group = _own_group(s, key)
-        ts = TaskState(key, group, (0.0, s.generation, 0))
+        s.last_serial += 1
+        ts = TaskState(key, group, (0.0, s.generation, 0), s.last_serial)
         s.tasks.add(key, ts)
         group.counts["released"] += 1
         group.size += 1
@@ -202,7 +202,7 @@ def _want(
     for ts in chosen:
         if ts.state == "released" and not ts.wanted_by:
             ts.wanted_by = alone
-            wants[ts] = None
+            wants[ts.serial] = ts
         else:
             want_key(s, client, ts)
     ready = s.ready

@@ -157,7 +157,7 @@ def check_retiring(s: SchedulerState) -> None:
         if s.now < ws.look_again:
             continue
         others = [other for other in s.workers.values() if other.running]
-        actor = next((ts for ts in ws.has_what if _lives_on(ts, ws)), None)
+        actor = next((ts for ts in ws.held.values() if _lives_on(ts, ws)), None)
         if actor is not None:
             del s.retiring[ws]
             ws.retiring = False
@@ -167,8 +167,8 @@ def check_retiring(s: SchedulerState) -> None:
             continue
         # So many at a time; that others have them by now makes the next ones first.
         unique = list(islice((ts for ts in ws.has_what if len(ts.who_has) == 1), s.settings.slice))
-        if len(ws.has_what) > _MANY:
-            ws.look_again = s.now + len(ws.has_what) * _SECONDS_A_RESULT
+        if len(ws.held) > _MANY:
+            ws.look_again = s.now + len(ws.held) * _SECONDS_A_RESULT
         if not others:
             stuck = [ts for ts in unique if ts.function is None and ts.needed]
             if stuck or ws.processing or ws.ahead:

@@ -96,7 +96,7 @@ class RetireWorker:
         if ws is None:
             self.done = True
             return
-        unique = [ts for ts in ws.has_what if len(ts.who_has) == 1 and not ts.options.actor]
+        unique = [ts for ts in ws.held.values() if len(ts.who_has) == 1 and not ts.options.actor]
         others = [other for other in s.workers.values() if other is not ws and other.running]
         self.done = not unique
         coming = {other: other.nbytes for other in others}

@@ -179,7 +179,7 @@ def _earliest(s: SchedulerState, ts: TaskState, candidates: dict[WorkerState, No
 
 
 def _actors(ws: WorkerState) -> int:
-    return sum(1 for ts in ws.has_what if ts.options.actor)
+    return sum(1 for ts in ws.held.values() if ts.options.actor)
 
 
 def _place_at(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:

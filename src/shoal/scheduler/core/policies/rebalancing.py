@@ -95,7 +95,7 @@ def _movable(ws: WorkerState, keys: Container[str] | None) -> list[TaskState]:
     """Return what a worker could give, oldest first: what it alone has, and no task uses there."""
     return [
         ts
-        for ts in ws.has_what
+        for ts in ws.held.values()
         if len(ts.who_has) == 1
         and ts.nbytes > 0
         and not ts.options.actor

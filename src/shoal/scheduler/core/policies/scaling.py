@@ -41,7 +41,7 @@ def wanted_workers(s: SchedulerState, target_duration: float) -> int:
 def _for_data(s: SchedulerState) -> int:
     """Return how many workers it takes to hold the results that are there."""
     workers = s.workers.values()
-    if not any(ws.has_what for ws in workers):
+    if not any(ws.held for ws in workers):
         return 0
     limits = [ws.info.memory_limit for ws in workers]
     if not all(limits):  # a worker without a limit takes everything
@@ -58,12 +58,12 @@ def spare_workers(s: SchedulerState) -> list[WorkerState]:
     spared: list[WorkerState] = []
     kept = dict.fromkeys(running)
     idle = [ws for ws in running if not ws.processing]
-    for ws in sorted(idle, key=lambda ws: (len(ws.has_what) > 0, ws.nbytes)):
-        if any(ts.options.actor for ts in ws.has_what):
+    for ws in sorted(idle, key=lambda ws: (len(ws.held) > 0, ws.nbytes)):
+        if any(ts.options.actor for ts in ws.held.values()):
             continue  # actors cannot move
         del kept[ws]
         room = sum(limits[other] for other in kept) * _FULL
-        if ws.has_what and (not kept or used > room):
+        if ws.held and (not kept or used > room):
             break
         spared.append(ws)
     return spared

@@ -1,4 +1,4 @@
-"""Many plain tasks at once: made ready, assigned, finished.
+"""Many plain tasks at once: made ready, assigned, finished, released.
 
 A task is plain while it has no inputs, no options, no large buffers, nothing that depends on it,
 and nothing rare: those of a `map`. What happens to it is what `on_graph`, `assign` and `finish` do,
@@ -7,11 +7,13 @@ but what is equal for all of them is looked up, counted and said once.
 
 from __future__ import annotations
 
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.policies.estimates import OVERHEAD, learn_many
 from shoal.scheduler.core.speech import say_many_finished, tell_worker
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
+from shoal.scheduler.core.transitions.demand import forget_traces, leave_group, release_function
 from shoal.scheduler.core.transitions.table import move_many
 from shoal.wire.messages import ComputeMany, DefineFunctions
 
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     )
     from shoal.wire.messages import Finished, Priority
 
-__all__ = ["assign_many", "finish_many", "is_plain", "queue_many"]
+__all__ = ["assign_many", "finish_many", "forget_many", "is_plain", "queue_many"]
 
 
 def is_plain(ts: TaskState) -> bool:
-    """Whether a queued task is one of those that `assign_many` takes."""
+    """Whether a task is one of those that are handled many at a time."""
     return (
         not ts.deps
         and ts.dependents is None
@@ -47,31 +49,44 @@ def queue_many(
     function: FunctionState,
     group: GroupState,
     priority: Priority,
-) -> None:
-    """Take on plain tasks that nobody knew, wanted by a client, and queue them.
+) -> bool:
+    """Take on plain tasks, wanted by a client, and queue them.
 
     They run in this order; `priority` is that of the first.
+
+    Returns
+    -------
+    bool
+        False when one of them is known already, or there twice; then nothing was changed.
     """
     add = s.tasks.add
-    wants = client.wants
     alone = client.alone
     first, generation, position = priority
+    wants = client.wants
+    serial = s.last_serial
     queued: list[TaskState] = []
     for key, data in zip(keys, args, strict=True):
-        ts = TaskState(key, group, (first, generation, position))
+        serial += 1
+        ts = TaskState(key, group, (first, generation, position), serial)
+        if add(key, ts) is not ts:
+            for ts in queued:
+                s.tasks.drop(ts.key)
+                del wants[ts.serial]
+            return False
         position += 1
         ts.function = function
         ts.args = data
         ts.wanted_by = alone
-        add(key, ts)
-        wants[ts] = None
+        wants[serial] = ts
         queued.append(ts)
+    s.last_serial = serial
     n = len(queued)
     function.references += n
     group.size += n
     group.counts["released"] += n
     move_many(s, queued, keys, "released", "waiting", "queued")
     s.queue.push_sorted(queued)
+    return True
 
 
 def assign_many(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> None:
@@ -111,8 +126,9 @@ def assign_many(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> N
 
 def finish_many(s: SchedulerState, ws: WorkerState, message: Finished) -> list[tuple[Any, ...]]:
     """Take the results of plain tasks into account; return the rows of all others."""
+    keys = message.keys
     rows = zip(
-        message.keys,
+        keys,
         message.runs,
         message.nbytes,
         message.types,
@@ -121,19 +137,22 @@ def finish_many(s: SchedulerState, ws: WorkerState, message: Finished) -> list[t
         message.values,
         strict=True,
     )
-    if len(message.keys) == 1:
+    if len(keys) == 1:
         return list(rows)  # one by one is faster
     find = s.tasks.get
     processing = ws.processing
-    held = ws.has_what
+    # Mostly they end in the order in which they were sent, and need not be looked up.
+    expected = list(islice(processing, len(keys)))
+    held = ws.held
     alone = ws.alone
     wanted_by: tuple[ClientState, ...] = ()
     group: GroupState | None = None
     done: list[tuple[TaskState, Any, float]] = []
     others: list[tuple[Any, ...]] = []
-    for row in rows:
+    for row, ts in zip(rows, chain(expected, repeat(None)), strict=False):
         key, run, nbytes, type_name, start, stop, value = row
-        ts = find(key)
+        if ts is None or ts.run != run or ts.key != key:
+            ts = find(key)
         if (
             ts is None
             or ts.run != run
@@ -154,10 +173,11 @@ def finish_many(s: SchedulerState, ws: WorkerState, message: Finished) -> list[t
             group, wanted_by = ts.group, ts.wanted_by
         del processing[ts]
         ts.worker = None  # nor is it here a second time
+        ts.run = 0
         ts.nbytes = nbytes
         ts.type = type_name
         ts.who_has = alone
-        held[ts] = None
+        held[ts.serial] = ts
         seconds = stop - start
         done.append((ts, value, seconds if seconds > 0.0 else 0.0))
     _finished(s, ws, done)
@@ -183,3 +203,41 @@ def _finished(s: SchedulerState, ws: WorkerState, done: list[tuple[TaskState, An
     keys = [ts.key for ts in tasks]
     move_many(s, tasks, keys, "processing", "memory")
     say_many_finished(s, tasks[0].wanted_by[0], keys, types, values, ws.address)
+
+
+def forget_many(s: SchedulerState, tasks: list[TaskState]) -> None:
+    """Drop the results of plain tasks that nobody needs any more, and forget these."""
+    large = s.settings.free_large
+    touched = s.touched_workers
+    group, function = tasks[0].group, tasks[0].function
+    alike: list[TaskState] = []
+    for ts in tasks:
+        if ts.group is not group or ts.function is not function:
+            _forgotten(s, alike, group, function)
+            alike = []
+            group, function = ts.group, ts.function
+        nbytes = ts.nbytes
+        for ws in ts.who_has:
+            del ws.held[ts.serial]
+            ws.nbytes -= nbytes
+            ws.frees.append(ts.key)
+            touched[ws] = None
+            if nbytes >= large:
+                ws.urgent = True
+        ts.who_has = ()
+        ts.function = None
+        alike.append(ts)
+    _forgotten(s, alike, group, function)
+
+
+def _forgotten(
+    s: SchedulerState, tasks: list[TaskState], group: GroupState, function: FunctionState | None
+) -> None:
+    """Forget tasks of one group and function, which nothing refers to any more."""
+    keys = [ts.key for ts in tasks]
+    move_many(s, tasks, keys, "memory", "forgotten")
+    s.tasks.drop_many(keys)
+    forget_traces(s, tasks)
+    leave_group(s, group, len(tasks))
+    if function is not None:
+        release_function(s, function, len(tasks))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.core.state import (
         ClientState,
         FunctionState,
+        GroupState,
         SchedulerState,
         TaskState,
         WorkerState,
@@ -25,6 +26,8 @@ __all__ = [
     "add_want",
     "drop_unneeded",
     "drop_want",
+    "forget_traces",
+    "leave_group",
     "leave_worker",
     "let_go_of_inputs",
     "release_function",
@@ -41,7 +44,7 @@ def add_want(client: ClientState, ts: TaskState) -> None:
         return
     else:
         ts.wanted_by = (*wanted_by, client)
-    client.wants[ts] = None
+    client.wants[ts.serial] = ts
 
 
 def drop_want(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
@@ -53,7 +56,7 @@ def drop_want(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
         ts.wanted_by = rest[0].alone if len(rest) == 1 else rest
     else:
         return
-    del client.wants[ts]
+    del client.wants[ts.serial]
     if not ts.wanted_by and not ts.waiters:
         s.unneeded.append(ts)
 
@@ -140,7 +143,7 @@ def drop_unneeded(s: SchedulerState) -> None:
         if state == "memory":
             large = ts.nbytes >= s.settings.free_large or ts.options is not NO_OPTIONS
             for ws in ts.who_has:
-                del ws.has_what[ts]
+                del ws.held[ts.serial]
                 ws.nbytes -= ts.nbytes
                 s.touched_workers[ws] = None
                 ws.frees.append(ts.key)
@@ -167,11 +170,8 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     """Unlink a task completely, so that no reference cycle is left for the collector."""
     move(s, ts, "forgotten")
     s.tasks.drop(ts.key)
-    if s.metadata:
-        s.metadata.pop(ts.key, None)
-    if s.replicated:
-        s.replicated.pop(ts, None)
-        s.pinned.pop(ts.key, None)
+    if s.metadata or s.replicated or s.awaited:
+        forget_traces(s, [ts])
     for dep in ts.deps:
         dependents = dep.dependents
         if dependents is not None:
@@ -181,29 +181,40 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
                 if not dep.waiters and not dep.wanted_by:
                     s.unneeded.append(dep)
     ts.deps = ()
-    if s.awaited:
-        s.awaited.pop(ts, None)
     ts.hint = None
     ts.rare = None
     function = ts.function
     if function is not None:
         ts.function = None
         release_function(s, function)
-    group = ts.group
-    group.size -= 1
+    leave_group(s, ts.group, 1)
+
+
+def forget_traces(s: SchedulerState, tasks: list[TaskState]) -> None:
+    """Forget what is noted of few tasks, elsewhere than in their states."""
+    if s.metadata:
+        for ts in tasks:
+            s.metadata.pop(ts.key, None)
+    if s.replicated:
+        for ts in tasks:
+            s.replicated.pop(ts, None)
+            s.pinned.pop(ts.key, None)
+    if s.awaited:
+        for ts in tasks:
+            s.awaited.pop(ts, None)
+
+
+def leave_group(s: SchedulerState, group: GroupState, n: int) -> None:
+    """Count tasks off their group; the last ones take it with them."""
+    group.size -= n
     if not group.size:
-        _forget_group(s, ts)
+        s.groups.pop(group.name, None)
+        group.prefix.groups.pop(group.name, None)
 
 
-def _forget_group(s: SchedulerState, ts: TaskState) -> None:
-    group = ts.group
-    s.groups.pop(group.name, None)
-    group.prefix.groups.pop(group.name, None)
-
-
-def release_function(s: SchedulerState, function: FunctionState) -> None:
-    """Drop one reference to a function; the last one makes the workers forget it."""
-    function.references -= 1
+def release_function(s: SchedulerState, function: FunctionState, n: int = 1) -> None:
+    """Drop references to a function; the last one makes the workers forget it."""
+    function.references -= n
     if function.references:
         return
     del s.functions[function.id]

@@ -90,7 +90,7 @@ def _lose_copies_in_steps(
 ) -> Iterator[int]:
     """`lose_copies` of all that a worker had that is gone."""
     lost: list[TaskState] = []
-    for part in in_steps(s, list(ws.has_what)):
+    for part in in_steps(s, list(ws.held.values())):
         lost += _take_copies(s, part, ws)
         yield len(part)
     for part in in_steps(s, lost):
@@ -108,7 +108,7 @@ def _take_copies(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> 
             continue
         if ts.options.actor and ts.who_has[0] is ws:
             _drop_proxies(s, ts)
-        ws.has_what.pop(ts, None)
+        ws.held.pop(ts.serial, None)
         ws.nbytes -= ts.nbytes
         rest = tuple(holder for holder in ts.who_has if holder is not ws)
         ts.who_has = rest[0].alone if len(rest) == 1 else rest
@@ -136,7 +136,7 @@ def _drop_proxies(s: SchedulerState, ts: TaskState) -> None:
     """An actor is gone from where it lived: what others hold of it is of no use."""
     home, *others = ts.who_has
     for ws in others:
-        del ws.has_what[ts]
+        del ws.held[ts.serial]
         ws.nbytes -= ts.nbytes
         tell_free(s, ws, ts.key)
     ts.who_has = home.alone

@@ -198,12 +198,13 @@ def finish(
     if type_name not in group.types:
         group.types.add(type_name)
     ts.worker = None
+    ts.run = 0
     ts.nbytes = nbytes
     ts.type = type_name
     if value is not None and ts.waiters and _is_worth_keeping(value, type_name):
         ts.value = value
     ts.who_has = ws.alone
-    ws.has_what[ts] = None
+    ws.held[ts.serial] = ts
     ws.nbytes += nbytes
     came_into_memory(s, ts, value)
     let_go_of_inputs(s, ts)
@@ -267,6 +268,6 @@ def add_copy(
         s.replicated[ts] = None
     else:
         ts.who_has = ws.alone
-    ws.has_what[ts] = None
+    ws.held[ts.serial] = ts
     ws.nbytes += ts.nbytes
     ws.pending.pop(ts, None)
