@@ -126,6 +126,22 @@ def test_graphs_that_come_together(cluster: Counting) -> None:
     assert cluster.most <= MOST + SLICE and len(cluster.s.tasks) == N
 
 
+def test_events_of_one_turn_share_a_slice(cluster: Counting) -> None:
+    graphs = [
+        m.Graph(keys=[f"x-{j}-{i}" for i in range(SLICE)], functions=[FUNCTION], args=[b""] * SLICE)
+        for j in range(5)
+    ]
+    assert all(cluster.handle_slice(FromClient("c", [graph])).more for graph in graphs)
+    assert len(cluster.s.tasks) == SLICE
+    rounds = 0
+    while cluster.handle_slice(Continue()).more:
+        rounds += 1
+    assert len(cluster.s.tasks) == 5 * SLICE and rounds >= 4
+    few = m.Graph(keys=["a", "b"], functions=[FUNCTION], args=[b""] * 2)
+    assert not cluster.handle_slice(FromClient("c", [few])).more
+    assert cluster.s.budget > SLICE / 2
+
+
 def test_what_a_client_says_waits_for_what_it_said_before(cluster: Counting) -> None:
     """A key that was released means another task afterwards, however long the release takes."""
     keys = fill(cluster)

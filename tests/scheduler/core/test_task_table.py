@@ -59,3 +59,15 @@ def test_what_is_not_there() -> None:
         table["x"]
     with pytest.raises(KeyError, match="x"):
         del table["x"]
+
+
+def test_many_are_dropped_at_once() -> None:
+    table = TaskTable()
+    for i in range(20):
+        table.make_room()
+        table.add(str(i), object())  # type: ignore[arg-type]
+    table.drop_many(["3", "17", "0", "1", "2"])
+    assert list(table) == [str(i) for i in range(4, 20) if i != 17]
+    assert len(table._full) == 3
+    table.drop_many(list(table))
+    assert not table and not table._full

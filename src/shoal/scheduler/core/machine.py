@@ -38,7 +38,7 @@ from shoal.scheduler.core.policies.ahead import send_ahead
 from shoal.scheduler.core.policies.load import update_room
 from shoal.scheduler.core.policies.placement import fill_workers, place_ready
 from shoal.scheduler.core.policies.stealing import balance
-from shoal.scheduler.core.slices import busy, carry_on, finish_work, start, unfinished
+from shoal.scheduler.core.slices import busy, carry_on, finish_work, start, unfinished, used_much
 from shoal.scheduler.core.speech import collect, tell_client, tell_free, tell_worker
 from shoal.scheduler.core.state import SchedulerState
 from shoal.scheduler.core.transitions.demand import drop_unneeded
@@ -84,6 +84,7 @@ class Machine:
     ) -> None:
         self.state = SchedulerState(settings, scheduler_id, now, first_run)
         self._close_clients: list[tuple[str, str]] = []
+        self._more = False  # a `Continue` is due: what comes before has what is left of its slice
         self._handlers: dict[type, Callable[[Any], None]] = {
             e.FromWorker: self._from_worker,
             e.FromClient: self._from_client,
@@ -104,7 +105,8 @@ class Machine:
         """Take one event into account and return all that follows from it."""
         s = self.state
         s.now = now
-        s.budget = s.settings.slice
+        if not self._more or type(event) is e.Continue:
+            s.budget = s.settings.slice
         s.stimuli += 1
         s.stimulus = f"{type(event).__name__}-{s.stimuli}"
         self._handlers[type(event)](event)
@@ -124,7 +126,7 @@ class Machine:
             effects.retired, s.retired = s.retired, []
         if s.not_retired:
             effects.not_retired, s.not_retired = s.not_retired, []
-        effects.more = unfinished(s)
+        effects.more = self._more = unfinished(s) or used_much(s)
         effects.idle = is_idle(s)
         effects.next_deadline = next_deadline(s)
         if s.settings.validate:

@@ -37,7 +37,7 @@ class Settings:
     lease_validation: float = 10.0  # how often that is looked at
     free_delay: float = 0.05  # a busy worker is told within this to drop what nobody needs
     free_large: int = 2**16  # a result of so many bytes is dropped at once
-    slice: int = 8000  # tasks that one event may touch, about; the rest is done in later ones
+    slice: int = 4000  # tasks that one turn may touch, about; the rest is done in later ones
     log_length: int = 100_000  # transitions remembered for `story`
     events_length: int = 10_000
     validate: bool = False

@@ -1,7 +1,8 @@
 """Large changes, slice by slice: no event touches many more tasks than `Settings.slice`.
 
 The loop must not stand still while a million tasks are released, cancelled or lost with their
-worker. So an event has a budget of tasks. What it does not get done stays in worklists of the
+worker. So an event has a budget of tasks, and those that come in the same turn of the loop share it
+if one of them used much. What it does not get done stays in worklists of the
 state (`unneeded`, `work`, `ready`, the common queue while workers have room), `Effects.more` is
 set, and the shell sends a `Continue` once the loop has looked at its sockets. A change of a few
 tasks is done within its event, as if there were no slices.
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
     from shoal.scheduler.core.state import SchedulerState
 
-__all__ = ["busy", "carry_on", "finish_work", "in_steps", "start", "step_of", "unfinished"]
+__all__ = [
+    "busy",
+    "carry_on",
+    "finish_work",
+    "in_steps",
+    "start",
+    "step_of",
+    "unfinished",
+    "used_much",
+]
 
 _STEP = 500  # tasks between two looks at the budget
 
@@ -74,6 +84,15 @@ def unfinished(s: SchedulerState) -> bool:
     if s.recovering_until is not None:
         return False
     return bool(s.ready or s.refill or (s.queue.size and s.open))
+
+
+def used_much(s: SchedulerState) -> bool:
+    """Whether more than a quarter of the budget is gone.
+
+    Then a `Continue` is due as well, though nothing may be left: several events with hundreds of
+    tasks each may come in one turn.
+    """
+    return s.budget * 4 < s.settings.slice * 3
 
 
 def in_steps(s: SchedulerState, items: Iterable[T]) -> Iterator[list[T]]:
