@@ -30,13 +30,18 @@ def test_it_is_a_dict(steps: list[tuple[str, str]], others: list[str]) -> None:
             table.make_room()
             table.add(key, task)  # type: ignore[arg-type]
         elif step == "delete" and key in model:
-            del model[key], table[key]
+            del model[key]
+            table.drop(key)
         assert table.get(key) is model.get(key)
         assert table.get(key, 1) is model.get(key, 1)
         assert (key in table) == (key in model)
         assert len(table) == len(model)
         assert bool(table) == bool(model)
-        assert table.full_parts_lack(others) >= model.keys().isdisjoint(others)
+        in_latest = any(key in table._latest for key in others)
+        assert table.full_parts_lack(others) == (
+            not any(k in p for p in table._full for k in others)
+        )
+        assert (table.full_parts_lack(others) and not in_latest) == model.keys().isdisjoint(others)
     assert list(table.items()) == list(model.items())  # in the same order, too
     assert list(table) == list(model)
     assert list(table.values()) == list(model.values())
@@ -48,8 +53,10 @@ def test_parts_that_are_empty_are_forgotten() -> None:
         table.make_room()
         table.add(str(i), object())  # type: ignore[arg-type]
     assert len(table._full) == 24
+    assert not table.full_parts_lack(["x", "1"])
+    assert table.full_parts_lack(["x", "99"])  # it is in the latest: `add` says so
     for i in range(100):
-        del table[str(i)]
+        table.drop(str(i))
     assert not table._full
 
 
@@ -58,7 +65,7 @@ def test_what_is_not_there() -> None:
     with pytest.raises(KeyError, match="x"):
         table["x"]
     with pytest.raises(KeyError, match="x"):
-        del table["x"]
+        table.drop("x")
 
 
 def test_many_are_dropped_at_once() -> None:

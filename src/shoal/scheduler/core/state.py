@@ -306,7 +306,7 @@ class WorkerState:
 
     @property
     def has_what(self) -> Collection[TaskState]:
-        """The results that it holds, for what users run on the scheduler."""
+        """The results that it holds."""
         return self.held.values()
 
     @property
@@ -428,7 +428,7 @@ class SchedulerState:
     def _make_worklists(self) -> None:
         """Set up what is filled and emptied within events, or a few of them."""
         # What is left to do; see `slices`. Small things are done when an event ends.
-        self.budget = self.settings.slice  # tasks that the event at work may still touch
+        self.budget = self.settings.slice  # tasks that this turn may still touch
         self.ready: list[TaskState] = []  # found ready, to be placed
         self.hopeful: list[TaskState] = []  # may be sent ahead of their inputs
         self.unneeded: list[TaskState] = []  # lost their last user, to be dropped

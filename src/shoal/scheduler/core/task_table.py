@@ -99,9 +99,6 @@ class TaskTable(Mapping[str, "TaskState"]):
             self._latest = _new_part()
             self.add, self.get, self.drop = self._latest.setdefault, self._find, self._drop
 
-    def __delitem__(self, key: str) -> None:
-        self.drop(key)
-
     def full_parts_lack(self, keys: Iterable[str]) -> bool:
         """Whether none of these keys is in any part but the latest."""
         return all(part.keys().isdisjoint(keys) for part in self._full)

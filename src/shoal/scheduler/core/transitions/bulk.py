@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from shoal.scheduler.core.policies.estimates import OVERHEAD, learn_many
 from shoal.scheduler.core.speech import say_many_finished, tell_worker
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
-from shoal.scheduler.core.transitions.demand import forget_traces, leave_group, release_function
+from shoal.scheduler.core.transitions.demand import (
+    drop_result,
+    forget_traces,
+    leave_group,
+    release_function,
+)
 from shoal.scheduler.core.transitions.table import move_many
 from shoal.wire.messages import ComputeMany, DefineFunctions
 
@@ -207,8 +212,6 @@ def _finished(s: SchedulerState, ws: WorkerState, done: list[tuple[TaskState, An
 
 def forget_many(s: SchedulerState, tasks: list[TaskState]) -> None:
     """Drop the results of plain tasks that nobody needs any more, and forget these."""
-    large = s.settings.free_large
-    touched = s.touched_workers
     group, function = tasks[0].group, tasks[0].function
     alike: list[TaskState] = []
     for ts in tasks:
@@ -216,15 +219,7 @@ def forget_many(s: SchedulerState, tasks: list[TaskState]) -> None:
             _forgotten(s, alike, group, function)
             alike = []
             group, function = ts.group, ts.function
-        nbytes = ts.nbytes
-        for ws in ts.who_has:
-            del ws.held[ts.serial]
-            ws.nbytes -= nbytes
-            ws.frees.append(ts.key)
-            touched[ws] = None
-            if nbytes >= large:
-                ws.urgent = True
-        ts.who_has = ()
+        drop_result(s, ts)
         ts.function = None
         alike.append(ts)
     _forgotten(s, alike, group, function)

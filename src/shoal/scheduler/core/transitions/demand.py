@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_want",
+    "drop_result",
     "drop_unneeded",
     "drop_want",
     "forget_traces",
@@ -141,16 +142,7 @@ def drop_unneeded(s: SchedulerState) -> None:
         if ts.waiters or ts.wanted_by or state == "forgotten":
             continue
         if state == "memory":
-            large = ts.nbytes >= s.settings.free_large or ts.options is not NO_OPTIONS
-            for ws in ts.who_has:
-                del ws.held[ts.serial]
-                ws.nbytes -= ts.nbytes
-                s.touched_workers[ws] = None
-                ws.frees.append(ts.key)
-                if large:
-                    ws.urgent = True
-            ts.who_has = ()
-            ts.value = None
+            drop_result(s, ts)
             if ts.dependents:
                 move(s, ts, "released")
                 continue
@@ -164,6 +156,20 @@ def drop_unneeded(s: SchedulerState) -> None:
         if not ts.dependents:
             _forget(s, ts)
     s.budget = budget
+
+
+def drop_result(s: SchedulerState, ts: TaskState) -> None:
+    """Have all copies of a result dropped; the state is left for the caller to change."""
+    large = ts.nbytes >= s.settings.free_large or ts.options is not NO_OPTIONS
+    for ws in ts.who_has:
+        del ws.held[ts.serial]
+        ws.nbytes -= ts.nbytes
+        s.touched_workers[ws] = None
+        ws.frees.append(ts.key)
+        if large:
+            ws.urgent = True
+    ts.who_has = ()
+    ts.value = None
 
 
 def _forget(s: SchedulerState, ts: TaskState) -> None:
