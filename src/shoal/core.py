@@ -10,12 +10,13 @@ from shoal.comm.requests import error_message, raise_error, send_recv
 from shoal.comm.rpc import ConnectionPool, PooledRPC, rpc
 from shoal.comm.server import Server
 from shoal.comm.status import Status
-from shoal.errors import CommClosedError
+from shoal.errors import CommClosedError, RPCClosed
 
 __all__ = [
     "CommClosedError",
     "ConnectionPool",
     "PooledRPC",
+    "RPCClosed",
     "Server",
     "Status",
     "connect",

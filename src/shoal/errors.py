@@ -2,6 +2,7 @@
 
 Exception
 ├── OSError
+│   ├── RPCClosed                   a call through an `rpc` that was closed
 │   └── CommClosedError             a connection ended
 │       └── FatalCommClosedError    and trying again is of no use
 │           └── HandshakeError      peers could not agree: secret, version, not shoal at all
@@ -39,6 +40,7 @@ __all__ = [
     "KilledWorker",
     "NoValidWorkerError",
     "ProtocolError",
+    "RPCClosed",
     "RemoteError",
     "Reschedule",
     "TimeoutError",
@@ -51,6 +53,10 @@ TimeoutError = builtins.TimeoutError
 
 class CommClosedError(OSError):
     """A connection is closed: by the peer, by us, or by the network."""
+
+
+class RPCClosed(OSError):
+    """Somebody calls an operation through an `rpc` that was closed."""
 
 
 class FatalCommClosedError(CommClosedError):

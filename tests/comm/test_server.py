@@ -14,7 +14,7 @@ import pytest
 from helpers import run, until
 
 from shoal.comm import Comm
-from shoal.core import CommClosedError, ConnectionPool, Server, Status, connect, rpc
+from shoal.core import CommClosedError, ConnectionPool, RPCClosed, Server, Status, connect, rpc
 
 SERVER = """
 import asyncio
@@ -101,7 +101,7 @@ def test_rpc_calls_overlap() -> None:
             async with rpc(server.address) as remote:
                 results = await asyncio.gather(*(remote.slow(x=i) for i in range(20)))
                 assert results == list(range(20))
-            with pytest.raises(RuntimeError, match="closed"):
+            with pytest.raises(RPCClosed, match="closed"):
                 await remote.slow(x=1)
 
     run(main())

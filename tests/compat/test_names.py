@@ -42,7 +42,7 @@ def found():
     done = subprocess.run(
         [sys.executable, str(HERE / "probe.py")],
         input="\n".join(NAMES),
-        env={**os.environ, "PYTHONPATH": shim_path()},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([shim_path(), *sys.path])},
         capture_output=True,
         text=True,
         check=True,

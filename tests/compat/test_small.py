@@ -14,10 +14,20 @@ import dask.config
 import numpy as np
 import pytest
 from helpers import run
+from tornado.tcpserver import TCPServer
 
 from shoal import Client, CommClosedError, wait
 from shoal._base.keys import encode_key
-from shoal.compat.addresses import ensure_ip, format_dashboard_link, open_port
+from shoal.compat.addresses import (
+    address_from_user_args,
+    addresses_from_user_args,
+    coerce_to_address,
+    ensure_ip,
+    format_dashboard_link,
+    get_tcp_server_address,
+    open_port,
+    uri_from_host_port,
+)
 from shoal.compat.devices import (
     CudaDeviceInfo,
     cuda_serialize,
@@ -337,3 +347,39 @@ def test_waiting_on_the_loop_of_a_blocking_client():
         done = client.sync(_wait, futures, 5, "FIRST_COMPLETED")
         assert done.done
         assert wait(futures).not_done == set()
+
+
+def test_addresses_of_what_users_say():
+    assert coerce_to_address(("127.0.0.1", 8786)) == "tcp://127.0.0.1:8786"
+    assert coerce_to_address("tls://a:1") == "tls://a:1"
+    assert uri_from_host_port(None, None, 8786) == "tcp://:8786"
+    assert uri_from_host_port("node:1", None, 8786) == "tcp://node:1"
+    assert uri_from_host_port("node", 5, 8786) == "tcp://node:5"
+    with pytest.raises(ValueError, match="given twice"):
+        uri_from_host_port("node:1", 5, 8786)
+    assert address_from_user_args() == "tcp://:0"
+    assert address_from_user_args(host="tls://node", port=5) == "tls://node:5"
+    assert address_from_user_args(host="node:7", peer="tls://x:1") == "tls://node:7"
+    assert address_from_user_args(security={"require_encryption": True}) == "tls://:0"
+    assert address_from_user_args(protocol="inproc") == "inproc://"
+    with pytest.raises(ValueError, match="host or an interface"):
+        address_from_user_args(host="a", interface="lo")
+    assert addresses_from_user_args(host=["a", "b"], port=[1, 2], protocol="tls") == [
+        "tls://a:1",
+        "tls://b:2",
+    ]
+    with pytest.raises(ValueError, match="same number"):
+        addresses_from_user_args(host=["a", "b"], port=[1, 2, 3])
+
+
+def test_addresses_of_tornado_servers():
+    async def main():
+        server = TCPServer()
+        with pytest.raises(RuntimeError, match="not started"):
+            get_tcp_server_address(server)
+        server.listen(0, "127.0.0.1")
+        host, port = get_tcp_server_address(server)
+        assert host == "127.0.0.1" and port > 0
+        server.stop()
+
+    asyncio.run(main())

@@ -47,6 +47,7 @@ async def send_recv(
     comm: Comm,
     *,
     reply: bool = True,
+    close: bool = False,
     serializers: Sequence[str] | None = None,
     deserializers: Sequence[str] | None = None,
     **kwargs: Any,
@@ -59,6 +60,10 @@ async def send_recv(
         A connection to a server, with no request under way.
     reply : bool
         Whether to wait for an answer.
+    close : bool
+        Whether the connection ends with the answer, at both ends.
+    serializers, deserializers : list of str, optional
+        Families for what msgpack does not know; by default those of the connection.
     **kwargs
         The message: `op` and its arguments.
 
@@ -71,8 +76,15 @@ async def send_recv(
     """
     done = False
     try:
-        await comm.write({**kwargs, "reply": reply}, serializers=serializers, on_error="raise")
+        request = {**kwargs, "reply": reply}
+        if close:
+            request["close"] = True
+        if serializers is not None:
+            request["serializers"] = list(serializers)  # for the answer too
+        await comm.write(request, serializers=serializers, on_error="raise")
         answer = await comm.read(deserializers=deserializers) if reply else None
+        if close:  # the peer closes its end too: nobody may ask on it again
+            await comm.close()
         done = True
     except CommClosedError as error:
         raise CommClosedError(

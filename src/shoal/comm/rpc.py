@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
 from shoal.comm.addressing import normalize_address
 from shoal.comm.base import Comm, connect
 from shoal.comm.requests import send_recv
-from shoal.errors import CommClosedError
+from shoal.comm.status import Status
+from shoal.errors import CommClosedError, RPCClosed
 
 __all__ = ["ConnectionPool", "PooledRPC", "rpc"]
 
+logger = logging.getLogger("shoal.core")
+
 
 class _Operations:
-    """Attributes are coroutine functions that call the peer's operation of that name."""
+    """Attributes are coroutine functions that call the peer's operation of that name.
+
+    Besides the operation's own arguments they take `reply` (False: wait for no answer), `close`
+    (True: the connection ends with the answer), `serializers` and `deserializers`.
+    """
+
+    serializers: Sequence[str] | None = None
+    deserializers: Sequence[str] | None = None
+
+    def _families(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call, with the families of this object where it names none."""
+        for name in ("serializers", "deserializers"):
+            if kwargs.get(name) is None:
+                kwargs[name] = getattr(self, name)
+        return kwargs
 
     async def _call(self, op: str, kwargs: dict[str, Any]) -> Any:
         raise AssertionError
@@ -26,7 +45,7 @@ class _Operations:
             raise AttributeError(op)
 
         async def call(**kwargs: Any) -> Any:
-            return await self._call(op, kwargs)
+            return await self._call(op, self._families(kwargs))
 
         call.__name__ = op
         return call
@@ -47,6 +66,8 @@ class rpc(_Operations):
         Of connecting.
     connection_args : dict, optional
         What `Security.get_connection_args` returned.
+    serializers, deserializers : list of str, optional
+        Families for what msgpack does not know; see `shoal.comm.Comm`.
 
     Examples
     --------
@@ -61,6 +82,8 @@ class rpc(_Operations):
         deserialize: bool = True,
         timeout: float | str | None = None,
         connection_args: dict[str, Any] | None = None,
+        serializers: Sequence[str] | None = None,
+        deserializers: Sequence[str] | None = None,
     ) -> None:
         if arg is None and comm is None:
             raise ValueError("rpc needs the address of a server")
@@ -68,7 +91,9 @@ class rpc(_Operations):
         self.timeout = timeout
         self.deserialize = deserialize
         self.connection_args = connection_args or {}
-        self.status = "running"
+        self.serializers = serializers
+        self.deserializers = deserializers
+        self.status = Status.running
         self._free: deque[Comm] = deque([comm] if comm is not None else [])
         self._busy: set[Comm] = set()
 
@@ -79,14 +104,14 @@ class rpc(_Operations):
             return await send_recv(comm, op=op, **kwargs)
         finally:
             self._busy.discard(comm)
-            if self.status == "closed":
+            if self.status is Status.closed:
                 comm.abort()
             elif not comm.closed():
                 self._free.append(comm)
 
     async def _take(self) -> Comm:
-        if self.status == "closed":
-            raise RuntimeError(f"this rpc to {self.address} is closed")
+        if self.status is Status.closed:
+            raise RPCClosed(f"this rpc to {self.address} is closed")
         while self._free:
             comm = self._free.pop()
             if not comm.closed():
@@ -95,9 +120,15 @@ class rpc(_Operations):
             self.address, self.timeout, deserialize=self.deserialize, **self.connection_args
         )
 
+    def close_comms(self) -> None:
+        """Close the connections that are not in use; the next call makes another."""
+        free, self._free = list(self._free), deque()
+        for comm in free:
+            comm.abort()
+
     async def close_rpc(self) -> None:
         """Close all connections."""
-        self.status = "closed"
+        self.status = Status.closed
         free, self._free = list(self._free), deque()
         await asyncio.gather(*(comm.close() for comm in free))
         for comm in list(self._busy):
@@ -128,6 +159,12 @@ class ConnectionPool:
         Of connecting.
     retry : bool
         False: whoever refuses a connection is not asked again.
+    serializers, deserializers : list of str, optional
+        Families for what msgpack does not know; see `shoal.comm.Comm`.
+    allow_offload : bool
+        Whether large messages may be written and read on another thread.
+    server : Server, optional
+        Whose pool it is.
 
     Examples
     --------
@@ -142,6 +179,10 @@ class ConnectionPool:
         connection_args: dict[str, Any] | None = None,
         timeout: float | str | None = None,
         retry: bool = True,
+        serializers: Sequence[str] | None = None,
+        deserializers: Sequence[str] | None = None,
+        allow_offload: bool = True,
+        server: Any = None,
     ) -> None:
         if limit < 1:
             raise ValueError(f"the limit of connections must be at least 1, got {limit!r}")
@@ -150,7 +191,11 @@ class ConnectionPool:
         self.connection_args = connection_args or {}
         self.timeout = timeout
         self.retry = retry
-        self.status = "running"
+        self.serializers = serializers
+        self.deserializers = deserializers
+        self.allow_offload = allow_offload
+        self.server = weakref.ref(server) if server is not None else None
+        self.status = Status.init
         self._room = asyncio.Semaphore(limit)
         self._free: dict[str, list[Comm]] = {}
         self._busy: dict[str, set[Comm]] = {}
@@ -160,7 +205,26 @@ class ConnectionPool:
 
     def __call__(self, addr: str | tuple[str, int]) -> PooledRPC:
         """Return an object whose attributes call the operations of the server at an address."""
-        return PooledRPC(_address(addr), self)
+        return PooledRPC(_address(addr), self, self.serializers, self.deserializers)
+
+    def __await__(self) -> Generator[Any, None, ConnectionPool]:
+        async def started() -> ConnectionPool:
+            await self.start()
+            return self
+
+        return started().__await__()
+
+    async def __aenter__(self) -> ConnectionPool:
+        return await self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Say that the pool is in use; it makes connections without that too."""
+        if self._closed():
+            raise RuntimeError(self._reason)
+        self.status = Status.running
 
     @property
     def active(self) -> int:
@@ -176,7 +240,7 @@ class ConnectionPool:
         self, addr: str, timeout: float | str | None = None, retry: bool | None = None
     ) -> Comm:
         """Return a connection; give it back with `reuse`."""
-        if self.status == "closed":
+        if self._closed():
             raise RuntimeError(self._reason)
         free = self._free.get(addr)
         while free:
@@ -200,12 +264,15 @@ class ConnectionPool:
         self._busy.setdefault(addr, set()).add(comm)
         return comm
 
+    def _closed(self) -> bool:
+        return self.status is Status.closed
+
     async def _make(self, addr: str, timeout: float | str | None, retry: bool) -> Comm:
         """Connect, unless the pool is closed before that is done."""
         scope = asyncio.timeout(None)
         try:
             async with scope:
-                if self.status == "closed":
+                if self._closed():
                     raise RuntimeError(self._reason)
                 self._connecting[scope] = addr
                 comm = await connect(
@@ -216,17 +283,18 @@ class ConnectionPool:
                     **self.connection_args,
                 )
         except OSError as error:  # the end of the scope's time is one
-            if self.status == "closed":
+            if self._closed():
                 raise RuntimeError(self._reason) from error
             if scope.expired():
                 raise CommClosedError(f"{addr} has gone") from error
             raise
         finally:
             self._connecting.pop(scope, None)
-        if self.status == "closed":
+        if self._closed():
             comm.abort()
             raise RuntimeError(self._reason)
         comm.name = "ConnectionPool"
+        comm.allow_offload = self.allow_offload
         return comm
 
     def reuse(self, addr: str, comm: Comm) -> None:
@@ -238,7 +306,7 @@ class ConnectionPool:
         busy.discard(comm)
         if not busy:
             del self._busy[addr]
-        if comm.closed() or self.status == "closed" or self._waiting:
+        if comm.closed() or self._closed() or self._waiting:
             comm.abort()
             self._room.release()
         else:
@@ -252,8 +320,18 @@ class ConnectionPool:
                 self._room.release()
         self._free.clear()
 
-    def remove(self, addr: str) -> None:
-        """Close all connections to an address, and make none; calls under way fail."""
+    def remove(self, addr: str, *, reason: str = "") -> None:
+        """Close all connections to an address, and make none; calls under way fail.
+
+        Parameters
+        ----------
+        addr : str
+            The address.
+        reason : str
+            For the logs.
+        """
+        if reason:
+            logger.debug("connections to %s are closed: %s", addr, reason)
         now = asyncio.get_running_loop().time()
         for scope, where in self._connecting.items():
             if where == addr:
@@ -264,9 +342,9 @@ class ConnectionPool:
 
     def end(self, reason: str) -> None:
         """Close all connections and make no others; calls under way fail, later ones say why."""
-        if self.status == "closed":
+        if self._closed():
             return
-        self.status = "closed"
+        self.status = Status.closed
         self._reason = reason
         for addr in {*self._free, *self._busy, *self._connecting.values()}:
             self.remove(addr)
@@ -281,9 +359,17 @@ class PooledRPC(_Operations):
     `ConnectionPool`.
     """
 
-    def __init__(self, address: str, pool: ConnectionPool) -> None:
+    def __init__(
+        self,
+        address: str,
+        pool: ConnectionPool,
+        serializers: Sequence[str] | None = None,
+        deserializers: Sequence[str] | None = None,
+    ) -> None:
         self.address = address
         self.pool = pool
+        self.serializers = serializers
+        self.deserializers = deserializers
 
     async def _call(self, op: str, kwargs: dict[str, Any]) -> Any:
         comm = await self.pool.connect(self.address)

@@ -14,8 +14,10 @@ import logging
 import uuid
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, TypeVar
+
+from dask.utils import parse_timedelta
 
 from shoal._base.both_loops import BothLoops, both_loops
 from shoal.comm.addressing import get_address_host_port
@@ -41,17 +43,20 @@ class Server:
     ----------
     handlers : dict
         Functions or coroutine functions by the name of their operation.
-    stream_handlers : dict, optional
-        Functions for the messages of streams; see `handle_stream`.
     blocked_handlers : list of str, optional
         Operations that are refused.
+    stream_handlers : dict, optional
+        Functions for the messages of streams; see `handle_stream`.
     connection_limit : int
         Of the connections that the server itself opens with `rpc`.
     deserialize : bool
         False: pickled parts of messages reach handlers as `Serialized`.
+    serializers, deserializers : list of str, optional
+        Families for what msgpack does not know, in answers and in calls of `rpc`; a request may
+        name others.
     connection_args : dict, optional
         For connections that the server opens; what `Security.get_connection_args` returned.
-    timeout : float, optional
+    timeout : float or str, optional
         Seconds that starting may take.
     name : str, optional
         For people.
@@ -74,31 +79,46 @@ class Server:
     def __init__(
         self,
         handlers: dict[str, Handler],
-        stream_handlers: dict[str, Handler] | None = None,
-        *,
         blocked_handlers: Iterable[str] | None = None,
+        stream_handlers: dict[str, Handler] | None = None,
         connection_limit: int = 512,
         deserialize: bool = True,
+        serializers: Sequence[str] | None = None,
+        deserializers: Sequence[str] | None = None,
         connection_args: dict[str, Any] | None = None,
-        timeout: float | None = None,
+        timeout: float | str | None = None,
+        *,
         name: str | None = None,
     ) -> None:
         self.handlers: dict[str, Handler] = {
             "identity": self.identity,
-            "echo": _echo,
+            "echo": self.echo,
+            "connection_stream": self.handle_stream,
             **handlers,
         }
         self.stream_handlers: dict[str, Handler] = dict(stream_handlers or {})
-        self.blocked_handlers = frozenset(blocked_handlers or ())
+        self.blocked_handlers = list(blocked_handlers or ())
         self.id = f"{type(self).__name__}-{uuid.uuid4()}"
         self.name: Any = name
         self.status = Status.init
         self.deserialize = deserialize
         self.listeners: list[Listener] = []
-        self.rpc = ConnectionPool(connection_limit, deserialize, connection_args)
-        self.start_timeout = timeout
+        self.connection_args = connection_args or {}
+        self.serializers = serializers
+        self.deserializers = deserializers
+        self.rpc = ConnectionPool(
+            connection_limit,
+            deserialize,
+            connection_args,
+            serializers=serializers,
+            deserializers=deserializers,
+            server=self,
+        )
+        self.start_timeout = None if timeout is None else float(parse_timedelta(timeout, "s"))
+        self.periodic_callbacks: dict[str, Any] = {}
         self._signatures: dict[Handler, tuple[inspect.Signature, bool]] = {}
         self._comms: weakref.WeakSet[Comm] = weakref.WeakSet()
+        self._serving = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._finished = asyncio.Event()
         self._start_lock = asyncio.Lock()
@@ -161,10 +181,18 @@ class Server:
         self._end()
         await self.rpc.close()
 
+    def stop(self) -> None:
+        """Accept no more connections; those that are open stay open, and so does the server."""
+        for listener in self.listeners:
+            result: Any = listener.stop()
+            if inspect.isawaitable(result):  # some third-party listeners
+                self.background(_awaited(result))
+
     def _end(self) -> None:
         """The last step of closing."""
-        for listener in self.listeners:
-            listener.stop()
+        self.stop()
+        for callback in self.periodic_callbacks.values():
+            callback.stop()
         current = _current_task()
         for task in list(self._tasks):
             if task is not current:
@@ -179,6 +207,45 @@ class Server:
     def loop(self) -> BothLoops:
         """The event loop that this server runs on, with asyncio's and tornado's methods."""
         return both_loops(self._loop)
+
+    io_loop = loop
+
+    def start_periodic_callbacks(self) -> None:
+        """Start those of `periodic_callbacks` (tornado's) that do not run; closing stops all."""
+        for callback in self.periodic_callbacks.values():
+            if not callback.is_running():
+                callback.start()
+
+    # -- connections, counted ------------------------------------------------------
+
+    @property
+    def incoming_comms_open(self) -> int:
+        """Connections that others have to this server."""
+        return len(self._comms)
+
+    @property
+    def incoming_comms_active(self) -> int:
+        """Requests of others that are being answered."""
+        return self._serving
+
+    @property
+    def outgoing_comms_open(self) -> int:
+        """Connections that `rpc` has to others."""
+        return self.rpc.open
+
+    @property
+    def outgoing_comms_active(self) -> int:
+        """Connections of `rpc` that are in use."""
+        return self.rpc.active
+
+    def get_connection_counters(self) -> dict[str, int]:
+        """Return the four numbers of connections by their names."""
+        return {
+            "incoming_comms_open": self.incoming_comms_open,
+            "incoming_comms_active": self.incoming_comms_active,
+            "outgoing_comms_open": self.outgoing_comms_open,
+            "outgoing_comms_active": self.outgoing_comms_active,
+        }
 
     def background(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine beside; it is cancelled when the server closes."""
@@ -197,13 +264,17 @@ class Server:
 
     # -- listening ---------------------------------------------------------------
 
-    def listen(self, port_or_addr: str | int | None = None, **listen_args: Any) -> Awaitable[None]:
+    def listen(
+        self, port_or_addr: str | int | None = None, allow_offload: bool = True, **listen_args: Any
+    ) -> Awaitable[None]:
         """Begin to listen; awaiting the result makes sure that it has begun.
 
         Parameters
         ----------
         port_or_addr : str or int, optional
             An address, or a port on all addresses of this host; any port by default.
+        allow_offload : bool
+            Whether large messages may be written and read on another thread.
         **listen_args
             What `Security.get_listen_args` returned.
         """
@@ -211,9 +282,8 @@ class Server:
             port_or_addr = self.default_port
         if isinstance(port_or_addr, int):
             port_or_addr = f"{self.default_ip}:{port_or_addr}"
-        listener = listen(
-            port_or_addr, self.handle_comm, deserialize=self.deserialize, **listen_args
-        )
+        handle = self.handle_comm if allow_offload else self._handle_without_offload
+        listener = listen(port_or_addr, handle, deserialize=self.deserialize, **listen_args)
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # a script that runs the loop afterwards
@@ -247,6 +317,11 @@ class Server:
             listener.stop()
 
     @property
+    def listener(self) -> Listener | None:
+        """What the server listens with; the first one where there are several."""
+        return self.listeners[0] if self.listeners else None
+
+    @property
     def address(self) -> str:
         """The address at which others reach this server."""
         if not self.listeners:
@@ -274,10 +349,18 @@ class Server:
         """Return what this server is."""
         return {"type": type(self).__name__, "id": self.id, "address": self.address_safe}
 
+    def echo(self, data: Any = None) -> Any:
+        """Return what was sent."""
+        return data
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address_safe!r} ({self.status.value})>"
 
     # -- requests ----------------------------------------------------------------
+
+    async def _handle_without_offload(self, comm: Comm) -> None:
+        comm.allow_offload = False
+        await self.handle_comm(comm)
 
     async def handle_comm(self, comm: Comm) -> None:
         """Answer the requests of one connection until it ends."""
@@ -309,6 +392,8 @@ class Server:
             return False
         close = False
         reply = True
+        serializers = self.serializers
+        self._serving += 1
         try:
             if not isinstance(message, dict) or not isinstance(message.get("op"), str):
                 raise ProtocolError(
@@ -317,7 +402,10 @@ class Server:
             message = dict(message)
             close = bool(message.pop("close", False))
             reply = bool(message.pop("reply", True))
-            result = self._call(comm, message.pop("op"), message)
+            op = message.pop("op")
+            if "serializers" in message and not self._takes(op, "serializers"):
+                serializers = message.pop("serializers") or serializers
+            result = self._call(comm, op, message)
             if inspect.isawaitable(result):
                 result = await result
         except CommClosedError as error:
@@ -327,10 +415,12 @@ class Server:
         except Exception as error:
             logger.debug("%r: a handler failed", self, exc_info=True)
             result = error_message(error)
+        finally:
+            self._serving -= 1
         if result is Status.dont_reply:
             return True
         if reply and not comm.closed():
-            await comm.write(result)
+            await comm.write(result, serializers=serializers)
         if close:
             await comm.close()
         return False
@@ -344,16 +434,25 @@ class Server:
             )
         if op in self.blocked_handlers:
             raise ValueError(f"the operation {op!r} is blocked by configuration on {self!r}")
-        known_signature = self._signatures.get(handler)
-        if known_signature is None:
-            known_signature = self._signatures[handler] = _signature(handler)
-        signature, takes_comm = known_signature
+        signature, takes_comm = self._signature(handler)
         first = (comm,) if takes_comm else ()
         try:
             signature.bind(*first, **arguments)
         except TypeError as error:
             raise TypeError(f"operation {op!r}{signature}: {error}") from None
         return handler(*first, **arguments)
+
+    def _signature(self, handler: Handler) -> tuple[inspect.Signature, bool]:
+        known = self._signatures.get(handler)
+        if known is None:
+            signature = inspect.signature(handler)
+            first = next(iter(signature.parameters), None)
+            known = self._signatures[handler] = signature, first == "comm"
+        return known
+
+    def _takes(self, op: str, name: str) -> bool:
+        handler = self.handlers.get(op)
+        return handler is not None and name in self._signature(handler)[0].parameters
 
     # -- streams -----------------------------------------------------------------
 
@@ -391,15 +490,6 @@ class Server:
             await comm.close()
 
 
-def _signature(handler: Handler) -> tuple[inspect.Signature, bool]:
-    signature = inspect.signature(handler)
-    return signature, next(iter(signature.parameters), None) == "comm"
-
-
-def _echo(data: Any = None) -> Any:
-    return data
-
-
 def _current_task() -> asyncio.Task[Any] | None:
     try:
         return asyncio.current_task()
@@ -417,6 +507,10 @@ def _own_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         return loop
+
+
+async def _awaited(result: Awaitable[Any]) -> None:
+    await result
 
 
 class _Done:

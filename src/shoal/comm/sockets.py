@@ -18,6 +18,7 @@ from shoal.comm.secret import cluster_secret
 from shoal.errors import CommClosedError, HandshakeError
 from shoal.wire import open_codec
 from shoal.wire.blob import BytesLike
+from shoal.wire.serialize.chosen import by_families, needs_choosing, opener_of
 
 __all__ = ["SocketComm", "SocketConnector", "SocketListener"]
 
@@ -43,13 +44,16 @@ class SocketComm(Comm):
 
     async def read(self, deserializers: Sequence[str] | None = None) -> Any:
         frames = self.received(await self.protocol.read())
-        unpickle = self.deserialize and (deserializers is None or "pickle" in deserializers)
-        return open_codec.decode(frames, deserialize=unpickle)
+        if not self.deserialize or deserializers is None or "pickle" in deserializers:
+            return open_codec.decode(frames, deserialize=self.deserialize)
+        return open_codec.decode(frames, opener=opener_of(deserializers))
 
     async def write(
         self, msg: Any, serializers: Sequence[str] | None = None, on_error: str = "message"
     ) -> int:
         try:
+            if serializers is not None and needs_choosing(serializers):
+                msg = by_families(msg, serializers)
             frames = open_codec.encode(msg)
         except Exception as error:
             if on_error == "raise":

@@ -58,6 +58,8 @@ TABLE: dict[str, dict[str, str]] = {
     "distributed.core": {
         "shoal.core": "*",
         "shoal.comm": "Comm Listener listen parse_address normalize_address unparse_host_port",
+        "shoal.comm.rpc": "PooledRPCCall=PooledRPC",
+        "shoal.compat.addresses": "coerce_to_address",
         "shoal.compat.failures": "clean_exception",
     },
     "distributed.scheduler": {
@@ -99,8 +101,14 @@ TABLE: dict[str, dict[str, str]] = {
     "distributed.comm": {
         "shoal.comm": "*",
         "shoal.comm.addressing": "*",
+        "shoal.compat.addresses": "get_tcp_server_address get_tcp_server_addresses",
     },
-    "distributed.comm.addressing": {"shoal.comm.addressing": "*"},
+    "distributed.comm.addressing": {
+        "shoal.comm.addressing": "*",
+        "shoal.compat.addresses": (
+            "address_from_user_args addresses_from_user_args uri_from_host_port"
+        ),
+    },
     "distributed.comm.core": {
         "shoal.comm.base": "*",
         "shoal.errors": "CommClosedError FatalCommClosedError",

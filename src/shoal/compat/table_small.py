@@ -73,7 +73,7 @@ PARTS: dict[str, dict[str, str]] = {
         "shoal._base.loop": _LOOP,
         "shoal._base.network": "*",
         "shoal.cli.parsing": "parse_ports",
-        "shoal.compat.addresses": "*",
+        "shoal.compat.addresses": "ensure_ip format_dashboard_link open_port",
         "shoal.compat.failures": "log_errors",
         "shoal.compat.inspection": "*",
         "shoal.compat.sizes": "nbytes",

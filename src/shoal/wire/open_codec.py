@@ -87,7 +87,12 @@ _WRAPPERS: dict[type, Callable[[Any, list[BytesLike]], Any]] = {
 }
 
 
-def decode(frames: Sequence[BytesLike], *, deserialize: bool = True) -> Any:
+def decode(
+    frames: Sequence[BytesLike],
+    *,
+    deserialize: bool = True,
+    opener: Callable[[Blob], Any] = loads,
+) -> Any:
     """Return the object of some frames.
 
     Parameters
@@ -96,6 +101,8 @@ def decode(frames: Sequence[BytesLike], *, deserialize: bool = True) -> Any:
         As `encode` made them.
     deserialize : bool
         False: nothing is unpickled, pickled parts are returned as `Serialized`.
+    opener : callable
+        What unpickles.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def decode(frames: Sequence[BytesLike], *, deserialize: bool = True) -> Any:
     def unpack(code: int, data: memoryview) -> Any:
         if code == OBJECT:
             blob = unpack_blob(data, frames)
-            return loads(blob) if deserialize else Serialized(blob)
+            return opener(blob) if deserialize else Serialized(blob)
         if code == BLOB:
             return unpack_blob(data, frames)
         if code == BUFFER:
