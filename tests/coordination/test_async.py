@@ -206,3 +206,35 @@ def test_a_connection_that_breaks_costs_nothing() -> None:
             assert await sub.get(timeout=5) == 2
 
     run(main())
+
+
+def test_what_gives_something_back_need_not_be_awaited() -> None:
+    async def main() -> None:
+        async with clients() as (scheduler, one, _):
+            variable, future = Variable("v"), one.submit(abs, -1)
+            await variable.set(future)
+            key = future.key
+            del future
+            await one.scheduler.identity()
+            assert key in scheduler.core.state.tasks
+            variable.delete()
+            await until(lambda: key not in scheduler.core.state.tasks)
+            queue = Queue("q")
+            await queue.put(1)
+            queue.close()
+            assert await queue.qsize() == 0
+            event = Event("e")
+            event.set()
+            assert await event.wait(timeout=5)
+            event.clear()
+            assert not await event.is_set()
+            lock = Lock("l")
+            assert await lock.acquire()
+            lock.release()
+            assert not await lock.locked()
+            semaphore = await Semaphore(1, "s")
+            assert await semaphore.acquire()
+            semaphore.release()
+            assert await semaphore.get_value() == 0
+
+    run(main())

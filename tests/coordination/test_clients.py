@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from helpers import wait_until
 
-from shoal import Client, Event, Lock, MultiLock, Pub, Queue, Semaphore, Sub, Variable
+from shoal import (
+    CancelledError,
+    Client,
+    Event,
+    Lock,
+    MultiLock,
+    Pub,
+    Queue,
+    Semaphore,
+    Sub,
+    Variable,
+)
 
 
 def waiting(client: Client) -> int:
@@ -179,8 +190,8 @@ def test_multi_lock(client: Client, name: str) -> None:
             both.acquire(num_locks=bad)
     with pytest.raises(TypeError, match="must be a list of names"):
         MultiLock("names")
-    with pytest.raises(TypeError, match="must be text"):
-        MultiLock([1])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="must be text, a number or a tuple"):
+        MultiLock([None])
     assert MultiLock().acquire() is True
 
 
@@ -242,11 +253,51 @@ def test_objects_travel(client: Client, make: Any) -> None:
     assert make(None if not isinstance(first, MultiLock) else "c").name != first.name
 
 
-@pytest.mark.parametrize("cls", [Queue, Variable, Lock, Event])
-def test_names_are_text(client: Client, cls: Any) -> None:
-    with pytest.raises(TypeError, match="must be text, got 5"):
-        cls(5)
+@pytest.mark.parametrize("cls", [Queue, Variable, Lock, Event, Semaphore])
+def test_names_are_text_numbers_or_tuples(client: Client, cls: Any) -> None:
+    for bad in (None, object()):
+        with pytest.raises(TypeError, match="must be text, a number or a tuple"):
+            cls(name=(bad,))
     assert cls().name != cls().name
+    assert cls(name=0).name == 0
+    assert pickle.loads(pickle.dumps(cls(name=("x", 1)))).name == ("x", 1)
+
+
+def test_a_number_and_its_text_are_two_names(client: Client) -> None:
+    names = [0, "0", ("x", 1), "('x', 1)", 1.5]
+    for value, key in enumerate(names):
+        Variable(key).set(value)
+    assert [Variable(key).get() for key in names] == list(range(len(names)))
+    assert Lock(3).acquire() and not Lock("3").locked() and Lock(3).locked()
+    assert not MultiLock([3, "3"]).acquire(timeout=0.01)
+    both = MultiLock([("y", 1), 4])
+    assert both.acquire() and both.locked() and Lock(4).locked()
+    both.release()
+    assert not both.locked()
+
+
+def test_what_was_cancelled_cannot_be_handed_on(client: Client, name: str) -> None:
+    future = client.submit(abs, -1, key=f"{name}-cancelled")
+    future.cancel()
+    wait_until(future.cancelled)
+    for call in (Queue(name).put, Variable(name).set):
+        for value in (future, [future], {"a": (future,)}):
+            with pytest.raises(CancelledError, match=f"{name}-cancelled"):
+                call(value)
+    assert Queue(name).qsize() == 0
+
+
+@pytest.mark.parametrize("cls", [Queue, Variable, Lock, Event, Semaphore])
+def test_what_a_primitive_says_of_its_client(client: Client, cls: Any) -> None:
+    made = cls(name="of its client")
+    assert made.asynchronous is False
+    assert made.loop == client.loop
+    assert made.scheduler.address == client.scheduler.address
+
+    async def answer() -> int:
+        return 42
+
+    assert made.sync(answer) == 42
 
 
 def test_no_client() -> None:

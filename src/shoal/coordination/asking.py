@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from shoal._base.keys import encode_key
 from shoal.client.core.asks import Asking
 from shoal.client.core.events import Asked, TookAnswer, Unasked
 from shoal.client.current import current_client
@@ -22,11 +23,23 @@ from shoal.wire.messages import Ask
 from shoal.worker.context import aside
 
 if TYPE_CHECKING:
+    from shoal._base.both_loops import BothLoops
     from shoal.client.client import Client
     from shoal.client.session import Session
+    from shoal.comm.rpc import PooledRPC
 
-__all__ = ["Named", "Seconds", "block_on", "client_for", "nobody", "until_answered"]
+__all__ = [
+    "Name",
+    "Named",
+    "Seconds",
+    "block_on",
+    "client_for",
+    "nobody",
+    "until_answered",
+    "wire_name",
+]
 
+Name = Any  # text, a number, or a tuple of these
 Seconds = Any  # a number, a text such as "200ms", a timedelta, or None
 
 # Seconds after the time is over in which the scheduler must say what the answer is.
@@ -47,7 +60,7 @@ class Named:
 
     Parameters
     ----------
-    name : str, optional
+    name : str, number or tuple of these, optional
         Who uses the same name uses the same thing; a random one by default.
     client : Client, optional
         How to reach the scheduler; by default the client of the task or of the context.
@@ -55,10 +68,11 @@ class Named:
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str | None = None, client: Client | None = None) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"the name of a {self.kind} must be text, got {name!r}")
-        self.name = name or f"{self.kind}-{uuid.uuid4().hex}"
+    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
+        if name is None or name == "":
+            name = f"{self.kind}-{uuid.uuid4().hex}"
+        self.name: Any = name
+        self._wire_name = wire_name(name, self.kind)
         self._given = client
         self._home = client
         if client is None and worker_here() is None:
@@ -76,6 +90,25 @@ class Named:
         if home is None or home.status in ("closing", "closed"):
             home = self._home = client_for(self._given)
         return home
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether methods that ask the scheduler return awaitables here and now."""
+        return self.client.asynchronous
+
+    @property
+    def loop(self) -> BothLoops:
+        """The event loop of the client."""
+        return self.client.loop
+
+    @property
+    def scheduler(self) -> PooledRPC:
+        """The scheduler's operations, through the client."""
+        return self.client.scheduler
+
+    def sync(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a coroutine function on the client's loop; see `Client.sync`."""
+        return self.client.sync(func, *args, **kwargs)
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Return this itself, when it is ready; asynchronous code may await what it made."""
@@ -99,24 +132,45 @@ class Named:
         gives_back: int = 0,
         takes: bool = False,
         through: Client | None = None,
+        begin: bool = False,
     ) -> Any:
         """Ask, and return what `load` makes of the answer; in asynchronous code an awaitable.
 
-        `late` is returned when the time is over, instead of raising `TimeoutError`.
+        With `begin` it is asked before anybody awaits that. `late` is returned when the time is
+        over, instead of raising `TimeoutError`.
         """
         seconds = seconds_or_none(timeout)
         session = (through or self.client)._session
-        ask = Ask(next(session.ask_ids), self.kind, self.name, op, list(args), keys or [])
+        ask = Ask(next(session.ask_ids), self.kind, self._wire_name, op, list(args), keys or [])
         asking = Asking(ask, nobody, claim, gives_back, takes)
         if session.asynchronous:
-            return self._wait(session, asking, seconds, late, load)
+            if begin:
+                session.post(Asked(asking))
+            answer = self._wait(session, asking, seconds, late, load, begin)
+            if not begin:
+                return answer
+            if asyncio._get_running_loop() is not None:
+                return asyncio.ensure_future(answer)
+            # An asynchronous client in a thread without a loop: nobody can await it there.
+            asyncio.run_coroutine_threadsafe(answer, session.client.loop.asyncio_loop)
+            return None
         block_on(session, asking, seconds)
         return self._finish(session, asking, seconds, late, load)
 
+    def _tell(self, op: str, *args: Any, **kwargs: Any) -> Any:
+        """`_ask`, which begins at once: in asynchronous code nobody has to await the answer."""
+        return self._ask(op, *args, begin=True, **kwargs)
+
     async def _wait(
-        self, session: Session, asking: Asking, seconds: float | None, late: Any, load: Any
+        self,
+        session: Session,
+        asking: Asking,
+        seconds: float | None,
+        late: Any,
+        load: Any,
+        asked: bool,
     ) -> Any:
-        await until_answered(session, asking, seconds)
+        await until_answered(session, asking, seconds, asked)
         return self._finish(session, asking, seconds, late, load)
 
     def _finish(
@@ -140,6 +194,22 @@ class Named:
                 session.post(Unasked(asking, back=True))
                 raise
         return value
+
+
+def wire_name(name: Name, kind: str) -> str:
+    """Return a name as messages carry it.
+
+    Raises
+    ------
+    TypeError
+        When it is neither text nor a number nor a tuple of these.
+    """
+    try:
+        return encode_key(name)
+    except TypeError:
+        raise TypeError(
+            f"the name of a {kind} must be text, a number or a tuple of these, got {name!r}"
+        ) from None
 
 
 def nobody(asking: Asking) -> None:
@@ -173,7 +243,10 @@ def block_on(session: Session, asking: Asking, seconds: float | None) -> None:
             session.post(Unasked(asking, back=True))
 
 
-async def until_answered(session: Session, asking: Asking, seconds: float | None) -> None:
+async def until_answered(
+    session: Session, asking: Asking, seconds: float | None, asked: bool = False
+) -> None:
+    """Ask, unless that was done already, and wait for the answer."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[None] = loop.create_future()
 
@@ -193,7 +266,10 @@ async def until_answered(session: Session, asking: Asking, seconds: float | None
     asking.wake = wake
     answered = False
     try:
-        session.post(Asked(asking))
+        if not asked:
+            session.post(Asked(asking))
+        elif asking.answer is not None:  # it came before anybody waited for it
+            settle()
         with aside():
             if seconds is None:
                 await answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.coordination.asking import Named, Seconds
+from shoal.coordination.asking import Name, Named, Seconds
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -17,7 +17,7 @@ class Event(Named):
 
     Parameters
     ----------
-    name : str, optional
+    name : str, number or tuple of these, optional
         Who uses the same name uses the same event; a random one by default.
     client : Client, optional
         By default the client of the task or of the context.
@@ -38,7 +38,7 @@ class Event(Named):
 
     kind = "event"
 
-    def __init__(self, name: str | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
         super().__init__(name, client)
 
     def wait(self, timeout: Seconds = None) -> Any:
@@ -58,11 +58,11 @@ class Event(Named):
 
     def set(self) -> Any:
         """Make the flag true; all who wait are woken."""
-        return self._ask("set")
+        return self._tell("set")
 
     def clear(self) -> Any:
         """Make the flag false; who waits from now on blocks."""
-        return self._ask("clear")
+        return self._tell("clear")
 
     def is_set(self) -> Any:
         """Return whether the flag is true."""

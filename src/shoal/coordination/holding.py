@@ -14,7 +14,7 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.coordination.asking import Named, Seconds
+from shoal.coordination.asking import Name, Named, Seconds
 from shoal.worker.context import at_lock
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ logger = logging.getLogger("shoal.coordination")
 class Holdable(Named):
     """A lock, several locks or a semaphore. Subclasses say what is acquired."""
 
-    def __init__(self, name: str | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
         super().__init__(name, client)
         # What this object holds, oldest first: through which client, and the number of the ask.
         self._held: deque[tuple[Client, int]] = deque()
@@ -59,7 +59,7 @@ class Holdable(Named):
                 f"cannot release the {self.kind} {self.name!r}: this object has not acquired it"
             ) from None
         with at_lock():
-            return self._ask(
+            return self._tell(
                 "release", number, load=self._released, gives_back=number, through=client
             )
 

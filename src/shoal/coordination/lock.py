@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.coordination.asking import Seconds
+from shoal.coordination.asking import Name, Seconds
 from shoal.coordination.holding import Holdable, wait_time
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Lock(Holdable):
 
     Parameters
     ----------
-    name : str, optional
+    name : str, number or tuple of these, optional
         Who uses the same name uses the same lock; a random one by default.
     client : Client, optional
         By default the client of the task or of the context.
@@ -44,7 +44,7 @@ class Lock(Holdable):
 
     kind = "lock"
 
-    def __init__(self, name: str | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
         super().__init__(name, client)
 
     def acquire(self, blocking: bool = True, timeout: Seconds = None) -> Any:
@@ -67,7 +67,7 @@ class Lock(Holdable):
         >>> lock = Lock('x')  # doctest: +SKIP
         >>> lock.acquire(timeout="1s")  # doctest: +SKIP
         """
-        names = [self.name]
+        names = [self._wire_name]
         return self._acquire(names, 1, timeout=wait_time(blocking, timeout), claim=[names])
 
     def release(self) -> Any:
@@ -82,7 +82,7 @@ class Lock(Holdable):
 
     def locked(self) -> Any:
         """Return whether somebody holds the lock."""
-        return self._ask("locked", self.name)
+        return self._ask("locked", self._wire_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Lock, (self.name,)

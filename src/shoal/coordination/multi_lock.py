@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from shoal.coordination.asking import Seconds
+from shoal.coordination.asking import Name, Seconds, wire_name
 from shoal.coordination.holding import Holdable, wait_time
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class MultiLock(Holdable):
 
     Parameters
     ----------
-    names : list of str
+    names : list of str, numbers or tuples of these
         Names of the locks; the same locks as those of `Lock`.
     client : Client, optional
         By default the client of the task or of the context.
@@ -34,15 +34,14 @@ class MultiLock(Holdable):
 
     kind = "lock"
 
-    def __init__(self, names: Iterable[str] = (), client: Client | None = None) -> None:
+    def __init__(self, names: Iterable[Name] = (), client: Client | None = None) -> None:
         if isinstance(names, str):
             raise TypeError(f"names must be a list of names, got {names!r}")
         self.names = list(dict.fromkeys(names))
-        if not all(isinstance(name, str) for name in self.names):
-            raise TypeError(f"the names of locks must be text, got {self.names!r}")
-        super().__init__(", ".join(self.names) or None, client)
+        super().__init__(", ".join(map(str, self.names)) or None, client)
         if not self.names:
             self.names = [self.name]
+        self._wire_names = [wire_name(name, self.kind) for name in self.names]
 
     def acquire(
         self, blocking: bool = True, timeout: Seconds = None, num_locks: int | None = None
@@ -68,9 +67,8 @@ class MultiLock(Holdable):
             raise ValueError(
                 f"num_locks must be from 1 to {len(self.names)}, the number of names; got {needed}"
             )
-        return self._acquire(
-            self.names, needed, timeout=wait_time(blocking, timeout), claim=[self.names]
-        )
+        names = self._wire_names
+        return self._acquire(names, needed, timeout=wait_time(blocking, timeout), claim=[names])
 
     def release(self) -> Any:
         """Release the locks.
@@ -81,6 +79,14 @@ class MultiLock(Holdable):
             When this object has not acquired them.
         """
         return self._release()
+
+    def locked(self) -> Any:
+        """Return whether this object holds the locks."""
+        held = bool(self._held)
+        return self._ready_with(held) if self.client.asynchronous else held
+
+    async def _ready_with(self, value: bool) -> bool:
+        return value
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MultiLock, (self.names,)

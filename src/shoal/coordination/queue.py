@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal.coordination.asking import Named, Seconds
+from shoal.coordination.asking import Name, Named, Seconds
 from shoal.coordination.values import pack, unpack
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Queue(Named):
 
     Parameters
     ----------
-    name : str, optional
+    name : str, number or tuple of these, optional
         Who uses the same name uses the same queue; a random one by default.
     client : Client, optional
         By default the client of the task or of the context.
@@ -55,7 +55,7 @@ class Queue(Named):
     kind = "queue"
 
     def __init__(
-        self, name: str | None = None, client: Client | None = None, maxsize: int = 0
+        self, name: Name | None = None, client: Client | None = None, maxsize: int = 0
     ) -> None:
         super().__init__(name, client)
         if isinstance(maxsize, bool) or not isinstance(maxsize, int):
@@ -113,8 +113,11 @@ class Queue(Named):
         return self._ask("qsize")
 
     def close(self) -> Any:
-        """Forget the queue and what is in it; `RuntimeError` is raised for those who wait."""
-        return self._ask("close")
+        """Forget the queue and what is in it; `RuntimeError` is raised for those who wait.
+
+        In asynchronous code the result may be awaited, and need not.
+        """
+        return self._tell("close")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Queue, (self.name, None, self.maxsize)

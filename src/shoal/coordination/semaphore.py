@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.coordination.asking import Seconds
+from shoal.coordination.asking import Name, Seconds
 from shoal.coordination.holding import Holdable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Semaphore(Holdable):
     ----------
     max_leases : int
         How many may hold it at a time.
-    name : str, optional
+    name : str, number or tuple of these, optional
         Who uses the same name uses the same semaphore; a random one by default.
     register : bool
         Tell the scheduler now, which finds out when others use the name with another `max_leases`.
@@ -51,7 +51,7 @@ class Semaphore(Holdable):
     def __init__(
         self,
         max_leases: int = 1,
-        name: str | None = None,
+        name: Name | None = None,
         register: bool = True,
         scheduler_rpc: Any = None,
         loop: Any = None,
@@ -66,7 +66,7 @@ class Semaphore(Holdable):
         if register and home is not None and not home.asynchronous:
             self.register()
 
-    def register(self) -> Any:
+    def register(self, **kwargs: Any) -> Any:
         """Tell the scheduler of this semaphore; one of this name that was closed is open again."""
         self._unregistered = False
         return self._ask("register", self.max_leases)
@@ -124,7 +124,7 @@ class Semaphore(Holdable):
     def close(self) -> Any:
         """Close the semaphore for all; `RuntimeError` is raised for those who wait for a lease."""
         self._held.clear()
-        return self._ask("close")
+        return self._tell("close")
 
     async def _ready(self) -> Self:
         if self._unregistered:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shoal.client.core.state import Record
+from shoal.client.core.state import CANCELLED, LOST, Record
 from shoal.client.future import Future, make_future
+from shoal.client.outcome import error_of
 
 if TYPE_CHECKING:
     from shoal.client.session import Session
@@ -37,6 +38,8 @@ def pack(value: Any, where: str) -> tuple[bytes, list[str]]:
     ------
     TypeError
         When there is something in it that cannot travel; `where` says to whom this happened.
+    CancelledError
+        When there is a future in it that was cancelled, or of which the data is lost.
     """
     if type(value) in _PLAIN:
         return _encode(value), []
@@ -62,7 +65,12 @@ def _wrap(value: Any, keys: list[str], where: str) -> Any:
 
 
 def _wrap_future(value: Future, keys: list[str], where: str) -> Any:
-    key = value._record.key
+    record = value._record
+    if record.status in (CANCELLED, LOST):
+        error = error_of(value.client, record)
+        assert error is not None
+        raise error
+    key = record.key
     keys.append(key)
     return msgspec.msgpack.Ext(_FUTURE, key.encode())
 

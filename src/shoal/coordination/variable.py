@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.coordination.asking import Named, Seconds
+from shoal.coordination.asking import Name, Named, Seconds
 from shoal.coordination.values import pack, unpack
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Variable(Named):
 
     Parameters
     ----------
-    name : str, optional
+    name : str, number or tuple of these, optional
         Who uses the same name uses the same variable; a random one by default.
     client : Client, optional
         By default the client of the task or of the context.
@@ -55,7 +55,7 @@ class Variable(Named):
     kind = "variable"
 
     def __init__(
-        self, name: str | None = None, client: Client | None = None, maxsize: int = 0
+        self, name: Name | None = None, client: Client | None = None, maxsize: int = 0
     ) -> None:
         super().__init__(name, client)
 
@@ -93,8 +93,11 @@ class Variable(Named):
         return self._ask("get", timeout=timeout, load=_load, takes=True)
 
     def delete(self) -> Any:
-        """Delete the variable, for all who use it; `get` waits for the next `set`."""
-        return self._ask("delete")
+        """Delete the variable, for all who use it; `get` waits for the next `set`.
+
+        What it held is released. In asynchronous code the result may be awaited, and need not.
+        """
+        return self._tell("delete")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Variable, (self.name,)
