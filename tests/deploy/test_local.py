@@ -248,3 +248,43 @@ def test_closing_waits_for_the_end_of_workers_that_were_about_to_start(begun):
         assert left == set() and psutil.Process().children() == []
 
     run(main())
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_fewer_workers_lose_nothing(processes):
+    with (
+        LocalCluster(
+            n_workers=3, threads_per_worker=1, processes=processes, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        assert {w["name"] for w in client.scheduler_info()["workers"].values()} == {0, 1, 2}
+        data = client.scatter(list(range(20)))
+        cluster.scale(2)
+        wait_until(lambda: len(client.scheduler_info()["workers"]) == 2, 30)
+        assert client.gather(data) == list(range(20))
+        cluster.scale_down(["1"])
+        wait_until(lambda: len(client.scheduler_info()["workers"]) == 1, 30)
+        assert cluster.plan == {0}
+        assert client.gather(data) == list(range(20))
+
+
+@pytest.mark.parametrize("whom", ["worker", "both"])
+def test_sigterm_loses_nothing(whom):
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        pid = cluster.workers[0].pid
+        data = client.scatter(list(range(20)), workers=["0"])
+        if whom == "both":  # as a batch system does
+            asyncio.run_coroutine_threadsafe(
+                cluster.workers[0].leave("this process received SIGTERM"), cluster.loop.asyncio_loop
+            )
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not psutil.pid_exists(pid), 30)
+        assert client.gather(data) == list(range(20))
+        if whom == "worker":  # the nanny has another
+            wait_until(lambda: len(client.scheduler_info()["workers"]) == 2, 30)
+        else:
+            wait_until(lambda: set(cluster.workers) == {1}, 30)

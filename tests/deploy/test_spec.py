@@ -284,3 +284,62 @@ def test_a_worker_that_never_came_does_not_keep_the_others_from_retiring(caplog)
     run(main())
     assert asked[0] == [1, 2]
     assert "could not be moved" not in caplog.text
+
+
+def test_names_are_the_same_when_their_texts_are():
+    """A worker that says "0" is the specification's 0, whoever is asked."""
+
+    class Textual(FakeWorker):
+        def __init__(self, *args, name=None, **kwargs):
+            super().__init__(*args, name=str(name), **kwargs)
+
+    async def main():
+        spec = {"cls": Textual, "options": {}}
+        async with cluster_of(workers=dict.fromkeys(range(3), spec)) as cluster:
+            assert cluster.observed == cluster.plan == cluster.requested == {0, 1, 2}
+            cluster.scale_down(["1"])
+            await cluster
+            assert set(cluster.workers) == {0, 2}
+            cluster.scale(1)
+            await cluster
+            assert cluster.observed == {0}
+            assert cluster.scheduler.retired == [[1], [2]]
+
+    run(main())
+
+
+def test_awaiting_a_cluster_waits_for_what_was_asked_of_it():
+    async def main():
+        async with cluster_of(1) as cluster:
+            cluster.scale(3)
+            cluster.scale(2)
+            await cluster
+            assert len(cluster.workers) == 2 and cluster.observed == cluster.plan
+            bad = {"cls": FakeWorker, "options": {"fail": True}}
+            cluster.new_spec = bad
+            cluster.scale(3)
+            with pytest.raises(RuntimeError, match="no room"):
+                await cluster
+
+    run(main())
+
+
+def test_workers_come_while_others_leave():
+    async def main():
+        let_go = asyncio.Event()
+        async with cluster_of(2) as cluster:
+
+            async def slow(names):
+                await let_go.wait()
+                return {}
+
+            cluster.scheduler.handlers["retire_workers"] = slow
+            cluster.scale(1)
+            cluster.scale(3)
+            await until(lambda: {0, 2, 3} <= set(cluster.workers))
+            assert 1 in cluster.workers  # it still hands over
+            let_go.set()
+            await cluster
+            assert set(cluster.workers) == {0, 2, 3}
+
+    run(main())

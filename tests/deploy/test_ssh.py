@@ -97,7 +97,7 @@ def test_a_cluster_works_and_leaves_nothing():
             pids = set(client.run(os.getpid).values()) | {client.run_on_scheduler(os.getpid)}
             assert client.submit(sum, [1, 2]).result() == 3
         assert len(pids) == 3 and os.getpid() not in pids
-        assert cluster.observed == {"0", "1"}
+        assert cluster.observed == {0, 1}
     users = {c.host: c.options["username"] for c in Connection.made}
     assert users == {"a": "x", "b": "y", "c": "z"}
     wait_until(lambda: not any(map(psutil.pid_exists, pids)))

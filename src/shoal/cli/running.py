@@ -63,11 +63,21 @@ async def _run(make: Callable[[], Sequence[Server]], on_up: Callable[[], None]) 
     except Exception as error:
         raise click.ClickException(_in_one_line(error)) from error
     finally:
-        reason = f"it got {signalled.result().name}" if signalled.done() else "it closes"
+        signal = signalled.result().name if signalled.done() else ""
         signalled.cancel()
         over = (Status.closed, Status.failed)
-        closing = (s.close(reason=reason) for s in servers if s.status not in over)
-        await asyncio.gather(*closing, return_exceptions=True)
+        left = [server for server in servers if server.status not in over]
+        await asyncio.gather(*(_close(server, signal) for server in left), return_exceptions=True)
+
+
+async def _close(server: Server, signal: str) -> None:
+    """Close a server; a worker that ends by a signal hands over its data."""
+    if not signal:
+        await server.close(reason="it closes")
+        return
+    reason = f"this process received {signal}"
+    leave = getattr(server, "leave", None)
+    await (server.close(reason=reason) if leave is None else leave(reason=reason))
 
 
 async def _unless(signalled: asyncio.Future[Any], work: Coroutine[Any, Any, None]) -> bool:

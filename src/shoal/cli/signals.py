@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from shoal._base.loop import as_asyncio_loop
+from shoal._base.signals import end_now, on_first_signal
 
 __all__ = ["install_signal_handlers", "wait_for_signals"]
 
@@ -23,18 +23,11 @@ async def wait_for_signals(signals: Sequence[signal.Signals] = _SIGNALS) -> sign
     loop = asyncio.get_running_loop()
     received: asyncio.Future[signal.Signals] = loop.create_future()
 
-    def handle(signum: int, frame: Any) -> None:
-        # Runs between two instructions of the loop's thread; only the loop may touch the future.
-        for each in signals:
-            signal.signal(each, _end_now)
-        loop.call_soon_threadsafe(_set, received, signal.Signals(signum))
-
-    before = {each: signal.signal(each, handle) for each in signals}
+    put_back = on_first_signal(signals, lambda found: _set(received, found))
     try:
         found = await received
     except asyncio.CancelledError:  # nobody waits any more
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        put_back()
         raise
     logger.info("Received signal %s (%d); closing. A second one ends at once", found.name, found)
     return found
@@ -68,7 +61,7 @@ def install_signal_handlers(
 
     def handle(signum: int, frame: Any) -> None:
         for each in _SIGNALS:
-            signal.signal(each, _end_now)
+            signal.signal(each, end_now)
         chosen.call_soon_threadsafe(start, signum)
 
     for each in _SIGNALS:
@@ -78,7 +71,3 @@ def install_signal_handlers(
 def _set(future: asyncio.Future[signal.Signals], value: signal.Signals) -> None:
     if not future.done():
         future.set_result(value)
-
-
-def _end_now(signum: int, frame: Any) -> None:
-    os._exit(128 + signum)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import config
 from shoal._base.loop import as_asyncio_loop
+from shoal._base.numbers import whole_number
 from shoal.core import Status
 
 if TYPE_CHECKING:
@@ -52,16 +53,14 @@ class AdaptiveCore:
     """
 
     def __init__(self, minimum: int = 0, maximum: float = math.inf, wait_count: int = 3) -> None:
-        for name, value in (("minimum", minimum), ("wait_count", wait_count)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be a whole number from 0 on, got {value!r}")
-        if isinstance(maximum, bool) or not isinstance(maximum, (int, float)):
-            raise ValueError(f"maximum must be a number of workers or inf, got {maximum!r}")
-        if not maximum >= minimum:
+        self.minimum = whole_number("minimum", minimum, 0)
+        self.wait_count = whole_number("wait_count", wait_count, 0)
+        if maximum != math.inf:
+            whole = isinstance(maximum, float) and maximum.is_integer()
+            maximum = whole_number("maximum", int(maximum) if whole else maximum)
+        if maximum < self.minimum:
             raise ValueError(f"maximum={maximum} is less than minimum={minimum}")
-        self.minimum = minimum
         self.maximum = maximum
-        self.wait_count = wait_count
         self.close_counts: dict[str, int] = {}  # how often in a row a worker was too much
 
     def within_bounds(self, target: int) -> int:

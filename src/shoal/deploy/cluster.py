@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.loop import LoopRunner, SyncMethodMixin
+from shoal._base.numbers import whole_number
 from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive as _Adaptive
 from shoal.deploy.logs import Log, Logs
@@ -134,10 +135,14 @@ class Cluster(SyncMethodMixin):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    async def _settle(self) -> None:
+        """Wait until what was asked of the cluster so far is done."""
+
     def __await__(self: C) -> Generator[Any, None, C]:
         async def started() -> C:
             if self.status == Status.created:
                 await self._start()
+            await self._settle()
             return self
 
         return started().__await__()
@@ -238,8 +243,7 @@ class Cluster(SyncMethodMixin):
         WorkerStartTimeoutError
             When they do not come within `timeout` seconds.
         """
-        if isinstance(n_workers, bool) or not isinstance(n_workers, int) or n_workers < 1:
-            raise ValueError(f"n_workers must be a whole number of at least 1, got {n_workers!r}")
+        n_workers = whole_number("n_workers", n_workers, 1)
         return self.sync(self._wait_for_workers, n_workers, parse_timedelta(timeout))
 
     async def _wait_for_workers(self, n_workers: int, timeout: float | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from shoal._base.numbers import whole_number
 from shoal._base.system import CPU_COUNT
 
 __all__ = ["nprocesses_nthreads", "worker_shape"]
@@ -44,8 +45,10 @@ def worker_shape(
     ValueError
         When a number is no whole number, or is out of range.
     """
-    _check("n_workers", n_workers, minimum=0)
-    _check("threads_per_worker", threads_per_worker, minimum=1)
+    if n_workers is not None:
+        n_workers = whole_number("n_workers", n_workers, 0)
+    if threads_per_worker is not None:
+        threads_per_worker = whole_number("threads_per_worker", threads_per_worker, 1)
     if n_workers is None and threads_per_worker is None:
         return nprocesses_nthreads() if processes else (1, CPU_COUNT)
     if n_workers is None:
@@ -54,10 +57,3 @@ def worker_shape(
     if threads_per_worker is None:
         return n_workers, max(1, CPU_COUNT // max(n_workers, 1))
     return n_workers, threads_per_worker
-
-
-def _check(name: str, value: int | None, minimum: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")

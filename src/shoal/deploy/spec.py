@@ -14,6 +14,8 @@ from typing import Any
 
 from dask.utils import parse_bytes
 
+from shoal import config
+from shoal._base.numbers import whole_number
 from shoal.core import Status, rpc
 from shoal.deploy.cluster import Cluster
 from shoal.deploy.interface import NoOpAwaitable, ProcessInterface
@@ -25,6 +27,7 @@ logger = logging.getLogger("shoal.deploy")
 
 _SCHEDULER = "shoal.scheduler.scheduler.Scheduler"
 _EXIT_TIMEOUT = 10.0
+_ANSWER = 10.0  # seconds that a scheduler may take to answer, beyond what it was asked to do
 _open: dict[int, tuple[int, SpecCluster]] = {}  # by id: process that made it, cluster
 
 
@@ -76,6 +79,8 @@ class SpecCluster(Cluster):
         self.shutdown_on_close = shutdown_on_close
         self._i = 0
         self._lock: asyncio.Lock | None = None
+        self._corrections: set[asyncio.Task[None]] = set()  # that are under way
+        self._leaving: set[Any] = set()  # names of workers that are emptied, then closed
         self._tasks: set[asyncio.Task[Any]] = set()
         super().__init__(
             asynchronous=asynchronous,
@@ -169,17 +174,34 @@ class SpecCluster(Cluster):
 
     def _correct_state(self) -> asyncio.Task[None]:
         """Begin to start and close workers, as the specification says."""
-        return self._spawn(self._correct_state_internal())
+        task = self._spawn(self._correct_state_internal())
+        self._corrections.add(task)
+        task.add_done_callback(self._corrections.discard)
+        return task
+
+    async def _settle(self) -> None:
+        """Wait until there are the workers that were asked for, and no others."""
+        while self._corrections:
+            done, _ = await asyncio.wait(self._corrections)
+            await self._look()
+            for correction in done:
+                correction.result()
 
     async def _correct_state_internal(self) -> None:
         assert self._lock is not None
-        async with self._lock:
-            leaving = [name for name in self.workers if name not in self.worker_spec]
+        gone = set(self.workers) - set(self.worker_spec) - self._leaving
+        leaving = [name for name in self.workers if name in gone]
+        self._leaving |= gone
+        try:
+            async with self._lock:
+                coming = [name for name in self.worker_spec if name not in self.workers]
+                if coming and self.status in (Status.starting, Status.running):
+                    await self._add(coming)
+            # Without the lock: who leaves may take long, and others are to come meanwhile.
             if leaving:
                 await self._retire(leaving)
-            coming = [name for name in self.worker_spec if name not in self.workers]
-            if coming and self.status in (Status.starting, Status.running):
-                await self._add(coming)
+        finally:
+            self._leaving -= gone
 
     async def _retire(self, names: list[Any]) -> None:
         """Close workers, after their data moved to others."""
@@ -187,13 +209,24 @@ class SpecCluster(Cluster):
             try:
                 await self._look()
                 # One that is not there must not keep the data of the others from moving.
-                known = [name for name in self._names_of(names) if name in self.observed]
+                known = self._known_to_scheduler(names)
                 if known:
-                    await self.scheduler_comm.retire_workers(names=known)
+                    await self._hand_over(known)
             except Exception as error:
                 logger.warning("Closing workers whose data could not be moved: %s", error)
         leaving = [self.workers.pop(name) for name in names if name in self.workers]
         await _settled([worker.close() for worker in leaving])
+
+    async def _hand_over(self, names: list[Any]) -> None:
+        """Have the scheduler move the data of workers to others, and close them."""
+        assert self.scheduler_comm is not None
+        limit = config.get_seconds("shoal.retire.timeout")
+        async with asyncio.timeout(limit + _ANSWER):
+            retired = await self.scheduler_comm.retire_workers(names=names)
+        if isinstance(retired, dict) and len(retired) < len(names):
+            moved = {str(worker["name"]) for worker in retired.values()}
+            left = [str(name) for name in names if str(name) not in moved]
+            logger.warning("Closing workers with data that did not move: %s", ", ".join(left))
 
     async def _add(self, names: list[Any]) -> None:
         workers = {}
@@ -262,8 +295,7 @@ class SpecCluster(Cluster):
             n = max(n, math.ceil(parse_bytes(memory) / self._memory_per_worker()))
         if cores is not None:
             n = max(n, math.ceil(cores / self._threads_per_worker()))
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"the number of workers must be a whole number from 0 on, got {n!r}")
+        n = whole_number("the number of workers", n, 0)
         if len(self.worker_spec) > n:
             names = list(self.worker_spec)
             # Those that did not come up yet go first, then the newest.
@@ -326,14 +358,25 @@ class SpecCluster(Cluster):
                 whole.append(name)
         return whole
 
-    def _names_of(self, specs: Iterable[Any]) -> list[Any]:
-        """Return the workers' names; an object with a group of suffixes has several."""
-        known = set(self.observed)
+    def _known_to_scheduler(self, specs: Iterable[Any]) -> list[Any]:
+        """Return which of these workers are up; an object with a group of suffixes has several."""
+        up = {str(worker["name"]) for worker in self.scheduler_info["workers"].values()}
         names: list[Any] = []
         for name in specs:
-            group = [each for each in known if str(each).startswith(f"{name}-")]
-            names += [name] if name in known or not group else group
+            if str(name) in up:
+                names.append(name)
+            else:
+                names += sorted(each for each in up if each.startswith(f"{name}-"))
         return names
+
+    @property
+    def observed(self) -> set[Any]:
+        """Names of workers that the scheduler knows, those of the specification as they are there.
+
+        A name is the same as its text: a worker that was started by a command as ``"0"`` is 0 here.
+        """
+        given = {str(name): name for name in self.plan | self.requested}
+        return {given.get(str(name), name) for name in super().observed}
 
     def _threads_per_worker(self) -> int:
         if self.new_spec is None:

@@ -17,6 +17,7 @@ from shoal._base.logs import LogBuffer
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
 from shoal.comm.places import listening_addresses, scheduler_of, with_secret
+from shoal.comm.retiring import hand_over
 from shoal.comm.running import run_on
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
@@ -362,6 +363,15 @@ class Nanny(Server):
             if self.process is not None:
                 self.process.kill(reason)
             await super().close()
+
+    async def leave(self, reason: str) -> None:
+        """Close as a signal wants it: the worker's data first, then worker and nanny."""
+        self._stopping = reason  # who signals often signals the worker's process too
+        address = self.worker_address
+        if self.is_alive() and address and self.scheduler_addr:
+            within = config.get_seconds("shoal.retire.at-signal")
+            await hand_over(self.rpc(self.scheduler_addr), address, within)
+        await self.close(reason=reason)
 
     def _end_soon(self, reason: str) -> None:
         if self._ending is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from shoal._base.loop import new_event_loop
+from shoal._base.signals import on_first_signal
 from shoal.nanny.child import Parent
 
 __all__ = ["run", "serve"]
@@ -62,6 +64,7 @@ async def serve(
     gc.freeze()
     gc.enable()
     parent.tell(op="started", **describe(server))
+    _leave_at_sigterm(server)
     finished = asyncio.ensure_future(server.finished())
     await _first(finished, asked)
     if not finished.done():
@@ -75,6 +78,22 @@ async def serve(
             restart=getattr(server, "close_restart", False),
         )
     return 0
+
+
+def _leave_at_sigterm(server: Any) -> None:
+    """Have a worker hand over its data when somebody ends its process, not that of the nanny.
+
+    The nanny starts another then, as for one that died.
+    """
+    if not hasattr(server, "leave"):
+        return
+    leaving: list[asyncio.Future[None]] = []  # the loop itself holds tasks only weakly
+
+    def leave(found: signal.Signals) -> None:
+        reason = f"the worker's process received {found.name}"
+        leaving.append(asyncio.ensure_future(server.leave(reason=reason, restart=True)))
+
+    on_first_signal([signal.SIGTERM], leave)
 
 
 async def _start(server: Any) -> None:

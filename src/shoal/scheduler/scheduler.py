@@ -413,6 +413,8 @@ class Scheduler(SchedulerFace, Server):
             waiter = self._retiring.pop(address, None)
             if waiter is not None and not waiter.done():
                 waiter.set_exception(RuntimeError(f"worker {address} cannot be retired: {why}"))
+            else:  # the end of its lifetime came
+                logger.warning("Worker %s leaves with what it holds: %s", address, why)
 
     def retired(self, address: str) -> asyncio.Future[None]:
         """Return a future that is done when a worker that is being retired is empty."""

@@ -33,6 +33,7 @@ def read_settings(
             "distributed.scheduler.idle-timeout", idle_timeout
         ),
         no_workers_timeout=config.get_optional_seconds("distributed.scheduler.no-workers-timeout"),
+        retire_timeout=config.get_seconds("shoal.retire.timeout"),
         recovery_window=config.get_seconds("shoal.recovery.window"),
         recovery_grace=config.get_seconds("shoal.recovery.grace"),
         lease_timeout=config.get_seconds("distributed.scheduler.locks.lease-timeout"),

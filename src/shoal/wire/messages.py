@@ -310,7 +310,7 @@ class RegisterWorker(msgspec.Struct, array_like=True, gc=False, tag="register", 
     """First message on a worker's stream, with all that the worker holds and runs. Idempotent."""
 
     address: str
-    name: str
+    name: str | int  # a number only to show it: names are compared as text
     nthreads: int
     memory_limit: int  # bytes; 0: none
     resources: dict[str, float]

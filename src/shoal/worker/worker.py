@@ -24,8 +24,10 @@ from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
+from shoal._base.worker_names import shown_name
 from shoal.comm.addressing import get_address_host
 from shoal.comm.places import listening_addresses, scheduler_of, with_secret
+from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
 from shoal.comm.status import Status
@@ -335,12 +337,22 @@ class Worker(WorkerFace, Server):
             return
         self.close_restart = self._lifetime.restart if restart is None else restart
         self.close_reason = reason
-        try:
-            await self.rpc(self.scheduler_address).retire_workers(
-                workers=[self.address], close_workers=False
-            )
-        except OSError as error:
-            logger.info("the scheduler could not be asked to retire this worker: %s", error)
+        if self._link is not None and self._link.up:
+            await hand_over(self.rpc(self.scheduler_address), self.address)
+        await self.close(reason=reason)
+
+    async def leave(self, reason: str, restart: bool = False) -> None:
+        """Close as a signal wants it: data first, in a time that is left to those who get one.
+
+        Parameters
+        ----------
+        restart : bool
+            Whether the nanny is to start another worker.
+        """
+        self.close_restart, self.close_reason = restart, reason
+        if self.status is Status.running and self._link is not None and self._link.up:
+            within = config.get_seconds("shoal.retire.at-signal")
+            await hand_over(self.rpc(self.scheduler_address), self.address, within)
         await self.close(reason=reason)
 
     # -- the core ------------------------------------------------------------------
@@ -468,7 +480,7 @@ class Worker(WorkerFace, Server):
             [
                 m.RegisterWorker(
                     address=self.address,
-                    name=str(self.name),
+                    name=shown_name(self.name),
                     nthreads=self.nthreads,
                     memory_limit=self.memory_limit,
                     resources=self.resources,

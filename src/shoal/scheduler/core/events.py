@@ -69,10 +69,11 @@ class Continue(msgspec.Struct, gc=False):
 
 
 class RetireWorkers(msgspec.Struct, gc=False):
-    """Empty these workers, then (`close`) close them."""
+    """Empty these workers, then (`close`) close them; within so many seconds."""
 
     addresses: list[str]
     close: bool = True
+    within: float | None = None
 
 
 class RestartAll(msgspec.Struct, gc=False):

@@ -282,8 +282,8 @@ class Machine:
     def _retire_workers(self, event: e.RetireWorkers) -> None:
         for address in event.addresses:
             ws = self.state.workers.get(address)
-            if ws is not None and not ws.retiring:
-                retire_worker(self.state, ws, event.close)
+            if ws is not None and (not ws.retiring or event.within is not None):
+                retire_worker(self.state, ws, event.close, within=event.within)
 
     def _restart_all(self, event: e.RestartAll) -> None:
         s = self.state

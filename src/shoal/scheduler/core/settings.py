@@ -28,6 +28,7 @@ class Settings:
     no_workers_timeout: float | None = None
     recovery_window: float = 3.0
     recovery_grace: float = 60.0
+    retire_timeout: float = 300.0  # to end what runs and hand over what is held before leaving
     client_grace: float = 10.0  # results of a client that vanished are kept so long
     retry_unreachable: float = (
         0.5  # pause before a task is sent again when its data was unreachable

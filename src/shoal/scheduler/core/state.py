@@ -254,6 +254,7 @@ class WorkerState:
         "long_running",
         "look_again",
         "metrics",
+        "must_go",
         "name",
         "nbytes",
         "nthreads",
@@ -263,6 +264,7 @@ class WorkerState:
         "processing",
         "queue",
         "queued_work",
+        "retire_until",
         "retiring",
         "returning",
         "status",
@@ -290,6 +292,8 @@ class WorkerState:
         self.queued_work = 0.0  # estimated seconds in `queue`
         self.retiring = False
         self.close_when_retired = False
+        self.must_go = False  # at `retire_until`, also with results that could not move
+        self.retire_until = 0.0
         self.look_again = 0.0  # when its results are looked through next, while it retires
         self.returning: set[TaskState] = set()  # asked back with `Steal`, not answered yet
         self.pending: dict[TaskState, None] = {}  # copies asked for with `Acquire`

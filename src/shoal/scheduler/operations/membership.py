@@ -92,11 +92,13 @@ async def retire_workers(
     close_workers: bool = True,
     remove: bool = True,
     n: int | None = None,
+    within: float | None = None,
 ) -> dict[str, Any]:
     """Empty workers, data first, and close them; return what they were, by address.
 
-    Without `workers` and `names`, those are chosen that have nothing to do: `n`, or as many as can
-    go while the data still fits in half the memory of the others.
+    Those whose data does not move `within` so many seconds (``shoal.retire.timeout``) stay as they
+    are, with a warning. Without `workers` and `names`, those are chosen that have nothing to do:
+    `n`, or as many as can go while the data still fits in half the memory of the others.
     """
     if workers is not None and names is not None:
         raise TypeError("give workers= or names=, not both")
@@ -109,7 +111,7 @@ async def retire_workers(
         return {}
     infos = {ws.address: scheduler.describe_worker(ws) for ws in chosen}
     waiters = [scheduler.retired(ws.address) for ws in chosen]
-    scheduler.feed(RetireWorkers([ws.address for ws in chosen], close_workers and remove))
+    scheduler.feed(RetireWorkers([ws.address for ws in chosen], close_workers and remove, within))
     results = await asyncio.gather(*waiters, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -143,7 +145,7 @@ def adaptive_target(scheduler: Scheduler, target_duration: float) -> int:
     return wanted_workers(scheduler.core.state, target_duration)
 
 
-def spare_worker_names(scheduler: Scheduler, n: int | None = None) -> list[str]:
+def spare_worker_names(scheduler: Scheduler, n: int | None = None) -> list[str | int]:
     """Return names of at most `n` workers that have nothing to do, the best to close first."""
     return [ws.name for ws in spare_workers(scheduler.core.state)[:n]]
 

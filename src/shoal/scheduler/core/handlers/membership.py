@@ -30,14 +30,15 @@ _SECONDS_A_RESULT = 1e-6  # that is, for some hundredths of the time
 
 def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     """A worker joins with what it holds and runs; return why not, if it may not."""
-    taken = s.aliases.get(msg.name)
+    name = str(msg.name)
+    taken = s.aliases.get(name)
     if taken is not None and taken != msg.address:
         return (
-            f"a worker with the name {msg.name!r} is registered already at {taken}; "
+            f"a worker with the name {name!r} is registered already at {taken}; "
             "give this one another name"
         )
     ws = s.workers[msg.address] = WorkerState(msg, s.now)
-    s.aliases[msg.name] = msg.address
+    s.aliases[name] = msg.address
     s.hosts.setdefault(msg.host, {})[msg.address] = None
     s.total_nthreads += msg.nthreads
     workers_changed(s)
@@ -107,8 +108,8 @@ def worker_lost(
     may_return = not dead and ws.address not in s.leaving
     reason = s.leaving.pop(ws.address, reason)
     del s.workers[ws.address]
-    if s.aliases.get(ws.name) == ws.address:
-        del s.aliases[ws.name]
+    if s.aliases.get(str(ws.name)) == ws.address:
+        del s.aliases[str(ws.name)]
     at_host = s.hosts[ws.info.host]
     del at_host[ws.address]
     if not at_host:
@@ -138,58 +139,96 @@ def worker_lost(
     )
 
 
-def retire_worker(s: SchedulerState, ws: WorkerState, close: bool) -> None:
-    """Begin to empty a worker: nothing new for it, unique results move away."""
+def retire_worker(
+    s: SchedulerState,
+    ws: WorkerState,
+    close: bool,
+    *,
+    must_go: bool = False,
+    within: float | None = None,
+) -> None:
+    """Begin to empty a worker: nothing new for it, unique results move away.
+
+    Parameters
+    ----------
+    close : bool
+        Whether to close it then.
+    must_go : bool
+        Close it at the end of the time also with what could not move.
+    within : float, optional
+        Seconds until the end of the time; else as in the settings.
+    """
+    until = s.now + (s.settings.retire_timeout if within is None else within)
+    ws.retire_until = min(until, ws.retire_until) if ws.retiring else until
     ws.retiring = True
     ws.close_when_retired = close
+    ws.must_go = must_go
     s.touched_workers[ws] = None
     s.retiring[ws] = None
     take_back(s, ws, list(ws.processing)[ws.nthreads :])
 
 
 def check_retiring(s: SchedulerState) -> None:
-    """Move unique results off retiring workers; those that are empty are retired."""
+    """Move unique results off retiring workers; those that are empty are retired.
+
+    What a worker runs may end, and what it holds may move, until the time is over. Then what runs
+    is run elsewhere.
+    """
     for ws in list(s.retiring):
         if ws.address not in s.workers:
             del s.retiring[ws]
             s.retired.append(ws.address)
             continue
-        if s.now < ws.look_again:
+        late = s.now >= ws.retire_until
+        if s.now < ws.look_again and not late:
             continue
         others = [other for other in s.workers.values() if other.running]
-        actor = next((ts for ts in ws.held.values() if _lives_on(ts, ws)), None)
-        if actor is not None:
-            del s.retiring[ws]
-            ws.retiring = False
-            s.touched_workers[ws] = None
-            why = f"the actor {actor.key!r} lives there, and cannot move: release it first"
-            s.not_retired.append((ws.address, why))
-            continue
         # So many at a time; that others have them by now makes the next ones first.
         unique = list(islice((ts for ts in ws.has_what if len(ts.who_has) == 1), s.settings.slice))
         if len(ws.held) > _MANY:
             ws.look_again = s.now + len(ws.held) * _SECONDS_A_RESULT
-        if not others:
-            stuck = [ts for ts in unique if ts.function is None and ts.needed]
-            if stuck or ws.processing or ws.ahead:
-                if stuck:
-                    del s.retiring[ws]
-                    ws.retiring = False
-                    s.touched_workers[ws] = None
-                    s.not_retired.append(
-                        (ws.address, f"no other worker could take the data of {stuck[0].key!r}")
-                    )
+        why = _cannot_move(ws, unique, others)
+        if why and not (ws.must_go and not late):
+            _not_retired(s, ws, why)
+        elif not late:
+            if others:
+                _move_away(s, unique, others)
+            if why or ws.processing or ws.ahead or (unique and others):
                 continue
-        else:
-            _move_away(s, unique, others)
-            if unique or ws.processing or ws.ahead:
-                continue
+        elif unique and others:
+            _not_retired(s, ws, f"results had not moved in time: {unique[0].key!r}, ...")
+        if ws.retiring:
+            _retired(s, ws)
+
+
+def _cannot_move(ws: WorkerState, unique: list[TaskState], others: list[WorkerState]) -> str:
+    """Return why something that the worker holds has to stay there; empty if nothing has to."""
+    actor = next((ts for ts in ws.held.values() if _lives_on(ts, ws)), None)
+    if actor is not None:
+        return f"the actor {actor.key!r} lives there, and cannot move: release it first"
+    if not others:
+        stuck = next((ts for ts in unique if ts.function is None and ts.needed), None)
+        if stuck is not None:
+            return f"no other worker could take the data of {stuck.key!r}"
+    return ""
+
+
+def _not_retired(s: SchedulerState, ws: WorkerState, why: str) -> None:
+    """Tell that results could not move; the worker is there for all again, if it may stay."""
+    s.not_retired.append((ws.address, why))
+    if not ws.must_go:
         del s.retiring[ws]
-        s.retired.append(ws.address)
-        if ws.close_when_retired:
-            s.leaving[ws.address] = "retired"
-            ws.status = "closing"
-            tell_worker(s, ws, m.CloseWorker("retired"))
+        ws.retiring = False
+        s.touched_workers[ws] = None
+
+
+def _retired(s: SchedulerState, ws: WorkerState) -> None:
+    del s.retiring[ws]
+    s.retired.append(ws.address)
+    if ws.close_when_retired:
+        s.leaving[ws.address] = "retired"
+        ws.status = "closing"
+        tell_worker(s, ws, m.CloseWorker("retired"))
 
 
 def _lives_on(ts: TaskState, ws: WorkerState) -> bool:

@@ -29,7 +29,7 @@ def on_tick(s: SchedulerState) -> None:
     if s.lifetimes:
         for ws in [ws for ws, until in s.lifetimes.items() if until <= now]:
             del s.lifetimes[ws]
-            retire_worker(s, ws, close=True)
+            retire_worker(s, ws, close=True, must_go=True)
         s.first_lifetime = min(s.lifetimes.values(), default=0.0)
     for ts in [ts for ts in s.sleeping if ts.rare is None or ts.rare.wake_at <= now]:
         del s.sleeping[ts]
@@ -105,6 +105,7 @@ def next_deadline(s: SchedulerState) -> float | None:
         due.append(s.first_lifetime)
     if s.retiring:
         due.extend(ws.look_again for ws in s.retiring if ws.look_again > s.now)
+        due.append(min(ws.retire_until for ws in s.retiring))
     if s.sleeping:
         due.append(min(ts.rarities().wake_at for ts in s.sleeping))
     if s.recovering_until is not None:

@@ -1,0 +1,85 @@
+"""Workers that leave: what they hold moves first, what they run ends first, in a time."""
+
+from __future__ import annotations
+
+import pytest
+from scheduler_harness import Cluster
+
+from shoal.scheduler.core import RetireWorkers
+from shoal.wire import messages as m
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    found = Cluster(retire_timeout=60.0)
+    found.client("c")
+    return found
+
+
+def test_a_task_that_does_not_end_in_time_is_run_elsewhere(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.graph("c", {"x": []})
+    cluster.sent("a")
+    cluster.worker("b")
+    effects = cluster.handle(RetireWorkers(["a"], within=20.0))
+    assert not effects.retired and effects.next_deadline == 20.0
+    assert not cluster.advance(19.0).retired
+    assert cluster.advance(1.0).retired == ["a"]
+    assert cluster.told("a", m.CloseWorker)
+    cluster.lose_worker("a")
+    assert [task.key for task in cluster.sent("b")] == ["x"]
+
+
+def test_data_that_does_not_move_in_time_keeps_a_worker(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.graph("c", {"x": []})
+    cluster.done("a", *cluster.sent("a"), value=None)
+    cluster.worker("b")
+    cluster.handle(RetireWorkers(["a"]))
+    effects = cluster.advance(60.0)
+    assert not effects.retired
+    [(address, why)] = effects.not_retired
+    assert address == "a" and "'x'" in why
+    assert cluster.s.workers["a"].running  # it works on
+    assert not cluster.told("a", m.CloseWorker)
+
+
+def test_the_end_of_a_lifetime_waits_for_somebody_who_takes_the_data(cluster: Cluster) -> None:
+    cluster.worker("a", lifetime=100.0)
+    cluster.say("c", m.Scattered(["x"], [28], ["int"], [["a"]]))
+    assert not cluster.advance(100.0).retired
+    cluster.worker("b")
+    assert [acquire.keys for acquire in cluster.told("b", m.Acquire)] == [["x"]]
+    assert cluster.hear("b", m.Acquired(["x"], [28], ["int"])).retired == ["a"]
+    assert cluster.told("a", m.CloseWorker)
+
+
+def test_a_lifetime_ends_in_any_case(cluster: Cluster) -> None:
+    cluster.worker("a", lifetime=100.0)
+    cluster.say("c", m.Scattered(["x"], [28], ["int"], [["a"]]))
+    cluster.advance(100.0)
+    effects = cluster.advance(60.0)
+    assert effects.retired == ["a"]
+    [(address, why)] = effects.not_retired
+    assert address == "a" and "'x'" in why
+    assert cluster.told("a", m.CloseWorker)
+
+
+def test_a_second_request_can_only_shorten_the_time(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.worker("b")
+    cluster.graph("c", {"x": [], "y": []})
+    cluster.handle(RetireWorkers(["a"], within=20.0))
+    assert cluster.handle(RetireWorkers(["a"], within=50.0)).next_deadline == 20.0
+    assert cluster.handle(RetireWorkers(["a"], within=5.0)).next_deadline == 5.0
+
+
+@pytest.mark.parametrize("name", [0, "0"])
+def test_a_name_is_the_same_as_its_text(cluster: Cluster, name: int | str) -> None:
+    cluster.worker("a", name=name)
+    assert cluster.s.aliases == {"0": "a"}
+    assert cluster.s.workers["a"].name == name
+    cluster.worker("b", name="0" if name == 0 else 0)
+    assert cluster.effects.rejected
+    cluster.lose_worker("a")
+    assert cluster.s.aliases == {}
