@@ -31,6 +31,7 @@ LAYERS = {
         "shoal.nanny",
         "shoal.plugins",
         "shoal.scheduler",
+        "shoal.task_context",
         "shoal.worker",
     ],
     "client": ["shoal.client", "shoal.coordination"],
@@ -232,7 +233,7 @@ def test_downward_imports_are_fine():
         "worker__core__machine": "from .state import State\nimport heapq",
         "worker__core__state": "from shoal.wire.messages import Compute",
         "worker__shell": "from shoal import config\nfrom .core.machine import Machine",
-        "client__client": "from shoal.worker.context import get_worker",
+        "client__client": "from shoal.task_context import get_worker",
     }
     assert problems(upward_imports, **modules) == []
     assert problems(import_cycles, **modules) == []

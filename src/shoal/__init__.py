@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the table
     from shoal.actors.actor import Actor
     from shoal.actors.future import ActorFuture, BaseActorFuture
+    from shoal.client.admin.dump import DumpArtefact
     from shoal.client.client import Client, default_client, get_client
-    from shoal.client.completing import as_completed
-    from shoal.client.dump import DumpArtefact
-    from shoal.client.executor import ClientExecutor
-    from shoal.client.future import Future, fire_and_forget, futures_of
-    from shoal.client.inside import local_client, worker_client
-    from shoal.client.memory_sampler import MemorySampler
-    from shoal.client.metadata import get_task_metadata
-    from shoal.client.progress import progress
-    from shoal.client.report import performance_report
-    from shoal.client.reports import print, warn
-    from shoal.client.running import get_task_stream
-    from shoal.client.span import span
-    from shoal.client.waiting import wait
+    from shoal.client.futures.as_completed import as_completed
+    from shoal.client.futures.executor import ClientExecutor
+    from shoal.client.futures.future import Future, fire_and_forget, futures_of
+    from shoal.client.futures.waiting import wait
+    from shoal.client.in_task.worker_client import local_client, worker_client
+    from shoal.client.observe.activity import get_task_stream
+    from shoal.client.observe.memory_sampler import MemorySampler
+    from shoal.client.observe.performance_report import performance_report
+    from shoal.client.observe.progress import progress
+    from shoal.client.observe.span import span
+    from shoal.client.observe.task_metadata import get_task_metadata
+    from shoal.client.observe.worker_print import print, warn
     from shoal.comm import connect
     from shoal.compat.switch import install_as_distributed
     from shoal.coordination.event import Event
@@ -62,7 +62,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.plugins.worker import WorkerPlugin
     from shoal.scheduler.scheduler import Scheduler
     from shoal.security import Security
-    from shoal.worker.context import get_worker, rejoin, secede
+    from shoal.task_context import get_worker, rejoin, secede
     from shoal.worker.worker import Worker
 
 __version__ = "0.1.0"
@@ -71,19 +71,19 @@ __version__ = "0.1.0"
 _WHERE = {
     # client
     "Client": "shoal.client.client",
-    "ClientExecutor": "shoal.client.executor",
-    "Future": "shoal.client.future",
-    "MemorySampler": "shoal.client.memory_sampler",
-    "as_completed": "shoal.client.completing",
+    "ClientExecutor": "shoal.client.futures.executor",
+    "Future": "shoal.client.futures.future",
+    "MemorySampler": "shoal.client.observe.memory_sampler",
+    "as_completed": "shoal.client.futures.as_completed",
     "default_client": "shoal.client.client",
-    "fire_and_forget": "shoal.client.future",
-    "futures_of": "shoal.client.future",
+    "fire_and_forget": "shoal.client.futures.future",
+    "futures_of": "shoal.client.futures.future",
     "get_client": "shoal.client.client",
-    "get_task_metadata": "shoal.client.metadata",
-    "performance_report": "shoal.client.report",
-    "progress": "shoal.client.progress",
-    "span": "shoal.client.span",
-    "wait": "shoal.client.waiting",
+    "get_task_metadata": "shoal.client.observe.task_metadata",
+    "performance_report": "shoal.client.observe.performance_report",
+    "progress": "shoal.client.observe.progress",
+    "span": "shoal.client.observe.span",
+    "wait": "shoal.client.futures.waiting",
     # actors
     "Actor": "shoal.actors.actor",
     "ActorFuture": "shoal.actors.future",
@@ -99,13 +99,13 @@ _WHERE = {
     "Variable": "shoal.coordination.variable",
     # inside tasks
     "Reschedule": "shoal.errors",
-    "get_worker": "shoal.worker.context",
-    "local_client": "shoal.client.inside",
-    "print": "shoal.client.reports",
-    "rejoin": "shoal.worker.context",
-    "secede": "shoal.worker.context",
-    "warn": "shoal.client.reports",
-    "worker_client": "shoal.client.inside",
+    "get_worker": "shoal.task_context",
+    "local_client": "shoal.client.in_task.worker_client",
+    "print": "shoal.client.observe.worker_print",
+    "rejoin": "shoal.task_context",
+    "secede": "shoal.task_context",
+    "warn": "shoal.client.observe.worker_print",
+    "worker_client": "shoal.client.in_task.worker_client",
     # the parts of a cluster
     "Adaptive": "shoal.deploy.adaptive",
     "LocalCluster": "shoal.deploy.local",
@@ -128,8 +128,8 @@ _WHERE = {
     "Environ": "shoal.plugins.builtin.environ",
     # the name `distributed`
     "install_as_distributed": "shoal.compat.switch",
-    "get_task_stream": "shoal.client.running",
-    "DumpArtefact": "shoal.client.dump",
+    "get_task_stream": "shoal.client.observe.activity",
+    "DumpArtefact": "shoal.client.admin.dump",
     # errors
     "ActorLostError": "shoal.errors",
     "CancelledError": "shoal.errors",

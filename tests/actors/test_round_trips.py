@@ -34,9 +34,9 @@ def borrow(client: Client, counter: Actor) -> ThreadReader:
     """Call until the connection is lent to this thread."""
     for _ in range(100):
         counter.add(0).result()
-        lines = client._actor_lines
-        assert lines is not None
-        stream = lines._lines[counter._address]._stream
+        connections = client._actor_connections
+        assert connections is not None
+        stream = connections._connections[counter._address]._stream
         if stream is not None and stream._thread_reader is not None and stream._thread_reader.lent:
             return stream._thread_reader
     raise AssertionError("the connection is not lent")

@@ -21,7 +21,7 @@ from shoal import (
     default_client,
     progress,
 )
-from shoal.client.progress import TextProgressBar
+from shoal.client.observe.progress import TextProgressBar
 
 AT_ONCE = 5  # seconds; a new try to connect takes 30
 

@@ -10,8 +10,8 @@ import pytest
 from helpers import run
 
 from shoal.client.client import Client
-from shoal.client.completing import as_completed
-from shoal.client.waiting import wait
+from shoal.client.futures.as_completed import as_completed
+from shoal.client.futures.waiting import wait
 from shoal.errors import CancelledError
 
 from .little import Little

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.client import functions as functions_module
-from shoal.client.arguments import pack
-from shoal.client.functions import PickledFunctions
-from shoal.client.keys import CallDigest, arguments_token, group_of_key, unique
-from shoal.client.submit import Asked, as_workers
+from shoal.client.submission import functions as functions_module
+from shoal.client.submission.arguments import pack
+from shoal.client.submission.functions import PickledFunctions
+from shoal.client.submission.keys import CallDigest, arguments_token, group_of_key, unique
+from shoal.client.submission.submit import SubmitOptions, as_workers
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
 from shoal.wire.placeholder import BoundFunction, dependency_values
@@ -222,5 +222,5 @@ def test_workers_by_address_name_and_host() -> None:
     assert as_workers(("host", 80)) == ["tcp://host:80"]
     assert as_workers([("host", 80), "b"]) == ["tcp://host:80", "b"]
     assert as_workers({"a": 1}.keys()) == ["a"]
-    assert Asked(workers="a", retries=2).options is not None
-    assert Asked().options is None
+    assert SubmitOptions(workers="a", retries=2).options is not None
+    assert SubmitOptions().options is None

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from helpers import wait_until
 
-from shoal.client import fetching
 from shoal.client.client import Client
+from shoal.client.futures import fetching
 from shoal.errors import CancelledError, FutureCancelledError
 from shoal.wire import messages as m
 

@@ -18,8 +18,8 @@ from helpers import run, until, wait_until
 
 from shoal.client.client import Client
 from shoal.client.current import current_client, default_client
-from shoal.client.future import Future
-from shoal.client.tasks import get_client
+from shoal.client.futures.future import Future
+from shoal.client.in_task.task_client import get_client
 from shoal.errors import CancelledError
 from shoal.wire import messages as m
 

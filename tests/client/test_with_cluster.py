@@ -14,7 +14,7 @@ from helpers import run, until
 
 from shoal import CancelledError, DataLostError, Scheduler, Worker, as_completed, get_client, wait
 from shoal.client.client import Client
-from shoal.client.future import Future
+from shoal.client.futures.future import Future
 
 
 def inc(x):

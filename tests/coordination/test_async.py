@@ -23,8 +23,8 @@ async def clients() -> AsyncIterator[tuple[Scheduler, Client, Client]]:
 
 
 def waiting(scheduler: Scheduler) -> int:
-    desk = scheduler.core.state.coordination
-    return 0 if desk is None else sum(map(len, desk.waiting.values()))
+    coordination = scheduler.core.state.coordination
+    return 0 if coordination is None else sum(map(len, coordination.waiting.values()))
 
 
 def test_all_of_them() -> None:

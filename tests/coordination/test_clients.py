@@ -26,8 +26,8 @@ from shoal import (
 
 def waiting(client: Client) -> int:
     """How many asks wait at the scheduler."""
-    desk = client.cluster.scheduler.core.state.coordination
-    return sum(map(len, desk.waiting.values()))
+    coordination = client.cluster.scheduler.core.state.coordination
+    return sum(map(len, coordination.waiting.values()))
 
 
 class Later(threading.Thread):
@@ -343,16 +343,16 @@ def test_interrupted_waiters_take_nothing(client: Client, name: str) -> None:
 
 
 def test_the_scheduler_keeps_nothing(client: Client) -> None:
-    desk = client.cluster.scheduler.core.state.coordination
+    coordination = client.cluster.scheduler.core.state.coordination
     queue, event, lock, variable = Queue(), Event(), Lock(), Variable()
-    before = set(desk.places)
+    before = set(coordination.places)
     queue.put(client.submit(int))
     event.set()
     variable.set(client.submit(int))
     with lock:
-        assert set(desk.places) - before
+        assert set(coordination.places) - before
     queue.get()
     event.clear()
     variable.delete()
-    wait_until(lambda: not desk.kept and not desk.parcels)
-    assert set(desk.places) <= before | {("lock", "")}
+    wait_until(lambda: not coordination.kept and not coordination.unacked)
+    assert set(coordination.places) <= before | {("lock", "")}

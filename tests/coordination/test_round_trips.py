@@ -16,7 +16,7 @@ import pytest
 from helpers import interrupting, wait_until
 
 from shoal import Client, Event, Lock, Queue, Semaphore, Variable
-from shoal.client.core.events import Asked, Submitted
+from shoal.client.core.events import RequestMade, Submitted
 from shoal.comm.thread_reader import ThreadReader, can_read_in_threads
 
 pytestmark = pytest.mark.skipif(not can_read_in_threads, reason="needs epoll")
@@ -103,7 +103,7 @@ def test_asks_come_after_what_was_said_before(client: Client, name: str, monkeyp
     thread = threading.Thread(target=lambda: Queue(name).put(future))
     thread.start()
     wait_until(lambda: session.outbox)
-    assert type(session.outbox[0]) is Asked
+    assert type(session.outbox[0]) is RequestMade
     go.set()
     thread.join(10)
     assert Queue(name).get(timeout=10).result(10) == 6
@@ -143,8 +143,8 @@ def test_a_thread_that_waits_long_does_not_keep_others(client: Client, name: str
 
 
 def waiting(client: Client) -> dict[Any, Any]:
-    desk = client.cluster.scheduler.core.state.coordination
-    return desk.waiting.get(client.id, {})  # type: ignore[no-any-return]
+    coordination = client.cluster.scheduler.core.state.coordination
+    return coordination.waiting.get(client.id, {})  # type: ignore[no-any-return]
 
 
 def test_time_limits(client: Client, name: str) -> None:
@@ -169,8 +169,8 @@ def test_a_lost_connection_while_a_thread_reads(client: Client, name: str) -> No
         thread = threading.Thread(target=lambda: got.append(queue.get()))
         borrow(other, name)
         thread.start()
-        desk = client.cluster.scheduler.core.state.coordination
-        wait_until(lambda: desk.waiting.get(other.id))
+        coordination = client.cluster.scheduler.core.state.coordination
+        wait_until(lambda: coordination.waiting.get(other.id))
         stream = other._session.stream
         assert stream is not None
         other.loop.asyncio_loop.call_soon_threadsafe(stream.abort)
@@ -197,8 +197,8 @@ def test_a_client_closed_while_its_thread_reads(client: Client, name: str) -> No
 
     thread = threading.Thread(target=wait)
     thread.start()
-    desk = client.cluster.scheduler.core.state.coordination
-    wait_until(lambda: desk.waiting.get(other.id))
+    coordination = client.cluster.scheduler.core.state.coordination
+    wait_until(lambda: coordination.waiting.get(other.id))
     other.close()
     thread.join(10)
     assert not thread.is_alive() and isinstance(errors[0], RuntimeError)

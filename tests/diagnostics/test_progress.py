@@ -14,7 +14,7 @@ from helpers import run, wait_until
 
 import shoal
 from shoal import Client, LocalCluster, progress
-from shoal.client.progress import ProgressBar, TextProgressBar
+from shoal.client.observe.progress import ProgressBar, TextProgressBar
 from shoal.diagnostics.bars import Counts, Row, bar_line, group_line
 from shoal.diagnostics.widget import ProgressWidget
 

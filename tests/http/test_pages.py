@@ -19,7 +19,7 @@ import pytest
 from helpers import run
 
 from shoal import Client, LocalCluster, Scheduler, Worker
-from shoal.http.door import parse_place
+from shoal.http.lazy_server import parse_place
 
 TABLES = "prefix <script>alert(1)</script>"
 

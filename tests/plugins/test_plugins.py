@@ -290,7 +290,7 @@ def test_a_plugin_that_is_registered_while_a_worker_joins_reaches_it() -> None:
 
             async def overtaken(**kwargs: Any) -> Any:
                 known = asked(**kwargs)
-                await scheduler.handouts(False).remove("old")
+                await scheduler.plugin_registry(False).remove("old")
                 await client.register_plugin(Local(2), name="new")
                 return known
 
@@ -348,7 +348,7 @@ def test_another_scheduler_takes_no_plugins_away() -> None:
     async def main() -> None:
         async with cluster() as (scheduler, [a], client):
             await client.register_plugin(Local(1), name="old")
-            known = scheduler.handouts(False).known()
+            known = scheduler.plugin_registry(False).known()
             await a.plugin_host.sync(known["plugins"], known["change"])
             blob = known["plugins"]["old"]
             await a.plugin_host.sync({"new": blob}, "another-scheduler/1")

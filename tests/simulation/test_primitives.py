@@ -46,9 +46,14 @@ def test_nothing_is_left_behind(kind: str) -> None:
         actors += sum(spec.kind == "actor" for spec in cluster.model.specs.values())
         calls += len(cluster.judge.calls)
         direct += cluster.direct
-        desk = cluster.scheduler.machine.state.coordination
-        if desk is not None:
-            assert not desk.waiting and not desk.held and not desk.parcels and not desk.kept, seed
+        coordination = cluster.scheduler.machine.state.coordination
+        if coordination is not None:
+            assert (
+                not coordination.waiting
+                and not coordination.held
+                and not coordination.unacked
+                and not coordination.kept
+            ), seed
     assert answers > 50
     assert guests and evictions > 3 and actors > 10
     assert calls, "no actor was called"
@@ -60,10 +65,10 @@ def test_tasks_die_with_what_they_hold() -> None:
     held = 0
     orphaned = handling._forget
 
-    def count(desk: Any, client: str) -> None:
+    def count(coordination: Any, client: str) -> None:
         nonlocal held
-        held += len(desk.held.get(client, ()))
-        orphaned(desk, client)
+        held += len(coordination.held.get(client, ()))
+        orphaned(coordination, client)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handling, "_forget", count)
@@ -80,7 +85,7 @@ def forget_a_waiter(patch: pytest.MonkeyPatch) -> None:
 
 
 def lose_keys(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(queue.Queue, "withdraw", lambda self, desk, asked: None)
+    patch.setattr(queue.Queue, "withdraw", lambda self, coordination, asked: None)
 
 
 def keep_who_is_gone(patch: pytest.MonkeyPatch) -> None:
@@ -90,30 +95,30 @@ def keep_who_is_gone(patch: pytest.MonkeyPatch) -> None:
 def drop_what_is_published(patch: pytest.MonkeyPatch) -> None:
     pass_on, count = topic.on_publish, 0
 
-    def drop_some(desk: Any, msg: Any) -> None:
+    def drop_some(coordination: Any, msg: Any) -> None:
         nonlocal count
         count += 1
         if count % 5:
-            pass_on(desk, msg)
+            pass_on(coordination, msg)
 
     patch.setattr(topic, "on_publish", drop_some)
 
 
 def hide_subscribers(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(topic.Topic, "tell_publishers", lambda self, desk: None)
+    patch.setattr(topic.Topic, "tell_publishers", lambda self, coordination: None)
 
 
 def keep_a_dataset(patch: pytest.MonkeyPatch) -> None:
     unpublish = dataset.OPERATIONS["unpublish"]
-    patch.setattr(unpublish, "do", lambda desk, asked: desk.answer(asked, True))
+    patch.setattr(unpublish, "do", lambda coordination, asked: coordination.answer(asked, True))
 
 
 def lose_what_is_on_its_way(patch: pytest.MonkeyPatch) -> None:
     """Items that a getter who died was given do not come back to the queue."""
 
-    def lose(self: Any, desk: Any, items: Any) -> None:
+    def lose(self: Any, coordination: Any, items: Any) -> None:
         for item in items:
-            desk.unkeep(item.keys)
+            coordination.unkeep(item.keys)
 
     patch.setattr(queue.Queue, "put_back", lose)
 
@@ -122,18 +127,18 @@ def keep_an_old_value(patch: pytest.MonkeyPatch) -> None:
     operation = variable.OPERATIONS["set"]
     do = operation.do
 
-    def set_only(desk: Any, asked: Any) -> None:
-        old = desk.places.get(("variable", asked.name))
-        desk.keep(old.keys if old is not None else [])  # as if they were never let go
-        do(desk, asked)
+    def set_only(coordination: Any, asked: Any) -> None:
+        old = coordination.places.get(("variable", asked.name))
+        coordination.keep(old.keys if old is not None else [])  # as if they were never let go
+        do(coordination, asked)
 
     patch.setattr(operation, "do", set_only)
 
 
 def wake_nobody(patch: pytest.MonkeyPatch) -> None:
-    def only_set(desk: Any, asked: Any) -> None:
-        event._event(desk, asked).flag = True
-        desk.answer(asked)
+    def only_set(coordination: Any, asked: Any) -> None:
+        event._event(coordination, asked).flag = True
+        coordination.answer(asked)
 
     patch.setattr(event.OPERATIONS["set"], "do", only_set)
 
@@ -141,16 +146,16 @@ def wake_nobody(patch: pytest.MonkeyPatch) -> None:
 def let_leases_wait(patch: pytest.MonkeyPatch) -> None:
     """A lease that is free is not given to who waits for one."""
 
-    def release(self: Any, desk: Any, token: Any) -> None:
+    def release(self: Any, coordination: Any, token: Any) -> None:
         del self.leases[token]
         if not self.leases and not self.waiters:
-            del desk.places["semaphore", self.name]
+            del coordination.places["semaphore", self.name]
 
     patch.setattr(semaphore.Semaphore, "release", release)
 
 
 def let_nothing_expire(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(handling, "_expire", lambda s, desk: None)
+    patch.setattr(handling, "_expire", lambda s, coordination: None)
 
 
 def hide_workers(patch: pytest.MonkeyPatch) -> None:

@@ -335,7 +335,7 @@ def test_many_who_ask_at_once_wait_for_one_copy(monkeypatch: pytest.MonkeyPatch)
             x = client.submit(ones, workers=["a"], key="x")
             await x
             made.clear()
-            a.store._shelf.close()
+            a.store._shared_copies.close()
             async with rpc(a.address) as one, rpc(a.address) as two:
                 await asyncio.gather(
                     *(r.get_data(keys=["x"], host=host_identity()) for r in (one, two))

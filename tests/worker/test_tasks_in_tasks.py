@@ -26,7 +26,7 @@ from shoal import (
     wait,
     worker_client,
 )
-from shoal.worker.context import current_task
+from shoal.task_context import current_task
 
 pytestmark = pytest.mark.timeout(60)
 

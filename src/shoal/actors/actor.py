@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
 
+from shoal.actors.client_hooks import client_hooks
 from shoal.actors.future import ActorFuture, BaseActorFuture, EagerActorFuture
-from shoal.actors.side import side
+from shoal.task_context import current, current_actor, in_actor
 from shoal.wire.pickling import dumps
-from shoal.worker.context import current, current_actor, in_actor
 
 if TYPE_CHECKING:
-    from shoal.actors.lines import ActorLines
+    from shoal.actors.connections import ActorConnections
 
 __all__ = ["Actor"]
 
@@ -52,14 +52,14 @@ class Actor:
     1
     """
 
-    __slots__ = ("__weakref__", "_address", "_cls", "_hold", "_hosted", "_key", "_lines")
+    __slots__ = ("__weakref__", "_address", "_cls", "_connections", "_hold", "_hosted", "_key")
 
     _address: str
     _cls: type
     _hold: Any
     _hosted: Any
     _key: str
-    _lines: ActorLines | None
+    _connections: ActorConnections | None
 
     def __init__(self, cls: type, address: str, key: str, hosted: Any = None) -> None:
         # `__setattr__` is for users.
@@ -68,7 +68,7 @@ class Actor:
         put("_address", address)
         put("_key", key)
         put("_hosted", hosted)  # keeps the object itself alive, where it lives
-        put("_lines", None)
+        put("_connections", None)
         put("_hold", None)
 
     @property
@@ -84,9 +84,9 @@ class Actor:
             return _method(self, name, found)
         if self._is_self():
             return getattr(_running(), name)
-        lines = self._find_lines()
-        future: ActorFuture[Any] = lines.call(self._address, self._key, name, None, None)
-        return future if lines.is_asynchronous() else future.result()
+        connections = self._find_connections()
+        future: ActorFuture[Any] = connections.call(self._address, self._key, name, None, None)
+        return future if connections.is_asynchronous() else future.result()
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -121,20 +121,20 @@ class Actor:
     def _call(self, name: str, args: tuple[Any, ...], kwargs: Any) -> BaseActorFuture[Any]:
         if self._is_self():
             return _call_self(name, args, kwargs)
-        with side().collecting() as kept:
+        with client_hooks().collecting() as kept:
             blob = dumps((args, kwargs))
         # Without a client's hold of its own the proxy itself must live until it is answered.
-        return self._find_lines().call(self._address, self._key, name, blob, (self, kept))
+        return self._find_connections().call(self._address, self._key, name, blob, (self, kept))
 
     def _is_self(self) -> bool:
         """Whether this is code of the actor itself, which waiting for would never end."""
         here = current_actor.get()
         return here is not None and here[0] == self._key and here[1] == self._address
 
-    def _find_lines(self) -> ActorLines:
-        if self._lines is not None:
-            return self._lines
-        found = _lines_of_worker() or side().lines(allow_global=True)
+    def _find_connections(self) -> ActorConnections:
+        if self._connections is not None:
+            return self._connections
+        found = _connections_of_worker() or client_hooks().connections(allow_global=True)
         if found is None:
             raise ValueError(
                 f"the actor {self._key!r} cannot be called here: this is no task, and there is no "
@@ -148,12 +148,12 @@ class Actor:
         """
         bound = Actor(self._cls, self._address, self._key)
         put = functools.partial(object.__setattr__, bound)
-        lines = side().lines(allow_global=False)
-        if _lines_of_worker() is None:
-            put("_lines", lines)
+        connections = client_hooks().connections(allow_global=False)
+        if _connections_of_worker() is None:
+            put("_connections", connections)
         # What a client got is its own. Of inputs, tasks need not care, but actors may keep theirs.
-        if lines is not None or in_actor():
-            put("_hold", side().hold(self._key))
+        if connections is not None or in_actor():
+            put("_hold", client_hooks().hold(self._key))
         return bound
 
 
@@ -162,12 +162,12 @@ def load_actor(cls: type, address: str, key: str) -> Actor:
     return Actor(cls, address, key).bind()
 
 
-def _lines_of_worker() -> ActorLines | None:
+def _connections_of_worker() -> ActorConnections | None:
     context = current.get()
     if context is None:
         return None
-    lines: ActorLines = context.worker.actors.lines
-    return lines
+    connections: ActorConnections = context.worker.actors.connections
+    return connections
 
 
 def _method(actor: Actor, name: str, function: Any) -> Callable[..., BaseActorFuture[Any]]:

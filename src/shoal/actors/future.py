@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from dask.utils import parse_timedelta
 
-from shoal.worker.context import aside, away, current_task
+from shoal.task_context import aside, away, current_task
 
 __all__ = ["ActorFuture", "BaseActorFuture", "EagerActorFuture"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from shoal.cli.parsing import Duration, Ports
-from shoal.cli.running import pid_file, run_servers, security_for, tls_options
+from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
     get_address_host,
     parse_address,

@@ -11,7 +11,7 @@ import click
 from shoal._base.stand_in import stand_in
 from shoal._base.system import CPU_COUNT
 from shoal.cli.parsing import Duration, MemoryLimitType, Ports, Resources
-from shoal.cli.running import pid_file, run_servers, security_for, tls_options
+from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.core import Server
 from shoal.deploy.sizing import nprocesses_nthreads
 from shoal.nanny.nanny import Nanny

@@ -22,14 +22,13 @@ from shoal import config
 from shoal._base.keys import decode_key
 from shoal._base.loop import LoopRunner, SyncMethodMixin
 from shoal._base.versions import own_versions
-from shoal.actors.lines import ActorLines
-from shoal.client import admin, versions
-from shoal.client import plugins as plugin_calls
-from shoal.client.actors import close_lines
-from shoal.client.callbacks import Callbacks
+from shoal.actors.connections import ActorConnections
+from shoal.client.admin import plugins as plugin_calls
+from shoal.client.admin import requests as admin
+from shoal.client.admin import versions
+from shoal.client.admin.data_methods import DataVerbs
 from shoal.client.collections.default import client_as_current, hand_back, take_over
-from shoal.client.collections.face import CollectionMethods
-from shoal.client.connection import Connection
+from shoal.client.collections.methods import CollectionMethods
 from shoal.client.core.events import CancelRequested, Closed, GaveUp, RetryRequested
 from shoal.client.core.state import CANCELLED, Record
 from shoal.client.current import (
@@ -40,22 +39,24 @@ from shoal.client.current import (
     note_loss,
     remember_client,
 )
-from shoal.client.executor import ClientExecutor
-from shoal.client.future import Future, futures_of
-from shoal.client.gather import gather_async, gather_blocking
-from shoal.client.scatter import Parcel, drop_spare_memory, scatter_data
-from shoal.client.session import Session
+from shoal.client.futures.actors import close_actor_connections
+from shoal.client.futures.executor import ClientExecutor
+from shoal.client.futures.future import Future, futures_of
+from shoal.client.futures.gather import gather_async, gather_blocking
+from shoal.client.in_task.task_client import client_here, get_client
+from shoal.client.observe.event_handlers import TopicHandlers
+from shoal.client.observe.methods import InsightVerbs
+from shoal.client.session.callbacks import Callbacks
+from shoal.client.session.connection import Connection
+from shoal.client.session.session import Session
 from shoal.client.starting import Target, load_security, make_local_cluster
-from shoal.client.streaming import is_stream, stream, stream_rows
-from shoal.client.submit import Asked, map_calls, submit_call
-from shoal.client.tasks import client_here, get_client
-from shoal.client.topics import TopicHandlers
-from shoal.client.verbs.data import DataVerbs
-from shoal.client.verbs.insight import InsightVerbs
-from shoal.comm.places import with_secret
+from shoal.client.submission.scatter import ScatterBatch, drop_spare_memory, scatter_data
+from shoal.client.submission.streaming import is_stream, stream, stream_rows
+from shoal.client.submission.submit import SubmitOptions, map_calls, submit_call
+from shoal.comm.endpoints import with_secret
 from shoal.comm.rpc import ConnectionPool, PooledRPC
-from shoal.diagnostics.faces import card, facts_of_workers, workers_table
 from shoal.diagnostics.links import dashboard_link
+from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
 from shoal.plugins.builtin import UploadFile
 from shoal.security import Security
 
@@ -155,7 +156,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         self._identity: dict[str, Any] = {}
         self._identity_task: asyncio.Task[None] | None = None
         self._unreachable: set[str] = set()
-        self._actor_lines: ActorLines | None = None
+        self._actor_connections: ActorConnections | None = None
         if self._target.is_own:
             self._make_cluster(loop)
         cluster = self._target.cluster
@@ -327,7 +328,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         self._status = "closed"
 
     async def _disconnect(self) -> None:
-        close_lines(self)
+        close_actor_connections(self)
         if self._identity_task is not None:
             self._identity_task.cancel()
         if self._connection is not None:
@@ -447,7 +448,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         """
         if self._session.ended is not None:
             self._check_open()
-        asked: Asked | None = None
+        options: SubmitOptions | None = None
         if (
             workers is not None
             or resources
@@ -460,7 +461,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             or pure is False
             or get_annotations()
         ):
-            asked = Asked(
+            options = SubmitOptions(
                 workers=workers,
                 resources=resources,
                 retries=retries,
@@ -470,7 +471,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
                 actor=actor or actors,
                 pure=pure,
             )
-        return submit_call(self._session, func, args, kwargs, key, asked)
+        return submit_call(self._session, func, args, kwargs, key, options)
 
     def map(
         self,
@@ -516,7 +517,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         >>> futures = client.map(inc, range(10))  # doctest: +SKIP
         """
         self._check_open()
-        asked = Asked(
+        options = SubmitOptions(
             workers=workers,
             resources=resources,
             retries=retries,
@@ -534,10 +535,10 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
             def one(args: tuple[Any, ...]) -> Future:
                 items = [[arg] for arg in args]
-                return map_calls(self._session, func, items, kwargs, key, 1, asked)[0]
+                return map_calls(self._session, func, items, kwargs, key, 1, options)[0]
 
             return stream_rows(self, iterables, one)
-        return map_calls(self._session, func, iterables, kwargs, key, batch_size, asked)
+        return map_calls(self._session, func, iterables, kwargs, key, batch_size, options)
 
     def get_executor(self, **kwargs: Any) -> ClientExecutor:
         """Return a `concurrent.futures.Executor` whose calls run on the cluster.
@@ -673,11 +674,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         seconds = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
         if self.asynchronous if asynchronous is None else asynchronous:
             return self._scatter(data, hash, workers, broadcast, direct, seconds)
-        parcel = Parcel(data, hash)
+        batch = ScatterBatch(data, hash)
         holders = self.sync(
-            scatter_data, self, parcel, workers, broadcast, direct, seconds, asynchronous=False
+            scatter_data, self, batch, workers, broadcast, direct, seconds, asynchronous=False
         )
-        return parcel.futures(self, holders)
+        return batch.futures(self, holders)
 
     async def _scatter(
         self,
@@ -689,9 +690,9 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         timeout: float,
     ) -> Any:
         await self
-        parcel = Parcel(data, hash)
-        holders = await scatter_data(self, parcel, workers, broadcast, direct, timeout)
-        return parcel.futures(self, holders)
+        batch = ScatterBatch(data, hash)
+        holders = await scatter_data(self, batch, workers, broadcast, direct, timeout)
+        return batch.futures(self, holders)
 
     def futures_of(self, futures: Any) -> list[Future]:
         """Return the futures in containers and collections (see `shoal.futures_of`)."""

@@ -10,7 +10,7 @@ import dask.config
 
 from shoal import config
 from shoal.comm.addressing import normalize_address
-from shoal.comm.places import read_scheduler_file
+from shoal.comm.endpoints import read_scheduler_file
 from shoal.security import Security
 
 if TYPE_CHECKING:

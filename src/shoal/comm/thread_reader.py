@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shoal.comm.awake import give_way, worth_looking
+from shoal.comm.busy_poll import give_way, worth_looking
 from shoal.comm.direct import DirectSocket
 from shoal.wire.blob import BytesLike
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreadReader", "can_read_in_threads"]
 
-_LOOK = 1.0  # seconds after which a thread looks whether it is still to read
+_POLL_INTERVAL = 1.0  # seconds after which a thread looks whether it is still to read
 # Seconds for which a thread looks before it goes to sleep, as to be woken takes long. Less and less
 # of it where nothing came within `_SOON`.
 _MOMENT = 5e-4
@@ -85,7 +85,7 @@ class ThreadReader:
         self._bell.modify(self._fileno, select.EPOLLIN)
         self._protocol.loop.add_reader(self._bell.fileno(), self.take_back)
         self._looked = time.monotonic()
-        self._timer = self._protocol.loop.call_later(2 * _LOOK, self.check)
+        self._timer = self._protocol.loop.call_later(2 * _POLL_INTERVAL, self.check)
 
     def take_back(self) -> None:
         """Let the loop read again, unless a thread does."""
@@ -99,8 +99,8 @@ class ThreadReader:
         """Take it back if no thread uses it, or one that was interrupted before it could say so."""
         if not self.lent:
             return
-        if time.monotonic() - self._looked < 2 * _LOOK:
-            self._timer = self._protocol.loop.call_later(2 * _LOOK, self.check)
+        if time.monotonic() - self._looked < 2 * _POLL_INTERVAL:
+            self._timer = self._protocol.loop.call_later(2 * _POLL_INTERVAL, self.check)
             return
         with self._step:
             self._reading = threading.RLock()
@@ -164,7 +164,7 @@ class ThreadReader:
         seconds: float | None,
     ) -> None:
         deadline = None if seconds is None else self._looked + seconds
-        wait = _LOOK if seconds is None else min(seconds, _LOOK)
+        wait = _POLL_INTERVAL if seconds is None else min(seconds, _POLL_INTERVAL)
         while not is_done() and not self._closed:
             if self._something_comes(wait):
                 with self._step:
@@ -177,7 +177,7 @@ class ThreadReader:
                     self._direct.skip(len(data))
             self._looked = now = time.monotonic()
             if deadline is not None:
-                wait = min(deadline - now, _LOOK)
+                wait = min(deadline - now, _POLL_INTERVAL)
                 if wait <= 0:
                     return
 

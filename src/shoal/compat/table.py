@@ -36,7 +36,7 @@ TABLE: dict[str, dict[str, str]] = {
             "Client Future as_completed default_client fire_and_forget futures_of get_client "
             "get_task_metadata get_task_stream performance_report wait"
         ),
-        "shoal.client.waiting": "ALL_COMPLETED FIRST_COMPLETED DoneAndNotDoneFutures",
+        "shoal.client.futures.waiting": "ALL_COMPLETED FIRST_COMPLETED DoneAndNotDoneFutures",
         "shoal.compat.waiting": "_wait _get_global_client",
         "shoal.errors": "CancelledError FutureCancelledError TimeoutError",
         "shoal.client.client": "logger",

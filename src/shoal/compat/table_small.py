@@ -49,7 +49,7 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "distributed.diagnostics.progressbar": {
         "shoal": "progress",
-        "shoal.client.progress": "* ProgressBar TextProgressBar",
+        "shoal.client.observe.progress": "* ProgressBar TextProgressBar",
     },
     "distributed.objects": {"shoal.compat.objects": "*"},
     "distributed.proctitle": {"shoal.compat.proctitle": "*"},

@@ -7,11 +7,11 @@ import threading
 from typing import Any
 
 from shoal.client.current import current_client
-from shoal.client.future import futures_of, seconds_or_none
-from shoal.client.waiting import ALL_COMPLETED, FIRST_COMPLETED, DoneAndNotDoneFutures
-from shoal.client.waiting import _one_session as one_session
-from shoal.client.waiting import _wait as wait_for_records
-from shoal.worker.context import current_task
+from shoal.client.futures.future import futures_of, seconds_or_none
+from shoal.client.futures.waiting import ALL_COMPLETED, FIRST_COMPLETED, DoneAndNotDoneFutures
+from shoal.client.futures.waiting import _one_session as one_session
+from shoal.client.futures.waiting import _wait as wait_for_records
+from shoal.task_context import current_task
 
 __all__ = ["thread_state"]
 

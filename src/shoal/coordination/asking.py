@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from shoal._base.keys import encode_key
 from shoal.client.core.asks import Asking
-from shoal.client.core.events import Asked, TookAnswer, Unasked
+from shoal.client.core.events import RequestMade, TookAnswer, Unasked
 from shoal.client.current import current_client
-from shoal.client.future import seconds_or_none
-from shoal.client.gates import ThreadGate
-from shoal.client.tasks import get_client, worker_here
+from shoal.client.futures.future import seconds_or_none
+from shoal.client.in_task.task_client import get_client, worker_here
+from shoal.client.session.latches import ThreadLatch
+from shoal.task_context import aside
 from shoal.wire.messages import Ask
-from shoal.worker.context import aside
 
 if TYPE_CHECKING:
     from shoal._base.both_loops import BothLoops
     from shoal.client.client import Client
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
     from shoal.comm.rpc import PooledRPC
 
 __all__ = [
@@ -43,7 +43,7 @@ Name = Any  # text, a number, or a tuple of these
 Seconds = Any  # a number, a text such as "200ms", a timedelta, or None
 
 # Seconds after the time is over in which the scheduler must say what the answer is.
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 _NOT_LATE: Any = object()
 
@@ -145,7 +145,7 @@ class Named:
         asking = Asking(ask, nobody, claim, gives_back, takes)
         if session.asynchronous:
             if begin:
-                session.post(Asked(asking))
+                session.post(RequestMade(asking))
             answer = self._wait(session, asking, seconds, late, load, begin)
             if not begin:
                 return answer
@@ -217,25 +217,25 @@ def nobody(asking: Asking) -> None:
 
 
 def block_on(session: Session, asking: Asking, seconds: float | None) -> None:
-    gate = ThreadGate()
+    latch = ThreadLatch()
 
     def wake(asking: Asking) -> None:
-        gate.open()
+        latch.open()
 
     asking.wake = wake
     answered = False
     try:
-        session.say(Asked(asking))
+        session.say(RequestMade(asking))
         if seconds is None:
             session.read_answer(asking)
-            answered = gate.wait(None)
+            answered = latch.wait(None)
         else:
             deadline = time.monotonic() + seconds
             session.read_answer(asking, seconds)
-            answered = seconds > 0 and gate.wait(deadline - time.monotonic())
+            answered = seconds > 0 and latch.wait(deadline - time.monotonic())
             if not answered:
                 session.post(Unasked(asking))
-                answered = gate.wait(_PATIENCE)
+                answered = latch.wait(_TIMEOUT)
         if not answered:
             raise TimeoutError(f"the scheduler does not answer about {asking.ask.name!r}")
     finally:
@@ -267,7 +267,7 @@ async def until_answered(
     answered = False
     try:
         if not asked:
-            session.post(Asked(asking))
+            session.post(RequestMade(asking))
         elif asking.answer is not None:  # it came before anybody waited for it
             settle()
         with aside():
@@ -277,7 +277,7 @@ async def until_answered(
                 await asyncio.wait([answer], timeout=seconds)
         if not answer.done():
             session.post(Unasked(asking))
-            await asyncio.wait([answer], timeout=_PATIENCE)
+            await asyncio.wait([answer], timeout=_TIMEOUT)
         answered = answer.done()
         if not answered:
             raise TimeoutError(f"the scheduler does not answer about {asking.ask.name!r}")

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal.coordination.asking import Name, Named, Seconds
-from shoal.worker.context import at_lock
+from shoal.task_context import at_lock
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
     from shoal.client.core.asks import Asking
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
 
 __all__ = ["Holdable"]
 

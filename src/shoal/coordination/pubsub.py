@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal.client.core.asks import Asking
-from shoal.client.core.events import Asked
-from shoal.client.future import seconds_or_none
-from shoal.client.tasks import get_client, worker_here
+from shoal.client.core.events import RequestMade
+from shoal.client.futures.future import seconds_or_none
+from shoal.client.in_task.task_client import get_client, worker_here
 from shoal.coordination.asking import Named, Seconds, block_on, nobody, until_answered
 from shoal.coordination.topics import Inbox, hub_of, wait_async, wait_blocking
+from shoal.task_context import on_worker
 from shoal.wire.messages import Ask, Subscribers
 from shoal.wire.pickling import dumps, loads
-from shoal.worker.context import on_worker
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -79,7 +79,7 @@ class _OnTopic(Named):
         self._left = True
         session, number = self._session, self._asking.ask.id
         ask = Ask(next(session.ask_ids), self.kind, self.name, "leave", [number])
-        session.post(Asked(Asking(ask, nobody, gives_back=number)))
+        session.post(RequestMade(Asking(ask, nobody, gives_back=number)))
 
     def __del__(self) -> None:
         try:

@@ -11,7 +11,7 @@ from shoal.coordination.values import pack, unpack
 if TYPE_CHECKING:
     from shoal.client.client import Client
     from shoal.client.core.asks import Asking
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
 
 __all__ = ["Queue"]
 

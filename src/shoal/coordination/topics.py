@@ -16,16 +16,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.events import Spoke
-from shoal.client.gates import ThreadGate
+from shoal.client.session.latches import ThreadLatch
 from shoal.comm.base import Comm, connect
 from shoal.comm.status import Status
 from shoal.comm.stream import MessageStream
+from shoal.task_context import aside
 from shoal.wire.codec import BatchCodec
 from shoal.wire.messages import Publish, Published, Subscribers
-from shoal.worker.context import aside
 
 if TYPE_CHECKING:
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
     from shoal.wire.blob import Blob
 
 __all__ = ["Hub", "Inbox", "hub_of"]
@@ -320,11 +320,11 @@ def wait_blocking(inbox: Inbox, timeout: float | None) -> Blob | None:
     value = inbox.take()
     if value is not None:
         return value
-    gate = ThreadGate()
-    waiter = Waiter(gate.open)
+    latch = ThreadLatch()
+    waiter = Waiter(latch.open)
     inbox.ask(waiter)
     try:
-        if not gate.wait(timeout):
+        if not latch.wait(timeout):
             inbox.leave(waiter)
     except BaseException:
         inbox.give_back(waiter)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shoal.client.core.state import CANCELLED, LOST, Record
-from shoal.client.future import Future, make_future
-from shoal.client.outcome import error_of
+from shoal.client.futures.future import Future, make_future
+from shoal.client.futures.outcome import error_of
 
 if TYPE_CHECKING:
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
 
 __all__ = ["pack", "unpack"]
 

@@ -17,8 +17,8 @@ from shoal._base.numbers import whole_number
 from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive as _Adaptive
 from shoal.deploy.logs import Log, Logs
-from shoal.diagnostics.faces import card, facts_of_workers, workers_table
 from shoal.diagnostics.links import dashboard_link
+from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
 from shoal.errors import WorkerStartTimeoutError
 from shoal.security import Security
 

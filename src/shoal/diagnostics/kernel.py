@@ -16,7 +16,7 @@ __all__ = ["start_kernel"]
 
 logger = logging.getLogger("shoal.diagnostics")
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 _lock = threading.Lock()
 _running: dict[str, Any] = {}  # one kernel per process: IPython has no more
 
@@ -106,8 +106,8 @@ def _start(kernelapp: Any, host: str) -> Any:
             made["app"].start()
 
     threading.Thread(target=run, name="shoal-ipython", daemon=True).start()
-    if not ready.wait(_PATIENCE):
-        raise TimeoutError(f"the IPython kernel did not start within {_PATIENCE:g} s")
+    if not ready.wait(_TIMEOUT):
+        raise TimeoutError(f"the IPython kernel did not start within {_TIMEOUT:g} s")
     if "error" in made:
         raise RuntimeError(f"the IPython kernel did not start: {made['error']}") from made["error"]
     return made["app"]

@@ -1,4 +1,4 @@
-"""Pages of numbers over HTTP, read only: `door` listens, `app` answers, `pages` says what.
+"""Pages of numbers over HTTP, read only: `lazy_server` listens, `app` answers, `pages` say what.
 
-Nothing here is loaded before somebody visits, except `door`. Nothing may change the cluster.
+Nothing here is loaded before somebody visits, except `lazy_server`. Nothing may change the cluster.
 """

@@ -38,7 +38,7 @@ _ORPHAN_GRACE = 5.0
 _EXIT_GRACE = 3.0
 # How often to look whether the parent is still the parent: its end of the control socket could live
 # on in a process that it forked.
-_LOOK = 2.0
+_POLL_INTERVAL = 2.0
 
 
 class Parent:
@@ -89,7 +89,7 @@ class Parent:
         selector.register(self._control, selectors.EVENT_READ)
         buffer = b""
         while True:
-            if not selector.select(_LOOK):
+            if not selector.select(_POLL_INTERVAL):
                 if not self._parent_lives():
                     break
                 continue

@@ -16,9 +16,9 @@ from shoal import config
 from shoal._base.logs import LogBuffer
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
-from shoal.comm.places import listening_addresses, scheduler_of, with_secret
+from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
+from shoal.comm.function_calls import run_on
 from shoal.comm.retiring import hand_over
-from shoal.comm.running import run_on
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
 from shoal.nanny.options import modules_of, worker_environment

@@ -8,8 +8,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal.plugins.given import GivenPlugins
+from shoal.plugins.hooks import call_hook, name_of, overrides, wait_for_hook
 from shoal.plugins.nanny import NannyPlugin
-from shoal.plugins.running import call_hook, name_of, overrides, wait_for_hook
 
 if TYPE_CHECKING:
     from shoal.nanny.nanny import Nanny
@@ -20,7 +20,7 @@ logger = logging.getLogger("shoal.nanny.plugins")
 
 # Seconds to ask the scheduler before the worker is started without its answer. A scheduler that
 # comes later brings what it has itself.
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 
 class NannyPlugins(GivenPlugins):
@@ -37,7 +37,7 @@ class NannyPlugins(GivenPlugins):
             return
         scheduler = nanny.rpc(nanny.scheduler_addr)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 known = await scheduler.worker_plugins(nanny=True, address=nanny.address)
         except Exception as error:
             logger.info("no word of plugins from the scheduler: %s", error or type(error).__name__)

@@ -30,7 +30,7 @@ __all__ = ["main"]
 _LENGTH = struct.Struct("!Q")
 _MOST_SOCKETS = 64
 # How often to look whether the parent lives: its end of the socket could be in a fork of it.
-_LOOK = 2.0
+_POLL_INTERVAL = 2.0
 
 
 class _Forked(NamedTuple):
@@ -62,7 +62,7 @@ class _Template:
     def serve(self) -> _Forked | None:
         self._selector.register(self._control, selectors.EVENT_READ)
         while True:
-            ready = self._selector.select(_LOOK)
+            ready = self._selector.select(_POLL_INTERVAL)
             if not ready and os.getppid() != self._parent:
                 return None
             for key, _ in ready:

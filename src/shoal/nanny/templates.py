@@ -25,7 +25,7 @@ logger = logging.getLogger("shoal.nanny")
 _LENGTH = struct.Struct("!Q")
 # Read when an interpreter starts: a fork cannot have others than its template.
 _EARLY = ("LD_", "MALLOC_", "GLIBC_", "PYTHON")
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 class ForkedProcess:
@@ -137,7 +137,7 @@ class Template:
         request = {"id": self._next, "label": label, "env": dict(env), "modules": list(modules)}
         try:
             self._send(request, [control.fileno(), *(each.fileno() for each in sockets)])
-            return await asyncio.wait_for(answer, _PATIENCE)
+            return await asyncio.wait_for(answer, _TIMEOUT)
         except (OSError, TimeoutError) as error:
             raise RuntimeError(f"the template process does not answer: {error}") from error
 

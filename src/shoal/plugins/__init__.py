@@ -1,7 +1,8 @@
 """Plugins: users' objects with hooks that a scheduler, workers or nannies call.
 
 The classes to derive from, and ready-made ones in `builtin`. Who calls the hooks is with those who
-have something to tell: `shoal.scheduler.plugins`, `shoal.worker.plugins`, `shoal.nanny.plugins`.
+have something to tell: `shoal.scheduler.plugins.own`, `shoal.worker.plugins`,
+`shoal.nanny.plugins`.
 """
 
 from __future__ import annotations

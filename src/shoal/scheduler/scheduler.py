@@ -18,13 +18,13 @@ from shoal._base.alarm import Alarm
 from shoal._base.keys import decode_key
 from shoal._base.logs import LogBuffer
 from shoal.comm.base import Comm
-from shoal.comm.places import listening_addresses
+from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.server import Server
 from shoal.comm.status import Status
-from shoal.diagnostics.faces import SchedulerFace
 from shoal.diagnostics.links import dashboard_link
-from shoal.plugins.running import name_of
+from shoal.diagnostics.reprs import SchedulerFace
+from shoal.plugins.hooks import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.copying import Copying
 from shoal.scheduler.core import (
@@ -40,16 +40,21 @@ from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
-from shoal.scheduler.handouts import Handouts
-from shoal.scheduler.identity import describe_scheduler, describe_worker, open_door, place_of_pages
 from shoal.scheduler.memory_manager import MemoryManager
+from shoal.scheduler.observe.identity import (
+    describe_scheduler,
+    describe_worker,
+    open_door,
+    place_of_pages,
+)
+from shoal.scheduler.observe.profiling import LoopProfile
+from shoal.scheduler.observe.task_stream import StreamRecord
+from shoal.scheduler.observe.topics import Topics
 from shoal.scheduler.operations import OPERATIONS
-from shoal.scheduler.plugins import SchedulerPlugins
-from shoal.scheduler.profiling import LoopProfile
+from shoal.scheduler.plugins.own import SchedulerPlugins
+from shoal.scheduler.plugins.registry import PluginRegistry
 from shoal.scheduler.settings import read_settings
 from shoal.scheduler.streams import Streams
-from shoal.scheduler.task_stream import StreamRecord
-from shoal.scheduler.topics import Topics
 from shoal.security import Security
 from shoal.wire import messages as m
 
@@ -170,7 +175,7 @@ class Scheduler(SchedulerFace, Server):
         )
         self.id = id or self.id
         self._pages = (place_of_pages(dashboard, dashboard_address), http_prefix or "")
-        self._door: Any = None  # of `shoal.http`
+        self._http_server: Any = None  # of `shoal.http`
         self._preloads = Preloads(
             self,
             config.get_list("distributed.scheduler.preload", preload),
@@ -193,8 +198,8 @@ class Scheduler(SchedulerFace, Server):
             "client", self._from_client, self._client_replaced, self._client_closed
         )
         self._own_plugins = SchedulerPlugins(self)
-        self._worker_plugins = Handouts(self, "worker")
-        self._nanny_plugins = Handouts(self, "nanny")
+        self._worker_plugins = PluginRegistry(self, "worker")
+        self._nanny_plugins = PluginRegistry(self, "nanny")
         self.topics = Topics(self)
         self.copying = Copying(self)
         self.stream_record = StreamRecord(self)
@@ -232,7 +237,7 @@ class Scheduler(SchedulerFace, Server):
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
-        self._door = open_door(self, *self._pages)
+        self._http_server = open_door(self, *self._pages)
         self._alarm.set(loop.time() + 1.0)
 
     def _secret(self) -> str:
@@ -260,8 +265,8 @@ class Scheduler(SchedulerFace, Server):
         if self._continuing is not None:
             self._continuing.cancel()
         self.memory_manager.stop()
-        if self._door is not None:
-            await self._door.close()
+        if self._http_server is not None:
+            await self._http_server.close()
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
         await self._own_plugins.call_and_wait("close")
@@ -336,11 +341,11 @@ class Scheduler(SchedulerFace, Server):
     @property
     def dashboard_link(self) -> str:
         """Web address of the pages about this scheduler; empty where there are none."""
-        return dashboard_link(self.identity(0)) if self._door is not None else ""
+        return dashboard_link(self.identity(0)) if self._http_server is not None else ""
 
     def identity(self, n_workers: int = -1) -> dict[str, Any]:
         """Return what this scheduler is, and its workers."""
-        return describe_scheduler(self, n_workers, self._door)
+        return describe_scheduler(self, n_workers, self._http_server)
 
     def describe_worker(self, ws: WorkerState) -> dict[str, Any]:
         """Return what is known of a worker, for people."""
@@ -450,7 +455,7 @@ class Scheduler(SchedulerFace, Server):
         """Close and forget a plugin."""
         await self._own_plugins.remove(name)
 
-    def handouts(self, nanny: bool) -> Handouts:
+    def plugin_registry(self, nanny: bool) -> PluginRegistry:
         """Return the plugins for workers, or for nannies."""
         return self._nanny_plugins if nanny else self._worker_plugins
 

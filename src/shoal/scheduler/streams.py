@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from shoal.comm.awake import Awake
 from shoal.comm.base import Comm
+from shoal.comm.busy_poll import BusyPoll
 from shoal.comm.stream import MessageStream
 from shoal.wire import messages as m
 from shoal.wire.codec import BatchCodec
@@ -51,7 +51,7 @@ class Streams:
         self._on_replaced = on_replaced
         self._on_closed = on_closed
         self._streams: dict[str, MessageStream[Any]] = {}
-        self._awake: Awake | None = None
+        self._busy_poll: BusyPoll | None = None
 
     def __contains__(self, name: str) -> bool:
         return name in self._streams
@@ -64,8 +64,8 @@ class Streams:
 
     def accept(self, comm: Comm) -> None:
         """Take over a connection on which a peer asked for a stream."""
-        if self._awake is None:
-            self._awake = Awake(asyncio.get_running_loop())
+        if self._busy_poll is None:
+            self._busy_poll = BusyPoll(asyncio.get_running_loop())
         stream: MessageStream[Any] = MessageStream(comm, sends=self._sends, receives=self._receives)
         name = ""
 
@@ -116,8 +116,8 @@ class Streams:
         stream = self._streams.get(name)
         if stream is not None:
             stream.send_now(messages)
-            assert self._awake is not None
-            self._awake.stay()
+            assert self._busy_poll is not None
+            self._busy_poll.stay()
 
     async def dismiss(self, name: str) -> None:
         """Send what is to be sent, then close a stream; `on_closed` is not called."""

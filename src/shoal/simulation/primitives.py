@@ -126,7 +126,7 @@ class PrimitivesUser:
             takes,
         )
         self.pending[id] = asking
-        self.client.handle(e.Asked(asking))
+        self.client.handle(e.RequestMade(asking))
         if seconds is not None:
             self.client.later(seconds, self._over, id)
 
@@ -186,9 +186,9 @@ class PrimitivesUser:
 
     def _judge_holders(self) -> None:
         """Compare with what the scheduler says: it gives nothing twice, so nor do users have it."""
-        desk = self.cluster.scheduler.machine.state.coordination
-        assert desk is not None
-        mine = desk.held.get(self.client.address, {})
+        coordination = self.cluster.scheduler.machine.state.coordination
+        assert coordination is not None
+        mine = coordination.held.get(self.client.address, {})
         for id, semaphore in self.holds.items():
             there = id in mine or semaphore == _CLOSING
             assert there, f"{self.client.address} has {id}, which it does not hold"

@@ -17,7 +17,7 @@ from shoal.worker.core import invariants as worker_invariants
 
 __all__ = ["Life", "Result", "run_seed"]
 
-_PATIENCE = 300.0  # virtual seconds in which a cluster without faults must come to rest
+_TIMEOUT = 300.0  # virtual seconds in which a cluster without faults must come to rest
 _LOOK_EVERY = 0.1
 _STEPS = 3_000_000
 _NAMED = 10
@@ -74,7 +74,7 @@ class Life:
         clock = self.cluster.clock
         # One worker that is left may have to do all by itself.
         size = max(1.0, self.cluster.profile.tasks / 1000)
-        deadline = clock.now + _PATIENCE * size
+        deadline = clock.now + _TIMEOUT * size
         look_at = clock.now
         while True:
             if clock.now >= look_at:
@@ -118,7 +118,8 @@ class Life:
             s = node.machine.state
             lines.append(
                 f"{node.address}: connected={s.connected} paused={s.paused} "
-                f"tasks={list(s.tasks.values())[:_NAMED]} lacks={list(s.lacks.values())[:_NAMED]}"
+                f"tasks={list(s.tasks.values())[:_NAMED]} "
+                f"missing={list(s.missing_keys.values())[:_NAMED]}"
             )
         return "\n".join(lines)
 
@@ -163,14 +164,14 @@ class Life:
     def _check_queue(self) -> None:
         """What was put is in the queue, or on its way, or somebody got it; whoever died since."""
         users = [user.primitives for user in self.cluster.users if user.primitives is not None]
-        desk = self.cluster.scheduler.machine.state.coordination
-        if desk is None or self.cluster.scheduler_deaths:
+        coordination = self.cluster.scheduler.machine.state.coordination
+        if coordination is None or self.cluster.scheduler_deaths:
             return  # queues are gone with their scheduler
-        queue = desk.places.get(("queue", "p"))
+        queue = coordination.places.get(("queue", "p"))
         left = [] if queue is None else list(queue.items)
-        for parcels in desk.parcels.values():
-            for parcel in parcels.values():
-                left += parcel.items or []
+        for unacked in coordination.unacked.values():
+            for delivery in unacked.values():
+                left += delivery.items or []
         there = {item.value.decode() for item in left} | {
             item for user in users for item in user.got
         }
@@ -206,19 +207,21 @@ class Life:
             not s.functions
             and not s.clients
             and not s.tasks
-            and not self._left_on_desk()
+            and not self._left_in_coordination()
             and not any(self._left_on_workers())
         )
 
-    def _left_on_desk(self) -> list[str]:
+    def _left_in_coordination(self) -> list[str]:
         """Return what primitives still have: waiters, holders, values, what was handed over."""
-        desk = self.cluster.scheduler.machine.state.coordination
-        if desk is None:
+        coordination = self.cluster.scheduler.machine.state.coordination
+        if coordination is None:
             return []
-        parts = ("waiting", "held", "parcels", "kept", "answered", "gone")
-        found = [f"{part} {left}" for part in parts if (left := getattr(desk, part))]
+        parts = ("waiting", "held", "unacked", "kept", "answered", "gone")
+        found = [f"{part} {left}" for part in parts if (left := getattr(coordination, part))]
         # All locks are in one place, which stays.
-        places = [name for name, place in desk.places.items() if getattr(place, "by_name", True)]
+        places = [
+            name for name, place in coordination.places.items() if getattr(place, "by_name", True)
+        ]
         return [*found, f"places {places}"] if places else found
 
     def _left_at_clients(self) -> list[str]:
@@ -234,13 +237,20 @@ class Life:
         found = []
         for node in self.cluster.nodes:
             s = node.machine.state
-            left = [*s.tasks, *s.data, *s.orphans, *s.lacks, *node.executor.store, *s.constrained]
+            left = [
+                *s.tasks,
+                *s.data,
+                *s.orphans,
+                *s.missing_keys,
+                *node.executor.store,
+                *s.constrained,
+            ]
             if left or not node.executor.idle or s.fetching_bytes:
                 found.append(f"{node.address} holds {left[:_NAMED]}")
         return found
 
     def _left(self) -> list[str]:
-        return [*self._left_at_clients(), *self._left_on_desk()]
+        return [*self._left_at_clients(), *self._left_in_coordination()]
 
     def _leaks(self) -> str:
         s = self.cluster.scheduler.machine.state

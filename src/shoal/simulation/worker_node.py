@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.transitions.running import ACTOR_PROXY
+from shoal.scheduler.core.transitions.processing import ACTOR_PROXY
 from shoal.simulation.executor import Executor
 from shoal.simulation.lines import EDGE, Lines
 from shoal.simulation.scheduler_node import ADDRESS

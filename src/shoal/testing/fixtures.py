@@ -17,7 +17,7 @@ from shoal.testing.processes import cluster
 
 __all__ = ["a", "b", "cleanup", "client", "cluster_fixture", "loop", "loop_in_thread", "s"]
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def loop_in_thread(cleanup: None) -> Iterator[IOLoop]:
 
     thread = threading.Thread(target=run, name="test loop", daemon=True)
     thread.start()
-    if not ready.wait(_PATIENCE):
+    if not ready.wait(_TIMEOUT):
         raise RuntimeError("the loop's thread did not start")
     yield made[0]
     made[0].add_callback(made[0].stop)
-    thread.join(_PATIENCE)
+    thread.join(_TIMEOUT)
 
 
 @pytest.fixture

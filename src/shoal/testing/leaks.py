@@ -30,7 +30,7 @@ __all__ = [
 original_config: dict[str, Any] = copy.deepcopy(dask.config.config)
 """The configuration when this module was imported."""
 
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 # These live as long as the process: the loop of all clients, and the loops' own helpers.
 _LASTING = ("shoal-loop", "asyncio_", "uvloop_", "pytest_timeout")
 
@@ -46,7 +46,7 @@ def clean(
     threads: bool = True,
     instances: bool = True,
     processes: bool = True,
-    timeout: float = _PATIENCE,
+    timeout: float = _TIMEOUT,
 ) -> Iterator[None]:
     """Fail when the block leaves something behind; and run it with the original configuration.
 
@@ -72,7 +72,7 @@ def clean(
 
 
 @contextmanager
-def check_thread_leak(timeout: float = _PATIENCE) -> Iterator[None]:
+def check_thread_leak(timeout: float = _TIMEOUT) -> Iterator[None]:
     """Fail when the block leaves a thread behind; the error shows where it is."""
     before = set(threading.enumerate())
     yield
@@ -94,7 +94,7 @@ def _show_thread(thread: threading.Thread) -> str:
 
 
 @contextmanager
-def check_process_leak(check: bool = True, timeout: float = _PATIENCE) -> Iterator[None]:
+def check_process_leak(check: bool = True, timeout: float = _TIMEOUT) -> Iterator[None]:
     """Fail when the block leaves a child process behind, and end it."""
     before = set(_children())
     try:
@@ -122,7 +122,7 @@ def _children() -> list[psutil.Process]:
 
 
 @contextmanager
-def check_instances(timeout: float = _PATIENCE) -> Iterator[None]:
+def check_instances(timeout: float = _TIMEOUT) -> Iterator[None]:
     """Fail when the block leaves a client or a cluster open."""
     before = set(map(id, _open()))
     yield

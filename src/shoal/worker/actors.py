@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from shoal.actors.actor import Actor
-from shoal.actors.lines import ActorLines
+from shoal.actors.connections import ActorConnections
 from shoal.comm.base import Comm
 from shoal.comm.status import Status
 from shoal.comm.stream import MessageStream
 from shoal.errors import ActorLostError
+from shoal.task_context import TaskContext, current, current_actor
 from shoal.wire import messages as m
 from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import dumps, loads
-from shoal.worker.context import TaskContext, current, current_actor
 from shoal.worker.imports import IMPORTS
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Actors:
         self._hosted: WeakValueDictionary[str, _Hosted] = WeakValueDictionary()
         self._threads = _Threads(self._drain, f"shoal-actors-{worker.name}")
         self._coroutines: set[asyncio.Task[None]] = set()
-        self.lines = ActorLines(
+        self.connections = ActorConnections(
             self._loop,
             lambda: worker.security.get_connection_args("worker"),
             loads,
@@ -142,7 +142,7 @@ class Actors:
         """End threads and coroutines; what waits is not run any more."""
         for running in self._coroutines:
             running.cancel()
-        self.lines.close(f"the worker {self._worker.name} closes")
+        self.connections.close(f"the worker {self._worker.name} closes")
         self._threads.close()
 
     # ------------------------------------------------------------------ on the loop

@@ -29,7 +29,7 @@ def dump_state(worker: Worker, exclude: Iterable[str] = ()) -> dict[str, Any]:
                 "unreachable": list(lack.unreachable),
                 "for": [task.key for task in lack.tasks],
             }
-            for key, lack in s.lacks.items()
+            for key, lack in s.missing_keys.items()
         },
         "paused": s.paused,
         "available_resources": dict(s.available),

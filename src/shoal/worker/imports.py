@@ -14,7 +14,7 @@ from contextlib import contextmanager
 __all__ = ["IMPORTS", "Imports"]
 
 # Seconds for which a thread waits for another's imports.
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 class Imports:
@@ -37,7 +37,7 @@ class Imports:
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Be the only thread that unpickles; yields whether it is."""
-        alone = self._lock.acquire(timeout=_PATIENCE)
+        alone = self._lock.acquire(timeout=_TIMEOUT)
         self.busy += alone  # changed by the one thread that is in, as `first_uses`
         try:
             yield alone

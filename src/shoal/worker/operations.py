@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from shoal._base.versions import own_versions
 from shoal.comm.addressing import get_address_host
 from shoal.comm.base import Comm
-from shoal.comm.running import run_on
+from shoal.comm.function_calls import run_on
 from shoal.diagnostics.kernel import start_kernel
 from shoal.shared_memory import host_identity
+from shoal.task_context import on_worker
 from shoal.wire.blob import Blob
-from shoal.worker.context import on_worker
 from shoal.worker.dump import dump_state
 from shoal.worker.tracing import TraceTasks
 

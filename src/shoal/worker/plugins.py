@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
 from shoal.plugins.given import GivenPlugins
-from shoal.plugins.running import call_hook, name_of, overrides, wait_for_hook
+from shoal.plugins.hooks import call_hook, name_of, overrides, wait_for_hook
 from shoal.plugins.worker import WorkerPlugin
 from shoal.wire import messages as m
 from shoal.worker import core

@@ -26,13 +26,13 @@ from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
 from shoal._base.worker_names import shown_name
 from shoal.comm.addressing import get_address_host
-from shoal.comm.places import listening_addresses, scheduler_of, with_secret
+from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
 from shoal.comm.status import Status
-from shoal.diagnostics.faces import WorkerFace
 from shoal.diagnostics.links import dashboard_link
+from shoal.diagnostics.reprs import WorkerFace
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -201,7 +201,7 @@ class Worker(WorkerFace, Server):
         self._equipping: asyncio.Task[None] | None = None
         self._registered_once = False
         self.dashboard_link = ""  # of the scheduler: workers have no pages
-        # Made by `shoal.client.tasks` for the first task that asks for a client.
+        # Made by `shoal.client.in_task.task_client` for the first task that asks for a client.
         self.client_of_tasks: Any = None
         self._process = psutil.Process()
         self._alarm = Alarm(self._tick)

@@ -135,10 +135,10 @@ def test_dropping_futures_ends_it() -> None:
         before = client._session._turns
         future = client.compute(large("a", Gate("g")))
         await asyncio.sleep(0)
-        (coming,) = set(before._expected.values())
+        (pending_graph,) = set(before._expected.values())
         del future
         gc.collect()
-        await until(lambda: coming.stopped)
+        await until(lambda: pending_graph.stopped)
         GATES["g"].set()
 
     asynchronously(test)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from shoal import Client
 from shoal.client.collections import ordering
+from shoal.client.collections.dask_private import FinalizeCompute
 from shoal.client.collections.graphs import Plan, converted
 from shoal.client.collections.ordering import find_cycle, order, peak
-from shoal.client.collections.untyped import FinalizeCompute
 
 Inputs = list[list[int]]
 

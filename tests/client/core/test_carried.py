@@ -37,7 +37,7 @@ class Speaker:
 
     def put(self, *keys: str, id: int = 1) -> Asking:
         asking = Asking(m.Ask(id, "queue", "q", "put", [0, b""], list(keys)), lambda asking: None)
-        self.handle(e.Asked(asking))
+        self.handle(e.RequestMade(asking))
         return asking
 
     def answer(self, id: int = 1) -> None:

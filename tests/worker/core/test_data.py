@@ -51,7 +51,7 @@ def test_another_holder_is_asked() -> None:
     effects = core.got(other, absent=("a",))
     assert effects.send == [m.MissingDeps("z", 1, ["a"], [[other]], [[fetch.peer]])]
     assert core.state("z") is None
-    assert core.machine.state.lacks == {}
+    assert core.machine.state.missing_keys == {}
 
 
 def test_the_last_holder_is_tried_again() -> None:

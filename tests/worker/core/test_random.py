@@ -248,7 +248,7 @@ class World:
         self.feed(MemoryMeasured(10, 0))
         for _ in range(1000):
             under_way = (self.queued, self.started, self.ended, self.fetches, self.open)
-            if not any(under_way) and not self.core.machine.state.lacks:
+            if not any(under_way) and not self.core.machine.state.missing_keys:
                 break
             self.on_start()
             self.on_end()
@@ -275,7 +275,7 @@ def test_every_run_is_answered_once(seed: int) -> None:
     assert world.open == {}
     assert world.copies == set()
     assert world.stealing == set()
-    assert (s.tasks, s.orphans, s.lacks, s.peers, s.constrained) == ({}, {}, {}, {}, {})
+    assert (s.tasks, s.orphans, s.missing_keys, s.peers, s.constrained) == ({}, {}, {}, {}, {})
     assert s.available == {"gpu": 2}
     assert s.fetching_bytes == 0
     assert set(s.data) == world.store

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shoal.worker.context import get_worker, secede
+from shoal.task_context import get_worker, secede
 
 from .harness import Bench
 

@@ -16,7 +16,7 @@ import pytest
 from helpers import until
 
 from shoal.errors import Reschedule
-from shoal.worker.context import current_task, get_worker, on_worker, rejoin, secede
+from shoal.task_context import current_task, get_worker, on_worker, rejoin, secede
 from shoal.worker.core import TaskRun
 from shoal.worker.executor import pool
 from shoal.worker.unreadable import Unreadable
@@ -246,7 +246,7 @@ def test_short_runs_are_reported_together() -> None:
 def test_the_loop_is_not_woken_for_each_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_TOGETHER", 60.0)
     monkeypatch.setattr(pool, "_LATEST", 60.0)
-    monkeypatch.setattr(pool, "_LOOK", 60.0)
+    monkeypatch.setattr(pool, "_POLL_INTERVAL", 60.0)
 
     async def main() -> None:
         async with Bench(nthreads=1) as bench:
@@ -504,7 +504,7 @@ def test_rejoining_takes_the_place_of_an_idle_thread() -> None:
 
 def test_a_task_that_nobody_makes_room_for_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may hold what those wait for that have all the places."""
-    monkeypatch.setattr(pool, "_PATIENCE", 0.05)
+    monkeypatch.setattr(pool, "_TIMEOUT", 0.05)
 
     def holds(lock: Gate, others_begin: Gate) -> None:
         secede()

@@ -17,13 +17,13 @@ from dask.delayed import delayed
 from dask.utils import ensure_dict
 
 from shoal._base.keys import encode_key
+from shoal.client.collections.dask_private import FinalizeCompute, flatten, unpack_collections
 from shoal.client.collections.default import client_as_current
 from shoal.client.collections.graphs import reject_p2p
 from shoal.client.collections.options import Options
 from shoal.client.collections.sending import begin_graph, send_graph
-from shoal.client.collections.untyped import FinalizeCompute, flatten, unpack_collections
-from shoal.client.future import Future, make_future
-from shoal.client.gather import gather_async, gather_blocking
+from shoal.client.futures.future import Future, make_future
+from shoal.client.futures.gather import gather_async, gather_blocking
 
 if TYPE_CHECKING:
     from shoal.client.client import Client

@@ -9,7 +9,7 @@ from typing import Any
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, _execute_subgraph
 from dask.sizeof import sizeof
 
-from shoal.client.future import Future
+from shoal.client.futures.future import Future
 from shoal.wire.pickling import SMALL
 
 __all__ = ["BIND", "COPY", "HOIST", "Constants"]

@@ -16,7 +16,7 @@ import dask.config
 
 from shoal._base.stand_in import stand_in, step_back
 from shoal.client.current import as_current, current_client
-from shoal.client.tasks import get_client, worker_here
+from shoal.client.in_task.task_client import get_client, worker_here
 
 if TYPE_CHECKING:
     from shoal.client.client import Client

@@ -24,12 +24,12 @@ from dask.utils import ensure_dict
 from shoal._base.keys import encode_key
 from shoal.client.collections.ordering import find_cycle, order
 from shoal.client.core.state import CANCELLED, LOST, Record
-from shoal.client.future import Future
-from shoal.client.keys import SCALARS
+from shoal.client.futures.future import Future
+from shoal.client.submission.keys import SCALARS
 from shoal.errors import DataLostError, FutureCancelledError
 
 if TYPE_CHECKING:
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
 
 __all__ = ["NO_P2P", "Annotated", "Plan", "converted", "materialize", "reject_p2p"]
 
@@ -206,7 +206,7 @@ class Plan:
         Keys of the graph, or of futures.
     futures : list of Future
         Futures in the graph.
-    coming : dict, optional
+    pending_records : dict, optional
         Records, by key on the wire, that this plan is made for: futures of them are there already.
 
     Attributes
@@ -231,10 +231,10 @@ class Plan:
         graph: Mapping[Any, GraphNode],
         wanted: Iterable[Any],
         futures: list[Future],
-        coming: Mapping[str, Record] = {},
+        pending_records: Mapping[str, Record] = {},
     ) -> None:
         self._session = session
-        self._coming = coming
+        self._pending_records = pending_records
         self._graph = graph
         self._wanted = dict.fromkeys(wanted)
         self.names: dict[Any, str] = {}
@@ -261,7 +261,7 @@ class Plan:
     def _cut(self) -> dict[Any, GraphNode]:
         """Return what is needed, without second names and small values."""
         graph, names, records = self._graph, self.names, self._session.records
-        wanted, coming, literals = self._wanted, self._coming, self.literals
+        wanted, pending_records, literals = self._wanted, self._pending_records, self.literals
         needed: dict[Any, GraphNode] = {}
         stack = list(wanted)
         while stack:
@@ -269,7 +269,7 @@ class Plan:
             if key in names:
                 continue
             name = names[key] = encode_key(key)
-            if name in records and name not in coming and self._hold(name):
+            if name in records and name not in pending_records and self._hold(name):
                 continue
             node = graph.get(key)
             if node is None:

@@ -25,8 +25,8 @@ from shoal.client.collections.constants import COPY, HOIST, Constants
 from shoal.client.collections.pickles import Pickles
 from shoal.client.collections.shapes import Flat
 from shoal.client.core.state import Extras, Function
-from shoal.client.future import collect_pickled
-from shoal.client.keys import SCALARS, blob_digest
+from shoal.client.futures.future import collect_pickled
+from shoal.client.submission.keys import SCALARS, blob_digest
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import Dependency
@@ -34,7 +34,7 @@ from shoal.wire.program import identity, run_node
 
 if TYPE_CHECKING:
     from shoal.client.collections.graphs import Plan
-    from shoal.client.session import Session
+    from shoal.client.session.session import Session
 
 __all__ = ["Literal", "Lowered", "Lowering"]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dask.base import get_annotations, is_dask_collection
 from dask.utils import parse_timedelta
 
-from shoal.client.collections.untyped import flatten
-from shoal.client.future import Future
-from shoal.client.submit import as_workers, checked_retries, sendable
+from shoal.client.collections.dask_private import flatten
+from shoal.client.futures.future import Future
+from shoal.client.submission.submit import as_workers, checked_retries, sendable
+from shoal.task_context import nearness
 from shoal.wire.messages import TaskOptions
-from shoal.worker.context import nearness
 
 if TYPE_CHECKING:
     from shoal.client.collections.graphs import Annotated

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from shoal.client.keys import SCALARS
+from shoal.client.submission.keys import SCALARS
 from shoal.wire.placeholder import Dependency
 
 __all__ = ["Form", "Pickles"]

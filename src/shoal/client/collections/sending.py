@@ -17,15 +17,15 @@ from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
 from shoal.client.collections.graphs import Plan, materialize
 from shoal.client.collections.lower import Lowered, Lowering
-from shoal.client.coming import Arrived
 from shoal.client.core.state import PENDING, Call, Record
-from shoal.client.future import Future, make_future
-from shoal.client.keys import group_of_key
+from shoal.client.futures.future import Future, make_future
+from shoal.client.session.pending_graphs import GraphComplete
+from shoal.client.submission.keys import group_of_key
 
 if TYPE_CHECKING:
     from shoal.client.collections.options import Options
-    from shoal.client.coming import Coming
-    from shoal.client.session import Session
+    from shoal.client.session.pending_graphs import PendingGraph
+    from shoal.client.session.session import Session
 
 __all__ = ["begin_graph", "send_graph"]
 
@@ -41,17 +41,17 @@ def begin_graph(
     What goes wrong there is the error of the futures whose tasks were not told by then.
     """
     names = {key: encode_key(key) for key in keys}
-    records, coming = session.announce(dict.fromkeys(names.values()))
+    records, pending_graph = session.announce(dict.fromkeys(names.values()))
     made = {name: make_future(session, record) for name, record in records.items()}
 
     def lower() -> None:
         try:
             with CollectorPaused():
-                _send(session, dsk, names, options, coming)
+                _send(session, dsk, names, options, pending_graph)
         except BaseException as error:
-            coming.error = None if coming.stopped or session.ended else error
+            pending_graph.error = None if pending_graph.stopped or session.ended else error
         finally:
-            session.post_anyway(Arrived(coming))
+            session.post_anyway(GraphComplete(pending_graph))
 
     # Annotations and the like around the call count there as well.
     asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, lower)
@@ -87,15 +87,19 @@ def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options
 
 
 def _send(
-    session: Session, dsk: Any, keys: Iterable[Any], options: Options, coming: Coming | None
+    session: Session,
+    dsk: Any,
+    keys: Iterable[Any],
+    options: Options,
+    pending_graph: PendingGraph | None,
 ) -> _Sender:
     graph, annotations, futures = materialize(dsk)
     options.annotate(annotations)
     wanted = list(dict.fromkeys(keys))
-    new = {} if coming is None else coming.records
+    new = {} if pending_graph is None else pending_graph.records
     plan = Plan(session, graph, wanted, futures, new)
     try:
-        sender = _Sender(session, plan, options, {plan.names[key] for key in wanted}, coming)
+        sender = _Sender(session, plan, options, {plan.names[key] for key in wanted}, pending_graph)
         sender.send()
     finally:
         plan.release()
@@ -111,10 +115,10 @@ class _Sender:
         plan: Plan,
         options: Options,
         wanted: set[str],
-        coming: Coming | None = None,
+        pending_graph: PendingGraph | None = None,
     ) -> None:
         self._session = session
-        self._coming = coming
+        self._pending_graph = pending_graph
         self._plan = plan
         self._options = options
         self._wanted = wanted
@@ -136,7 +140,7 @@ class _Sender:
     def send(self) -> None:
         """Send all of it; when that fails, nothing stays behind."""
         try:
-            if self._coming is None:
+            if self._pending_graph is None:
                 for name in self._wanted & self._plan.held.keys():
                     self._results[name] = self._plan.held.pop(name)
             self._send_parts()
@@ -147,13 +151,15 @@ class _Sender:
             self._release(self._passing)
 
     def _release(self, records: Iterable[Record]) -> None:
-        self._session.release_now(records, self._coming)
+        self._session.release_now(records, self._pending_graph)
 
     def _send_parts(self) -> None:
         tasks, names = self._plan.tasks, self._plan.names
         last_use = self._plan.last_use
         for start, end in _parts(len(tasks)):
-            if self._coming is not None and (self._coming.stopped or self._session.ended):
+            if self._pending_graph is not None and (
+                self._pending_graph.stopped or self._session.ended
+            ):
                 raise RuntimeError("nobody waits for it any more")
             records: list[Record] = []
             for i in range(start, end):
@@ -182,7 +188,7 @@ class _Sender:
             call = self._calls[which] = Call(
                 lowered.function, group, priority, self._options.fifo_timeout, options
             )
-        new = None if self._coming is None else self._coming.records.get(name)
+        new = None if self._pending_graph is None else self._pending_graph.records.get(name)
         if new is not None:
             wanted = wanted and name not in self._wanted
             with self._session.lock:
@@ -195,8 +201,8 @@ class _Sender:
         return record
 
     def _tell(self, records: list[Record]) -> None:
-        wanted = self._wanted if self._coming is None else ()
-        for record in self._session.share_graph(records, self._coming):
+        wanted = self._wanted if self._pending_graph is None else ()
+        for record in self._session.share_graph(records, self._pending_graph):
             if record.key in wanted:
                 self._results[record.key] = record
             else:

@@ -20,7 +20,7 @@ from dask._task_spec import (
 
 from shoal.client.collections.assembly import MAKERS, Inside, Mark, assemble, is_container, items_of
 from shoal.client.collections.constants import BIND, HOIST
-from shoal.client.keys import SCALARS
+from shoal.client.submission.keys import SCALARS
 from shoal.wire.placeholder import Dependency
 from shoal.wire.program import Program, run_node
 

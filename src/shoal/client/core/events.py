@@ -10,7 +10,6 @@ from shoal.client.core.asks import Asking
 from shoal.client.core.state import Record
 
 __all__ = [
-    "Asked",
     "CancelRequested",
     "Closed",
     "Connected",
@@ -21,6 +20,7 @@ __all__ = [
     "GaveUp",
     "Interrupted",
     "Released",
+    "RequestMade",
     "RetryRequested",
     "Spoke",
     "Submitted",
@@ -92,7 +92,7 @@ class FireRequested(msgspec.Struct, gc=False):
     keys: list[str]
 
 
-class Asked(msgspec.Struct, gc=False):
+class RequestMade(msgspec.Struct, gc=False):
     """Somebody asks something of a primitive."""
 
     asking: Asking
@@ -134,7 +134,7 @@ Event: TypeAlias = (
     | CancelRequested
     | RetryRequested
     | FireRequested
-    | Asked
+    | RequestMade
     | Unasked
     | TookAnswer
     | Spoke

@@ -24,8 +24,8 @@ from shoal.client.core.functions import (
     untell_function,
     untell_functions,
 )
+from shoal.client.core.outgoing import tell_records
 from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
-from shoal.client.core.speech import tell_records
 from shoal.client.core.state import (
     CANCELLED,
     ERROR,
@@ -79,7 +79,7 @@ class Machine:
             e.CancelRequested: self._cancel_requested,
             e.RetryRequested: self._retry_requested,
             e.FireRequested: self._fire_requested,
-            e.Asked: self._asked,
+            e.RequestMade: self._request_made,
             e.Unasked: self._unasked,
             e.TookAnswer: self._took_answer,
             e.Spoke: self._spoke,
@@ -377,7 +377,7 @@ class Machine:
 
     # -------------------------------------------------------------- primitives
 
-    def _asked(self, event: e.Asked) -> None:
+    def _request_made(self, event: e.RequestMade) -> None:
         self._effects.messages += self.asks.ask(event.asking)
 
     def _unasked(self, event: e.Unasked) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from shoal.client.core.speech import tell_records
+from shoal.client.core.outgoing import tell_records
 from shoal.client.core.state import ERROR
 from shoal.wire.messages import ClientHello, FireAndForget, Release
 

@@ -23,7 +23,7 @@ def check(s: SchedulerState) -> None:
     assert not s.stale_functions or s.budget <= 0, "workers were told what to forget"
     assert not s.touched_workers and not s.touched_clients, "all has been said"
     settled = not unfinished(s)  # else some things are as they should not stay
-    assert not s.hopeful, "what can be sent ahead was sent"
+    assert not s.ahead_candidates, "what can be sent ahead was sent"
     assert settled or s.budget <= 0, "the rest is left to the next event, but there was time"
     for key, ts in s.tasks.items():
         assert ts.key == key
@@ -119,7 +119,7 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
 def _check_clients(s: SchedulerState) -> None:
     pseudo = [s.adopted, s.fire_and_forget]
     if s.coordination is not None:
-        pseudo.append(s.coordination.keeper)
+        pseudo.append(s.coordination.retaining_client)
     for client in (*s.clients.values(), *pseudo):
         for ts in client.wants.values():
             assert client in ts.wanted_by and s.tasks.get(ts.key) is ts, f"{client!r}: {ts!r}"

@@ -34,12 +34,12 @@ from shoal.scheduler.core.handlers.timers import (
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
+from shoal.scheduler.core.outgoing import collect, tell_client, tell_free, tell_worker
 from shoal.scheduler.core.policies.ahead import send_ahead
 from shoal.scheduler.core.policies.load import update_room
 from shoal.scheduler.core.policies.placement import fill_workers, place_ready
 from shoal.scheduler.core.policies.stealing import balance
 from shoal.scheduler.core.slices import busy, carry_on, finish_work, start, unfinished, used_much
-from shoal.scheduler.core.speech import collect, tell_client, tell_free, tell_worker
 from shoal.scheduler.core.state import SchedulerState
 from shoal.scheduler.core.transitions.demand import drop_unneeded
 from shoal.scheduler.core.transitions.losing import lose_copies
@@ -153,7 +153,7 @@ class Machine:
                     place_ready(s)
                 if s.refill or (s.queue.size and s.open):
                     fill_workers(s)
-                if s.hopeful:
+                if s.ahead_candidates:
                     send_ahead(s)
             if s.budget <= 0:
                 break
@@ -163,7 +163,7 @@ class Machine:
                 self._listen()
         if s.recovering_until is None and (s.crowded or s.loaded) and s.idle:
             balance(s)
-        s.hopeful.clear()
+        s.ahead_candidates.clear()
 
     def _forget_functions(self) -> None:
         s = self.state

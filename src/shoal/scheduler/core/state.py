@@ -29,7 +29,7 @@ from shoal.scheduler.core.task_table import TaskTable
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Desk
+    from shoal.scheduler.core.coordination.state import CoordinationState
     from shoal.scheduler.core.settings import Settings
     from shoal.wire.blob import Blob, Buffer
     from shoal.wire.messages import Inline, Priority, RegisterWorker
@@ -379,7 +379,9 @@ class SchedulerState:
         self.fire_and_forget = ClientState("fire-and-forget", started, real=False)
         self.adopted = ClientState("adopted", started, real=False)
         self.adopted_until: dict[str, float] = {}
-        self.coordination: Desk | None = None  # made when a client first uses a primitive
+        self.coordination: CoordinationState | None = (
+            None  # made when a client first uses a primitive
+        )
 
         self.queue = TaskQueue()  # ready tasks that may run anywhere
         self.replicated: dict[TaskState, None] = {}  # results with several copies, and maybe others
@@ -434,7 +436,7 @@ class SchedulerState:
         # What is left to do; see `slices`. Small things are done when an event ends.
         self.budget = self.settings.slice  # tasks that this turn may still touch
         self.ready: list[TaskState] = []  # found ready, to be placed
-        self.hopeful: list[TaskState] = []  # may be sent ahead of their inputs
+        self.ahead_candidates: list[TaskState] = []  # may be sent ahead of their inputs
         self.unneeded: list[TaskState] = []  # lost their last user, to be dropped
         self.work: deque[Iterator[int]] = deque()  # large changes under way
         self.inbox: deque[tuple[ClientState, list[Any]]] = deque()  # batches that wait

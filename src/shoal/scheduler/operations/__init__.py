@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.scheduler.operations import (
+    activity,
     copies,
     data,
     dump,
@@ -19,7 +20,6 @@ from shoal.scheduler.operations import (
     notes,
     plugins,
     progress,
-    running,
 )
 
 __all__ = ["OPERATIONS"]
@@ -43,9 +43,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "start_task_metadata": metadata.start_metadata,
     "stop_task_metadata": metadata.stop_metadata,
     "logs": information.logs,
-    "call_stack": running.call_stack,
-    "profile": running.profile,
-    "task_stream": running.task_stream,
+    "call_stack": activity.call_stack,
+    "profile": activity.profile,
+    "task_stream": activity.task_stream,
     "progress": progress.progress,
     "dump_state": dump.dump_state,
     "versions": information.versions,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import config
 from shoal.comm.addressing import get_address_host
-from shoal.comm.running import run_on
+from shoal.comm.function_calls import run_on
 from shoal.diagnostics.kernel import start_kernel
 from shoal.wire.blob import Blob
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.metadata import MetadataCollector
+from shoal.scheduler.observe.task_metadata import MetadataCollector
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler

@@ -44,17 +44,17 @@ async def hand_out_plugin(
     scheduler: Scheduler, plugin: Blob, name: str, idempotent: bool = False, nanny: bool = False
 ) -> dict[str, Any]:
     """Give a plugin to all workers (or nannies), also those that come later."""
-    return await scheduler.handouts(nanny).add(plugin, name, idempotent)
+    return await scheduler.plugin_registry(nanny).add(plugin, name, idempotent)
 
 
 async def take_back_plugin(scheduler: Scheduler, name: str, nanny: bool = False) -> dict[str, Any]:
     """Take a plugin away from all workers, or nannies."""
-    return await scheduler.handouts(nanny).remove(name)
+    return await scheduler.plugin_registry(nanny).remove(name)
 
 
 def known_plugins(scheduler: Scheduler, nanny: bool = False, address: str = "") -> dict[str, Any]:
     """Return the plugins for a worker or nanny that is about to start: names and opaque bytes."""
-    return scheduler.handouts(nanny).known(address)
+    return scheduler.plugin_registry(nanny).known(address)
 
 
 def subscribe_topic(scheduler: Scheduler, topic: str, client: str) -> None:

@@ -26,7 +26,7 @@ _SHARE = 0.05
 _LONGEST = 1.0
 
 # Seconds that a task may need to get here: its client speaks on another connection.
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 
 class Progress:
@@ -141,7 +141,7 @@ async def progress(
         before = loop.time()
         counts = counting.count()
         took = loop.time() - before
-        missing = counting.unseen if before - begun < _PATIENCE else 0
+        missing = counting.unseen if before - begun < _TIMEOUT else 0
         done = not missing and all(row[0] == row[1] for row in counts.values())
         rows: list[Any] = [
             (decode_key(label) if by == "key" else label, *row) for label, row in counts.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
-from shoal.worker.core.fetch import answered, failed, forget_lack, lack
+from shoal.worker.core.fetch import answered, failed, forget_missing, note_missing
 from shoal.worker.core.transitions import free_run, give_up, start_or_wait
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ _PAUSED = "the worker is paused: its memory is nearly full"
 def came(s: WorkerState, key: str, nbytes: int, type_name: str) -> None:
     """Data is here, by whatever way: go on with the runs that waited for it."""
     s.data[key] = (nbytes, type_name)
-    item = s.lacks.get(key)
+    item = s.missing_keys.get(key)
     if item is None:
         return
-    forget_lack(s, item)
+    forget_missing(s, item)
     if item.acquire and key not in s.landed:
         s.landed.append(key)
     for task in item.tasks:
@@ -67,8 +67,8 @@ def _not_served(s: WorkerState, peer: str, key: str, absent: bool) -> None:
             give_up(s, task, [item])
     if item.acquire:
         s.missed.append(key)
-    if s.lacks.get(key) is item:
-        forget_lack(s, item)
+    if s.missing_keys.get(key) is item:
+        forget_missing(s, item)
 
 
 def added(s: WorkerState, keys: list[str], nbytes: list[int], types: list[str]) -> None:
@@ -88,11 +88,11 @@ def acquire(s: WorkerState, message: m.Acquire) -> None:
         elif s.paused:
             s.missed.append(key)
         else:
-            item = lack(s, key, nbytes, holders, (0.0, 0, 0))
+            item = note_missing(s, key, nbytes, holders, (0.0, 0, 0))
             item.acquire = True
             if item.peer is None and not item.waits_for_retry and not item.here:
                 s.missed.append(key)
-                forget_lack(s, item)
+                forget_missing(s, item)
 
 
 def drop(s: WorkerState, keys: list[str], data: bool = True, runs: bool = True) -> None:
@@ -105,13 +105,13 @@ def drop(s: WorkerState, keys: list[str], data: bool = True, runs: bool = True) 
             task = s.tasks.get(key)
             if task is not None:
                 free_run(s, task)
-    if data and s.lacks:
+    if data and s.missing_keys:
         for key in keys:
-            item = s.lacks.get(key)
+            item = s.missing_keys.get(key)
             if item is not None:
                 item.acquire = False
                 if not item.tasks:
-                    forget_lack(s, item)
+                    forget_missing(s, item)
 
 
 def lost(s: WorkerState, keys: list[str], reason: str) -> None:
@@ -140,9 +140,9 @@ def report(s: WorkerState) -> None:
 
 def refuse_copies(s: WorkerState) -> None:
     """The worker was paused: copies that are not under way yet would only make it worse."""
-    for item in list(s.lacks.values()):
+    for item in list(s.missing_keys.values()):
         if item.acquire and item.flight is None:
             item.acquire = False
             s.missed.append(item.key)
             if not item.tasks:
-                forget_lack(s, item)
+                forget_missing(s, item)

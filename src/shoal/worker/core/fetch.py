@@ -1,6 +1,6 @@
 """Getting keys from peers: who is asked, for how much at a time, and who else when that fails.
 
-A key that is not here and should be is a `Lack`. It is in the queue of one peer, part of one
+A key that is not here and should be is a `MissingKey`. It is in the queue of one peer, part of one
 request (`Flight`), waiting for a retry, or computed here: then its run is waited for. Requests are
 limited in keys and bytes each, in number per peer, and in bytes over all peers; one value larger
 than a limit still goes out, alone, while there is room at all, so that nothing starves.
@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from shoal.worker.core.effects import Fetch
-from shoal.worker.core.state import Flight, Lack, Peer
+from shoal.worker.core.state import Flight, MissingKey, Peer
 
 if TYPE_CHECKING:
     from shoal.wire.messages import Priority
@@ -26,20 +26,22 @@ __all__ = [
     "deadline",
     "failed",
     "forget_all",
-    "forget_lack",
-    "lack",
+    "forget_missing",
     "let_go",
+    "note_missing",
     "plan",
     "retry_due",
     "try_next",
 ]
 
 
-def lack(s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Priority) -> Lack:
-    """Return the lack of a key, with these holders to try besides those already known."""
-    found = s.lacks.get(key)
+def note_missing(
+    s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Priority
+) -> MissingKey:
+    """Return a missing key's record, with these holders to try besides those already known."""
+    found = s.missing_keys.get(key)
     if found is None:
-        found = s.lacks[key] = Lack(key, nbytes, priority)
+        found = s.missing_keys[key] = MissingKey(key, nbytes, priority)
         found.holders = list(holders)
         if not holders and key in s.tasks:
             found.here = True
@@ -61,8 +63,8 @@ def lack(s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Pr
     return found
 
 
-def try_next(s: WorkerState, item: Lack) -> bool:
-    """Queue a lack at the least busy of its holders; return False when none is left."""
+def try_next(s: WorkerState, item: MissingKey) -> bool:
+    """Queue a missing key at the least busy of its holders; return False when none is left."""
     holders = item.holders
     if not holders:
         return False
@@ -83,7 +85,7 @@ def try_next(s: WorkerState, item: Lack) -> bool:
     return True
 
 
-def _enqueue(s: WorkerState, peer: Peer, item: Lack) -> None:
+def _enqueue(s: WorkerState, peer: Peer, item: MissingKey) -> None:
     s.serial += 1
     heappush(peer.queue, (item.priority, s.serial, item))
 
@@ -116,7 +118,11 @@ def _fill(s: WorkerState, peer: Peer) -> Flight | None:
     queue = peer.queue
     while queue and len(keys) < s.settings.fetch_message_keys:
         item = queue[0][2]
-        if item.peer is not peer or item.flight is not None or s.lacks.get(item.key) is not item:
+        if (
+            item.peer is not peer
+            or item.flight is not None
+            or s.missing_keys.get(item.key) is not item
+        ):
             heappop(queue)
             continue
         if item.nbytes > room and (keys or total <= 0):
@@ -128,9 +134,9 @@ def _fill(s: WorkerState, peer: Peer) -> Flight | None:
     return flight if keys else None
 
 
-def answered(s: WorkerState, address: str, key: str) -> Lack | None:
-    """Note that a peer answered for a key; return its lack if this was what it waited for."""
-    item = s.lacks.get(key)
+def answered(s: WorkerState, address: str, key: str) -> MissingKey | None:
+    """Note that a peer answered for a key; return it if this was what it waited for."""
+    item = s.missing_keys.get(key)
     if item is not None and item.flight is not None and item.flight.peer.address == address:
         flight = item.flight
         item.flight = None
@@ -156,7 +162,7 @@ def _land(s: WorkerState, flight: Flight, key: str) -> None:
         flight.peer.flights.remove(flight)
 
 
-def failed(s: WorkerState, item: Lack, address: str, absent: bool) -> bool:
+def failed(s: WorkerState, item: MissingKey, address: str, absent: bool) -> bool:
     """A holder could not serve a key: try the next one. Return False when none is left."""
     if absent:
         item.absent.append(address)
@@ -180,21 +186,21 @@ def retry_due(s: WorkerState) -> None:
     """Try again what waited long enough."""
     while s.retries and s.retries[0][0] <= s.now:
         item = heappop(s.retries)[2]
-        if s.lacks.get(item.key) is item and item.waits_for_retry:
+        if s.missing_keys.get(item.key) is item and item.waits_for_retry:
             item.waits_for_retry = False
             try_next(s, item)
 
 
 def deadline(s: WorkerState) -> float | None:
     """When the next retry is due."""
-    while s.retries and s.lacks.get(s.retries[0][2].key) is not s.retries[0][2]:
+    while s.retries and s.missing_keys.get(s.retries[0][2].key) is not s.retries[0][2]:
         heappop(s.retries)
     return s.retries[0][0] if s.retries else None
 
 
-def forget_lack(s: WorkerState, item: Lack) -> None:
+def forget_missing(s: WorkerState, item: MissingKey) -> None:
     """Stop wanting a key; an answer that is under way will find nobody."""
-    del s.lacks[item.key]
+    del s.missing_keys[item.key]
     if item.peer is not None and item.flight is None:
         item.peer.assigned -= item.nbytes
     item.peer = None
@@ -203,15 +209,15 @@ def forget_lack(s: WorkerState, item: Lack) -> None:
 def let_go(s: WorkerState, task: TaskRun) -> None:
     """A waiting run ends: nothing is fetched for it any more."""
     for dep in task.compute.deps:
-        item = s.lacks.get(dep)
+        item = s.missing_keys.get(dep)
         if item is not None and task in item.tasks:
             del item.tasks[task]
             if not item.tasks and not item.acquire:
-                forget_lack(s, item)
+                forget_missing(s, item)
     task.lacking = 0
 
 
 def forget_all(s: WorkerState) -> None:
     """Stop wanting everything (there is no scheduler to want it for)."""
-    for item in list(s.lacks.values()):
-        forget_lack(s, item)
+    for item in list(s.missing_keys.values()):
+        forget_missing(s, item)

@@ -27,7 +27,7 @@ def _check_tasks(s: WorkerState) -> None:
     for key, task in s.tasks.items():
         assert key == task.key, f"{task} is filed under {key!r}"
         assert task.state in WITH_EXECUTOR | {"waiting", "constrained"}, f"{task} among the tasks"
-        waits_for = [item for item in s.lacks.values() if task in item.tasks]
+        waits_for = [item for item in s.missing_keys.values() if task in item.tasks]
         assert task.lacking == len(waits_for), f"{task} counts {task.lacking}, not {len(waits_for)}"
         if task.state == "waiting":
             assert waits_for, f"{task} waits for nothing"
@@ -43,7 +43,7 @@ def _check_tasks(s: WorkerState) -> None:
 
 
 def _check_lacks(s: WorkerState) -> None:
-    for key, item in s.lacks.items():
+    for key, item in s.missing_keys.items():
         assert key == item.key, f"{item} is filed under {key!r}"
         assert key not in s.data, f"{item}, but it is here"
         assert item.tasks or item.acquire, f"nobody wants {item}"
@@ -72,11 +72,13 @@ def _check_peers(s: WorkerState) -> None:
             total += sum(flight.keys.values())
         flying += total
         queued = sum(
-            item.nbytes for item in s.lacks.values() if item.peer is peer and item.flight is None
+            item.nbytes
+            for item in s.missing_keys.values()
+            if item.peer is peer and item.flight is None
         )
         assert peer.assigned == total + queued, f"peer {address} has {total} + {queued} bytes"
     assert flying == s.fetching_bytes, f"{flying} bytes in flight, not {s.fetching_bytes}"
-    for item in s.lacks.values():
+    for item in s.missing_keys.values():
         if item.peer is not None:
             assert s.peers.get(item.peer.address) is item.peer, f"{item} is at an unknown peer"
 
@@ -103,6 +105,6 @@ def _check_effects(s: WorkerState) -> None:
     for key in e.keep:
         assert key in s.data, f"{key!r} is kept but not in the books"
     if not s.connected:
-        assert not s.lacks, "data is fetched without a scheduler"
+        assert not s.missing_keys, "data is fetched without a scheduler"
         assert not [x for x in s.tasks.values() if x.state not in WITH_EXECUTOR]
         assert not e.send, "messages without a scheduler"

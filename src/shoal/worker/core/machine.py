@@ -95,7 +95,7 @@ class Machine:
         self._handlers[type(event)](event)
         if s.unmade:
             give_up_unmade(s)
-        if s.lacks or s.peers:
+        if s.missing_keys or s.peers:
             if s.retries:
                 fetch.retry_due(s)
             fetch.plan(s)
@@ -172,7 +172,7 @@ class Machine:
         s = self.state
         tasks = s.tasks
         known = s.data
-        lacks = s.lacks
+        missing_keys = s.missing_keys
         ok: list[events.Outcome] = []
         like: tuple[int, str] = (-1, "")  # results in a row mostly are of one size and type
         for outcome in event.outcomes:
@@ -192,7 +192,7 @@ class Machine:
             else:  # what end_run does, for the most frequent case
                 task.state = "ended"
                 del tasks[key]
-            if lacks and key in lacks:
+            if missing_keys and key in missing_keys:
                 data.came(s, key, outcome.nbytes, outcome.type)
             else:
                 if outcome.nbytes != like[0] or outcome.type != like[1]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shoal.worker.core.effects import Effects
     from shoal.worker.core.settings import Settings
 
-__all__ = ["Flight", "Lack", "Need", "Peer", "TaskRun", "WorkerState"]
+__all__ = ["Flight", "MissingKey", "Need", "Peer", "TaskRun", "WorkerState"]
 
 Need: TypeAlias = tuple[tuple[str, float], ...]
 """Resources of a task, sorted by name; tasks with equal needs wait in one heap."""
@@ -35,7 +35,7 @@ class TaskRun(msgspec.Struct, gc=False, eq=False):
         return f"<TaskRun {self.key!r} run {self.run}, {self.state}>"
 
 
-class Lack:
+class MissingKey:
     """A key that is not here and should be: what is tried to get it, and for whom."""
 
     __slots__ = (
@@ -70,11 +70,11 @@ class Lack:
         self.waits_for_retry = False
 
     def __repr__(self) -> str:
-        return f"<Lack {self.key!r}, {self.nbytes} bytes, for {len(self.tasks)} tasks>"
+        return f"<MissingKey {self.key!r}, {self.nbytes} bytes, for {len(self.tasks)} tasks>"
 
 
 class Flight:
-    """One request under way to a peer. It outlives lacks that are given up meanwhile."""
+    """One request under way to a peer. It outlives missing_keys that are given up meanwhile."""
 
     __slots__ = ("keys", "peer")
 
@@ -91,7 +91,7 @@ class Peer:
     def __init__(self, address: str) -> None:
         self.address = address
         self.queue: list[
-            tuple[tuple[float, int, int], int, Lack]
+            tuple[tuple[float, int, int], int, MissingKey]
         ] = []  # a heap; may hold stale ones
         self.assigned = 0  # bytes queued and in flight
         self.flights: list[Flight] = []
@@ -109,9 +109,9 @@ class WorkerState:
         "effects",
         "fetching_bytes",
         "functions",
-        "lacks",
         "landed",
         "missed",
+        "missing_keys",
         "now",
         "orphans",
         "paused",
@@ -138,10 +138,12 @@ class WorkerState:
         self.functions: set[bytes] = set()
         self.available = dict(settings.resources)
         self.constrained: dict[Need, list[tuple[tuple[float, int, int], int, TaskRun]]] = {}
-        self.lacks: dict[str, Lack] = {}
+        self.missing_keys: dict[str, MissingKey] = {}
         self.peers: dict[str, Peer] = {}
         self.fetching_bytes = 0
-        self.retries: list[tuple[float, int, Lack]] = []  # a heap of what is tried again, and when
+        self.retries: list[
+            tuple[float, int, MissingKey]
+        ] = []  # a heap of what is tried again, and when
         self.serial = 0  # breaks ties in heaps, and which of equal holders is asked
         self.landed: list[str] = []  # fetched in this event, to be acquired in one message
         self.unmade: list[str] = []  # runs that ended without the result that others wait for

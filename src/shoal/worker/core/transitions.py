@@ -22,8 +22,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
-from shoal.worker.core.fetch import forget_lack, lack, let_go, try_next
-from shoal.worker.core.state import Lack, Need, TaskRun
+from shoal.worker.core.fetch import forget_missing, let_go, note_missing, try_next
+from shoal.worker.core.state import MissingKey, Need, TaskRun
 
 if TYPE_CHECKING:
     from shoal.wire.messages import Compute
@@ -129,12 +129,12 @@ def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
             s.effects.after[task] = leaders
             return
     task.state = "waiting"
-    hopeless: list[Lack] = []
+    hopeless: list[MissingKey] = []
     for i in missing:
         dep = compute.deps[i]
         nbytes = compute.dep_nbytes[i] if compute.dep_nbytes else 0
         holders = compute.dep_holders[i] if compute.dep_holders else []
-        found = lack(s, dep, nbytes, holders, compute.priority)
+        found = note_missing(s, dep, nbytes, holders, compute.priority)
         if task not in found.tasks:
             found.tasks[task] = None
             task.lacking += 1
@@ -165,7 +165,7 @@ def give_up_unmade(s: WorkerState) -> None:
     At the end of an event, for a run may have made way for a newer one of its key.
     """
     for key in s.unmade:  # it grows by those that are given up
-        item = s.lacks.get(key)
+        item = s.missing_keys.get(key)
         if item is None or not item.here or key in s.tasks:
             continue
         item.here = False
@@ -173,10 +173,10 @@ def give_up_unmade(s: WorkerState) -> None:
             continue
         for task in list(item.tasks):
             give_up(s, task, [item])
-        if s.lacks.get(key) is item:
+        if s.missing_keys.get(key) is item:
             if item.acquire:
                 s.missed.append(key)
-            forget_lack(s, item)
+            forget_missing(s, item)
     s.unmade.clear()
 
 
@@ -189,7 +189,7 @@ def _missing(s: WorkerState, compute: Compute) -> list[int]:
     return [i for i, dep in enumerate(compute.deps) if dep not in data]
 
 
-def give_up(s: WorkerState, task: TaskRun, hopeless: list[Lack]) -> None:
+def give_up(s: WorkerState, task: TaskRun, hopeless: list[MissingKey]) -> None:
     """Drop a run whose dependencies cannot be had, and say so."""
     end_run(s, task)
     s.effects.send.append(
@@ -207,7 +207,7 @@ def free_run(s: WorkerState, task: TaskRun) -> None:
     """Nobody needs this run any more: nothing will be said of it."""
     if task.state in WITH_EXECUTOR:
         del s.tasks[task.key]
-        if task.key in s.lacks:
+        if task.key in s.missing_keys:
             s.unmade.append(task.key)
         task.state = "orphaned"
         s.orphans[task.run] = task
@@ -236,7 +236,7 @@ def end_run(s: WorkerState, task: TaskRun) -> None:
         del s.orphans[task.run]
     else:
         del s.tasks[task.key]
-        if task.key in s.lacks:
+        if task.key in s.missing_keys:
             s.unmade.append(task.key)
         if before == "waiting":
             let_go(s, task)

@@ -13,8 +13,8 @@ from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecu
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from shoal.task_context import TaskContext, current
 from shoal.wire.pickling import dumps_bytes, loads_bytes
-from shoal.worker.context import TaskContext, current
 from shoal.worker.executor.run import failed, prepare, succeeded
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from concurrent.futures import Executor
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from shoal.worker.context import TaskContext, current
+from shoal.task_context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
 from shoal.worker.executor.elsewhere import Elsewhere
 from shoal.worker.executor.following import Following
@@ -43,8 +43,8 @@ _rank = attrgetter("compute.priority")  # lower ones run first
 _TOGETHER = 1e-3  # seconds within which outcomes of short runs are told together
 _AHEAD = 1e-3  # seconds of work that are left when the loop is woken, if it can be
 _LATEST = 6e-3  # seconds after which it is woken anyway
-_LOOK = 4e-3  # seconds after which the loop looks whether any wait
-_PATIENCE = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
+_POLL_INTERVAL = 4e-3  # seconds after which the loop looks whether any wait
+_TIMEOUT = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
 _NOTHING: Mapping[TaskRun, tuple[TaskRun, ...]] = {}
 _OWN = ("default", "offload")  # names of these threads
 
@@ -444,10 +444,10 @@ class ThreadPool:
             self._returning.append(gate)
             self._wanted_back = True
         since = time.monotonic()
-        while not gate.acquire(timeout=_PATIENCE):
+        while not gate.acquire(timeout=_TIMEOUT):
             with self.lock:
                 now = time.monotonic()
-                if gate in self._returning and now - max(since, self._last_return) >= _PATIENCE:
+                if gate in self._returning and now - max(since, self._last_return) >= _TIMEOUT:
                     self._returning.remove(gate)
                     self._last_return = now
                     self._members += 1
@@ -576,7 +576,7 @@ class ThreadPool:
             self._on_outcomes(outcomes)
             if not self._loop_will_look and self._queue:
                 self._loop_will_look = True
-                self.loop.call_later(_LOOK, self._look)
+                self.loop.call_later(_POLL_INTERVAL, self._look)
 
     def _look(self) -> None:
         self._loop_will_look = False  # before it looks, as in `_deliver`

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from shoal.shared_memory import Pool, SharedBlob
-from shoal.worker.store.shelf import Shelf
+from shoal.worker.store.shared_copies import SharedCopyCache
 from shoal.worker.store.sizing import describe
 from shoal.worker.store.spill import SpillFolder
 
@@ -83,8 +83,8 @@ class Store:
         self._evicting = threading.Lock()
         self._memory: dict[str, _Entry] = {}  # least recently used first
         self._disk: dict[str, _Entry] = {}
-        self._shelf = Shelf(max_shared)
-        self._shared = self._shelf.blobs
+        self._shared_copies = SharedCopyCache(max_shared)
+        self._shared = self._shared_copies.blobs
         self._warned: set[str] = set()
 
     def __len__(self) -> int:
@@ -204,30 +204,30 @@ class Store:
     @property
     def shared_bytes(self) -> int:
         """Bytes in shared memory that the process's own memory does not show."""
-        return self._shelf.hidden
+        return self._shared_copies.hidden
 
     @property
     def pool(self) -> Pool:
         """Shared memory whose values are gone, for the next copies."""
-        return self._shelf.pool
+        return self._shared_copies.pool
 
     def make_room_for_copy(self, nbytes: int) -> None:
         """Have older copies leave their memory to one of so many bytes, where all is in use."""
         with self.lock:
-            self._shelf.make_room(nbytes)
+            self._shared_copies.make_room(nbytes)
 
     def shareable(self, key: str) -> Any:
         """Return a value of which a copy in shared memory may be made; `KeyError` if not so."""
         with self.lock:
             entry = self._memory[key]
-            if entry.fixed or entry.nbytes > self._shelf.max_bytes:
+            if entry.fixed or entry.nbytes > self._shared_copies.max_bytes:
                 raise KeyError(key)
             return entry.value
 
     def shared(self, key: str) -> SharedBlob | None:
         """Return the copy of a value in shared memory, where there is one."""
         with self.lock:
-            return self._shelf.get(key)
+            return self._shared_copies.get(key)
 
     def share(self, key: str, value: Any, blob: SharedBlob, *, own: bool) -> None:
         """Keep a copy in shared memory as long as the value is here, in memory.
@@ -242,7 +242,7 @@ class Store:
             if entry is None or entry.value is not value:  # dropped or replaced meanwhile
                 blob.close()
             else:
-                self._shelf.put(key, blob, own)
+                self._shared_copies.put(key, blob, own)
 
     def evict(self, nbytes: int) -> int:
         """Free memory; return how many bytes.
@@ -254,7 +254,7 @@ class Store:
         in memory. When the disk is full, or `max_spill` reached, all the rest stays.
         """
         with self.lock:
-            moved = self._shelf.shrink(nbytes)
+            moved = self._shared_copies.shrink(nbytes)
         if self._folder is None or moved >= nbytes:
             return moved
         nbytes -= moved
@@ -271,7 +271,7 @@ class Store:
         with self._evicting, self.lock:
             self._memory.clear()
             self._disk.clear()
-            self._shelf.close()
+            self._shared_copies.close()
             self.memory_bytes = self.disk_bytes = 0
             if self._folder is not None:
                 self._folder.close()
@@ -287,7 +287,7 @@ class Store:
             if entry is None:
                 return False
         if self._shared:
-            self._shelf.drop(key)
+            self._shared_copies.drop(key)
         self._remove_file(entry)
         return True
 
@@ -335,7 +335,7 @@ class Store:
                 entry.file, entry.on_disk = file, size
                 self.disk_bytes += size
             del self._memory[key]
-            self._shelf.drop(key)
+            self._shared_copies.drop(key)
             self.memory_bytes -= entry.nbytes
             entry.value = _ON_DISK
             self._disk[key] = entry

@@ -17,7 +17,7 @@ class Asking(Cluster):
 
     def __init__(self, *clients: str, **settings: Any) -> None:
         super().__init__(**settings)
-        self.asked = 0
+        self.request = 0
         self.asks: dict[int, tuple[str, m.Ask]] = {}
         self.answers: dict[int, m.Answer] = {}
         for name in clients or ("a", "b", "c"):
@@ -36,11 +36,11 @@ class Asking(Cluster):
         self, client: str, kind: str, op: str, *args: Any, name: str = "x", keys: Any = ()
     ) -> int:
         """Ask, and return the number of the ask."""
-        self.asked += 1
-        message = m.Ask(self.asked, kind, name, op, list(args), list(keys))
-        self.asks[self.asked] = (client, message)
+        self.request += 1
+        message = m.Ask(self.request, kind, name, op, list(args), list(keys))
+        self.asks[self.request] = (client, message)
         self.say(client, message)
-        return self.asked
+        return self.request
 
     def value(self, id: int) -> Any:
         """Return what was answered."""
@@ -83,7 +83,13 @@ class Asking(Cluster):
     @property
     def is_clean(self) -> bool:
         """Whether nothing of any primitive is left."""
-        desk = self.s.coordination
-        tables = [desk.waiting, desk.held, desk.parcels, desk.kept, desk.gone]
-        places = {k: v for k, v in desk.places.items() if k != ("lock", "") or v.by_name}
-        return not any(tables) and not places and not desk.keeper.wants
+        coordination = self.s.coordination
+        tables = [
+            coordination.waiting,
+            coordination.held,
+            coordination.unacked,
+            coordination.kept,
+            coordination.gone,
+        ]
+        places = {k: v for k, v in coordination.places.items() if k != ("lock", "") or v.by_name}
+        return not any(tables) and not places and not coordination.retaining_client.wants

@@ -213,15 +213,15 @@ class Primitives(RuleBasedStateMachine):
 
     @invariant()
     def no_item_is_lost_or_doubled(self) -> None:
-        desk = self.c.s.coordination
-        if desk is None:
+        coordination = self.c.s.coordination
+        if coordination is None:
             return
-        queue = desk.places.get(("queue", "x"))
+        queue = coordination.places.get(("queue", "x"))
         inside = [item.value for item in queue.items] if queue else []
         inside += [putter.args[1] for putter in queue.putters] if queue else []
-        for parcels in desk.parcels.values():
-            for parcel in parcels.values():
-                inside += [item.value for item in parcel.items or ()]
+        for unacked in coordination.unacked.values():
+            for delivery in unacked.values():
+                inside += [item.value for item in delivery.items or ()]
         assert len(set(inside)) == len(inside)
         untold = {value for values in self.untold.values() for value in values}
         assert not set(inside) & (set(self.got) - untold)
@@ -246,10 +246,15 @@ class Primitives(RuleBasedStateMachine):
         for client in list(self.c.s.clients):
             self.c.say(client, m.ClientGoodbye())
         self.c.advance(1.0)
-        desk = self.c.s.coordination
-        if desk is None:
+        coordination = self.c.s.coordination
+        if coordination is None:
             return
-        assert not desk.waiting and not desk.held and not desk.parcels and not desk.gone
+        assert (
+            not coordination.waiting
+            and not coordination.held
+            and not coordination.unacked
+            and not coordination.gone
+        )
         self.c.client("end")
         for kind, op in (("queue", "close"), ("variable", "delete"), ("event", "clear")):
             self.c.ask("end", kind, op)

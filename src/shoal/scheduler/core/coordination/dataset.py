@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.desk import Operation, Parcel
+from shoal.scheduler.core.coordination.state import Operation, UnackedDelivery
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
 __all__ = ["OPERATIONS", "Dataset"]
 
@@ -21,52 +21,52 @@ class Dataset:
         self.value = value
         self.keys = keys
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for a dataset."""
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """Nobody holds a dataset."""
 
-    def put_back(self, desk: Desk, items: Any) -> None:
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Nothing is taken out of a dataset."""
 
 
-def _publish(desk: Desk, asked: Asked) -> None:
+def _publish(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: value, whether it may replace another."""
-    place = ("dataset", asked.name)
-    value, override = asked.args
-    old: Dataset | None = desk.places.get(place)
+    place = ("dataset", request.name)
+    value, override = request.args
+    old: Dataset | None = coordination.places.get(place)
     if old is not None and not override:
-        desk.answer(asked, False)
+        coordination.answer(request, False)
         return
-    desk.keep(asked.keys)
-    desk.places[place] = Dataset(value, asked.keys)
+    coordination.keep(request.keys)
+    coordination.places[place] = Dataset(value, request.keys)
     if old is not None:
-        desk.unkeep(old.keys)
-    desk.answer(asked, True)
+        coordination.unkeep(old.keys)
+    coordination.answer(request, True)
 
 
-def _get(desk: Desk, asked: Asked) -> None:
-    found: Dataset | None = desk.places.get(("dataset", asked.name))
+def _get(coordination: CoordinationState, request: PendingRequest) -> None:
+    found: Dataset | None = coordination.places.get(("dataset", request.name))
     if found is None:
-        desk.answer(asked)
+        coordination.answer(request)
     elif found.keys:
         # They stay until the client wants them, whoever takes the name away meanwhile.
-        desk.keep(found.keys)
-        desk.send(asked, found.value, Parcel(None, None, found.keys))
+        coordination.keep(found.keys)
+        coordination.send(request, found.value, UnackedDelivery(None, None, found.keys))
     else:
-        desk.answer(asked, found.value)
+        coordination.answer(request, found.value)
 
 
-def _list(desk: Desk, asked: Asked) -> None:
-    desk.answer(asked, [name for kind, name in desk.places if kind == "dataset"])
+def _list(coordination: CoordinationState, request: PendingRequest) -> None:
+    coordination.answer(request, [name for kind, name in coordination.places if kind == "dataset"])
 
 
-def _unpublish(desk: Desk, asked: Asked) -> None:
-    found: Dataset | None = desk.places.pop(("dataset", asked.name), None)
+def _unpublish(coordination: CoordinationState, request: PendingRequest) -> None:
+    found: Dataset | None = coordination.places.pop(("dataset", request.name), None)
     if found is not None:
-        desk.unkeep(found.keys)
-    desk.answer(asked, found is not None)
+        coordination.unkeep(found.keys)
+    coordination.answer(request, found is not None)
 
 
 OPERATIONS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.desk import Operation
+from shoal.scheduler.core.coordination.state import Operation
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
 __all__ = ["OPERATIONS", "Event"]
 
@@ -20,56 +20,56 @@ class Event:
     def __init__(self, name: str) -> None:
         self.name = name
         self.flag = False
-        self.waiters: dict[Asked, None] = {}
+        self.waiters: dict[PendingRequest, None] = {}
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
-        del self.waiters[asked]
+        del self.waiters[request]
         if not self.flag and not self.waiters:
-            del desk.places["event", self.name]
+            del coordination.places["event", self.name]
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """Nobody holds an event."""
 
-    def put_back(self, desk: Desk, items: Any) -> None:
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Nothing is taken out of an event."""
 
 
-def _event(desk: Desk, asked: Asked) -> Event:
-    event: Event | None = desk.places.get(("event", asked.name))
+def _event(coordination: CoordinationState, request: PendingRequest) -> Event:
+    event: Event | None = coordination.places.get(("event", request.name))
     if event is None:
-        event = desk.places["event", asked.name] = Event(asked.name)
+        event = coordination.places["event", request.name] = Event(request.name)
     return event
 
 
-def _set(desk: Desk, asked: Asked) -> None:
-    event = _event(desk, asked)
+def _set(coordination: CoordinationState, request: PendingRequest) -> None:
+    event = _event(coordination, request)
     event.flag = True
     waiters, event.waiters = event.waiters, {}
     for waiter in waiters:
-        desk.answer(waiter, True)
-    desk.answer(asked)
+        coordination.answer(waiter, True)
+    coordination.answer(request)
 
 
-def _clear(desk: Desk, asked: Asked) -> None:
-    event: Event | None = desk.places.get(("event", asked.name))
+def _clear(coordination: CoordinationState, request: PendingRequest) -> None:
+    event: Event | None = coordination.places.get(("event", request.name))
     if event is not None and event.flag:  # so nobody waits
-        del desk.places["event", asked.name]
-    desk.answer(asked)
+        del coordination.places["event", request.name]
+    coordination.answer(request)
 
 
-def _is_set(desk: Desk, asked: Asked) -> None:
-    event: Event | None = desk.places.get(("event", asked.name))
-    desk.answer(asked, event is not None and event.flag)
+def _is_set(coordination: CoordinationState, request: PendingRequest) -> None:
+    event: Event | None = coordination.places.get(("event", request.name))
+    coordination.answer(request, event is not None and event.flag)
 
 
-def _wait(desk: Desk, asked: Asked) -> None:
-    event = _event(desk, asked)
+def _wait(coordination: CoordinationState, request: PendingRequest) -> None:
+    event = _event(coordination, request)
     if event.flag:
-        desk.answer(asked, True)
+        coordination.answer(request, True)
     else:
-        desk.wait(asked, event)
-        event.waiters[asked] = None
+        coordination.wait(request, event)
+        event.waiters[request] = None
 
 
 OPERATIONS = {

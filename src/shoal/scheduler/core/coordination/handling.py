@@ -13,7 +13,7 @@ from shoal.scheduler.core.coordination import (
     topic,
     variable,
 )
-from shoal.scheduler.core.coordination.desk import Asked, Desk, Operation
+from shoal.scheduler.core.coordination.state import CoordinationState, Operation, PendingRequest
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import ClientState, SchedulerState
@@ -41,62 +41,62 @@ _OPERATIONS: dict[str, dict[str, Operation]] = {
 }
 
 
-def _desk(s: SchedulerState) -> Desk:
-    desk: Desk | None = s.coordination
-    if desk is None:
-        desk = s.coordination = Desk(s)
-    return desk
+def _coordination(s: SchedulerState) -> CoordinationState:
+    coordination: CoordinationState | None = s.coordination
+    if coordination is None:
+        coordination = s.coordination = CoordinationState(s)
+    return coordination
 
 
 def on_ask(s: SchedulerState, client: ClientState, msg: Ask) -> None:
     """A client asks for something."""
-    desk = _desk(s)
-    asked = Asked(client.id, msg)
+    coordination = _coordination(s)
+    request = PendingRequest(client.id, msg)
     operation = _OPERATIONS.get(msg.kind, {}).get(msg.op)
     if operation is None or not operation.fits(msg.args):
         text = f"this scheduler does not know {msg.kind}.{msg.op} with {msg.args!r}"
-        desk.refuse(asked, "RuntimeError", text)
-    elif msg.id in desk.waiting.get(client.id, ()):
-        desk.refuse(asked, "RuntimeError", f"ask {msg.id} is waiting already")
+        coordination.refuse(request, "RuntimeError", text)
+    elif msg.id in coordination.waiting.get(client.id, ()):
+        coordination.refuse(request, "RuntimeError", f"ask {msg.id} is waiting already")
     else:
-        operation.do(desk, asked)
+        operation.do(coordination, request)
 
 
 def on_unask(s: SchedulerState, client: ClientState, msg: Unask) -> None:
     """A client does not wait any longer."""
-    desk = s.coordination
-    if desk is None:
+    coordination = s.coordination
+    if coordination is None:
         return
-    asked = desk.waiting.get(client.id, {}).get(msg.id)
-    if asked is not None:
-        desk.withdraw(asked)
-        desk.refuse(asked, "TimeoutError")
+    request = coordination.waiting.get(client.id, {}).get(msg.id)
+    if request is not None:
+        coordination.withdraw(request)
+        coordination.refuse(request, "TimeoutError")
     elif msg.back:
-        desk.return_parcel(client.id, msg.id) or desk.take_away((client.id, msg.id))
+        coordination.return_parcel(client.id, msg.id) or coordination.take_away((client.id, msg.id))
 
 
 def on_took(s: SchedulerState, client: ClientState, msg: Took) -> None:
     """What was handed over has arrived."""
-    desk = s.coordination
-    if desk is not None:
+    coordination = s.coordination
+    if coordination is not None:
         for id in msg.ids:
-            desk.arrived(client.id, id)
+            coordination.arrived(client.id, id)
 
 
 def on_resume(s: SchedulerState, client: ClientState, msg: Resume) -> None:
     """A client is back: it asks again, and claims what it held."""
-    desk = _desk(s)
-    if desk.gone.pop(client.id, None) is None and desk.claims_until is None:
+    coordination = _coordination(s)
+    if coordination.gone.pop(client.id, None) is None and coordination.claims_until is None:
         # This scheduler does not know it, so it is new: others may come with claims, too.
         until = s.started + s.settings.recovery_window
         if s.now < until:
-            desk.claims_until = until
+            coordination.claims_until = until
     asked_again = {ask.id for ask in msg.asks}
-    for id in list(desk.parcels.get(client.id, ())):
+    for id in list(coordination.unacked.get(client.id, ())):
         if id not in asked_again:
-            desk.arrived(client.id, id)
+            coordination.arrived(client.id, id)
     for ask in msg.asks:
-        if not desk.repeat(Asked(client.id, ask)):
+        if not coordination.repeat(PendingRequest(client.id, ask)):
             on_ask(s, client, ask)
 
 
@@ -114,54 +114,58 @@ def holder_lost(s: SchedulerState, client: str, graceful: bool) -> None:
 
     One that may come back keeps what it holds for the grace time.
     """
-    desk = s.coordination
-    if desk is None:
+    coordination = s.coordination
+    if coordination is None:
         return
-    for asked in list(desk.waiting.get(client, {}).values()):
-        if asked.place is not None:  # withdrawing one may have answered another
-            desk.withdraw(asked)
+    for request in list(coordination.waiting.get(client, {}).values()):
+        if request.place is not None:  # withdrawing one may have answered another
+            coordination.withdraw(request)
     if graceful or not s.settings.holder_grace:
-        _forget(desk, client)
-    elif client in desk.held or client in desk.parcels or client in desk.answered:
-        desk.gone[client] = s.now + s.settings.holder_grace
+        _forget(coordination, client)
+    elif (
+        client in coordination.held
+        or client in coordination.unacked
+        or client in coordination.answered
+    ):
+        coordination.gone[client] = s.now + s.settings.holder_grace
 
 
-def _forget(desk: Desk, client: str) -> None:
-    desk.gone.pop(client, None)
-    desk.answered.pop(client, None)
-    for id in list(desk.parcels.get(client, ())):
-        desk.return_parcel(client, id)
-    for id in list(desk.held.get(client, ())):
-        desk.take_away((client, id))
+def _forget(coordination: CoordinationState, client: str) -> None:
+    coordination.gone.pop(client, None)
+    coordination.answered.pop(client, None)
+    for id in list(coordination.unacked.get(client, ())):
+        coordination.return_parcel(client, id)
+    for id in list(coordination.held.get(client, ())):
+        coordination.take_away((client, id))
 
 
 def on_tick(s: SchedulerState) -> None:
     """Do all that is due."""
-    desk = s.coordination
-    if desk is None:
+    coordination = s.coordination
+    if coordination is None:
         return
     now = s.now
-    for client in [client for client, until in desk.gone.items() if until <= now]:
-        _forget(desk, client)
-    if desk.claims_until is not None and now >= desk.claims_until:
-        desk.claims_until = None
-        for place in list(desk.places.values()):
+    for client in [client for client, until in coordination.gone.items() if until <= now]:
+        _forget(coordination, client)
+    if coordination.claims_until is not None and now >= coordination.claims_until:
+        coordination.claims_until = None
+        for place in list(coordination.places.values()):
             if isinstance(place, lock.Locks):
-                place.serve_all(desk)
+                place.serve_all(coordination)
             elif isinstance(place, semaphore.Semaphore):
-                place.serve(desk)
-    _expire(s, desk)
+                place.serve(coordination)
+    _expire(s, coordination)
 
 
-def _expire(s: SchedulerState, desk: Desk) -> None:
+def _expire(s: SchedulerState, coordination: CoordinationState) -> None:
     """Take locks and leases from clients that were not heard of for too long."""
-    for id in list(desk.held):
+    for id in list(coordination.held):
         client = s.clients.get(id)
         if client is None or s.now - client.last_seen <= s.settings.lease_timeout:
             continue
-        leases = [n for n, place in desk.held[id].items() if _expires(place)]
+        leases = [n for n, place in coordination.held[id].items() if _expires(place)]
         for number in leases:
-            desk.take_away((id, number))
+            coordination.take_away((id, number))
         if leases:
             s.log_event("all", {"action": "leases-expired", "client": id, "count": len(leases)})
 
@@ -172,14 +176,14 @@ def _expires(place: Any) -> bool:
 
 def next_deadline(s: SchedulerState) -> float | None:
     """Return when something of this is due."""
-    desk = s.coordination
-    if desk is None:
+    coordination = s.coordination
+    if coordination is None:
         return None
     due: list[float] = []
-    if desk.gone:
-        due.append(min(desk.gone.values()))
-    if desk.claims_until is not None:
-        due.append(desk.claims_until)
-    if desk.held:
+    if coordination.gone:
+        due.append(min(coordination.gone.values()))
+    if coordination.claims_until is not None:
+        due.append(coordination.claims_until)
+    if coordination.held:
         due.append(s.now + min(s.settings.lease_validation, s.settings.lease_timeout / 4))
     return min(due, default=None)

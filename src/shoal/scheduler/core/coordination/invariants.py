@@ -14,18 +14,18 @@ from shoal.scheduler.core.coordination.topic import Topic
 from shoal.scheduler.core.coordination.variable import Variable
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
     from shoal.scheduler.core.state import SchedulerState
 
 __all__ = ["check_coordination"]
 
 
-def check_coordination(s: SchedulerState, desk: Desk) -> None:
+def check_coordination(s: SchedulerState, coordination: CoordinationState) -> None:
     """Raise `AssertionError`, naming what is wrong, unless all of it is consistent."""
-    waiting: set[Asked] = set()
+    waiting: set[PendingRequest] = set()
     held: set[Token] = set()
     keys: Counter[str] = Counter()
-    for (kind, name), place in desk.places.items():
+    for (kind, name), place in coordination.places.items():
         where = f"{kind} {name!r}"
         if isinstance(place, Queue):
             _check_queue(place, where)
@@ -46,23 +46,27 @@ def check_coordination(s: SchedulerState, desk: Desk) -> None:
             assert place.leases or place.waiters, f"{where} is of no use"
             assert len(place.leases) <= place.max_leases, f"{where}: {place.leases}"
             idle = place.waiters and len(place.leases) < place.max_leases
-            assert not idle or desk.claims_until is not None, f"{where}: a waiter is forgotten"
+            assert not idle or coordination.claims_until is not None, (
+                f"{where}: a waiter is forgotten"
+            )
             waiting.update(place.waiters)
             held.update(place.leases)
         elif isinstance(place, Locks):
-            _check_locks(desk, place)
-            waiting.update(asked for lock in place.by_name.values() for asked in lock.line)
+            _check_locks(coordination, place)
+            waiting.update(request for lock in place.by_name.values() for request in lock.line)
             held.update(place.taken)
         else:
             assert isinstance(place, Topic), where
             assert place.publishers or place.subscribers, f"{where} is of no use"
             held.update(place.publishers, place.subscribers)
-    for parcels in desk.parcels.values():
-        keys.update(key for parcel in parcels.values() for key in parcel.keys)
-    _check_desk(s, desk, waiting, held)
-    assert keys == Counter(desk.kept), f"keys kept: {desk.kept}, keys in values: {keys}"
-    for ts in desk.keeper.wants.values():
-        assert ts.key in desk.kept, f"{ts!r} is kept for ever"
+    for unacked in coordination.unacked.values():
+        keys.update(key for delivery in unacked.values() for key in delivery.keys)
+    _check_requests(s, coordination, waiting, held)
+    assert keys == Counter(coordination.kept), (
+        f"keys kept: {coordination.kept}, keys in values: {keys}"
+    )
+    for ts in coordination.retaining_client.wants.values():
+        assert ts.key in coordination.kept, f"{ts!r} is kept for ever"
 
 
 def _check_queue(queue: Queue, where: str) -> None:
@@ -74,7 +78,7 @@ def _check_queue(queue: Queue, where: str) -> None:
     assert numbers == sorted(numbers), f"{where}: out of order {numbers}"
 
 
-def _check_locks(desk: Desk, locks: Locks) -> None:
+def _check_locks(coordination: CoordinationState, locks: Locks) -> None:
     for name, lock in locks.by_name.items():
         assert lock.line or lock.holder is not None, f"lock {name!r} is of no use"
         if lock.holder is not None:
@@ -82,30 +86,36 @@ def _check_locks(desk: Desk, locks: Locks) -> None:
     for token, names in locks.taken.items():
         for name in names:
             assert locks.by_name[name].holder == token, f"lock {name!r}: {token}"
-    if desk.claims_until is not None:
+    if coordination.claims_until is not None:
         return
     for lock in locks.by_name.values():
-        asked = next(iter(lock.line), None)
-        if asked is None:
+        request = next(iter(lock.line), None)
+        if request is None:
             continue
-        names, needed = asked.args
+        names, needed = request.args
         mine = [
             name
             for name in names
-            if locks.by_name[name].holder is None and next(iter(locks.by_name[name].line)) is asked
+            if locks.by_name[name].holder is None
+            and next(iter(locks.by_name[name].line)) is request
         ]
-        assert len(mine) < needed, f"{asked.token} could have {mine}"
+        assert len(mine) < needed, f"{request.token} could have {mine}"
 
 
-def _check_desk(s: SchedulerState, desk: Desk, waiting: set[Asked], held: set[Token]) -> None:
-    on_desk = {asked for mine in desk.waiting.values() for asked in mine.values()}
-    assert waiting == on_desk, f"waiting: {waiting ^ on_desk}"
-    for client in desk.waiting:
+def _check_requests(
+    s: SchedulerState,
+    coordination: CoordinationState,
+    waiting: set[PendingRequest],
+    held: set[Token],
+) -> None:
+    known = {request for mine in coordination.waiting.values() for request in mine.values()}
+    assert waiting == known, f"waiting: {waiting ^ known}"
+    for client in coordination.waiting:
         assert client in s.clients, f"nobody at {client} waits any more"
-    tokens = {(client, id) for client, mine in desk.held.items() for id in mine}
+    tokens = {(client, id) for client, mine in coordination.held.items() for id in mine}
     assert held == tokens, f"held: {held ^ tokens}"
-    owners = [*desk.held, *desk.parcels, *desk.answered]
+    owners = [*coordination.held, *coordination.unacked, *coordination.answered]
     for client in owners:
-        assert client in s.clients or client in desk.gone, f"{client} is gone for good"
-    tables: list[dict[str, Any]] = [desk.held, desk.parcels, desk.waiting]
+        assert client in s.clients or client in coordination.gone, f"{client} is gone for good"
+    tables: list[dict[str, Any]] = [coordination.held, coordination.unacked, coordination.waiting]
     assert all(all(table.values()) for table in tables), "empty tables"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.desk import Operation
+from shoal.scheduler.core.coordination.state import Operation
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
 __all__ = ["OPERATIONS", "Lock", "Locks"]
 
@@ -25,7 +25,7 @@ class Lock:
 
     def __init__(self) -> None:
         self.holder: Token | None = None
-        self.line: dict[Asked, None] = {}
+        self.line: dict[PendingRequest, None] = {}
 
 
 class Locks:
@@ -37,50 +37,50 @@ class Locks:
         self.by_name: dict[str, Lock] = {}
         self.taken: dict[Token, list[str]] = {}
 
-    def request(self, desk: Desk, asked: Asked) -> None:
+    def request(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Stand in line, and be served if possible."""
-        for name in asked.args[0]:
+        for name in request.args[0]:
             lock = self.by_name.get(name)
             if lock is None:
                 lock = self.by_name[name] = Lock()
-            lock.line[asked] = None
-        desk.wait(asked, self)
-        self.serve(desk, [asked])
+            lock.line[request] = None
+        coordination.wait(request, self)
+        self.serve(coordination, [request])
 
-    def take(self, desk: Desk, token: Token, names: list[str]) -> None:
+    def take(self, coordination: CoordinationState, token: Token, names: list[str]) -> None:
         """Take these locks, which are free."""
         for name in names:
             self.by_name.setdefault(name, Lock()).holder = token
         self.taken[token] = names
-        desk.hold(token, self)
+        coordination.hold(token, self)
 
-    def serve(self, desk: Desk, candidates: list[Asked]) -> None:
+    def serve(self, coordination: CoordinationState, candidates: list[PendingRequest]) -> None:
         """Give locks to those of these requests that can have all they need."""
-        if desk.claims_until is not None:
+        if coordination.claims_until is not None:
             return
         while candidates:
-            asked = candidates.pop(0)
-            names, needed = asked.args
-            free = [name for name in names if self._is_first(asked, name)]
-            if asked.place is self and len(free) >= needed:
-                self.take(desk, asked.token, free[:needed])
-                desk.answer(asked, free[:needed])
-                candidates += self._leave_lines(asked)
+            request = candidates.pop(0)
+            names, needed = request.args
+            free = [name for name in names if self._is_first(request, name)]
+            if request.place is self and len(free) >= needed:
+                self.take(coordination, request.token, free[:needed])
+                coordination.answer(request, free[:needed])
+                candidates += self._leave_lines(request)
 
-    def _is_first(self, asked: Asked, name: str) -> bool:
+    def _is_first(self, request: PendingRequest, name: str) -> bool:
         lock = self.by_name.get(name)
-        return lock is not None and lock.holder is None and next(iter(lock.line), None) is asked
+        return lock is not None and lock.holder is None and next(iter(lock.line), None) is request
 
-    def _leave_lines(self, asked: Asked) -> list[Asked]:
+    def _leave_lines(self, request: PendingRequest) -> list[PendingRequest]:
         """Leave all lines; return who is first there now."""
-        names: list[str] = asked.args[0]
+        names: list[str] = request.args[0]
         for name in names:
-            del self.by_name[name].line[asked]
+            del self.by_name[name].line[request]
         return self._next(names)
 
-    def _next(self, names: list[str]) -> list[Asked]:
+    def _next(self, names: list[str]) -> list[PendingRequest]:
         """Return who may have one of these locks now; forget those that nobody asks for."""
-        first: dict[Asked, None] = {}
+        first: dict[PendingRequest, None] = {}
         for name in names:
             lock = self.by_name[name]
             if lock.holder is None:
@@ -90,70 +90,70 @@ class Locks:
                     del self.by_name[name]
         return list(first)
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
-        self.serve(desk, self._leave_lines(asked))
+        self.serve(coordination, self._leave_lines(request))
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """These locks are free again."""
         names = self.taken.pop(token)
         for name in names:
             self.by_name[name].holder = None
-        self.serve(desk, self._next(names))
+        self.serve(coordination, self._next(names))
 
-    def put_back(self, desk: Desk, items: Any) -> None:
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Locks are held, not handed over."""
 
-    def serve_all(self, desk: Desk) -> None:
+    def serve_all(self, coordination: CoordinationState) -> None:
         """The time of claims is over."""
-        self.serve(desk, self._next(list(self.by_name)))
+        self.serve(coordination, self._next(list(self.by_name)))
 
 
-def _locks(desk: Desk) -> Locks:
-    locks: Locks | None = desk.places.get(("lock", ""))
+def _locks(coordination: CoordinationState) -> Locks:
+    locks: Locks | None = coordination.places.get(("lock", ""))
     if locks is None:
-        locks = desk.places["lock", ""] = Locks()
+        locks = coordination.places["lock", ""] = Locks()
     return locks
 
 
-def _acquire(desk: Desk, asked: Asked) -> None:
+def _acquire(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: names, how many of them are needed."""
-    names, needed = asked.args
+    names, needed = request.args
     if not _are_names(names) or not 0 < needed <= len(names):
-        desk.refuse(asked, "ValueError", f"cannot have {needed} locks of {len(names)}")
+        coordination.refuse(request, "ValueError", f"cannot have {needed} locks of {len(names)}")
         return
-    _locks(desk).request(desk, asked)
+    _locks(coordination).request(coordination, request)
 
 
-def _claim(desk: Desk, asked: Asked) -> None:
+def _claim(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: names that are held, number of the ask that they were the answer to."""
-    names, id = asked.args
+    names, id = request.args
     if not _are_names(names):
-        desk.refuse(asked, "ValueError", "cannot claim these locks")
+        coordination.refuse(request, "ValueError", "cannot claim these locks")
         return
-    locks = _locks(desk)
-    token = (asked.client, id)
+    locks = _locks(coordination)
+    token = (request.client, id)
     mine = token in locks.taken
     known = [locks.by_name[name] for name in names if name in locks.by_name]
     if not mine and all(lock.holder is None for lock in known):
-        locks.take(desk, token, names)
+        locks.take(coordination, token, names)
         mine = True
-    desk.answer(asked, mine)
+    coordination.answer(request, mine)
 
 
 def _are_names(names: list[Any]) -> bool:
     return all(type(name) is str for name in names) and len(set(names)) == len(names) > 0
 
 
-def _release(desk: Desk, asked: Asked) -> None:
+def _release(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: number of the ask that the locks were the answer to."""
-    desk.answer(asked, desk.take_away((asked.client, asked.args[0])))
+    coordination.answer(request, coordination.take_away((request.client, request.args[0])))
 
 
-def _locked(desk: Desk, asked: Asked) -> None:
+def _locked(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: name."""
-    lock = _locks(desk).by_name.get(asked.args[0])
-    desk.answer(asked, lock is not None and lock.holder is not None)
+    lock = _locks(coordination).by_name.get(request.args[0])
+    coordination.answer(request, lock is not None and lock.holder is not None)
 
 
 OPERATIONS = {

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.coordination.desk import Operation, Parcel
+from shoal.scheduler.core.coordination.state import Operation, UnackedDelivery
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
 __all__ = ["OPERATIONS", "Queue"]
 
@@ -39,8 +39,8 @@ class Queue:
         self.items: deque[_Item] = deque()
         self.numbered = 0
         self.closed = False
-        self.getters: dict[Asked, int] = {}  # and how many items each wants
-        self.putters: dict[Asked, None] = {}
+        self.getters: dict[PendingRequest, int] = {}  # and how many items each wants
+        self.putters: dict[PendingRequest, None] = {}
 
     @property
     def room(self) -> bool:
@@ -50,118 +50,120 @@ class Queue:
         wanted = next(iter(self.getters.values()), 0)
         return len(self.items) < max(self.maxsize, wanted)
 
-    def put(self, asked: Asked) -> None:
+    def put(self, request: PendingRequest) -> None:
         """Take an item in; its keys are kept already."""
-        self.items.append(_Item(self.numbered, asked.args[1], asked.keys))
+        self.items.append(_Item(self.numbered, request.args[1], request.keys))
         self.numbered += 1
 
-    def serve(self, desk: Desk) -> None:
+    def serve(self, coordination: CoordinationState) -> None:
         """Do all that can be done now."""
         while True:
             if self.putters and self.room:
                 putter = next(iter(self.putters))
                 del self.putters[putter]
                 self.put(putter)
-                desk.answer(putter)
+                coordination.answer(putter)
             elif self.getters and len(self.items) >= next(iter(self.getters.values())):
                 getter, wanted = next(iter(self.getters.items()))
                 del self.getters[getter]
-                self.give(desk, getter, wanted)
+                self.give(coordination, getter, wanted)
             else:
                 break
         if not self.items and not self.getters and not self.putters:
             # Items on their way to a getter come back to a queue of that name.
-            desk.places.pop(("queue", self.name), None)
+            coordination.places.pop(("queue", self.name), None)
 
-    def give(self, desk: Desk, getter: Asked, wanted: int) -> None:
+    def give(self, coordination: CoordinationState, getter: PendingRequest, wanted: int) -> None:
         """Hand over so many items."""
         items = [self.items.popleft() for _ in range(wanted)]
         keys = [key for item in items for key in item.keys]
-        desk.send(getter, [item.value for item in items], Parcel(self, items, keys))
+        coordination.send(
+            getter, [item.value for item in items], UnackedDelivery(self, items, keys)
+        )
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
-        if self.getters.pop(asked, None) is None and asked in self.putters:
-            del self.putters[asked]
-            desk.unkeep(asked.keys)
-        self.serve(desk)
+        if self.getters.pop(request, None) is None and request in self.putters:
+            del self.putters[request]
+            coordination.unkeep(request.keys)
+        self.serve(coordination)
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """Nobody holds a queue."""
 
-    def put_back(self, desk: Desk, items: list[_Item]) -> None:
+    def put_back(self, coordination: CoordinationState, items: list[_Item]) -> None:
         """These items did not arrive: they are the next again."""
         if self.closed:
             for item in items:
-                desk.unkeep(item.keys)
+                coordination.unkeep(item.keys)
             return
-        queue = desk.places.setdefault(("queue", self.name), self)
+        queue = coordination.places.setdefault(("queue", self.name), self)
         if queue is not self:  # it was forgotten and made anew meanwhile
             for item in items:
                 item.number -= self.numbered
         merged = sorted([*items, *queue.items], key=_number)
         queue.items = deque(merged)
-        queue.serve(desk)
+        queue.serve(coordination)
 
 
 def _number(item: _Item) -> int:
     return item.number
 
 
-def _queue(desk: Desk, asked: Asked) -> Queue:
-    place = ("queue", asked.name)
-    queue: Queue | None = desk.places.get(place)
+def _queue(coordination: CoordinationState, request: PendingRequest) -> Queue:
+    place = ("queue", request.name)
+    queue: Queue | None = coordination.places.get(place)
     if queue is None:
-        queue = desk.places[place] = Queue(asked.name)
-    if asked.args[0] and not queue.maxsize:
-        queue.maxsize = asked.args[0]
+        queue = coordination.places[place] = Queue(request.name)
+    if request.args[0] and not queue.maxsize:
+        queue.maxsize = request.args[0]
     return queue
 
 
-def _put(desk: Desk, asked: Asked) -> None:
+def _put(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: maxsize, value."""
-    queue = _queue(desk, asked)
-    desk.keep(asked.keys)
+    queue = _queue(coordination, request)
+    coordination.keep(request.keys)
     if queue.room and not queue.putters:
-        queue.put(asked)
-        desk.answer(asked)
+        queue.put(request)
+        coordination.answer(request)
     else:
-        desk.wait(asked, queue)
-        queue.putters[asked] = None
-    queue.serve(desk)
+        coordination.wait(request, queue)
+        queue.putters[request] = None
+    queue.serve(coordination)
 
 
-def _get(desk: Desk, asked: Asked) -> None:
+def _get(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: maxsize, number of items or `ALL`."""
-    queue = _queue(desk, asked)
-    wanted: int = asked.args[1]
+    queue = _queue(coordination, request)
+    wanted: int = request.args[1]
     if wanted == ALL:
         # Those who came before go first; what they do not wait for is left.
         wanted = 0 if queue.getters else len(queue.items)
     if not wanted or (not queue.getters and len(queue.items) >= wanted):
-        queue.give(desk, asked, wanted)
+        queue.give(coordination, request, wanted)
     else:
-        desk.wait(asked, queue)
-        queue.getters[asked] = wanted
-    queue.serve(desk)
+        coordination.wait(request, queue)
+        queue.getters[request] = wanted
+    queue.serve(coordination)
 
 
-def _qsize(desk: Desk, asked: Asked) -> None:
-    queue: Queue | None = desk.places.get(("queue", asked.name))
-    desk.answer(asked, 0 if queue is None else len(queue.items))
+def _qsize(coordination: CoordinationState, request: PendingRequest) -> None:
+    queue: Queue | None = coordination.places.get(("queue", request.name))
+    coordination.answer(request, 0 if queue is None else len(queue.items))
 
 
-def _close(desk: Desk, asked: Asked) -> None:
-    queue: Queue | None = desk.places.pop(("queue", asked.name), None)
+def _close(coordination: CoordinationState, request: PendingRequest) -> None:
+    queue: Queue | None = coordination.places.pop(("queue", request.name), None)
     if queue is not None:
         queue.closed = True
         for item in queue.items:
-            desk.unkeep(item.keys)
+            coordination.unkeep(item.keys)
         for putter in queue.putters:
-            desk.unkeep(putter.keys)
+            coordination.unkeep(putter.keys)
         for waiter in (*queue.putters, *queue.getters):
-            desk.refuse(waiter, "RuntimeError", f"the queue {asked.name!r} was closed")
-    desk.answer(asked)
+            coordination.refuse(waiter, "RuntimeError", f"the queue {request.name!r} was closed")
+    coordination.answer(request)
 
 
 OPERATIONS = {

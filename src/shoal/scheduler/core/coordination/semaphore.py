@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.desk import Operation
+from shoal.scheduler.core.coordination.state import Operation
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
 __all__ = ["OPERATIONS", "Semaphore"]
 
@@ -24,121 +24,127 @@ class Semaphore:
         self.name = name
         self.max_leases = max_leases
         self.leases: dict[Token, None] = {}
-        self.waiters: dict[Asked, None] = {}
+        self.waiters: dict[PendingRequest, None] = {}
 
-    def lend(self, desk: Desk, token: Token) -> None:
+    def lend(self, coordination: CoordinationState, token: Token) -> None:
         """Give a lease."""
         self.leases[token] = None
-        desk.hold(token, self)
+        coordination.hold(token, self)
 
-    def serve(self, desk: Desk) -> None:
+    def serve(self, coordination: CoordinationState) -> None:
         """Give what is free to those who are first."""
-        if desk.claims_until is None:
+        if coordination.claims_until is None:
             while self.waiters and len(self.leases) < self.max_leases:
                 waiter = next(iter(self.waiters))
                 del self.waiters[waiter]
-                self.lend(desk, waiter.token)
-                desk.answer(waiter, True)
+                self.lend(coordination, waiter.token)
+                coordination.answer(waiter, True)
         if not self.leases and not self.waiters:
-            desk.places.pop(("semaphore", self.name), None)
+            coordination.places.pop(("semaphore", self.name), None)
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
-        del self.waiters[asked]
-        self.serve(desk)
+        del self.waiters[request]
+        self.serve(coordination)
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """A lease is free again."""
         self.leases.pop(token, None)
-        self.serve(desk)
+        self.serve(coordination)
 
-    def put_back(self, desk: Desk, items: Any) -> None:
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Leases are held, not handed over."""
 
 
-def _known(desk: Desk, asked: Asked) -> Semaphore | None:
+def _known(coordination: CoordinationState, request: PendingRequest) -> Semaphore | None:
     """Return the semaphore, made when it is new; refuse the ask where that cannot be."""
-    max_leases: int = asked.args[0]
-    semaphore: Semaphore | None = desk.places.get(("semaphore", asked.name))
+    max_leases: int = request.args[0]
+    semaphore: Semaphore | None = coordination.places.get(("semaphore", request.name))
     if semaphore is None:
-        if asked.name in desk.closed_semaphores:
-            text = f"the semaphore {asked.name!r} was closed"
-            desk.refuse(asked, "RuntimeError", text)
+        if request.name in coordination.closed_semaphores:
+            text = f"the semaphore {request.name!r} was closed"
+            coordination.refuse(request, "RuntimeError", text)
             return None
         if max_leases < 1:
-            desk.refuse(asked, "ValueError", f"max_leases must be at least 1, got {max_leases}")
+            coordination.refuse(
+                request, "ValueError", f"max_leases must be at least 1, got {max_leases}"
+            )
             return None
-        semaphore = desk.places["semaphore", asked.name] = Semaphore(asked.name, max_leases)
+        semaphore = coordination.places["semaphore", request.name] = Semaphore(
+            request.name, max_leases
+        )
     elif semaphore.max_leases != max_leases:
-        desk.refuse(
-            asked,
+        coordination.refuse(
+            request,
             "ValueError",
-            f"the semaphore {asked.name!r} has {semaphore.max_leases} leases at most, "
+            f"the semaphore {request.name!r} has {semaphore.max_leases} leases at most, "
             f"not {max_leases}: all who use a name must agree",
         )
         return None
     return semaphore
 
 
-def _register(desk: Desk, asked: Asked) -> None:
+def _register(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: max_leases."""
-    desk.closed_semaphores.pop(asked.name, None)
-    semaphore = _known(desk, asked)
+    coordination.closed_semaphores.pop(request.name, None)
+    semaphore = _known(coordination, request)
     if semaphore is not None:
-        semaphore.serve(desk)
-        desk.answer(asked)
+        semaphore.serve(coordination)
+        coordination.answer(request)
 
 
-def _acquire(desk: Desk, asked: Asked) -> None:
+def _acquire(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: max_leases."""
-    semaphore = _known(desk, asked)
+    semaphore = _known(coordination, request)
     if semaphore is not None:
-        desk.wait(asked, semaphore)
-        semaphore.waiters[asked] = None
-        semaphore.serve(desk)
+        coordination.wait(request, semaphore)
+        semaphore.waiters[request] = None
+        semaphore.serve(coordination)
 
 
-def _claim(desk: Desk, asked: Asked) -> None:
+def _claim(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: max_leases, number of the ask that the lease was the answer to."""
-    token = (asked.client, asked.args[1])
-    semaphore = _known(desk, asked)
+    token = (request.client, request.args[1])
+    semaphore = _known(coordination, request)
     if semaphore is None:
         return
     mine = token in semaphore.leases
     if not mine and len(semaphore.leases) < semaphore.max_leases:
-        semaphore.lend(desk, token)
+        semaphore.lend(coordination, token)
         mine = True
-    desk.answer(asked, mine)
+    coordination.answer(request, mine)
 
 
-def _release(desk: Desk, asked: Asked) -> None:
+def _release(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: number of the ask that the lease was the answer to."""
-    desk.answer(asked, desk.take_away((asked.client, asked.args[0])))
+    coordination.answer(request, coordination.take_away((request.client, request.args[0])))
 
 
-def _value(desk: Desk, asked: Asked) -> None:
-    semaphore: Semaphore | None = desk.places.get(("semaphore", asked.name))
-    desk.answer(asked, 0 if semaphore is None else len(semaphore.leases))
+def _value(coordination: CoordinationState, request: PendingRequest) -> None:
+    semaphore: Semaphore | None = coordination.places.get(("semaphore", request.name))
+    coordination.answer(request, 0 if semaphore is None else len(semaphore.leases))
 
 
-def _refresh(desk: Desk, asked: Asked) -> None:
+def _refresh(coordination: CoordinationState, request: PendingRequest) -> None:
     """Hearing of a client is what keeps its leases."""
-    desk.answer(asked)
+    coordination.answer(request)
 
 
-def _close(desk: Desk, asked: Asked) -> None:
-    desk.closed_semaphores[asked.name] = None
-    if len(desk.closed_semaphores) > _CLOSED:
-        del desk.closed_semaphores[next(iter(desk.closed_semaphores))]
-    semaphore: Semaphore | None = desk.places.pop(("semaphore", asked.name), None)
+def _close(coordination: CoordinationState, request: PendingRequest) -> None:
+    coordination.closed_semaphores[request.name] = None
+    if len(coordination.closed_semaphores) > _CLOSED:
+        del coordination.closed_semaphores[next(iter(coordination.closed_semaphores))]
+    semaphore: Semaphore | None = coordination.places.pop(("semaphore", request.name), None)
     if semaphore is not None:
         for token in semaphore.leases:
-            desk.let_go(token)
+            coordination.let_go(token)
         semaphore.leases = {}
         for waiter in list(semaphore.waiters):
-            desk.refuse(waiter, "RuntimeError", f"the semaphore {asked.name!r} was closed")
+            coordination.refuse(
+                waiter, "RuntimeError", f"the semaphore {request.name!r} was closed"
+            )
         semaphore.waiters = {}
-    desk.answer(asked)
+    coordination.answer(request)
 
 
 OPERATIONS = {

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.desk import Operation
-from shoal.scheduler.core.speech import tell_client
+from shoal.scheduler.core.coordination.state import Operation
+from shoal.scheduler.core.outgoing import tell_client
 from shoal.wire.messages import Published, Subscribers
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
     from shoal.wire.messages import Publish
 
 __all__ = ["OPERATIONS", "Topic", "on_publish"]
@@ -36,81 +36,83 @@ class Topic:
         others = sum(not address for address in self.subscribers.values())
         return Subscribers(self.name, list(workers), others)
 
-    def tell_publishers(self, desk: Desk) -> None:
+    def tell_publishers(self, coordination: CoordinationState) -> None:
         """Who subscribes has changed."""
         for client in dict.fromkeys(client for client, _ in self.publishers):
-            state = desk.s.clients.get(client)
+            state = coordination.s.clients.get(client)
             if state is not None:
-                tell_client(desk.s, state, self.describe())
+                tell_client(coordination.s, state, self.describe())
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits at a topic."""
 
-    def put_back(self, desk: Desk, items: Any) -> None:
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """What is published is gone."""
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """Somebody left."""
         self.publishers.pop(token, None)
         if self.subscribers.pop(token, None) is not None:
-            self.tell_publishers(desk)
+            self.tell_publishers(coordination)
         if not self.publishers and not self.subscribers:
-            del desk.places["topic", self.name]
+            del coordination.places["topic", self.name]
 
 
-def _topic(desk: Desk, name: str) -> Topic:
-    topic: Topic | None = desk.places.get(("topic", name))
+def _topic(coordination: CoordinationState, name: str) -> Topic:
+    topic: Topic | None = coordination.places.get(("topic", name))
     if topic is None:
-        topic = desk.places["topic", name] = Topic(name)
+        topic = coordination.places["topic", name] = Topic(name)
     return topic
 
 
-def _subscribe(desk: Desk, asked: Asked) -> None:
+def _subscribe(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: address of the worker that subscribes, or ""."""
-    _join_subscribers(desk, asked, asked.id, asked.args[0])
+    _join_subscribers(coordination, request, request.id, request.args[0])
 
 
-def _resubscribe(desk: Desk, asked: Asked) -> None:
+def _resubscribe(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: as for `_subscribe`, number of the ask that began the subscription."""
-    _join_subscribers(desk, asked, asked.args[1], asked.args[0])
+    _join_subscribers(coordination, request, request.args[1], request.args[0])
 
 
-def _join_subscribers(desk: Desk, asked: Asked, id: int, address: str) -> None:
-    topic = _topic(desk, asked.name)
-    token = (asked.client, id)
+def _join_subscribers(
+    coordination: CoordinationState, request: PendingRequest, id: int, address: str
+) -> None:
+    topic = _topic(coordination, request.name)
+    token = (request.client, id)
     if token not in topic.subscribers:
         topic.subscribers[token] = address
-        desk.hold(token, topic)
-        topic.tell_publishers(desk)
-    desk.answer(asked, True)
+        coordination.hold(token, topic)
+        topic.tell_publishers(coordination)
+    coordination.answer(request, True)
 
 
-def _publish(desk: Desk, asked: Asked) -> None:
-    _join_publishers(desk, asked, asked.id)
+def _publish(coordination: CoordinationState, request: PendingRequest) -> None:
+    _join_publishers(coordination, request, request.id)
 
 
-def _republish(desk: Desk, asked: Asked) -> None:
+def _republish(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: number of the ask that it was before."""
-    _join_publishers(desk, asked, asked.args[0])
+    _join_publishers(coordination, request, request.args[0])
 
 
-def _join_publishers(desk: Desk, asked: Asked, id: int) -> None:
-    topic = _topic(desk, asked.name)
-    topic.publishers[asked.client, id] = None
-    desk.hold((asked.client, id), topic)
+def _join_publishers(coordination: CoordinationState, request: PendingRequest, id: int) -> None:
+    topic = _topic(coordination, request.name)
+    topic.publishers[request.client, id] = None
+    coordination.hold((request.client, id), topic)
     known = topic.describe()
-    tell_client(desk.s, desk.s.clients[asked.client], known)
-    desk.answer(asked, [known.workers, known.others])
+    tell_client(coordination.s, coordination.s.clients[request.client], known)
+    coordination.answer(request, [known.workers, known.others])
 
 
-def _leave(desk: Desk, asked: Asked) -> None:
+def _leave(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: number of the ask that began it."""
-    desk.answer(asked, desk.take_away((asked.client, asked.args[0])))
+    coordination.answer(request, coordination.take_away((request.client, request.args[0])))
 
 
-def on_publish(desk: Desk, msg: Publish) -> None:
+def on_publish(coordination: CoordinationState, msg: Publish) -> None:
     """Pass values on, once to each client that has subscribers."""
-    topic: Topic | None = desk.places.get(("topic", msg.topic))
+    topic: Topic | None = coordination.places.get(("topic", msg.topic))
     if topic is None:
         return
     told = Published(msg.topic, msg.values)
@@ -120,9 +122,9 @@ def on_publish(desk: Desk, msg: Publish) -> None:
         if msg.workers_too or not address
     )
     for client in clients:
-        state = desk.s.clients.get(client)
+        state = coordination.s.clients.get(client)
         if state is not None:
-            tell_client(desk.s, state, told)
+            tell_client(coordination.s, state, told)
 
 
 OPERATIONS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.desk import Operation, Parcel
+from shoal.scheduler.core.coordination.state import Operation, UnackedDelivery
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.desk import Asked, Desk, Token
+    from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
 __all__ = ["OPERATIONS", "Variable"]
 
@@ -21,63 +21,63 @@ class Variable:
         self.name = name
         self.value: bytes | None = None  # None: not set
         self.keys: list[str] = []
-        self.getters: dict[Asked, None] = {}
+        self.getters: dict[PendingRequest, None] = {}
 
-    def give(self, desk: Desk, getter: Asked) -> None:
+    def give(self, coordination: CoordinationState, getter: PendingRequest) -> None:
         """Answer with the value. Its keys stay until they arrived, whatever is set meanwhile."""
         if self.keys:
-            desk.keep(self.keys)
-            desk.send(getter, self.value, Parcel(None, None, self.keys))
+            coordination.keep(self.keys)
+            coordination.send(getter, self.value, UnackedDelivery(None, None, self.keys))
         else:
-            desk.answer(getter, self.value)
+            coordination.answer(getter, self.value)
 
-    def withdraw(self, desk: Desk, asked: Asked) -> None:
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
-        del self.getters[asked]
+        del self.getters[request]
         if self.value is None and not self.getters:
-            del desk.places["variable", self.name]
+            del coordination.places["variable", self.name]
 
-    def release(self, desk: Desk, token: Token) -> None:
+    def release(self, coordination: CoordinationState, token: Token) -> None:
         """Nobody holds a variable."""
 
-    def put_back(self, desk: Desk, items: Any) -> None:
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Nothing is taken out of a variable."""
 
 
-def _set(desk: Desk, asked: Asked) -> None:
+def _set(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: value."""
-    place = ("variable", asked.name)
-    variable: Variable | None = desk.places.get(place)
+    place = ("variable", request.name)
+    variable: Variable | None = coordination.places.get(place)
     if variable is None:
-        variable = desk.places[place] = Variable(asked.name)
-    desk.keep(asked.keys)
-    old, variable.keys = variable.keys, asked.keys
-    variable.value = asked.args[0]
-    desk.unkeep(old)
+        variable = coordination.places[place] = Variable(request.name)
+    coordination.keep(request.keys)
+    old, variable.keys = variable.keys, request.keys
+    variable.value = request.args[0]
+    coordination.unkeep(old)
     getters, variable.getters = variable.getters, {}
     for getter in getters:
-        variable.give(desk, getter)
-    desk.answer(asked)
+        variable.give(coordination, getter)
+    coordination.answer(request)
 
 
-def _get(desk: Desk, asked: Asked) -> None:
-    place = ("variable", asked.name)
-    variable: Variable | None = desk.places.get(place)
+def _get(coordination: CoordinationState, request: PendingRequest) -> None:
+    place = ("variable", request.name)
+    variable: Variable | None = coordination.places.get(place)
     if variable is None:
-        variable = desk.places[place] = Variable(asked.name)
+        variable = coordination.places[place] = Variable(request.name)
     if variable.value is None:
-        desk.wait(asked, variable)
-        variable.getters[asked] = None
+        coordination.wait(request, variable)
+        variable.getters[request] = None
     else:
-        variable.give(desk, asked)
+        variable.give(coordination, request)
 
 
-def _delete(desk: Desk, asked: Asked) -> None:
-    variable: Variable | None = desk.places.get(("variable", asked.name))
+def _delete(coordination: CoordinationState, request: PendingRequest) -> None:
+    variable: Variable | None = coordination.places.get(("variable", request.name))
     if variable is not None and variable.value is not None:
-        desk.unkeep(variable.keys)
-        del desk.places["variable", asked.name]
-    desk.answer(asked)
+        coordination.unkeep(variable.keys)
+        del coordination.places["variable", request.name]
+    coordination.answer(request)
 
 
 OPERATIONS = {

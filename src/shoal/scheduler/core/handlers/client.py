@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
+from shoal.scheduler.core.outgoing import say_finished_to, tell_client, tell_free
 from shoal.scheduler.core.slices import in_steps, start, step_of
-from shoal.scheduler.core.speech import say_finished_to, tell_client, tell_free
 from shoal.scheduler.core.state import ClientState, FunctionState
 from shoal.scheduler.core.transitions.bulk import forget_many, is_plain
 from shoal.scheduler.core.transitions.demand import (
@@ -21,7 +21,7 @@ from shoal.scheduler.core.transitions.demand import (
     release_function,
 )
 from shoal.scheduler.core.transitions.failing import say_erred
-from shoal.scheduler.core.transitions.running import activate
+from shoal.scheduler.core.transitions.processing import activate
 from shoal.scheduler.core.transitions.table import ACTIVE, move
 from shoal.wire import messages as m
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.handlers.membership import acquire
-from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.outgoing import tell_free
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.events import DropCopies, Move, PinCopies

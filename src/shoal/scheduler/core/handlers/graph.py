@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from dask.utils import key_split
 
 from shoal.errors import ProtocolError
-from shoal.scheduler.core.speech import say_finished_to
+from shoal.scheduler.core.outgoing import say_finished_to
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
 from shoal.scheduler.core.transitions.bulk import queue_many
 from shoal.scheduler.core.transitions.demand import add_want
 from shoal.scheduler.core.transitions.failing import say_erred
-from shoal.scheduler.core.transitions.running import activate
+from shoal.scheduler.core.transitions.processing import activate
 from shoal.scheduler.core.transitions.table import move
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
+from shoal.scheduler.core.outgoing import tell_client, tell_free, tell_worker
 from shoal.scheduler.core.policies.estimates import estimate
 from shoal.scheduler.core.policies.relief import relieve_paused, take_back
 from shoal.scheduler.core.policies.restrictions import workers_changed
 from shoal.scheduler.core.slices import start
-from shoal.scheduler.core.speech import tell_client, tell_free, tell_worker
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.core.transitions.demand import leave_worker
 from shoal.scheduler.core.transitions.losing import drop_worker_tasks, unplace_in_steps

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.membership import retire_worker
-from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.transitions.demand import drop_want
 from shoal.scheduler.core.transitions.failing import fail_data_lost, fail_unrunnable
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.handlers.graph import data_task
+from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
-from shoal.scheduler.core.speech import tell_free
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.bulk import finish_many
 from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail
 from shoal.scheduler.core.transitions.losing import lose_copies, rerun
-from shoal.scheduler.core.transitions.running import (
+from shoal.scheduler.core.transitions.processing import (
     add_copy,
     assign,
     begin,

@@ -16,10 +16,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.outgoing import tell_worker
 from shoal.scheduler.core.policies.estimates import estimate
-from shoal.scheduler.core.speech import tell_worker
 from shoal.scheduler.core.state import NO_OPTIONS
-from shoal.scheduler.core.transitions.running import assign
+from shoal.scheduler.core.transitions.processing import assign
 from shoal.wire.messages import Steal
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def send_ahead(s: SchedulerState) -> None:
 
     A worker that has more to do than others would else take all that depends on what it does.
     """
-    hopeful = s.hopeful
+    ahead_candidates = s.ahead_candidates
     most = s.settings.pipeline_tasks
     least = second = s.settings.pipeline
     idlest: WorkerState | None = None
@@ -52,7 +52,7 @@ def send_ahead(s: SchedulerState) -> None:
             idlest, least, second = ws, work, least
         elif work < second:
             second = work
-    for ts in hopeful:  # it grows by the dependents of those that are sent
+    for ts in ahead_candidates:  # it grows by the dependents of those that are sent
         if ts.state != "waiting" or ts.worker is not None or not ts.waiting_on:
             continue
         found = _where_inputs_come(ts)
@@ -72,7 +72,7 @@ def send_ahead(s: SchedulerState) -> None:
             assign(s, ts, ws)
             if s.budget <= 0:
                 break
-    hopeful.clear()
+    ahead_candidates.clear()
 
 
 def _work(ws: WorkerState) -> float:

@@ -18,7 +18,7 @@ from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.bulk import assign_many, is_plain
-from shoal.scheduler.core.transitions.running import assign
+from shoal.scheduler.core.transitions.processing import assign
 from shoal.scheduler.core.transitions.table import move
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.outgoing import tell_worker
 from shoal.scheduler.core.slices import start
-from shoal.scheduler.core.speech import tell_worker
 from shoal.scheduler.core.transitions.losing import unplace_in_steps
 from shoal.wire.messages import Steal
 

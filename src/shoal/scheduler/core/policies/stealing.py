@@ -9,11 +9,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.outgoing import tell_worker
 from shoal.scheduler.core.policies.estimates import load, transfer_time
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.restrictions import may_run_on
-from shoal.scheduler.core.speech import tell_worker
-from shoal.scheduler.core.transitions.running import assign
+from shoal.scheduler.core.transitions.processing import assign
 from shoal.wire.messages import Steal
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
+from shoal.scheduler.core.outgoing import say_many_finished, tell_worker
 from shoal.scheduler.core.policies.estimates import OVERHEAD, learn_many
-from shoal.scheduler.core.speech import say_many_finished, tell_worker
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
 from shoal.scheduler.core.transitions.demand import (
     drop_result,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.speech import tell_free
+from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.table import ACTIVE, move
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.errors import ActorLostError, DataLostError, KilledWorker, NoValidWorkerError
-from shoal.scheduler.core.speech import tell_client, tell_free
+from shoal.scheduler.core.outgoing import tell_client, tell_free
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.demand import drop_want, leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.table import ACTIVE, move

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.outgoing import tell_client, tell_free
 from shoal.scheduler.core.slices import in_steps, start
-from shoal.scheduler.core.speech import tell_client, tell_free
 from shoal.scheduler.core.transitions.demand import leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail_actor_lost, fail_killed
-from shoal.scheduler.core.transitions.running import activate
+from shoal.scheduler.core.transitions.processing import activate
 from shoal.scheduler.core.transitions.table import move
 from shoal.wire.messages import KeysPending
 

@@ -1,0 +1,186 @@
+"""Methods of `Client` for data on the cluster: datasets, metadata, copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal._base.loop import SyncMethodMixin
+from shoal.client.admin import copies, notes
+from shoal.client.admin.memory_manager import MemoryManagerProxy
+from shoal.coordination.dataset import (
+    NO_DEFAULT,
+    Datasets,
+    get_dataset,
+    list_datasets,
+    publish_datasets,
+    unpublish_dataset,
+)
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["DataVerbs"]
+
+
+class DataVerbs(SyncMethodMixin):
+    """Datasets, metadata, replication."""
+
+    def _client(self) -> Client:
+        return self  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ datasets
+
+    def publish_dataset(
+        self, *args: Any, name: Any = None, override: bool = False, **kwargs: Any
+    ) -> Any:
+        """Give collections or futures names under which all clients find them.
+
+        They are kept until they are unpublished, whether or not this client goes on. Collections
+        are published as they are: `persist` them before.
+
+        Parameters
+        ----------
+        *args
+            One object, which is published as `name`.
+        name : str or tuple, optional
+            Its name.
+        override : bool
+            Replace what has the name already.
+        **kwargs
+            Objects by name.
+
+        Raises
+        ------
+        KeyError
+            When a name is taken.
+
+        Examples
+        --------
+        >>> client.publish_dataset(my_dataset=df)  # doctest: +SKIP
+        >>> client.publish_dataset(df, name="my_dataset")  # doctest: +SKIP
+        >>> other_client.get_dataset("my_dataset")  # doctest: +SKIP
+        """
+        datasets: dict[Any, Any] = dict(kwargs)
+        if args or name is not None:
+            if len(args) != 1 or name is None:
+                raise ValueError(
+                    "publish one object with name=, or several as keywords: "
+                    "publish_dataset(df, name='df') or publish_dataset(df=df, other=other)"
+                )
+            datasets[name] = args[0]
+        return self.sync(publish_datasets, self._client(), datasets, override)
+
+    def unpublish_dataset(self, name: Any, **kwargs: Any) -> Any:
+        """Take a name away; what has no other futures is dropped.
+
+        Raises
+        ------
+        KeyError
+            When nothing has that name.
+        """
+        return self.sync(unpublish_dataset, self._client(), name)
+
+    def list_datasets(self, **kwargs: Any) -> Any:
+        """Return the names of published datasets."""
+        return self.sync(list_datasets, self._client())
+
+    def get_dataset(self, name: Any, default: Any = NO_DEFAULT, **kwargs: Any) -> Any:
+        """Return a published dataset; its futures are this client's.
+
+        Parameters
+        ----------
+        name : str or tuple
+            Its name.
+        default : object, optional
+            What to return where there is none, instead of raising `KeyError`.
+        """
+        return self.sync(get_dataset, self._client(), name, default)
+
+    @property
+    def datasets(self) -> Datasets:
+        """The published datasets as a mapping."""
+        return Datasets(self._client())
+
+    # ------------------------------------------------------------------ metadata
+
+    def get_metadata(self, keys: Any, default: Any = notes.NO_DEFAULT) -> Any:
+        """Return what was noted with `set_metadata`.
+
+        Parameters
+        ----------
+        keys : key or list
+            A list goes down into nested dicts.
+        default : object, optional
+            What to return where there is nothing, instead of raising `KeyError`.
+        """
+        return self.sync(notes.get_metadata, self._client(), keys, default)
+
+    def set_metadata(self, key: Any, value: Any) -> Any:
+        """Note plain data at the scheduler.
+
+        What is noted under the key of a task is forgotten with the task.
+
+        Parameters
+        ----------
+        key : key or list
+            A list goes down into nested dicts, which are made, in place of other values there.
+        value : object
+            Texts, numbers, lists, dicts.
+
+        Examples
+        --------
+        >>> client.set_metadata(["x", "y"], 123)  # doctest: +SKIP
+        >>> client.get_metadata("x")  # doctest: +SKIP
+        {'y': 123}
+        """
+        return self.sync(notes.set_metadata, self._client(), key, value)
+
+    # ------------------------------------------------------------------ copies
+
+    def replicate(
+        self,
+        futures: Any,
+        n: int | None = None,
+        workers: Any = None,
+        branching_factor: int = 2,
+        **kwargs: Any,
+    ) -> Any:
+        """Have results on several workers; waits until they are there.
+
+        Each result spreads as a tree: workers that have it give it to others.
+
+        Parameters
+        ----------
+        futures : list of Future
+            What to copy; those that are not done yet are waited for.
+        n : int, optional
+            On how many workers each is to be: more are made, or some dropped. All by default.
+        workers : list of str, optional
+            Addresses, names or hosts of the workers that count; all by default.
+        branching_factor : int
+            To how many others each worker gives a copy in one generation.
+
+        Examples
+        --------
+        >>> client.replicate([x])  # to all workers  # doctest: +SKIP
+        >>> client.replicate([x], n=3)  # doctest: +SKIP
+        >>> client.replicate([x], n=1)  # keep one copy  # doctest: +SKIP
+        """
+        return self.sync(copies.replicate, self._client(), futures, n, workers, branching_factor)
+
+    def rebalance(self, futures: Any = None, workers: Any = None, **kwargs: Any) -> Any:
+        """Move results between workers, so that all use about the same memory.
+
+        Parameters
+        ----------
+        futures : list of Future, optional
+            What may be moved; all by default.
+        workers : list of str, optional
+            Between which workers; all by default.
+        """
+        return self.sync(copies.rebalance, self._client(), futures, workers)
+
+    @property
+    def amm(self) -> MemoryManagerProxy:
+        """The active memory manager of the scheduler, which drops copies that nobody needs."""
+        return MemoryManagerProxy(self._client())

@@ -1,0 +1,1 @@
+"""Futures, waiting for them, and their results."""

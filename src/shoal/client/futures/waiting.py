@@ -1,0 +1,119 @@
+"""`wait`: block, or await, until futures are done."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from shoal.client.core.state import CANCELLED, DONE, Record
+from shoal.client.current import current_client
+from shoal.client.futures.future import Future, futures_of, seconds_or_none
+from shoal.client.futures.outcome import error_of
+from shoal.client.session.session import Session
+
+__all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "wait"]
+
+ALL_COMPLETED = "ALL_COMPLETED"
+FIRST_COMPLETED = "FIRST_COMPLETED"
+
+
+class DoneAndNotDoneFutures(NamedTuple):
+    """What `wait` returns."""
+
+    done: set[Future]
+    not_done: set[Future]
+
+
+def wait(fs: Any, timeout: float | str | None = None, return_when: str = ALL_COMPLETED) -> Any:
+    """Wait until all futures, or the first, are done: finished, failed or cancelled.
+
+    Parameters
+    ----------
+    fs : Future, or collection of futures
+        What to wait for.
+    timeout : float or str, optional
+        Seconds, or a text such as ``"5s"``.
+    return_when : {"ALL_COMPLETED", "FIRST_COMPLETED"}
+        When to return.
+
+    Returns
+    -------
+    DoneAndNotDoneFutures
+        Two sets, `done` and `not_done`. In asynchronous code: an awaitable of it.
+
+    Raises
+    ------
+    TimeoutError
+        When the time is over first.
+    CancelledError
+        When one of the futures was cancelled.
+
+    Examples
+    --------
+    >>> done, not_done = wait(futures, return_when="FIRST_COMPLETED")  # doctest: +SKIP
+    """
+    if return_when not in (ALL_COMPLETED, FIRST_COMPLETED):
+        raise ValueError(f"return_when= is ALL_COMPLETED or FIRST_COMPLETED, got {return_when!r}")
+    futures = futures_of(fs)
+    seconds = seconds_or_none(timeout)
+    enough = 1 if return_when == FIRST_COMPLETED else None
+    if not futures:
+        return _nothing()
+    session = _one_session(futures)
+    records = [future._record for future in futures]
+    if session.asynchronous:
+        return _wait(session, futures, records, seconds, enough)
+    if not session.block(records, seconds, enough):
+        raise _late(records, seconds)
+    return _split(futures)
+
+
+async def _wait(
+    session: Session,
+    futures: list[Future],
+    records: list[Record],
+    seconds: float | None,
+    enough: int | None,
+) -> DoneAndNotDoneFutures:
+    if not await session.until(records, seconds, enough):
+        raise _late(records, seconds)
+    return _split(futures)
+
+
+def _nothing() -> Any:
+    """Return what there is to say of no futures: awaitable where the current client is."""
+    nothing = DoneAndNotDoneFutures(set(), set())
+
+    async def nothing_later() -> DoneAndNotDoneFutures:
+        return nothing
+
+    try:
+        return nothing_later() if current_client().asynchronous else nothing
+    except ValueError:
+        return nothing
+
+
+def _late(records: list[Record], seconds: float | None) -> TimeoutError:
+    left = sum(record.status not in DONE for record in records)
+    return TimeoutError(f"{left} of {len(records)} futures are not done, waited {seconds} s")
+
+
+def _split(futures: list[Future]) -> DoneAndNotDoneFutures:
+    statuses = {future._record.status for future in futures}
+    if CANCELLED in statuses:
+        for future in futures:
+            if future._record.status == CANCELLED:
+                error = error_of(future.client, future._record)
+                if error is not None:
+                    raise error
+    if statuses <= DONE:
+        return DoneAndNotDoneFutures(set(futures), set())
+    done = {future for future in futures if future._record.status in DONE}
+    return DoneAndNotDoneFutures(done, set(futures) - done)
+
+
+def _one_session(futures: list[Future]) -> Session:
+    session = futures[0]._session
+    for future in futures:
+        if future._session is not session:
+            raise ValueError("these futures belong to several clients; wait for each client's own")
+    return session

@@ -1,0 +1,1 @@
+"""The client inside a task."""

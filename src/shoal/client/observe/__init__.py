@@ -1,0 +1,1 @@
+"""What a client can see of the cluster: progress, profiles, reports, events."""

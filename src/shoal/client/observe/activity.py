@@ -1,0 +1,205 @@
+"""What runs and ran on the cluster: call stacks, profiles, task streams."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import parse_timedelta
+
+from shoal._base.keys import decode_key
+from shoal.client.admin.requests import keys_in
+from shoal.client.current import default_client
+from shoal.client.submission.submit import as_workers
+from shoal.diagnostics.profile import merge
+from shoal.diagnostics.profile_page import profile_page
+from shoal.diagnostics.stream_page import stream_page
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["call_stack", "get_task_stream", "profile", "task_stream"]
+
+
+async def call_stack(
+    client: Client, futures: Any, keys: Any
+) -> dict[str, dict[Any, tuple[str, ...]]]:
+    """Return what tasks execute, by worker and key."""
+    wanted: list[str] | None = None
+    if futures is not None or keys is not None:
+        wanted = [*(keys_in(futures) or []), *(keys_in(keys) or [])]
+    await client
+    found = await client.scheduler.call_stack(keys=wanted)
+    return {
+        address: {decode_key(key): tuple(lines) for key, lines in stacks.items()}
+        for address, stacks in found.items()
+    }
+
+
+async def profile(
+    client: Client,
+    *,
+    key: str | None,
+    start: Any,
+    stop: Any,
+    workers: Any,
+    merge_workers: bool,
+    plot: bool | str,
+    filename: str | None,
+    server: bool,
+    scheduler: bool,
+) -> Any:
+    """Return a profile tree, or trees by worker; with a page where that is asked for."""
+    _check_plot(plot)
+    since, until = _moment("start", start), _moment("stop", stop)
+    await client
+    trees = await client.scheduler.profile(
+        key=key,
+        start=since,
+        stop=until,
+        workers=None if workers is None else as_workers(workers),
+        server=server,
+        own=scheduler,
+    )
+    total = merge(trees.values())
+    result = total if merge_workers or scheduler else trees
+    if not plot and filename is None:
+        return result
+    what = "the scheduler" if scheduler else "workers' own work" if server else key or "tasks"
+    page = profile_page(total, f"Profile of {what}")
+    if filename is not None or plot == "save":
+        page.save(filename or "dask-profile.html")
+    return result, page
+
+
+async def task_stream(
+    client: Client, start: Any, stop: Any, count: int | None, plot: bool | str, filename: str
+) -> Any:
+    """Return what ran, with a page where that is asked for."""
+    _check_plot(plot)
+    if count is not None and (type(count) is not int or count < 0):
+        raise ValueError(f"count= is a number of records, from 0 on, got {count!r}")
+    since, until = _moment("start", start), _moment("stop", stop)
+    await client
+    records = await client.scheduler.task_stream(start=since, stop=until, count=count)
+    for record in records:
+        record["startstops"] = list(record["startstops"])
+    if not plot:
+        return records
+    page = stream_page(records)
+    if plot == "save":
+        page.save(filename)
+    return records, page
+
+
+def _moment(name: str, when: Any) -> float | None:
+    """Return seconds since the epoch: a number is that, a text or timedelta is so long ago."""
+    if when is None or (isinstance(when, (int, float)) and not isinstance(when, bool)):
+        return when
+    if isinstance(when, datetime.datetime):
+        return when.timestamp()
+    problem = (
+        f"{name}= is seconds since the epoch, or a time before now such as '60s', got {when!r}"
+    )
+    if not isinstance(when, (str, datetime.timedelta)):
+        raise TypeError(problem)
+    try:
+        ago = float(parse_timedelta(when, default="s"))
+    except (KeyError, ValueError):
+        raise ValueError(problem) from None
+    if ago < 0:
+        raise ValueError(f"{problem}, which is in the future")
+    return time.time() - ago
+
+
+def _check_plot(plot: Any) -> None:
+    if not isinstance(plot, bool) and plot is not None and plot != "save":
+        raise ValueError(f"plot= is True, False or 'save', got {plot!r}")
+
+
+class get_task_stream:
+    """Context manager: record what tasks run meanwhile.
+
+    Parameters
+    ----------
+    client : Client, optional
+        The current one by default.
+    plot : bool or str
+        Draw a page as well (`figure`); ``"save"`` writes it to a file.
+    filename : str
+        That file.
+
+    Attributes
+    ----------
+    data : list of dict
+        What ran, after the block.
+    figure : Page or None
+        The page.
+
+    See Also
+    --------
+    Client.get_task_stream : the same without a block
+
+    Examples
+    --------
+    >>> with get_task_stream(plot="save", filename="task-stream.html") as ts:  # doctest: +SKIP
+    ...     x.compute()
+    >>> ts.data  # doctest: +SKIP
+    [...]
+    """
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        plot: bool | str = False,
+        filename: str = "task-stream.html",
+    ) -> None:
+        _check_plot(plot)
+        self.client = default_client(client)
+        self.data: list[dict[str, Any]] = []
+        self.figure: Any = None
+        self._plot = plot
+        self._filename = filename
+        self._start = 0.0
+
+    def _begin(self) -> Any:
+        self._start = time.time()
+        return self.client.get_task_stream(start=0, stop=0)
+
+    def _take(self, answer: Any) -> None:
+        if self._plot:
+            records, self.figure = answer
+        else:
+            records = answer
+        self.data.extend(records)
+
+    def _end(self) -> Any:
+        return self.client.get_task_stream(
+            start=self._start, plot=self._plot, filename=self._filename
+        )
+
+    def __enter__(self) -> get_task_stream:
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._take(self._end())
+
+    async def __aenter__(self) -> get_task_stream:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._take(await self._end())

@@ -1,0 +1,209 @@
+"""`performance_report`: what happened on the cluster during a block, as a file to keep or send."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import sys
+import time
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import format_bytes, format_time
+
+from shoal import config
+from shoal._base.versions import own_versions
+from shoal.client.current import default_client
+from shoal.client.observe import activity
+from shoal.diagnostics.page import Page
+from shoal.diagnostics.profile import merge
+from shoal.diagnostics.profile_page import profile_page
+from shoal.diagnostics.report_page import report_page, transfers_of, transfers_page, work_table
+from shoal.diagnostics.reprs import facts_of_workers
+from shoal.diagnostics.stream_page import stream_page
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["performance_report"]
+
+logger = logging.getLogger("shoal.client")
+
+
+class performance_report:
+    """Context manager: write what the cluster does meanwhile into an HTML file.
+
+    The file has a summary, the task stream, profiles of the tasks, the workers and the scheduler,
+    and the data that went between workers. It needs nothing else, and no network, to be looked at.
+
+    Parameters
+    ----------
+    filename : str or path
+        Where to write, or an URL that `fsspec` knows how to write to.
+    stacklevel : int
+        Whose code is shown in the report: 1 is that of the caller, 2 that of its caller.
+    mode : str, optional
+        Accepted for compatibility; the file always has all that it needs.
+    storage_options : dict, optional
+        Of the file system, for URLs.
+    client : Client, optional
+        The current one by default.
+
+    Attributes
+    ----------
+    page : Page or None
+        The report, after the block.
+
+    Examples
+    --------
+    >>> with performance_report(filename="report.html"):  # doctest: +SKIP
+    ...     x.compute()
+    """
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str] = "dask-report.html",
+        stacklevel: int = 1,
+        mode: str | None = None,
+        storage_options: dict[str, Any] | None = None,
+        client: Client | None = None,
+    ) -> None:
+        self.filename = filename
+        self.client = client
+        self.page: Page | None = None
+        self._storage_options = storage_options or {}
+        self._start = 0.0
+        self._code = _code_of(sys._getframe(1), stacklevel)
+
+    def _client(self) -> Client:
+        if self.client is None:
+            self.client = default_client()
+        return self.client
+
+    async def _begin(self) -> None:
+        self._start = time.time()
+        await activity.task_stream(self._client(), 0, 0, None, False, "")  # it records from now on
+
+    async def _end(self) -> None:
+        client, start, stop = self._client(), self._start, time.time()
+        records = await activity.task_stream(client, start, None, None, False, "")
+        pages = {"Task stream": stream_page(records)}
+        trees = {
+            "Profile of tasks": await client.scheduler.profile(start=start),
+            "Profile of workers": await client.scheduler.profile(start=start, server=True),
+            "Profile of scheduler": await client.scheduler.profile(start=start, own=True),
+        }
+        for name, found in trees.items():
+            pages[name] = profile_page(merge(found.values()), name)
+        transfers = transfers_of(records)
+        pages["Bandwidth"] = transfers_page(transfers)
+        identity = await client.scheduler.identity()
+        facts = {
+            "Duration": format_time(stop - start),
+            "From": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(start)),
+            **_facts_of(records),
+            "Data between workers": _sum_of(transfers),
+            "Scheduler": identity["address"],
+            **facts_of_workers(identity["workers"]),
+            **_versions(),
+        }
+        self.page = report_page("Performance report", facts, work_table(records), self._code, pages)
+
+    def _write(self) -> None:
+        assert self.page is not None
+        name = os.fspath(self.filename)
+        if "://" not in name:
+            self.page.save(name)
+            return
+        fsspec = importlib.import_module("fsspec")
+        with fsspec.open(name, "w", encoding="utf-8", **self._storage_options) as file:
+            file.write(self.page.html)
+
+    def __enter__(self) -> performance_report:
+        client = self._client()
+        if client.asynchronous:
+            raise RuntimeError("the client is asynchronous: use `async with performance_report()`")
+        client.sync(self._begin)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            self._client().sync(self._end)
+            self._write()
+        except Exception as late:
+            self._too_late(late, error)
+
+    async def __aenter__(self) -> performance_report:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            await self._end()
+            self._write()
+        except Exception as late:
+            self._too_late(late, error)
+
+    def _too_late(self, late: Exception, error: BaseException | None) -> None:
+        """Raise what kept the report from being written, unless the block failed already."""
+        if error is None:
+            raise late
+        logger.warning("no report was written to %s: %s", self.filename, late)
+
+
+def _facts_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the sums of a task stream."""
+    times = dict.fromkeys(("compute", "transfer", "deserialize"), 0.0)
+    for record in records:
+        for span in record["startstops"]:
+            times[span["action"]] += span["stop"] - span["start"]
+    limit = config.get_int("distributed.scheduler.dashboard.tasks.task-stream-length")
+    cut = f" (the last ones; no more than {limit} are kept)" if len(records) >= limit else ""
+    failed = sum(record["status"] == "error" for record in records)
+    return {
+        "Tasks": f"{len(records)}{cut}",
+        "Failed": failed,
+        "Time in tasks": format_time(times["compute"]),
+        "Time to unpickle": format_time(times["deserialize"]),
+    }
+
+
+def _sum_of(transfers: list[Any]) -> str:
+    nbytes = sum(transfer.nbytes for transfer in transfers)
+    seconds = sum(transfer.stop - transfer.start for transfer in transfers)
+    if not transfers:
+        return "none"
+    rate = format_bytes(int(nbytes / max(seconds, 1e-9)))
+    took = format_time(seconds)
+    return f"{format_bytes(nbytes)} in {len(transfers)} transfers of {took} together, {rate}/s"
+
+
+def _versions() -> dict[str, str]:
+    packages = own_versions().get("packages", {})
+    names = ("python", "shoal", "dask", "numpy", "pandas")
+    known = [f"{name} {packages[name]}" for name in names if packages.get(name)]
+    return {"Versions": ", ".join(known)} if known else {}
+
+
+def _code_of(frame: FrameType | None, stacklevel: int) -> str:
+    """Return the source of a caller, where there is one."""
+    for _ in range(stacklevel - 1):
+        frame = frame.f_back if frame is not None else None
+    if frame is None:
+        return ""
+    try:
+        return inspect.getsource(frame)
+    except (OSError, TypeError):  # typed in, or a part of a program without its source
+        return ""

@@ -1,0 +1,1 @@
+"""From a call to a task: functions, arguments and keys, pickled and named."""

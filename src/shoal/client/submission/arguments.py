@@ -1,0 +1,139 @@
+"""Arguments of calls: futures out, placeholders in; then pickled.
+
+Futures are found in lists, tuples, sets, frozensets and values of dicts, to any depth. Those
+inside other objects travel as futures, and are kept alive as long as the task is wanted.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from shoal.actors.actor import Actor
+from shoal.client.core.state import CANCELLED, LOST, Extras
+from shoal.client.futures.future import Future, collect_pickled
+from shoal.client.submission.keys import SCALARS, arguments_token
+from shoal.errors import DataLostError, FutureCancelledError
+from shoal.wire.pickling import dumps
+from shoal.wire.placeholder import Dependency
+
+if TYPE_CHECKING:
+    from shoal.client.session.session import Session
+
+__all__ = ["Packed", "pack"]
+
+_CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
+
+
+class Packed:
+    """Arguments ready to be sent."""
+
+    __slots__ = ("data", "deps", "extras", "nbytes", "token")
+
+    def __init__(
+        self, data: bytes, deps: tuple[str, ...], extras: Extras | None, nbytes: int, token: bytes
+    ) -> None:
+        self.data = data
+        self.deps = deps  # keys of the futures
+        self.extras = extras
+        self.nbytes = nbytes
+        self.token = token  # equal for equal positional arguments; b"" when not asked for
+
+
+def pack(
+    session: Session, args: tuple[Any, ...], kwargs: dict[str, Any] | None, tokenize: bool
+) -> Packed:
+    """Take out the futures, pickle the rest, and name it.
+
+    Raises
+    ------
+    TypeError
+        When an argument cannot be pickled; the message names it.
+    CancelledError, DataLostError
+        When one of the futures was cancelled, or its data lost.
+    ValueError
+        When one of the futures belongs to another client.
+    """
+    finder = _Finder(session)
+    plain_args: tuple[Any, ...] = finder.replace(args)
+    plain_kwargs = finder.replace(kwargs) if kwargs else None
+    with collect_pickled() as kept:
+        try:
+            blob = dumps((plain_args, plain_kwargs))
+        except Exception as error:
+            raise TypeError(_culprit(plain_args, plain_kwargs, error)) from error
+    deps = tuple(finder.deps)
+    token = arguments_token(args, plain_args, deps) if tokenize else b""
+    nbytes = blob.nbytes()
+    extras = None
+    if blob.buffers or kept:
+        extras = Extras(buffers=blob.buffers, keep=tuple(kept))
+    return Packed(bytes(blob.data), deps, extras, nbytes, token)
+
+
+class _Finder:
+    """Finds futures, and remembers which dependency each of them is."""
+
+    __slots__ = ("deps", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.deps: dict[str, Dependency] = {}
+
+    def replace(self, value: Any) -> Any:
+        """Return the value with placeholders for futures; itself when there are none."""
+        kind = type(value)
+        if kind in SCALARS:
+            return value
+        if kind is Future or isinstance(value, Future):
+            return self._place(value)
+        if kind is dict:
+            new_values = [self.replace(item) for item in value.values()]
+            if all(map(operator.is_, new_values, value.values())):
+                return value
+            return dict(zip(value, new_values, strict=True))
+        if kind is Actor:
+            return self._place_actor(value)
+        if kind in _CONTAINERS:
+            items = [self.replace(item) for item in value]
+            return value if all(map(operator.is_, items, value)) else kind(items)
+        return value
+
+    def _place(self, future: Future) -> Dependency:
+        record = future._record
+        key = record.key
+        known = self.deps.get(key)
+        if known is not None:
+            return known
+        if future._session is not self.session:
+            raise ValueError(
+                f"{future!r} belongs to another client; gather its result, or make a future "
+                "of this client with `Future(key, client)`"
+            )
+        if record.status == CANCELLED:
+            raise FutureCancelledError(key, str(record.why), "It was used as an argument.")
+        if record.status == LOST:
+            raise DataLostError(key, str(record.why))
+        if not future._held:
+            raise FutureCancelledError(key, "this future was released")
+        placed = self.deps[key] = Dependency(len(self.deps))
+        return placed
+
+    def _place_actor(self, actor: Actor) -> Actor | Dependency:
+        """An actor's proxy is the result of the actor's task, and so an input."""
+        hold = actor._hold
+        if isinstance(hold, Future) and hold._session is self.session:
+            return self._place(hold)
+        return actor
+
+
+def _culprit(args: tuple[Any, ...], kwargs: dict[str, Any] | None, error: Exception) -> str:
+    """Say which argument it is that cannot be pickled."""
+    named: list[tuple[str, Any]] = [(f"argument {i}", arg) for i, arg in enumerate(args)]
+    named += [(f"argument {name!r}", value) for name, value in (kwargs or {}).items()]
+    for name, value in named:
+        try:
+            dumps(value)
+        except Exception as reason:
+            return f"{name}, a {type(value).__name__}, cannot be sent: {reason}"
+    return f"the arguments cannot be sent: {error}"

@@ -1,0 +1,225 @@
+"""`scatter`: local data to workers, directly or through the scheduler. On the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from shoal import config
+from shoal._base.keys import encode_key
+from shoal._base.system import memory_available
+from shoal.client.core.state import FINISHED, Extras, Record
+from shoal.client.futures.future import Future, make_future
+from shoal.client.submission.keys import blob_digest, unique
+from shoal.client.submission.submit import as_workers
+from shoal.shared_memory import Lender, Pool, host_identity, lending, make_pool, tend
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import dumps
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["ScatterBatch", "drop_spare_memory", "scatter_data"]
+
+logger = logging.getLogger("shoal.client")
+
+# What scattered values leave when they are gone, for the next ones of the same client.
+_pools: WeakKeyDictionary[Client, Pool] = WeakKeyDictionary()
+
+
+class ScatterBatch:
+    """Data on its way: pickled and named on the user's thread, before the loop hears of it.
+
+    Raises
+    ------
+    TypeError
+        When a value cannot be pickled.
+    """
+
+    def __init__(self, data: Any, hash: bool = True) -> None:
+        self.data: dict[str, Blob] = {}
+        self.types: dict[str, str] = {}
+        self.nbytes: dict[str, int] = {}
+        self._shape: Any
+        if isinstance(data, Mapping):
+            self._shape = {name: self._add(data[name], hash, name) for name in data}
+        elif type(data) in (list, tuple, set, frozenset):
+            self._shape = type(data)([self._add(item, hash) for item in data])
+        else:
+            self._shape = self._add(data, hash)
+
+    def _add(self, value: Any, hash: bool, name: Any = None) -> str:
+        if isinstance(value, Future):
+            raise TypeError(f"{value!r} is on the cluster already; use it as it is")
+        kind = type(value).__name__
+        try:
+            blob = dumps(value)
+        except Exception as error:
+            raise TypeError(f"a {kind} cannot be scattered: {error}") from error
+        if name is not None:
+            key = encode_key(name)
+        else:
+            # Equal values have equal pickles, nearly always; where not, one is there twice.
+            # `dask.tokenize` knows better, and takes ten times as long for a data frame.
+            key = f"{kind}-{blob_digest(blob).hex() if hash else unique()}"
+        self.data.setdefault(key, blob)
+        return key
+
+    def measured(self, reply: Mapping[str, Any]) -> None:
+        """Take in what the workers say of the data."""
+        self.nbytes.update(reply["nbytes"])
+        self.types.update(reply["types"])
+
+    def futures(self, client: Client, holders: Mapping[str, list[str]]) -> Any:
+        """Return futures in the shape of the data."""
+        session = client._session
+
+        def future(key: str) -> Future:
+            extras = Extras(nbytes=self.nbytes[key], holders=list(holders[key]))
+            record = Record(
+                key,
+                type=self.types[key],
+                holder=extras.holders[0],
+                extras=extras,
+                status=FINISHED,
+            )
+            return make_future(session, session.share(record))
+
+        shape = self._shape
+        if isinstance(shape, str):
+            return future(shape)
+        if isinstance(shape, dict):
+            return {name: future(key) for name, key in shape.items()}
+        return type(shape)([future(key) for key in shape])
+
+
+async def scatter_data(
+    client: Client,
+    batch: ScatterBatch,
+    workers: Any,
+    broadcast: bool | int,
+    direct: bool | None,
+    timeout: float,
+) -> dict[str, list[str]]:
+    """Put data on workers; return which workers hold each key.
+
+    Raises
+    ------
+    TimeoutError
+        When no worker came in time.
+    """
+    if type(broadcast) is not bool and (type(broadcast) is not int or broadcast < 1):
+        raise ValueError(f"broadcast= is True, False or a number of workers, got {broadcast!r}")
+    if not batch.data:
+        return {}
+    wanted = None if workers is None else as_workers(workers)
+    if direct is None:
+        direct = client.direct_to_workers
+    if direct is not False:
+        try:
+            return await _to_workers(client, batch, wanted, broadcast, timeout)
+        except OSError as error:
+            if direct is True or isinstance(error, TimeoutError):
+                raise
+            logger.info("cannot reach the workers, scattering through the scheduler: %s", error)
+    reply = await client.scheduler.scatter(
+        data=batch.data,
+        workers=wanted,
+        client=client.id,
+        broadcast=broadcast,
+        timeout=timeout,
+    )
+    batch.measured(reply)
+    return {key: list(addresses) for key, addresses in reply["who_has"].items()}
+
+
+async def _to_workers(
+    client: Client,
+    batch: ScatterBatch,
+    wanted: list[str] | None,
+    broadcast: bool | int,
+    timeout: float,
+) -> dict[str, list[str]]:
+    nthreads = await _find_workers(client, wanted, timeout)
+    copies = 1
+    if broadcast:
+        copies = len(nthreads) if broadcast is True else min(broadcast, len(nthreads))
+    # Each worker comes once for each of its threads, a round at a time.
+    rounds = max(1, *nthreads.values())
+    turns = [w for i in range(rounds) for w in nthreads if max(1, nthreads[w]) > i]
+    turn = itertools.cycle(turns)
+    holders: dict[str, list[str]] = {}
+    by_worker: dict[str, dict[str, Blob]] = {}
+    for key, blob in batch.data.items():
+        chosen: dict[str, None] = {}
+        while len(chosen) < copies:
+            chosen[next(turn)] = None
+        holders[key] = list(chosen)
+        for worker in chosen:
+            by_worker.setdefault(worker, {})[key] = blob
+    async with lending(batch.data, _pool(client)) as lender:
+        replies = await asyncio.gather(
+            *(_to_worker(client, lender, worker, data) for worker, data in by_worker.items())
+        )
+    for reply in itertools.chain(*replies):
+        batch.measured(reply)
+    return holders
+
+
+def _pool(client: Client) -> Pool:
+    pool = _pools.get(client)
+    if pool is None:
+        part = config.get_fraction("shoal.shared-memory.keep") or 0.0
+        pool = _pools[client] = make_pool(int(part * memory_available()))
+        loop = asyncio.get_running_loop()
+        tend(pool, loop, loop.create_task)
+    return pool
+
+
+def drop_spare_memory(client: Client) -> None:
+    """The client is closed: what it kept for the next values goes."""
+    pool = _pools.pop(client, None)
+    if pool is not None:
+        pool.close()
+
+
+async def _to_worker(
+    client: Client, lender: Lender, worker: str, data: dict[str, Blob]
+) -> list[dict[str, Any]]:
+    """Give data to one worker: in shared memory what it can open there, the rest as it is."""
+    shared: dict[str, Any] = {}
+    if lender.worth(data) and await _same_host(client, worker):
+        shared = await lender.lend(data)
+    rest = {key: blob for key, blob in data.items() if key not in shared}
+    reply = await client.rpc(worker).update_data(data=rest, shared=shared)
+    replies = [reply]
+    if reply["unreadable"]:
+        rest = {key: data[key] for key in reply["unreadable"]}
+        replies.append(await client.rpc(worker).update_data(data=rest))
+    return replies
+
+
+async def _same_host(client: Client, worker: str) -> bool:
+    mine = host_identity()
+    if mine is None or worker.startswith("inproc:"):  # this very process: nothing is copied at all
+        return False
+    return bool(await client.rpc(worker).host_identity() == mine)
+
+
+async def _find_workers(client: Client, wanted: list[str] | None, timeout: float) -> dict[str, int]:
+    deadline = client.loop.time() + timeout
+    while True:
+        problem = "there are none"
+        try:
+            nthreads: dict[str, int] = await client.scheduler.nthreads(workers=wanted)
+        except ValueError as error:  # one of those wanted is not there
+            nthreads, problem = {}, str(error)
+        if nthreads:
+            return nthreads
+        left = deadline - client.loop.time()
+        if left <= 0 or not await client._workers_changed(left):
+            raise TimeoutError(f"no workers to put data on within {timeout:g} s: {problem}")

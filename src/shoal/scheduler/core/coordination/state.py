@@ -1,0 +1,266 @@
+"""The state that all primitives share: who waits for what, who holds what, what was handed over.
+
+A primitive is an object with a name. It answers an `Ask` at once or lets it wait, and is told when
+nobody waits any more (`withdraw`), when somebody lost what was held (`release`), and when a value
+did not arrive (`put_back`). What is common to all primitives is done here:
+
+- an ask is answered once. `Unask` has the scheduler answer at once; what was answered before that
+  and nobody looked at is taken back.
+- what was handed over and is lost with its receiver (`UnackedDelivery`) is put back unless the
+  client said
+  that it arrived.
+- keys in values are kept by a client that does not exist (`retaining_client`), counted here.
+- a client that vanishes may come back for a moment (`holder_grace`) and claim what it held; one
+  that is silent for longer than the lease timeout has lost it.
+
+The object is made when a client first asks, so a cluster without primitives has none of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shoal.scheduler.core.handlers.graph import data_task, want_key
+from shoal.scheduler.core.outgoing import tell_client
+from shoal.scheduler.core.state import ClientState
+from shoal.scheduler.core.transitions.demand import drop_want
+from shoal.scheduler.core.transitions.processing import activate
+from shoal.wire.messages import Answer
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import SchedulerState
+    from shoal.wire.messages import Ask
+
+__all__ = [
+    "CoordinationState",
+    "Operation",
+    "PendingRequest",
+    "Primitive",
+    "Token",
+    "UnackedDelivery",
+]
+
+Token = tuple[str, int]
+"""Who holds something: the client, and the number of the ask that it was the answer to."""
+
+# Answers remembered per client, for asks that are repeated after a reconnection.
+_REMEMBERED = 256
+
+
+class PendingRequest:
+    """An ask on the coordination."""
+
+    __slots__ = ("args", "client", "id", "keys", "name", "place")
+
+    def __init__(self, client: str, msg: Ask) -> None:
+        self.client = client
+        self.id = msg.id
+        self.name = msg.name
+        self.args = msg.args
+        self.keys = msg.keys
+        self.place: Primitive | None = None  # where it waits
+
+    @property
+    def token(self) -> Token:
+        """What names it among the asks of all clients."""
+        return self.client, self.id
+
+
+class Primitive(Protocol):
+    """A queue, a lock, ...: what the coordination needs of it."""
+
+    def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
+        """Nobody waits for this any more."""
+
+    def release(self, coordination: CoordinationState, token: Token) -> None:
+        """Take away what is held."""
+
+    def put_back(self, coordination: CoordinationState, items: Any) -> None:
+        """These were handed over and did not arrive."""
+
+
+class UnackedDelivery:
+    """What an answer handed over, until its receiver says that it arrived."""
+
+    __slots__ = ("items", "keys", "place")
+
+    def __init__(self, place: Primitive | None, items: Any, keys: list[str]) -> None:
+        self.place = place  # where it goes back to; None: nowhere
+        self.items = items
+        self.keys = keys
+
+
+class Operation:
+    """What an `Ask` can ask for: the function that does it, and the types of its arguments."""
+
+    __slots__ = ("do", "types")
+
+    def __init__(
+        self, do: Callable[[CoordinationState, PendingRequest], None], *types: type
+    ) -> None:
+        self.do = do
+        self.types = types
+
+    def fits(self, args: list[Any]) -> bool:
+        """Whether these are arguments that the function can be called with."""
+        return len(args) == len(self.types) and all(map(isinstance, args, self.types))
+
+
+class CoordinationState:
+    """All coordination of one scheduler."""
+
+    __slots__ = (
+        "answered",
+        "claims_until",
+        "closed_semaphores",
+        "gone",
+        "held",
+        "kept",
+        "places",
+        "retaining_client",
+        "s",
+        "unacked",
+        "waiting",
+    )
+
+    def __init__(self, s: SchedulerState) -> None:
+        self.s = s
+        self.places: dict[tuple[str, str], Any] = {}  # (kind, name) -> the primitive
+        self.waiting: dict[str, dict[int, PendingRequest]] = {}  # by client
+        self.unacked: dict[str, dict[int, UnackedDelivery]] = {}
+        self.held: dict[str, dict[int, Primitive]] = {}
+        self.answered: dict[str, deque[Answer]] = {}
+        self.gone: dict[str, float] = {}  # clients that may come back, until when
+        self.claims_until: float | None = None  # holders of before this scheduler are coming
+        self.closed_semaphores: dict[str, None] = {}
+        self.retaining_client = ClientState("coordination", s.now, real=False)
+        self.kept: dict[str, int] = {}  # key -> how often it is in a value
+
+    # -- asks and answers ----------------------------------------------------------
+
+    def answer(self, request: PendingRequest, value: Any = None, keys: Iterable[str] = ()) -> None:
+        """Answer an ask. The keys in the value are kept until they arrived."""
+        self._say(request, Answer(request.id, value, "", list(keys)))
+
+    def refuse(self, request: PendingRequest, error: str, text: str = "") -> None:
+        """Answer that it cannot be done."""
+        self._say(request, Answer(request.id, text, error))
+
+    def _say(self, request: PendingRequest, answer: Answer) -> None:
+        if request.place is not None:
+            self._forget_waiting(request)
+        client = self.s.clients.get(request.client)
+        if client is None:
+            return
+        told = self.answered.get(request.client)
+        if told is None:
+            told = self.answered[request.client] = deque(maxlen=_REMEMBERED)
+        told.append(answer)
+        tell_client(self.s, client, answer)
+
+    def repeat(self, request: PendingRequest) -> bool:
+        """Answer as before an ask that came again; return whether it was answered before."""
+        for answer in self.answered.get(request.client, ()):
+            if answer.id == request.id:
+                tell_client(self.s, self.s.clients[request.client], answer)
+                return True
+        return False
+
+    def wait(self, request: PendingRequest, place: Primitive) -> None:
+        """Let an ask wait; the primitive keeps it in its line."""
+        request.place = place
+        self.waiting.setdefault(request.client, {})[request.id] = request
+
+    def withdraw(self, request: PendingRequest) -> None:
+        """Take a waiting ask out of its line."""
+        place = request.place
+        assert place is not None
+        self._forget_waiting(request)
+        place.withdraw(self, request)
+
+    def _forget_waiting(self, request: PendingRequest) -> None:
+        mine = self.waiting[request.client]
+        del mine[request.id]
+        if not mine:
+            del self.waiting[request.client]
+        request.place = None
+
+    # -- what is held ----------------------------------------------------------------
+
+    def hold(self, token: Token, place: Primitive) -> None:
+        """A client holds something from now on."""
+        self.held.setdefault(token[0], {})[token[1]] = place
+
+    def let_go(self, token: Token) -> None:
+        """A client does not hold something any more; the primitive knows already."""
+        mine = self.held.get(token[0])
+        if mine is not None and mine.pop(token[1], None) is not None and not mine:
+            del self.held[token[0]]
+
+    def take_away(self, token: Token) -> bool:
+        """Release what a client holds; return whether it held it."""
+        place = self.held.get(token[0], {}).get(token[1])
+        if place is None:
+            return False
+        self.let_go(token)
+        place.release(self, token)
+        return True
+
+    # -- what is on its way ------------------------------------------------------------
+
+    def send(self, request: PendingRequest, value: Any, delivery: UnackedDelivery) -> None:
+        """Answer with something that must not get lost; its keys are kept by now."""
+        self.unacked.setdefault(request.client, {})[request.id] = delivery
+        self.answer(request, value, delivery.keys)
+
+    def arrived(self, client: str, id: int) -> None:
+        """A client has what it was answered."""
+        delivery = self._open(client, id)
+        if delivery is not None:
+            self.unkeep(delivery.keys)
+
+    def return_parcel(self, client: str, id: int) -> bool:
+        """What a client was answered goes back; return whether there is such a thing."""
+        delivery = self._open(client, id)
+        if delivery is None:
+            return False
+        if delivery.place is None:
+            self.unkeep(delivery.keys)
+        else:
+            delivery.place.put_back(self, delivery.items)
+        return True
+
+    def _open(self, client: str, id: int) -> UnackedDelivery | None:
+        mine = self.unacked.get(client)
+        if mine is None:
+            return None
+        delivery = mine.pop(id, None)
+        if not mine:
+            del self.unacked[client]
+        return delivery
+
+    # -- keys in values -----------------------------------------------------------------
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """These keys are in a value: keep their results."""
+        s = self.s
+        for key in keys:
+            self.kept[key] = self.kept.get(key, 0) + 1
+            ts = data_task(s, key)
+            want_key(s, self.retaining_client, ts)
+            if ts.state == "released":
+                activate(s, ts)
+
+    def unkeep(self, keys: Iterable[str]) -> None:
+        """A value with these keys is gone."""
+        for key in keys:
+            count = self.kept[key] - 1
+            if count:
+                self.kept[key] = count
+                continue
+            del self.kept[key]
+            ts = self.s.tasks.get(key)
+            if ts is not None:
+                drop_want(self.s, self.retaining_client, ts)

@@ -1,0 +1,1 @@
+"""What a scheduler records and tells about itself and its workers."""

@@ -1,0 +1,107 @@
+"""The task stream: when and where each task ran, recorded from when somebody first asks.
+
+That a task ran and how it ended the scheduler hears anyway. What went on around it (threads, time
+to fetch inputs, time to unpickle) workers note, once the plugin `TraceTasks` is on them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from shoal import config
+from shoal._base.keys import decode_key
+from shoal.scheduler.operations.membership import broadcast
+from shoal.wire import messages as m
+from shoal.wire.pickling import dumps
+from shoal.worker.tracing import TraceTasks
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
+
+__all__ = ["StreamRecord"]
+
+
+class StreamRecord:
+    """What ran lately on the workers of a scheduler."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.on = False
+        length = config.get_int("distributed.scheduler.dashboard.tasks.task-stream-length")
+        self._records: deque[tuple[Any, ...]] = deque(maxlen=length)
+
+    def note(self, address: str, messages: list[Any]) -> None:
+        """Take note of what a worker says."""
+        add = self._records.append
+        for message in messages:
+            if type(message) is m.Finished:
+                for i, key in enumerate(message.keys):
+                    add(
+                        (
+                            key,
+                            address,
+                            "OK",
+                            message.types[i],
+                            message.nbytes[i],
+                            message.starts[i],
+                            message.stops[i],
+                        )
+                    )
+            elif type(message) is m.Failed:
+                add((message.key, address, "error", "", 0, message.start, message.stop))
+
+    async def collect(
+        self, start: float | None, stop: float | None, count: int | None
+    ) -> list[dict[str, Any]]:
+        """Return the records that end after `start` and begin before `stop`, oldest first."""
+        if not self.on:
+            self.on = True
+            plugin = dumps(TraceTasks(self._records.maxlen or 1000))
+            await self._scheduler.plugin_registry(False).add(plugin, TraceTasks.name, True)
+        chosen = [
+            record
+            for record in self._records
+            if (start is None or record[6] >= start) and (stop is None or record[5] <= stop)
+        ]
+        if count is not None and (start is None or stop is None):
+            chosen = chosen[-count:] if count > 0 else []
+        if not chosen:
+            return []
+        first = min(record[5] for record in chosen)
+        workers = [
+            w for w in {record[1]: None for record in chosen} if w in self._scheduler.workers
+        ]
+        msg = {"op": "trace", "since": first}
+        details = await broadcast(self._scheduler, msg, workers, on_error="ignore")
+        found = {
+            (address, key, begin): rest
+            for address, rows in details.items()
+            for key, begin, *rest in rows
+        }
+        return [
+            _describe(record, found.get((record[1], record[0], record[5]))) for record in chosen
+        ]
+
+
+def _describe(record: tuple[Any, ...], details: list[Any] | None) -> dict[str, Any]:
+    key, worker, status, kind, nbytes, start, stop = record
+    thread, begun, transfers = details or (0, start, ())
+    spans = [
+        {"action": "transfer", "start": begin, "stop": end, "source": source, "nbytes": nbytes}
+        for begin, end, source, nbytes in transfers
+    ]
+    if begun < start:
+        spans.append({"action": "deserialize", "start": begun, "stop": start})
+    spans.append({"action": "compute", "start": start, "stop": stop})
+    user_key = decode_key(key)
+    return {
+        "key": user_key,
+        "task": user_key,
+        "worker": worker,
+        "thread": thread,
+        "status": status,
+        "type": kind,
+        "nbytes": nbytes,
+        "startstops": spans,
+    }

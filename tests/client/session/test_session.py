@@ -1,0 +1,65 @@
+"""The order in which a client's core hears of what users' threads did."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shoal.client.core.events import Released, Submitted
+from shoal.client.core.state import Record
+from shoal.client.session.session import Session
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A session without a loop, whose core writes down what it is told."""
+    made = Session(SimpleNamespace(), "client", None, {})  # type: ignore[arg-type]
+    told: list[Any] = []
+    monkeypatch.setattr(made, "hand", told.append)
+    return SimpleNamespace(session=made, told=told)
+
+
+def keys_of(told: list[Any]) -> list[tuple[str, list[str]]]:
+    return [
+        ("submitted", [record.key for record in event.records])
+        if isinstance(event, Submitted)
+        else ("released", list(event.keys))
+        for event in told
+        if isinstance(event, (Submitted, Released))
+    ]
+
+
+def test_a_known_key_outlives_what_is_submitted_with_it(session: Any) -> None:
+    """Its only future is gone, in the outbox, when a graph finds the key and needs it."""
+    s = session.session
+    known = s.share(Record("known"))
+    s._flush()
+    s.release(known)  # not flushed yet
+    assert s.find("known") is known
+    s.share_graph([Record("new", deps=("known",))])
+    s.release_now([known])
+    s._flush()
+    assert keys_of(session.told) == [
+        ("submitted", ["known"]),
+        ("submitted", ["new"]),
+        ("released", ["known"]),
+    ]
+    assert list(s.records) == ["new"]
+
+
+def test_what_has_no_other_future_is_released_at_once(session: Any) -> None:
+    s = session.session
+    record = s.share(Record("x"))
+    s._flush()
+    s.release_now([record])
+    assert s.find("x") is None
+    again = s.share(Record("x"))
+    assert again is not record
+    s._flush()
+    assert keys_of(session.told) == [
+        ("submitted", ["x"]),
+        ("released", ["x"]),
+        ("submitted", ["x"]),
+    ]
