@@ -1,8 +1,12 @@
 # make demo   run examples/flights.py, the main job on real data
 # make test   run the whole suite: the simulator over its seeds, then pytest
-# make lint   ruff and mypy --strict
+# make core   the tests of the state machines alone, in seconds
+# make lint   ruff and mypy
+# make docs   the documentation as a site, docs/_build/html; a warning is an error
 # make bench  compare with other systems, each in an environment of its own
 # make ecosystem  run real projects on shoal under the name distributed, and on the incumbent
+# make dist   the packages of a release, and whether they can be installed; see docs/releasing.md
+# make changelog  gather newsfragments/ into CHANGELOG.md
 # make clean  remove environments and caches
 #
 # Everything is installed from the package index into $(VENV) when first needed, and again when
@@ -19,10 +23,12 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
 RIVALS := $(addprefix .venvs/bench-,dask dask-2025 dask-data ray shoal shoal-data)
 
+CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nanny/test_core.py
+
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo test pytest sim lint bench ecosystem clean help
+.PHONY: demo test core pytest sim lint docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
@@ -43,10 +49,18 @@ sim: $(VENV)/.installed-test
 pytest: $(VENV)/.installed-test $(patsubst %,.venvs/eco-%/.installed,$(IN_SUITE))
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# The cores' tests need neither sockets nor processes; pytest's last line says how many there were.
+core: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q $(CORE_TESTS)
+
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venvs/docs/.installed
+	.venvs/docs/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(addsuffix /.installed,$(RIVALS))
 	.venvs/bench-shoal/bin/python benchmarks/run.py $(BENCH_ARGS)
@@ -54,8 +68,19 @@ bench: $(addsuffix /.installed,$(RIVALS))
 ecosystem: $(patsubst %,.venvs/eco-%/.installed,$(ECOSYSTEM))
 	$(PYTHON) ecosystem/run.py $(ECOSYSTEM_ARGS)
 
+dist: .venvs/release/.installed
+	rm -rf dist .venvs/dist-check
+	.venvs/release/bin/python -m build --outdir dist
+	.venvs/release/bin/python -m twine check --strict dist/*
+	$(PYTHON) -m venv .venvs/dist-check
+	.venvs/dist-check/bin/python $(PIP_INSTALL) dist/*.whl
+	cd /tmp && $(CURDIR)/.venvs/dist-check/bin/python -c 'from shoal import Client; c = Client(n_workers=1); print(c.submit(sum, [1, 2]).result()); c.close()'
+
+changelog: .venvs/release/.installed
+	.venvs/release/bin/towncrier build --yes
+
 clean:
-	rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests benchmarks ecosystem examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- environments
@@ -70,6 +95,12 @@ $(VENV)/.made:
 # .installed-test: the package, editable, with the extra "test"; likewise for the others.
 $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	$(BIN)/python $(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+# The same in environments of their own, for what the tests do not need: docs, release.
+.venvs/docs/.installed .venvs/release/.installed: .venvs/%/.installed: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --editable '.[$*]'
 	@touch $@
 
 # All as their users install them, so shoal not editable: pip compiles what it installs, and what is
