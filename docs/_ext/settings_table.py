@@ -1,7 +1,8 @@
-"""The reference of the configuration, made from `shoal.yaml`, its comments, and the code that reads it.
+"""The reference of the configuration, made from `shoal.yaml`, its comments, and the code.
 
-In a page, ``{settings} distributed.worker`` becomes a table of the keys below that one: key, default, environment
-variable, meaning. Sphinx is imported only where a page is made, so that the tests can read the settings without it.
+In a page, ``{settings} distributed.worker`` becomes a table of the keys below that one: key,
+default, environment variable, meaning. Sphinx is imported only where a page is made, so that the
+tests can read the settings without it.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class _Reads:
 
     def has(self, key: str) -> bool:
         parts = key.split(".")
-        # A mapping that is read as a whole; not the two roots, and not "distributed.scheduler" and the like.
+        # A mapping may be read as a whole, but neither a root nor "distributed.scheduler".
         above = [".".join(parts[:n]) for n in range(3, len(parts) + 1)]
         if self._texts.intersection([key, *above]):
             return True
@@ -150,7 +151,8 @@ def setup(app: Any) -> None:
             rows = [_row(s) for s in settings() if s.key.startswith(under)]
             if not rows:
                 raise self.error(f"no setting is called {under}...")
-            lines = ["| key | default | environment variable | meaning |", "|---|---|---|---|", *rows]
+            head = "| key | default | environment variable | meaning |"
+            lines = [head, "|---|---|---|---|", *rows]
             self.env.note_dependency(str(SOURCE / "shoal.yaml"))
             box = nodes.container(classes=["settings"])
             self.state.nested_parse(StringList(lines), self.content_offset, box)
