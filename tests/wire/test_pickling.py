@@ -24,3 +24,15 @@ def test_bytes_come_out_as_they_went_in(kind: type, size: int) -> None:
 def test_a_subclass_of_bytes_stays_one() -> None:
     copy = loads(dumps(np.bytes_(b"a" * SMALL)))
     assert type(copy) is np.bytes_ and len(copy) == SMALL
+
+
+def test_code_by_value_keeps_the_name_of_its_file():
+    """cloudpickle 3.1.3 writes ``<dynamic-code>`` instead, and tracebacks show no line of it."""
+
+    def local():
+        return 1
+
+    there = loads(dumps(local))
+    assert there() == 1
+    assert there.__code__.co_filename == __file__
+    assert there.__code__.co_name == "local"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import pickle
 import traceback
-from types import TracebackType
+from collections import ChainMap
+from types import CodeType, TracebackType
 from typing import Any
 
 import cloudpickle
@@ -18,7 +19,7 @@ from tblib.pickling_support import pickle_exception, pickle_traceback
 
 from shoal.errors import RemoteError
 from shoal.wire.blob import Blob
-from shoal.wire.pickling import loads
+from shoal.wire.pickling import loads, reduce_code
 
 __all__ = ["Failure", "load_failure", "pack_failure"]
 
@@ -156,6 +157,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Takes along tracebacks, causes and notes of exceptions. Registers nothing for all of
     pickle.
     """
+
+    dispatch_table: Any = ChainMap({CodeType: reduce_code}, cloudpickle.Pickler.dispatch_table)
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, TracebackType):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
+import types
 from collections import ChainMap
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,15 @@ import cloudpickle
 
 from shoal.wire.blob import Blob, Buffer
 
-__all__ = ["SMALL", "dumps", "dumps_bytes", "loads", "loads_bytes", "register_reducer"]
+__all__ = [
+    "SMALL",
+    "dumps",
+    "dumps_bytes",
+    "loads",
+    "loads_bytes",
+    "reduce_code",
+    "register_reducer",
+]
 
 # Buffers below this many bytes are cheaper to copy into the pickle than to send as frames of their
 # own.
@@ -33,8 +42,22 @@ _SCALARS = frozenset({int, float, bool, type(None)})  # always in band, whoever 
 _reducers: dict[type, Any] = {}
 
 
+_FILENAME = 10  # where the file's name stands among the arguments of `types.CodeType`
+
+
+def reduce_code(code: types.CodeType) -> Any:
+    """Reduce a code object as cloudpickle does, with the name of its file.
+
+    cloudpickle 3.1.3 and later leaves the name out; tracebacks, warnings and profiles show it.
+    """
+    make, args, *rest = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+    return make, (*args[:_FILENAME], code.co_filename, *args[_FILENAME + 1 :]), *rest
+
+
 class _CloudPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    dispatch_table: Any = ChainMap(_reducers, cloudpickle.Pickler.dispatch_table)
+    dispatch_table: Any = ChainMap(
+        _reducers, {types.CodeType: reduce_code}, cloudpickle.Pickler.dispatch_table
+    )
 
 
 def register_reducer(cls: type, reduce: Callable[[Any], Any]) -> None:
