@@ -35,7 +35,8 @@ def test_configuration_and_arguments(tmp_path: Path) -> None:
         assert security.require_encryption  # certificates are meant to be used
         context = security.get_listen_args("worker")["ssl_context"]
         assert context.minimum_version is ssl.TLSVersion.TLSv1_3
-        assert Security(tls_min_version=1.2).tls_min_version == 1.2
+        for given in (1.2, "1.2", ssl.TLSVersion.TLSv1_2):
+            assert Security(tls_min_version=given).tls_min_version is ssl.TLSVersion.TLSv1_2
         assert Security(require_encryption=False).require_encryption is False
         with pytest.raises(
             ValueError, match=r"TLS needs a certificate for the client: give .*cert"
@@ -60,6 +61,7 @@ def test_temporary_ones_travel_and_hide_their_keys() -> None:
     [
         ({"tls_ca": "x"}, TypeError, "does not know tls_ca; it knows .*tls_ca_file"),
         ({"tls_min_version": 1.1}, ValueError, "tls_min_version=1.1 is not supported"),
+        ({"tls_max_version": ssl.TLSVersion.TLSv1}, ValueError, "is not supported"),
     ],
 )
 def test_bad_arguments_are_named(kwargs: dict, error: type[Exception], match: str) -> None:

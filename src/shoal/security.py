@@ -12,7 +12,7 @@ from shoal import config
 __all__ = ["Security"]
 
 _ROLES: Final = ("client", "scheduler", "worker")
-_VERSIONS: Final = {1.2: ssl.TLSVersion.TLSv1_2, 1.3: ssl.TLSVersion.TLSv1_3}
+_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 # Attribute -> configuration key under `distributed.comm`.
 _FIELDS: Final = {
@@ -39,8 +39,8 @@ class Security:
         Certificates of the authorities that peers' certificates must come from.
     tls_ciphers : str, optional
         OpenSSL's cipher string.
-    tls_min_version, tls_max_version : float, optional
-        1.2 or 1.3.
+    tls_min_version, tls_max_version : ssl.TLSVersion or float, optional
+        TLS 1.2 or 1.3; the attributes are members of `ssl.TLSVersion`.
     tls_client_key, tls_client_cert : str, optional
         The client's private key and certificate.
     tls_scheduler_key, tls_scheduler_cert : str, optional
@@ -60,8 +60,8 @@ class Security:
 
     tls_ca_file: str | None
     tls_ciphers: str | None
-    tls_min_version: float | None
-    tls_max_version: float | None
+    tls_min_version: ssl.TLSVersion | None
+    tls_max_version: ssl.TLSVersion | None
     tls_client_key: str | None
     tls_client_cert: str | None
     tls_scheduler_key: str | None
@@ -87,7 +87,7 @@ class Security:
             value = kwargs.get(field)
             setattr(self, field, config.get(f"distributed.comm.{key}") if value is None else value)
         for field in ("tls_min_version", "tls_max_version"):
-            _version(field, getattr(self, field))
+            setattr(self, field, _version(field, getattr(self, field)))
         if require_encryption is None:
             configured = config.get("distributed.comm.require-encryption")
             # Whoever made certificates means them to be used.
@@ -169,7 +169,9 @@ class Security:
         for field in _FIELDS:
             value = getattr(self, field)
             if value is not None:
-                text = "in memory" if _is_pem(value) else repr(value)
+                text = (
+                    "in memory" if _is_pem(value) else getattr(value, "name", None) or repr(value)
+                )
                 shown.append(f"{field}={text}")
         return f"Security({', '.join(shown)})"
 
@@ -177,9 +179,14 @@ class Security:
 def _version(field: str, value: Any) -> ssl.TLSVersion | None:
     if value is None:
         return None
-    if value not in _VERSIONS:
-        raise ValueError(f"{field}={value!r} is not supported; use 1.2 or 1.3")
-    return _VERSIONS[value]
+    if value in _VERSIONS.values():
+        return ssl.TLSVersion(value)
+    if str(value) not in _VERSIONS:
+        raise ValueError(
+            f"{field}={value!r} is not supported; use ssl.TLSVersion.TLSv1_2 or TLSv1_3 (or 1.2 "
+            "or 1.3)"
+        )
+    return _VERSIONS[str(value)]
 
 
 def _context(tls: dict[str, Any], purpose: ssl.Purpose, role: str) -> ssl.SSLContext:
@@ -197,7 +204,9 @@ def _context(tls: dict[str, Any], purpose: ssl.Purpose, role: str) -> ssl.SSLCon
     # Certificates say who belongs to the cluster; names of hosts change too often to be in them.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    context.minimum_version = _version("tls_min_version", tls["min_version"]) or _VERSIONS[1.2]
+    context.minimum_version = (
+        _version("tls_min_version", tls["min_version"]) or ssl.TLSVersion.TLSv1_2
+    )
     maximum = _version("tls_max_version", tls["max_version"])
     if maximum is not None:
         context.maximum_version = maximum

@@ -13,19 +13,30 @@ from shoal import Client, Nanny, Scheduler, Security, Worker
 from shoal.testing import (  # noqa: F401  (fixtures)
     a,
     b,
+    c,
     cleanup,
     client,
+    client_no_amm,
+    client_secondary,
     cluster,
     cluster_fixture,
+    deep,
+    end_cluster,
     gen_cluster,
     gen_test,
+    gen_tls_cluster,
     inc,
     loop,
     loop_in_thread,
     s,
+    security,
+    start_cluster,
+    tls_client,
+    tls_cluster,
     tls_config,
     tls_only_security,
     tls_security,
+    wait_for_state,
 )
 from shoal.testing.comms import check_deserialize
 
@@ -78,6 +89,31 @@ async def test_encrypted(c, s, a):  # noqa: F811
     assert await c.submit(inc, 1) == 2
 
 
+@gen_tls_cluster(client=True)
+async def test_encrypted_in_short(c, s, a, b):  # noqa: F811
+    assert {each.address[:6] for each in (s, a, b)} == {"tls://"}
+    assert await c.submit(inc, 1) == 2
+
+
+@gen_cluster(client=True, nthreads=[("tcp://127.0.0.1", 1)])
+async def test_frames_of_helpers_and_states(c, s, a):  # noqa: F811
+    future = c.submit(deep, 3)
+    with pytest.raises(RuntimeError, match="hello") as caught:
+        await future
+    assert [entry.name for entry in caught.traceback][-5:] == ["deep"] * 4 + ["throws"]
+    await wait_for_state(future.key, "erred", s)
+    await wait_for_state(future.key, {"memory", "erred"}, s)
+
+
+@gen_test()
+async def test_a_cluster_by_hand():
+    s, workers = await start_cluster([("127.0.0.1", 1)])  # noqa: F811
+    async with Client(s.address, asynchronous=True) as c:  # noqa: F811
+        assert await c.submit(inc, 1) == 2
+    await end_cluster(s, workers)
+    assert s.status == workers[0].status == "closed"
+
+
 @pytest.mark.process
 @gen_cluster(client=True, Worker=Nanny, nthreads=[("127.0.0.1", 1)], timeout=50)
 async def test_nannies(c, s, a):  # noqa: F811
@@ -96,6 +132,13 @@ def test_pytest_sees_the_other_arguments_only():
         pass
 
     assert list(inspect.signature(test).parameters) == ["tmp_path", "loop"]
+
+    @gen_cluster(client=True, nthreads=[("127.0.0.1", 1)] * 5)
+    async def test_many(c, s, *workers, tmp_path, number=1):  # noqa: F811
+        assert len(workers) == 5 and tmp_path == "here"
+
+    assert list(inspect.signature(test_many).parameters) == ["tmp_path", "number"]
+    test_many(tmp_path="here")
 
 
 def test_mistakes_are_told():
@@ -157,3 +200,18 @@ def test_fixtures_that_belong_together(client, s, a, b):  # noqa: F811
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "inproc://"])
 def test_transports_open_what_they_shall(address):
     asyncio.run(check_deserialize(address))
+
+
+@pytest.mark.process
+def test_fixtures_with_certificates(tls_client, tls_cluster, security):  # noqa: F811
+    assert tls_client.scheduler.address == tls_cluster[0]["address"]
+    assert tls_cluster[1][0]["address"].startswith("tls://") and security.require_encryption
+    assert tls_client.submit(inc, 1).result() == 2
+
+
+@pytest.mark.process
+def test_more_clients(c, client, client_secondary, client_no_amm):  # noqa: F811
+    assert c is client is client_no_amm
+    assert client_secondary.id != client.id
+    assert client_secondary.scheduler.address == client.scheduler.address
+    assert not client.amm.running()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import os
 import pickle
+import ssl
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import dask.config
 import pytest
@@ -16,6 +20,7 @@ from helpers import run, wait_until
 from shoal.testing import (
     add,
     assert_story,
+    assert_valid_story,
     async_poll_for,
     asyncinc,
     captured_handler,
@@ -23,24 +28,35 @@ from shoal.testing import (
     check_process_leak,
     check_thread_leak,
     clean,
+    config_for_cluster_tests,
     dec,
     deep,
     div,
     double,
+    get_cert,
+    get_client_ssl_context,
+    get_server_ssl_context,
     identity,
     inc,
+    lock_inc,
     map_varying,
     mul,
+    new_config,
+    new_config_file,
+    new_environment,
     original_config,
     poll_for,
     popen,
     raises_with_cause,
     reset_config,
+    save_sys_modules,
+    slow,
     slowadd,
     slowdec,
     slowidentity,
     slowinc,
     throws,
+    tls_security,
     varying,
 )
 
@@ -50,6 +66,8 @@ def test_little_functions():
     assert [slowinc(1, delay=0), slowdec(1, delay=0), slowadd(1, 2, delay=0)] == [2, 0, 3]
     assert slowidentity(1, delay=0) == identity(1) == 1
     assert slowidentity(1, 2, delay=0) == (1, 2)
+    assert slow(add, 0, 1, y=2) == 3
+    assert lock_inc(1, threading.Lock()) == 2
     assert run(asyncinc(1, delay=0)) == 2
     with pytest.raises(RuntimeError, match="hello"):
         throws(1)
@@ -136,17 +154,74 @@ def test_causes():
 
 
 def test_stories():
-    story = [("x", "released", 1), ("x", "waiting", 2), ("y", "waiting", 3)]
-    assert_story(story, [("x", "waiting"), ("y", ..., lambda n: n == 3)])
-    assert_story(story, story, strict=True)
+    story = [("x", "released", "s-1", 1.0), ("x", "waiting", "s-1", 2.0), ("y", 3, {}, "s-2", 3.0)]
+    assert_story(story, [("x", "waiting"), ("y", lambda n: n == 3, ...)])
+    assert_story(story, [event[:-2] for event in story], strict=True)
     assert_story([], [], strict=True)
-    for wrong in [[("y",), ("x",)], [("z",)], [("x", "released", 1, 1)]]:
+    for wrong in [
+        [("y", 3, {}), ("x", "released")],
+        [("z",)],
+        [("x",)],
+        [("x", "released", "s-1")],
+    ]:
         with pytest.raises(AssertionError, match="there is no"):
             assert_story(story, wrong)
     with pytest.raises(AssertionError, match="expected"):
         assert_story(story, [("x", "waiting")], strict=True)
     with pytest.raises(AssertionError, match="more happened"):
-        assert_story(story, story[:2], strict=True)
+        assert_story(story, [event[:-2] for event in story[:2]], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "wrong"),
+    [
+        (("x", 1.0), "more than a stimulus"),
+        (("x", "", 1.0), "no stimulus"),
+        (("x", "s", 1), "no time"),
+        (["x", "s", 1.0], "a tuple"),
+        (("x", "s", 0.1), "earlier"),
+    ],
+)
+def test_stories_that_are_none(event, wrong):
+    first = ("x", "s", 0.5)
+    assert_valid_story([first])
+    with pytest.raises(AssertionError, match=wrong):
+        assert_story([first, event], [])
+
+
+def test_configuration_and_environment_of_a_block(tmp_path, monkeypatch):
+    monkeypatch.setenv("FISH", "before")
+    with new_environment({"FISH": 5, "MORE": "x", "PATH": None}):
+        assert (os.environ["FISH"], os.environ["MORE"]) == ("5", "x")
+        assert "PATH" not in os.environ
+    assert os.environ["FISH"] == "before" and "MORE" not in os.environ and "PATH" in os.environ
+    with new_config({"distributed.fish": 1}):
+        assert dask.config.get("distributed.fish") == 1
+    assert dask.config.get("distributed.fish", None) is None
+    with new_config_file({"distributed": {"fish": 2}}):
+        assert dask.config.get("distributed.fish") == 2
+        code = "import dask.config; print(dask.config.get('distributed.fish'))"
+        assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"2"
+    assert dask.config.get("distributed.fish", None) is None
+    with config_for_cluster_tests(**{"distributed.fish": 3}):
+        assert dask.config.get("distributed.fish") == 3
+        assert dask.config.get("distributed.scheduler.validate") is True
+    (tmp_path / "little_fish.py").write_text("x = 1")
+    with save_sys_modules():
+        sys.path.insert(0, str(tmp_path))
+        assert importlib.import_module("little_fish").x == 1
+    assert "little_fish" not in sys.modules and str(tmp_path) not in sys.path
+
+
+def test_certificates_in_files():
+    text = Path(get_cert("tls-key-cert.pem")).read_text()
+    assert Path(get_cert("tls-key.pem")).read_text() + tls_security().tls_client_cert == text
+    assert Path(get_cert("tls-ca-cert.pem")).read_text() == tls_security().tls_ca_file
+    with pytest.raises(FileNotFoundError, match=r"'fish\.pem', only .*tls-ca-cert"):
+        get_cert("fish.pem")
+    assert get_server_ssl_context().verify_mode is ssl.CERT_REQUIRED
+    with pytest.raises(ssl.SSLError):
+        get_client_ssl_context(certfile="tls-self-signed-cert.pem")  # of another key
 
 
 def test_a_thread_left_behind_is_found():
@@ -201,3 +276,17 @@ def test_a_command_runs_and_is_ended(capfd):
         wait_until(lambda: process.poll() is not None)
         raise ZeroDivisionError
     assert "last words" in capfd.readouterr().err
+
+
+@pytest.mark.process
+def test_commands_find_the_name():
+    """Where the tests have it, so do the commands that they start."""
+    code = (
+        "import shoal; shoal.install_as_distributed()\n"
+        "from distributed.utils_test import popen\n"
+        "with popen(['python', '-c', 'import distributed; print(distributed.Client.__module__)'],\n"
+        "           capture_output=True) as process:\n"
+        "    print(process.stdout.read().decode())\n"
+    )
+    said = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert said.startswith("shoal.")

@@ -1,4 +1,4 @@
-"""Waiting until something is true, and asserting what happened: logs, causes, stories."""
+"""Waiting until something is true, and asserting what was logged or raised."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import io
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 __all__ = [
-    "assert_story",
     "async_poll_for",
     "async_wait_for",
     "captured_handler",
@@ -23,11 +22,12 @@ __all__ = [
 ]
 
 _PERIOD = 0.01
+_PATIENCE = 30.0
 
 
 def poll_for(
     predicate: Callable[[], Any],
-    timeout: float,
+    timeout: float = _PATIENCE,
     fail_func: Callable[[], Any] | None = None,
     period: float = _PERIOD,
 ) -> None:
@@ -53,7 +53,7 @@ def poll_for(
 
 async def async_poll_for(
     predicate: Callable[[], Any],
-    timeout: float,
+    timeout: float = _PATIENCE,
     fail_func: Callable[[], Any] | None = None,
     period: float = _PERIOD,
 ) -> None:
@@ -173,50 +173,3 @@ def raises_with_cause(
             found = found.__cause__
         return
     raise AssertionError(f"did not raise {expected_exception}")
-
-
-def assert_story(
-    story: Sequence[Sequence[Any]],
-    expect: Sequence[Sequence[Any]],
-    *,
-    strict: bool = False,
-) -> None:
-    """Check that a story has certain events, in their order.
-
-    Parameters
-    ----------
-    story : list of tuples
-        What happened.
-    expect : list of tuples
-        The beginning of each event that has to be in it. A function stands for what it is true
-        of, ``...`` for anything.
-    strict : bool
-        Whether nothing else may be in it.
-
-    Examples
-    --------
-    >>> assert_story([("x", 1, 0.5), ("y", 2, 0.6)], [("y", lambda n: n > 1)])
-    """
-    left = list(story)
-    for event in expect:
-        while left and not _is_event(left[0], event):
-            if strict:
-                raise AssertionError(f"expected {event!r}, got {left[0]!r}")
-            left.pop(0)
-        if not left:
-            raise AssertionError(f"there is no {event!r} (in this order) in {list(story)!r}")
-        left.pop(0)
-    if strict and left:
-        raise AssertionError(f"more happened: {left!r}")
-
-
-def _is_event(event: Sequence[Any], expected: Sequence[Any]) -> bool:
-    return len(event) >= len(expected) and all(map(_fits, event, expected))
-
-
-def _fits(value: Any, expected: Any) -> bool:
-    if expected is ...:
-        return True
-    if callable(expected) and not isinstance(expected, type):
-        return bool(expected(value))
-    return bool(value == expected)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import dask.config
@@ -16,10 +15,11 @@ from shoal._base.system import memory_available
 from shoal.client.client import Client
 from shoal.scheduler.scheduler import Scheduler
 from shoal.security import Security
+from shoal.testing.certificates import tls_only_security
 from shoal.testing.leaks import clean
 from shoal.worker.worker import Worker as _Worker
 
-__all__ = ["NO_AMM", "gen_cluster", "gen_test"]
+__all__ = ["NO_AMM", "end_cluster", "gen_cluster", "gen_test", "gen_tls_cluster", "start_cluster"]
 
 NO_AMM = {"distributed.scheduler.active-memory-manager.start": False}
 """Configuration for tests in which nobody but them may copy or drop data."""
@@ -89,7 +89,7 @@ def gen_cluster(
     Parameters
     ----------
     nthreads : list of (host, threads) or (host, threads, arguments)
-        The workers.
+        The workers; hosts may come with a scheme, ``"tls://127.0.0.1"``.
     scheduler : str
         The host of the scheduler.
     timeout : float
@@ -122,24 +122,25 @@ def gen_cluster(
         _check_coroutine(func, "gen_cluster")
 
         async def with_cluster(*args: Any, **kwargs: Any) -> None:
-            async with _cluster(
+            s, workers = await start_cluster(
                 nthreads, scheduler, security, Worker, scheduler_kwargs, worker_kwargs
-            ) as servers:
+            )
+            try:
                 if not client:
-                    await func(*servers, *args, **kwargs)
+                    await func(s, *workers, *args, **kwargs)
                     return
                 options = {"security": security, **(client_kwargs or {})}
-                address = servers[0].address
-                async with Client(address, asynchronous=True, **options) as made:
-                    await func(made, *servers, *args, **kwargs)
+                async with Client(s.address, asynchronous=True, **options) as made:
+                    await func(made, s, *workers, *args, **kwargs)
+            finally:
+                await end_cluster(s, workers)
 
         @functools.wraps(func)
         def test(*args: Any, **kwargs: Any) -> None:
             _run(lambda: with_cluster(*args, **kwargs), timeout, config, clean_kwargs)
 
-        given = int(client) + 1 + len(nthreads)
         signature = inspect.signature(func)
-        rest = list(signature.parameters.values())[given:]
+        rest = _left_for_pytest(signature, int(client) + 1 + len(nthreads))
         # pytest reads it: what is left are fixtures and parameters.
         test.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
         return test
@@ -147,40 +148,86 @@ def gen_cluster(
     return decorate
 
 
-@asynccontextmanager
-async def _cluster(
-    nthreads: Sequence[tuple[Any, ...]],
-    host: str,
-    security: Security | None,
-    Worker: type[Any],
-    scheduler_kwargs: dict[str, Any] | None,
-    worker_kwargs: dict[str, Any] | None,
-) -> AsyncIterator[list[Any]]:
+def gen_tls_cluster(**kwargs: Any) -> Callable[[_Test], Callable[..., None]]:
+    """`gen_cluster` with certificates, and nothing unencrypted.
+
+    Examples
+    --------
+    >>> @gen_tls_cluster(client=True)
+    ... async def test_encrypted(c, s, a, b):
+    ...     assert s.address.startswith("tls://")
+    """
+    kwargs.setdefault("nthreads", [("tls://127.0.0.1", 1), ("tls://127.0.0.1", 2)])
+    kwargs.setdefault("security", tls_only_security())
+    return gen_cluster(scheduler="tls://127.0.0.1", **kwargs)
+
+
+async def start_cluster(
+    nthreads: Sequence[tuple[Any, ...]] = _WORKERS,
+    scheduler_addr: str = "127.0.0.1",
+    security: Security | dict[str, Any] | None = None,
+    Worker: type[Any] = _Worker,
+    scheduler_kwargs: dict[str, Any] | None = None,
+    worker_kwargs: dict[str, Any] | None = None,
+) -> tuple[Scheduler, list[Any]]:
+    """Start what `gen_cluster` starts, and return scheduler and workers; see `end_cluster`."""
+    security = Security(**security) if isinstance(security, dict) else security
     protocol = "tls" if security is not None and security.encrypted else "tcp"
     common: dict[str, Any] = {"security": security, "protocol": protocol}
-    async with AsyncExitStack() as stack:
-        options = {"host": host, "port": 0, "validate": True, **common, **(scheduler_kwargs or {})}
-        scheduler = await stack.enter_async_context(Scheduler(**options))
-        workers = []
-        for number, (host_of_worker, threads, *more) in enumerate(nthreads):
+    options = {
+        "port": 0,
+        "validate": True,
+        **common,
+        **_place(scheduler_addr),
+        **(scheduler_kwargs or {}),
+    }
+    scheduler = await Scheduler(**options)
+    workers = []
+    try:
+        for number, (place, threads, *more) in enumerate(nthreads):
             options = {
                 "name": number,
                 "nthreads": threads,
-                "host": host_of_worker,
                 "memory_limit": memory_available(),
                 "validate": True,
                 **common,
+                **_place(place),
                 **(worker_kwargs or {}),
                 **(more[0] if more else {}),
             }
             workers.append(Worker(scheduler.address, **options))
-        stack.push_async_callback(_close_all, workers)
         await asyncio.gather(*(worker.start() for worker in workers))
-        yield [scheduler, *workers]
+    except BaseException:
+        await end_cluster(scheduler, workers)
+        raise
+    return scheduler, workers
 
 
-async def _close_all(workers: list[Any]) -> None:
-    await asyncio.gather(*(worker.close() for worker in workers))
+async def end_cluster(s: Scheduler, workers: Sequence[Any]) -> None:
+    """Close workers, then their scheduler."""
+    try:
+        await asyncio.gather(*(worker.close() for worker in workers))
+    finally:
+        await s.close()
+
+
+def _place(address: str) -> dict[str, str]:
+    """Return the arguments of a server for a host, which may come with a scheme."""
+    protocol, scheme, host = address.rpartition("://")
+    return {"host": host, "protocol": protocol} if scheme else {"host": host}
+
+
+def _left_for_pytest(signature: inspect.Signature, given: int) -> list[inspect.Parameter]:
+    """Return the parameters that servers and client are no arguments of."""
+    left = []
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            given = 0  # all others of them; what follows has to be named
+        elif parameter.kind is parameter.KEYWORD_ONLY or not given:
+            left.append(parameter)
+        else:
+            given -= 1
+    return left
 
 
 def _run(

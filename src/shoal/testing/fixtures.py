@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import dask.config
 import pytest
 from tornado.ioloop import IOLoop
 
 from shoal._base.loop import new_event_loop
 from shoal.client.client import Client
+from shoal.security import Security
+from shoal.testing.certificates import tls_only_security
+from shoal.testing.coroutines import NO_AMM
 from shoal.testing.leaks import clean
-from shoal.testing.processes import cluster
+from shoal.testing.processes import cluster, tls_cluster_context
 
-__all__ = ["a", "b", "cleanup", "client", "cluster_fixture", "loop", "loop_in_thread", "s"]
+__all__ = [
+    "a",
+    "b",
+    "c",
+    "cleanup",
+    "client",
+    "client_no_amm",
+    "client_secondary",
+    "cluster_fixture",
+    "loop",
+    "loop_in_thread",
+    "requires_default_ports",
+    "s",
+    "security",
+    "tls_client",
+    "tls_cluster",
+]
 
 _TIMEOUT = 10.0
 
@@ -90,3 +111,62 @@ def client(loop: IOLoop, s: dict[str, Any]) -> Iterator[Client]:
     """A client of `cluster_fixture`."""
     with Client(s["address"], loop=loop) as made:
         yield made
+
+
+@pytest.fixture
+def c(client: Client) -> Client:
+    """The same client under a shorter name."""
+    return client
+
+
+@pytest.fixture
+def client_secondary(loop: IOLoop, s: dict[str, Any]) -> Iterator[Client]:
+    """Another client of `cluster_fixture`."""
+    with Client(s["address"], loop=loop) as made:
+        yield made
+
+
+@pytest.fixture
+def client_no_amm(client: Client) -> Iterator[Client]:
+    """A client of `cluster_fixture` where nobody but the test copies or drops data."""
+    before = client.amm.running()
+    if before:
+        client.amm.stop()
+    with dask.config.set(NO_AMM):
+        yield client
+    if before:
+        client.amm.start()
+
+
+@pytest.fixture
+def security() -> Security:
+    """The certificates of `tls_cluster`."""
+    return tls_only_security()
+
+
+@pytest.fixture
+def tls_cluster(
+    loop: IOLoop, security: Security
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Scheduler and two workers in processes, encrypted; see `tls_cluster_context`."""
+    with tls_cluster_context(security=security) as made:
+        yield made
+
+
+@pytest.fixture
+def tls_client(tls_cluster: Any, loop: IOLoop, security: Security) -> Iterator[Client]:
+    """A client of `tls_cluster`."""
+    with Client(tls_cluster[0]["address"], security=security, loop=loop) as made:
+        yield made
+
+
+@pytest.fixture
+def requires_default_ports() -> None:
+    """Skip where a scheduler's or a dashboard's own port is taken: 8786 or 8787."""
+    for port in (8786, 8787):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("", port))
+            except OSError:
+                pytest.skip(f"port {port} is taken")

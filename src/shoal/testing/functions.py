@@ -18,8 +18,10 @@ __all__ = [
     "double",
     "identity",
     "inc",
+    "lock_inc",
     "map_varying",
     "mul",
+    "slow",
     "slowadd",
     "slowdec",
     "slowidentity",
@@ -96,6 +98,18 @@ def slowidentity(*args: Any, delay: float = 0.02) -> Any:
     """Return its argument, or a tuple of them, after `delay` seconds."""
     time.sleep(delay)
     return args[0] if len(args) == 1 else args
+
+
+def lock_inc(x: Any, lock: Any) -> Any:
+    """Return ``x + 1`` while a lock is held."""
+    with lock:
+        return x + 1
+
+
+def slow(func: Callable[..., Any], delay: float, *args: Any, **kwargs: Any) -> Any:
+    """Call a function after `delay` seconds."""
+    time.sleep(delay)
+    return func(*args, **kwargs)
 
 
 async def asyncinc(x: Any, delay: float = 0.02) -> Any:

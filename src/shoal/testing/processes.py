@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dask.config
 
+from shoal.compat.switch import is_installed, shim_path
 from shoal.deploy.local import LocalCluster
+from shoal.security import Security
+from shoal.testing.certificates import tls_only_security
 
-__all__ = ["cluster", "popen"]
+__all__ = ["cluster", "popen", "tls_cluster_context"]
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def cluster(
     nanny : bool
         Whether a worker that dies is replaced.
     worker_kwargs, scheduler_kwargs : dict, optional
-        More arguments for them.
+        More arguments for them; a `security` of either is that of the cluster.
     active_rpc_timeout : float
         Accepted for compatibility.
     disconnect_timeout : float
@@ -53,6 +56,14 @@ def cluster(
         ``address``, ``name`` and ``pid`` of each.
     """
     kwargs: dict[str, Any] = {"threads_per_worker": 1, "host": "127.0.0.1", **(worker_kwargs or {})}
+    scheduler_kwargs = dict(scheduler_kwargs or {})
+    if "security" in scheduler_kwargs:
+        kwargs["security"] = scheduler_kwargs.pop("security")
+    security = kwargs.get("security")
+    if isinstance(security, dict):
+        security = kwargs["security"] = Security(**security)
+    if security is not None and security.encrypted:
+        kwargs.setdefault("protocol", "tls")
     with dask.config.set(config or {}):
         made = LocalCluster(
             n_workers=nworkers,
@@ -72,6 +83,23 @@ def cluster(
 
 
 @contextmanager
+def tls_cluster_context(
+    worker_kwargs: dict[str, Any] | None = None,
+    scheduler_kwargs: dict[str, Any] | None = None,
+    security: Security | None = None,
+    **kwargs: Any,
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """`cluster` with certificates, those of `tls_only_security` by default."""
+    given = {"security": security or tls_only_security()}
+    with cluster(
+        worker_kwargs={**given, **(worker_kwargs or {})},
+        scheduler_kwargs={**given, **(scheduler_kwargs or {})},
+        **kwargs,
+    ) as made:
+        yield made
+
+
+@contextmanager
 def popen(
     args: Sequence[str],
     capture_output: bool = False,
@@ -80,6 +108,8 @@ def popen(
     **kwargs: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command of this Python's environment while the block runs; then end it with Ctrl-C.
+
+    Where this process has shoal under the name `distributed`, the command finds it so too.
 
     Parameters
     ----------
@@ -102,6 +132,8 @@ def popen(
     """
     program = os.path.join(os.path.dirname(sys.executable), args[0])
     command = [program if os.path.exists(program) else args[0], *args[1:]]
+    if is_installed():
+        kwargs["env"] = _with_the_name(kwargs.get("env"))
     kwargs.setdefault("stdout", subprocess.PIPE)
     kwargs.setdefault("stderr", subprocess.STDOUT)
     if sys.platform == "win32":
@@ -128,6 +160,14 @@ def popen(
             reader.join(kill_timeout)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _with_the_name(env: Mapping[str, str] | None) -> dict[str, str]:
+    """Return an environment whose processes find shoal under the name `distributed`."""
+    env = dict(os.environ if env is None else env)
+    rest = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part]
+    env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([shim_path(), *rest]))
+    return env
 
 
 def _end(process: subprocess.Popen[bytes], terminate: float, kill: float, *, quietly: bool) -> None:

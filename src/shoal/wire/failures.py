@@ -24,6 +24,7 @@ from shoal.wire.pickling import loads, reduce_code
 __all__ = ["Failure", "load_failure", "pack_failure"]
 
 _OWN = "shoal."
+_FOR_TESTS = "shoal.testing."  # functions to be submitted: they stand for users'
 _NO_TRACEBACK = pickle.dumps(None)
 
 
@@ -101,7 +102,8 @@ def load_failure(exception: Blob, traceback: Blob, text: str) -> BaseException:
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
     while frames is not None:
-        if not str(frames.tb_frame.f_globals.get("__name__", "")).startswith(_OWN):
+        module = str(frames.tb_frame.f_globals.get("__name__", ""))
+        if not module.startswith(_OWN) or module.startswith(_FOR_TESTS):
             break
         frames = frames.tb_next
     return frames
