@@ -7,8 +7,10 @@ from typing import Any
 
 import dask
 import dask.array as da
+import dask.bag as db
 import pytest
 from dask import delayed
+from helpers import wait_until
 
 from shoal import Client, LocalCluster, get_worker
 from shoal.client.collections.options import Options
@@ -130,3 +132,47 @@ def test_bad_options(client: Client, asked: Any, match: str) -> None:
 def test_annotations_that_cannot_be_sent(client: Client) -> None:
     with pytest.raises(TypeError, match="annotation odd="), dask.annotate(odd=object()):
         client.compute(delayed(inc)(1))
+
+
+def _annotated(n: int) -> Any:
+    with dask.annotate(resources={"none of it": 1}):
+        array = da.ones((4, 4), chunks=2).map_blocks(lambda block: block + n, dtype=float)
+        bag = db.from_sequence(range(4), npartitions=2).map(lambda x: x + n)
+        one = dask.delayed(abs)(-n)
+    return array, bag, one
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda array, bag, one: array + 1,
+        lambda array, bag, one: (da.ones((4, 4), chunks=2) + array).T.sum(),
+        lambda array, bag, one: array[:1, :1],
+        lambda array, bag, one: bag.map(abs).sum(),
+        lambda array, bag, one: one + 1,
+        lambda array, bag, one: da.from_delayed(one, (), float) + 1,
+        lambda array, bag, one: dask.delayed([one, bag.sum()]),
+    ],
+)
+@pytest.mark.parametrize("persisted", [False, True])
+def test_what_is_made_of_annotated_tasks_waits_for_their_resource(
+    client: Client, use: Any, persisted: bool
+) -> None:
+    made = use(*_annotated(1))
+    future = client.compute(client.persist(made) if persisted else made)
+    wait_until(lambda: client.run_on_scheduler(_no_worker))
+    assert future.status == "pending"
+
+
+def _no_worker(dask_scheduler: Any) -> bool:
+    return any(ts.state == "no-worker" for ts in dask_scheduler.tasks.values())
+
+
+@pytest.mark.parametrize("name, value", [("resources", {"R": 1}), ("priority", 5), ("mark", "x")])
+def test_annotations_have_holes(client: Client, name: str, value: Any) -> None:
+    with dask.annotate(**{name: value}):
+        some = [dask.delayed(list)([i, i]) for i in range(3)]
+    with dask.annotate(other="y"):
+        item = some[0][0]
+    assert dask.delayed(sum)([item, *(x[1] for x in some[1:])]).compute() == 3
+    assert dask.delayed(sum)([dask.delayed(len)(x) + 1 for x in some]).compute() == 9

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from dask._expr import CompositeExpr, Expr, HLGExpr, _ExprSequence
 from dask.base import (
     _rebuild_composite_collection,
-    collections_to_expr,
     is_dask_collection,
 )
 from dask.core import get_dependencies
@@ -17,6 +16,7 @@ from dask.delayed import delayed
 from dask.utils import ensure_dict
 
 from shoal._base.keys import encode_key
+from shoal.client.collections.annotated import expression_of
 from shoal.client.collections.dask_private import FinalizeCompute, flatten, unpack_collections
 from shoal.client.collections.default import client_as_current
 from shoal.client.collections.graphs import reject_p2p
@@ -113,7 +113,7 @@ def compute(
     for some in _groups([items[i] for i in places], optimize_graph):
         chosen = [places[i] for i in some]
         with client_as_current(client):  # what dask asks while it optimizes is about this client
-            expr = collections_to_expr([items[i] for i in chosen], optimize_graph)
+            expr = expression_of([items[i] for i in chosen], optimize_graph)
             final = FinalizeCompute(expr)
             reject_p2p(final)
             final = final.optimize()
@@ -167,7 +167,7 @@ def _persist(
     client: Client, items: list[Any], options: Options, optimize_graph: bool
 ) -> Iterator[Any]:
     with client_as_current(client):  # what dask asks while it optimizes is about this client
-        expr: Any = collections_to_expr(items, optimize_graph)
+        expr: Any = expression_of(items, optimize_graph)
         reject_p2p(expr)
         composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
         expr = expr.optimize()
@@ -221,7 +221,7 @@ def _groups(parts: list[Any], optimize_graph: bool) -> list[list[int]]:
         return []
     graphs: dict[Any, list[int]] = {}
     expressions: list[int] = []
-    for i, part in enumerate(_each(collections_to_expr(parts, optimize_graph))):
+    for i, part in enumerate(_each(expression_of(parts, optimize_graph))):
         if isinstance(part, HLGExpr):
             graphs.setdefault(part.low_level_optimizer, []).append(i)
         else:
@@ -270,6 +270,6 @@ def _known_futures(client: Client, graph: dict[Any, Any]) -> dict[Any, Future]:
 
 def collections_to_dsk(collections: Any, optimize_graph: bool = True) -> dict[Any, Any]:
     """Return one graph of several collections, optimized."""
-    expr: Any = collections_to_expr(collections, optimize_graph)
+    expr: Any = expression_of(collections, optimize_graph)
     reject_p2p(expr)
     return dict(expr.optimize().__dask_graph__() if optimize_graph else expr.__dask_graph__())

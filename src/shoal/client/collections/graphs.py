@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dask._expr import Expr, HLGExpr, _HLGExprSequence
+from dask._expr import _AnnotationsTombstone as Hole
 from dask._task_spec import (
     Alias,
     DataNode,
@@ -117,7 +118,15 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
     else:
         raise TypeError(f"not a graph but a {type(dsk).__name__}: {dsk!r}")
     futures = [value for value in graph.values() if isinstance(value, Future)]
-    return converted(graph), annotations, futures
+    return converted(graph), _without_holes(annotations), futures
+
+
+def _without_holes(annotations: Annotated) -> Annotated:
+    """Return annotations without the marks that dask sets where a key has none of a kind."""
+    return {
+        name: {key: value for key, value in values.items() if type(value) is not Hole}
+        for name, values in annotations.items()
+    }
 
 
 def converted(graph: Mapping[Any, Any]) -> dict[Any, GraphNode]:
