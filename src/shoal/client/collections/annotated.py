@@ -12,7 +12,7 @@ from dask.base import collections_to_expr
 from dask.delayed import optimize as cut_delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from shoal.client.collections.untyped import flatten
+from shoal.client.collections.dask_private import flatten
 
 __all__ = ["expression_of"]
 
