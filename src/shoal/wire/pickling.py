@@ -9,6 +9,7 @@ both go to cloudpickle, which pickles by value.
 from __future__ import annotations
 
 import copyreg
+import functools
 import io
 import pickle
 import types
@@ -19,6 +20,7 @@ from typing import Any
 import cloudpickle
 
 from shoal.wire.blob import Blob, Buffer
+from shoal.wire.stateless import is_importable
 
 __all__ = [
     "SMALL",
@@ -54,9 +56,22 @@ def reduce_code(code: types.CodeType) -> Any:
     return make, (*args[:_FILENAME], code.co_filename, *args[_FILENAME + 1 :]), *rest
 
 
+def _reduce_lru_cache(wrapper: Any) -> Any:
+    """Pickle a function with a cache like the function: by value where its name is no use."""
+    if is_importable(wrapper):
+        return wrapper.__reduce__()
+    return _make_lru_cache, (wrapper.__wrapped__, wrapper.cache_parameters())
+
+
+def _make_lru_cache(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
 class _CloudPickler(cloudpickle.Pickler):  # type: ignore[misc]
     dispatch_table: Any = ChainMap(
-        _reducers, {types.CodeType: reduce_code}, cloudpickle.Pickler.dispatch_table
+        _reducers,
+        {types.CodeType: reduce_code, functools._lru_cache_wrapper: _reduce_lru_cache},
+        cloudpickle.Pickler.dispatch_table,
     )
 
 

@@ -12,7 +12,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["BoundFunction", "Dependency", "dependency_values"]
+from shoal.wire.sealed import Sealed
+from shoal.wire.stateless import is_stateless, parts_of_partial, register_parts
+
+__all__ = ["BoundFunction", "Dependency", "FreshlyBound", "OwnDependency", "dependency_values"]
 
 T = TypeVar("T")
 
@@ -38,13 +41,25 @@ class Dependency:
         return _dependency, (self.index,)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dependency) and other.index == self.index
+        return type(other) is type(self) and other.index == self.index
 
     def __hash__(self) -> int:
-        return hash((Dependency, self.index))
+        return hash((type(self), self.index))
 
     def __repr__(self) -> str:
         return f"<Dependency {self.index}>"
+
+
+class OwnDependency(Dependency):
+    """Placeholder of a dependency whose value is `Sealed`: the task gets a copy of its own."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return _own_dependency, (self.index,)
+
+    def __repr__(self) -> str:
+        return f"<OwnDependency {self.index}>"
 
 
 class _Current(threading.local):
@@ -88,13 +103,59 @@ def _dependency(index: int) -> Any:
     return values[index]
 
 
-class BoundFunction(functools.partial[T]):
-    """A function with arguments that all calls share; they travel with the function, once.
+def _own_dependency(index: int) -> Any:
+    value = _dependency(index)
+    return OwnDependency(index) if type(value) is Dependency else value.open()
 
-    It is a `functools.partial`, under another name to tell it from those that users make.
+
+class BoundFunction(functools.partial[T]):
+    """A function with keyword arguments that all calls share; they travel with the function, once.
+
+    It is a `functools.partial`, under another name to tell it from those that users make. Where the
+    arguments could be changed by one call for the next, it arrives as a `FreshlyBound`.
 
     Examples
     --------
     >>> BoundFunction(int, base=2)("101")
     5
     """
+
+    def __reduce__(self) -> Any:
+        if self.args or is_stateless(tuple(self.keywords.values())):
+            return super().__reduce__()
+        return FreshlyBound, (self.func, Sealed(self.keywords))
+
+
+class FreshlyBound:
+    """A function with keyword arguments of which each call gets copies.
+
+    Parameters
+    ----------
+    func : callable
+        The function.
+    keywords : Sealed
+        The dict of them.
+    """
+
+    __slots__ = ("func", "keywords")
+
+    def __init__(self, func: Callable[..., Any], keywords: Sealed) -> None:
+        self.func = func
+        self.keywords = keywords
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return self.func(*args, **{**self.keywords.open(), **named})
+
+    def __reduce__(self) -> Any:
+        return FreshlyBound, (self.func, self.keywords)
+
+    def __repr__(self) -> str:
+        return f"<FreshlyBound {self.func!r}>"
+
+
+def _func(bound: FreshlyBound) -> tuple[Any, ...]:
+    return (bound.func,)
+
+
+register_parts(BoundFunction, parts_of_partial)
+register_parts(FreshlyBound, _func)

@@ -6,8 +6,11 @@ them comes as arguments. The client makes programs, workers run them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
+
+from shoal.wire.sealed import Sealed
+from shoal.wire.stateless import register_parts
 
 __all__ = [
     "Program",
@@ -24,7 +27,7 @@ __all__ = [
 
 
 class Slot:
-    """Stands for value number `index` of a run: the arguments first, then the result of each step.
+    """Stands for value number `index` of a run: arguments, the run's own constants, then results.
 
     Examples
     --------
@@ -57,6 +60,8 @@ class Program:
         The calls. An argument that is a `Slot` becomes a value of this run.
     name : str
         What errors and logs call it.
+    constants : Sealed, optional
+        A tuple of constants that a call could change: each run has its own, after the arguments.
 
     Examples
     --------
@@ -66,14 +71,17 @@ class Program:
     -6
     """
 
-    __slots__ = ("__name__", "steps")
+    __slots__ = ("__name__", "constants", "steps")
 
-    def __init__(self, steps: Sequence[Step], name: str) -> None:
+    def __init__(self, steps: Sequence[Step], name: str, constants: Sealed | None = None) -> None:
         self.steps = tuple(steps)
         self.__name__ = name
+        self.constants = constants
 
     def __call__(self, *arguments: Any) -> Any:
         values = list(arguments)
+        if self.constants is not None:
+            values += self.constants.open()
         result = None
         for func, args, kwargs, dead in self.steps:
             given = [values[arg.index] if type(arg) is Slot else arg for arg in args]
@@ -85,11 +93,28 @@ class Program:
             values.append(result)
         return result
 
-    def __reduce__(self) -> tuple[type[Program], tuple[tuple[Step, ...], str]]:
-        return Program, (self.steps, self.__name__)
+    def __reduce__(self) -> tuple[type[Program], tuple[Any, ...]]:
+        if self.constants is None:
+            return Program, (self.steps, self.__name__)
+        return Program, (self.steps, self.__name__, self.constants)
 
     def __repr__(self) -> str:
         return f"<Program {self.__name__}: {len(self.steps)} steps>"
+
+
+def _parts(program: Program) -> Iterator[Any]:
+    for func, args, kwargs, _ in program.steps:
+        yield func
+        yield from args
+        yield from (kwargs or {}).values()
+
+
+def _index(slot: Slot) -> tuple[int]:
+    return (slot.index,)
+
+
+register_parts(Program, _parts)
+register_parts(Slot, _index)
 
 
 def _named(kwargs: dict[str, Any], values: list[Any]) -> dict[str, Any]:

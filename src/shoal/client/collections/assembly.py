@@ -29,6 +29,8 @@ from shoal.wire.program import (
     make_tuple,
     run_node,
 )
+from shoal.wire.sealed import Sealed
+from shoal.wire.stateless import is_stateless
 
 __all__ = ["MAKERS", "Call", "Inside", "Mark", "assemble", "is_container", "items_of"]
 
@@ -113,6 +115,7 @@ class _Assembly:
         last = self._inputs + len(self._steps) - 1
         if not self._steps or type(value) is not Slot or value.index != last:
             self._step(identity, (value,), {})
+        own = self._take_out_changeable()
         last_use: dict[int, int] = {}
         for i, (_, args, kwargs) in enumerate(self._steps):
             for arg in (*args, *kwargs.values()):
@@ -125,7 +128,32 @@ class _Assembly:
             (func, args, kwargs or None, tuple(over))
             for (func, args, kwargs), over in zip(self._steps, dead, strict=True)
         ]
-        return Program(steps, funcname(self._steps[-1][0]))
+        return Program(steps, funcname(self._steps[-1][0]), Sealed(tuple(own)) if own else None)
+
+    def _take_out_changeable(self) -> list[Any]:
+        """Put slots in the place of constants that a call could change; return these.
+
+        Their slots come after those of the inputs.
+        """
+        own: dict[int, Any] = {}
+        for _, args, kwargs in self._steps:
+            for arg in (*args, *kwargs.values()):
+                if type(arg) is not Slot and not is_stateless(arg):
+                    own.setdefault(id(arg), arg)
+        if not own:
+            return []
+        slots = {address: Slot(self._inputs + i) for i, address in enumerate(own)}
+
+        def placed(arg: Any) -> Any:
+            if type(arg) is not Slot:
+                return slots.get(id(arg), arg)
+            return arg if arg.index < self._inputs else Slot(arg.index + len(own))
+
+        self._steps = [
+            (func, tuple(map(placed, args)), {name: placed(arg) for name, arg in kwargs.items()})
+            for func, args, kwargs in self._steps
+        ]
+        return list(own.values())
 
     def _make(self, result: Mark) -> None:
         """Add the steps of a call, and before them those of what it needs."""

@@ -29,8 +29,10 @@ from shoal.client.futures.future import collect_pickled
 from shoal.client.submission.keys import SCALARS, blob_digest
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
-from shoal.wire.placeholder import Dependency
+from shoal.wire.placeholder import Dependency, OwnDependency
 from shoal.wire.program import identity, run_node
+from shoal.wire.sealed import Sealed
+from shoal.wire.stateless import is_stateless
 
 if TYPE_CHECKING:
     from shoal.client.collections.graphs import Plan
@@ -59,10 +61,11 @@ class Lowered:
 class Literal:
     """A large constant that several tasks have: a task of its own."""
 
-    __slots__ = ("lowered", "name", "value")
+    __slots__ = ("kind", "lowered", "name", "value")
 
-    def __init__(self, name: str, lowered: Lowered, value: Any) -> None:
+    def __init__(self, name: str, lowered: Lowered, value: Any, kind: type[Dependency]) -> None:
         self.name = name
+        self.kind = kind  # of its placeholders
         self.lowered = lowered
         self.value = value  # keeps the address from being used again
 
@@ -140,12 +143,16 @@ class Lowering:
         """Return the placeholder of a large constant that is a task of its own."""
         literal = self._hoisted.get(id(value))
         if literal is None:
-            lowered = self._pack(self._identity, (value,), None, {})
+            # Sealed, as any of the tasks that are given it could change it for the others.
+            kind, constant = Dependency, value
+            if not is_stateless(value):
+                kind, constant = OwnDependency, Sealed(value)
+            lowered = self._pack(self._identity, (constant,), None, {})
             buffers = [] if lowered.extras is None else lowered.extras.buffers
             name = f"{type(value).__name__}-{blob_digest(Blob(lowered.args, buffers)).hex()}"
-            literal = self._hoisted[id(value)] = Literal(name, lowered, value)
+            literal = self._hoisted[id(value)] = Literal(name, lowered, value, kind)
             self.fresh.append(literal)
-        return _placeholder(literal.name, deps)
+        return _placeholder(literal.name, deps, literal.kind)
 
     def _as_known(self, task: Task) -> Lowered | None:
         """Return a task whose arguments have a known pickle, and no others in them; else `None`.
@@ -272,8 +279,10 @@ class Lowering:
         )
 
 
-def _placeholder(name: str, deps: dict[str, Dependency]) -> Dependency:
+def _placeholder(
+    name: str, deps: dict[str, Dependency], kind: type[Dependency] = Dependency
+) -> Dependency:
     known = deps.get(name)
     if known is None:
-        known = deps[name] = Dependency(len(deps))
+        known = deps[name] = kind(len(deps))
     return known

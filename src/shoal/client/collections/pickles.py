@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from shoal.client.submission.keys import SCALARS
-from shoal.wire.placeholder import Dependency
+from shoal.wire.placeholder import Dependency, OwnDependency
 
 __all__ = ["Form", "Pickles"]
 
@@ -61,6 +61,8 @@ def _describe(values: Any, form: list[Any], lists: set[int]) -> bool:
         kind = type(value)
         if kind is Dependency:
             form.append(value.index)
+        elif kind is OwnDependency:
+            form += (kind, value.index)
         elif kind in SCALARS:
             if kind is float:  # equal ones may differ
                 value = value.hex()

@@ -7,11 +7,10 @@ is used again only as long as everything they refer to is the same, and only whe
 
 from __future__ import annotations
 
-import sys
 import threading
 import types
 import weakref
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dask.tokenize import tokenize
@@ -21,6 +20,7 @@ from shoal.client.core.state import Call, Function
 from shoal.client.submission.keys import CallDigest, blob_digest, group_of_key
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import BoundFunction
+from shoal.wire.stateless import global_names, is_importable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ class PickledFunctions:
         token = function.id if named else tokenize(func).encode()
         pickled = Pickled(function, name, token, CallDigest(token))
         if named:
-            references = () if _is_importable(func) else _references(func)
+            references = () if is_importable(func) else _references(func)
             if references is not None:
                 pickled.references = references
                 self._remember(func, pickled)
@@ -134,17 +134,6 @@ def _name(func: Any) -> str:
     return type(func).__name__
 
 
-def _is_importable(func: Any) -> bool:
-    """Whether other processes find this very object by its module and name."""
-    module = getattr(func, "__module__", None)
-    if module is None or module == "__main__":
-        return False
-    found: Any = sys.modules.get(module)
-    for part in func.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is func
-
-
 def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:
     """Return all that a function refers to, to be compared later; `None` when that cannot be told.
 
@@ -161,7 +150,7 @@ def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:
             if len(value) > _MAX_TEXT:
                 return None
             found.append(value)
-        elif kind is types.ModuleType or (isinstance(value, _NAMED) and _is_importable(value)):
+        elif kind is types.ModuleType or (isinstance(value, _NAMED) and is_importable(value)):
             found.append(value)
         elif value is not func:
             inner = _references(value, depth - 1)
@@ -174,7 +163,7 @@ def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:
 def _values(func: types.FunctionType) -> Iterator[Any]:
     """Values of the globals, the variables of enclosing functions, and the defaults in use."""
     variables = func.__globals__
-    for name in _global_names(func.__code__):
+    for name in global_names(func.__code__):
         if name in variables:
             yield variables[name]
     for cell in func.__closure__ or ():
@@ -184,13 +173,3 @@ def _values(func: types.FunctionType) -> Iterator[Any]:
             yield None
     yield from func.__defaults__ or ()
     yield from (func.__kwdefaults__ or {}).values()
-
-
-@lru_cache(maxsize=1000)
-def _global_names(code: types.CodeType) -> tuple[str, ...]:
-    """Names that the code, and code nested in it, may look up; some are only attributes."""
-    names = dict.fromkeys(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names.update(dict.fromkeys(_global_names(constant)))
-    return tuple(names)

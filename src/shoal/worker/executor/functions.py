@@ -1,4 +1,8 @@
-"""The functions of tasks by id: unpickled at their first use, kept until the core forgets them."""
+"""The functions of tasks by id: unpickled at their first use, kept until the core forgets them.
+
+What cannot carry state from one call to the next is unpickled once, and all tasks call it. Of what
+could, each run has a copy of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.wire.blob import Blob
-from shoal.wire.pickling import loads
+from shoal.wire.placeholder import FreshlyBound
+from shoal.wire.sealed import loads_own
+from shoal.wire.stateless import is_stateless
 from shoal.worker.executor.repeated import Repeated
 from shoal.worker.store.sizing import Usual
 
@@ -30,16 +36,25 @@ class Function:
         The arguments that its tasks share.
     usual : Usual
         What its results are like.
+
+    Parameters
+    ----------
+    call : callable
+        The user's function.
+    like : Function, optional
+        Another copy of it, with which it shares all but `call`.
     """
 
     __slots__ = ("call", "is_coroutine", "name", "repeated", "usual")
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., Any], like: Function | None = None) -> None:
         self.call = call
-        self.name = function_name(call)
-        self.is_coroutine = _is_coroutine_function(call)
-        self.repeated = Repeated()
-        self.usual = Usual()
+        self.name: str = function_name(call) if like is None else like.name
+        self.is_coroutine: bool = (
+            _is_coroutine_function(call) if like is None else like.is_coroutine
+        )
+        self.repeated: Repeated = Repeated() if like is None else like.repeated
+        self.usual: Usual = Usual() if like is None else like.usual
 
 
 class FunctionCache:
@@ -48,12 +63,15 @@ class FunctionCache:
     Attributes
     ----------
     loaded : dict
-        Those that were used already; `get` returns any.
+        Those that were used already, and that all runs may call; `get` returns any.
+    copied : dict
+        Those that were used already, and of which each run needs its own copy: the first one.
     """
 
     def __init__(self) -> None:
         self._blobs: dict[bytes, Blob] = {}
         self.loaded: dict[bytes, Function] = {}
+        self.copied: dict[bytes, Function] = {}
 
     def __len__(self) -> int:
         return len(self._blobs)
@@ -66,14 +84,16 @@ class FunctionCache:
         """Drop a function; nothing happens when it is unknown."""
         self._blobs.pop(function_id, None)
         self.loaded.pop(function_id, None)
+        self.copied.pop(function_id, None)
 
     def clear(self) -> None:
         """Drop all functions."""
         self._blobs.clear()
         self.loaded.clear()
+        self.copied.clear()
 
     def get(self, function_id: bytes) -> Function:
-        """Return a function, unpickled by the first who asks.
+        """Return a function for one run.
 
         Raises
         ------
@@ -84,16 +104,22 @@ class FunctionCache:
             then.
         """
         found = self.loaded.get(function_id)
-        if found is None:
-            blob = self._blobs.get(function_id)
-            if blob is None:
-                raise LookupError(f"the function {function_id.hex()} was not sent to this worker")
-            found = Function(loads(blob))
-            # Two threads may both have unpickled it: tasks of one function share one object.
-            found = self.loaded.setdefault(function_id, found)
-            if function_id not in self._blobs:  # forgotten meanwhile
-                self.loaded.pop(function_id, None)
-        return found
+        if found is not None:
+            return found
+        blob = self._blobs.get(function_id)
+        if blob is None:
+            raise LookupError(f"the function {function_id.hex()} was not sent to this worker")
+        call = loads_own(blob)
+        known = self.copied.get(function_id)
+        if known is not None:
+            return Function(call, known)
+        found = Function(call)
+        where = self.loaded if is_stateless(call) else self.copied
+        # Two threads may both have unpickled it: what is shared is one object.
+        first = where.setdefault(function_id, found)
+        if function_id not in self._blobs:  # forgotten meanwhile
+            where.pop(function_id, None)
+        return first if where is self.loaded else found
 
 
 def function_name(function: Any) -> str:
@@ -118,6 +144,7 @@ def _is_coroutine_function(function: Any) -> bool:
 def _unwrap(function: Any) -> Any:
     """Return what is called in the end by partials and functions with bound keywords."""
     while True:
-        if not isinstance(function, functools.partial):  # a BoundFunction is one
+        # A BoundFunction is a partial.
+        if not isinstance(function, (functools.partial, FreshlyBound)):
             return function
         function = function.func

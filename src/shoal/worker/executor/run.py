@@ -15,7 +15,6 @@ from shoal.actors.actor import Actor
 from shoal.errors import Reschedule
 from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
-from shoal.wire.pickling import loads
 from shoal.wire.placeholder import dependency_values
 from shoal.wire.plain_values import (
     LEAST,
@@ -26,6 +25,7 @@ from shoal.wire.plain_values import (
     load_arguments,
     load_plain,
 )
+from shoal.wire.sealed import loads_received
 from shoal.worker.core import Outcome
 from shoal.worker.imports import IMPORTS
 from shoal.worker.store.sizing import PLAIN as SIZED
@@ -77,7 +77,12 @@ def prepare(
     """
     function = functions.loaded.get(compute.function)
     if function is None:
-        with IMPORTS.first_use():
+        if compute.function not in functions.copied:
+            with IMPORTS.first_use():
+                return _prepare(compute, functions, store, fresh)
+        if not IMPORTS.first_uses:
+            return _prepare(compute, functions, store, fresh)
+        with IMPORTS.alone():
             return _prepare(compute, functions, store, fresh)
     data = compute.args
     if not (compute.deps or compute.buffers or data[0] == PICKLE):
@@ -150,9 +155,9 @@ def _load_with_values(compute: Compute, values: list[Any] | None) -> Any:
     """Unpickle a task's (args, kwargs), with the values of its dependencies in place."""
     blob = Blob(compute.args, list(compute.buffers))
     if values is None:
-        return loads(blob)
+        return loads_received(blob)
     with dependency_values(values):
-        return loads(blob)
+        return loads_received(blob)
 
 
 def succeeded(
