@@ -18,6 +18,7 @@ class Import:
     line: int
     in_function: bool
     for_types: bool  # under `if TYPE_CHECKING:`
+    by_call: bool = False  # `importlib.import_module("name")` or `__import__("name")`
 
     def __str__(self) -> str:
         what = f"{self.name} from {self.target}" if self.name else self.target
@@ -47,6 +48,27 @@ def find_imports(modules: dict[str, str]) -> list[Import]:
         for node, in_function, for_types in _walk(ast.parse(text), False, False):
             for target, what in _targets(node, package, modules):
                 found.append(Import(name, target, what, node.lineno, in_function, for_types))
+    return found
+
+
+def find_calls(modules: dict[str, str]) -> list[Import]:
+    """Return every import that is a call with the module's name as a text in it."""
+    found: list[Import] = []
+    for name, text in modules.items():
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called not in ("import_module", "__import__") or not node.args:
+                continue
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                target = first.value
+            elif isinstance(first, ast.JoinedStr):  # f"prometheus_client{name}"
+                target = ast.unparse(first)[2:-1]
+            else:
+                target = f"<{ast.unparse(first)}>"
+            found.append(Import(name, target, "", node.lineno, True, False, by_call=True))
     return found
 
 

@@ -124,13 +124,6 @@ def test_minimum():
         config.get_int(key, -1, minimum=0)
 
 
-def test_choice_tells_true_from_one():
-    with dask.config.set({"shoal.test": "lz4"}):
-        assert config.get_choice("shoal.test", ("auto", "lz4", False)) == "lz4"
-    with dask.config.set({"shoal.test": 0}), pytest.raises(ValueError, match="'auto', False"):
-        config.get_choice("shoal.test", ("auto", False))
-
-
 def test_an_unknown_key_is_a_key_error():
     with pytest.raises(KeyError):
         config.get_seconds("shoal.no.such.key")

@@ -35,7 +35,9 @@ def test_public_names_resolve_and_are_documented(name):
 
 def test_all_is_complete_and_shown():
     assert len(set(shoal.__all__)) == len(shoal.__all__)
-    assert set(shoal.__all__) <= set(dir(shoal))
+    shown = {name for name in dir(shoal) if not name.startswith("__")}
+    assert shown == set(shoal.__all__) - {"__version__"}, "what the module needs itself is shown"
+    assert "__version__" in dir(shoal)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -6,11 +6,12 @@ The tables come first. A module that none of them names fails the test: say wher
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import pytest
 from helpers import SOURCE
-from source_imports import Import, find_imports, read_package
+from source_imports import Import, find_calls, find_imports, read_package
 
 # Layer -> the modules and packages in it (the longest name that fits a module counts).
 LAYERS = {
@@ -75,6 +76,28 @@ IMPURE = [
     *["pickle", "cloudpickle", "dask.config", "psutil", "tornado", "uvloop", "yaml"],
 ]
 
+# Modules that import others by a call, where the name is one of shoal's own or computed: why each
+# may. Names of other packages that stand in the call are optional extras, and need no reason.
+IMPORTED_BY_CALL = {
+    "shoal._base.stand_in": "the name `distributed` is answered a layer above, when dask asks",
+    "shoal.actors.client_hooks": "a proxy that was unpickled may be used before a client is loaded",
+    "shoal.cli.main": "a command's module is loaded when the command is called",
+    "shoal.cli.worker": "classes of workers and nannies are named by the user",
+    "shoal.client.in_task.task_client": "a task's client is made by a worker, two layers below",
+    "shoal.client.observe.memory_sampler": "pandas or matplotlib, by the method that needs it",
+    "shoal.client.starting": "`Client()` makes a local cluster, a layer above, when none is named",
+    "shoal.compat.facade": "names of `distributed` are found where shoal defines them",
+    "shoal.compat.inspection": "names are given by whoever inspects",
+    "shoal.deploy.cluster": "`Cluster.get_client` makes a client when it is asked for",
+    "shoal.deploy.spec": "classes of a specification may be named by text",
+    "shoal.nanny.child": "the process runs what its parent names",
+    "shoal.nanny.run_worker": "the class of the worker is named by the nanny",
+    "shoal.nanny.template": "a template imports what workers will need",
+    "shoal.plugins.builtin.upload": "modules that the user uploaded",
+    "shoal.preloading": "modules that the user names",
+    "shoal.scheduler.observe.identity": "the server of pages is a layer above, seldom wanted",
+}
+
 # The package's own face loads its names when asked for, so it may import anything, anywhere.
 FACE = "shoal"
 
@@ -127,6 +150,20 @@ def local_imports(imports: list[Import]) -> list[str]:
     return [f"{found} inside a function" for found in own(imports) if found.in_function]
 
 
+def imports_by_call(
+    calls: list[Import], reasons: Mapping[str, str] = MappingProxyType(IMPORTED_BY_CALL)
+) -> list[str]:
+    """Return the calls that import shoal's modules, or computed names, without a reason."""
+    problems = []
+    for found in calls:
+        ours = found.target.partition(".")[0] == FACE or found.target.startswith("<")
+        if layer_of(found.source) == "core":
+            problems.append(f"{found} by a call: a core must not")
+        elif found.source != FACE and ours and found.source not in reasons:
+            problems.append(f"{found} by a call: say why in IMPORTED_BY_CALL")
+    return problems
+
+
 def import_cycles(imports: list[Import]) -> list[str]:
     """Return each cycle among imports that run when the module is loaded, as a readable chain."""
     graph: dict[str, set[str]] = {}
@@ -174,6 +211,13 @@ def test_no_import_cycles(imports):
 
 def test_no_imports_inside_functions(imports):
     assert local_imports(imports) == []
+
+
+def test_imports_by_call_have_reasons():
+    calls = find_calls(read_package(SOURCE))
+    assert imports_by_call(calls) == []
+    gone = set(IMPORTED_BY_CALL) - {found.source for found in calls}
+    assert not gone, f"these import nothing by a call any more: {gone}"
 
 
 # ------------------------------------------------------------- each of these checks can fail
@@ -255,6 +299,22 @@ def test_an_import_inside_a_function_is_found():
     line = "def f():\n    if True:\n        from shoal.wire import b"
     assert len(problems(local_imports, wire__a=line, wire__b="")) == 1
     assert problems(local_imports, wire__a="def f():\n    import json") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "count"),
+    [
+        ("comm__tcp", 'importlib.import_module("shoal.scheduler.scheduler")', 1),
+        ("comm__tcp", "def f(name):\n    return import_module(name)", 1),
+        ("comm__tcp", '__import__("shoal.client")', 1),
+        ("comm__tcp", 'import_module("yaml")', 0),
+        ("scheduler__core__state", 'import_module("yaml")', 1),
+        ("cli__main", "import_module(module)", 0),
+    ],
+)
+def test_an_import_by_call_is_found(module, line, count):
+    named = {"shoal": "", "shoal." + module.replace("__", "."): line}
+    assert len(imports_by_call(find_calls(named))) == count
 
 
 def test_an_unknown_module_has_no_layer():

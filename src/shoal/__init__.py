@@ -227,4 +227,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    module = ("__doc__", "__file__", "__name__", "__path__", "__spec__")
+    return sorted([*module, *__all__])

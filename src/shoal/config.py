@@ -24,7 +24,6 @@ __all__ = [
     "get",
     "get_bool",
     "get_bytes",
-    "get_choice",
     "get_dict",
     "get_float",
     "get_fraction",
@@ -76,19 +75,6 @@ def get_str(key: str, given: Any = None) -> str:
 def get_optional_str(key: str, given: Any = None) -> str | None:
     """Return a text, or `None` when it is not set."""
     return _parse_optional(key, given, _to_str, "a text")
-
-
-def get_choice(key: str, choices: tuple[T, ...], given: Any = None) -> T:
-    """Return one of `choices`."""
-
-    def choose(value: Any) -> T:
-        # `is`/type checks: 1 == True, yet 1 is no choice where True is one.
-        for choice in choices:
-            if choice == value and type(choice) is type(value):
-                return choice
-        raise ValueError
-
-    return _parse(key, given, choose, "one of " + ", ".join(map(repr, choices)))
 
 
 def get_bool(key: str, given: Any = None) -> bool:

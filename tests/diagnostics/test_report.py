@@ -144,7 +144,7 @@ def test_asynchronous(tmp_path: Path) -> None:
                 assert await c.submit(inc, 1) == 2
             assert report.page is not None and "Performance report" in repr(report.page)
             with (
-                pytest.raises(RuntimeError, match="async with"),
+                pytest.raises(TypeError, match="async with"),
                 performance_report(tmp_path / "s.html"),
             ):
                 pass

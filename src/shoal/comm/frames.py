@@ -326,10 +326,6 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._resume()
         return data
 
-    def peek_raw(self) -> bytes:
-        """Return what came and was not read, before the handshake ended."""
-        return bytes(self._view[self._start : self._end])
-
     def write_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
         if self.transport is not None:

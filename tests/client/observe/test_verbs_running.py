@@ -215,6 +215,8 @@ def test_task_stream(tmp_path: Path) -> None:
             path = tmp_path / "t.html"
             records, page = await c.get_task_stream(plot="save", filename=str(path))
             assert path.read_text() == page.html and "compute y" in page.html
+            with pytest.raises(TypeError, match="async with"), get_task_stream(c):
+                pass
             async with get_task_stream(c) as ts:
                 await c.submit(inc, 7, key="in the block")
             assert [record["key"] for record in ts.data] == ["in the block"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal._base.keys import decode_key
@@ -26,7 +25,6 @@ __all__ = [
     "load",
     "load_error",
     "received",
-    "traceback_of",
     "unpack",
 ]
 
@@ -81,12 +79,6 @@ def error_of(client: Client, record: Record) -> BaseException | None:
     if status == LOST:
         return DataLostError(record.key, _reason(why))
     return None
-
-
-def traceback_of(client: Client, record: Record) -> TracebackType | None:
-    """Return where the task failed, as far as that is known."""
-    error = error_of(client, record)
-    return None if error is None else error.__traceback__
 
 
 def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseException:

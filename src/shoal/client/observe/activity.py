@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
@@ -12,6 +11,7 @@ from dask.utils import parse_timedelta
 from shoal._base.keys import decode_key
 from shoal.client.admin.requests import keys_in
 from shoal.client.current import default_client
+from shoal.client.observe.block import ClientBlock
 from shoal.client.submission.submit import as_workers
 from shoal.diagnostics.profile import merge
 from shoal.diagnostics.profile_page import profile_page
@@ -119,7 +119,7 @@ def _check_plot(plot: Any) -> None:
         raise ValueError(f"plot= is True, False or 'save', got {plot!r}")
 
 
-class get_task_stream:
+class get_task_stream(ClientBlock["get_task_stream"]):
     """Context manager: record what tasks run meanwhile.
 
     Parameters
@@ -164,42 +164,18 @@ class get_task_stream:
         self._filename = filename
         self._start = 0.0
 
-    def _begin(self) -> Any:
-        self._start = time.time()
-        return self.client.get_task_stream(start=0, stop=0)
+    def _client_of_block(self) -> Client:
+        return self.client
 
-    def _take(self, answer: Any) -> None:
+    async def _begin(self) -> get_task_stream:
+        self._start = time.time()
+        await task_stream(self.client, 0, 0, None, False, "")  # it records from now on
+        return self
+
+    async def _end(self, error: BaseException | None) -> None:
+        answer = await task_stream(self.client, self._start, None, None, self._plot, self._filename)
         if self._plot:
             records, self.figure = answer
         else:
             records = answer
         self.data.extend(records)
-
-    def _end(self) -> Any:
-        return self.client.get_task_stream(
-            start=self._start, plot=self._plot, filename=self._filename
-        )
-
-    def __enter__(self) -> get_task_stream:
-        self._begin()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._take(self._end())
-
-    async def __aenter__(self) -> get_task_stream:
-        await self._begin()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._take(await self._end())

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import time
 import uuid
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
 
 from shoal.client.current import default_client
+from shoal.client.observe.block import ClientBlock
 
 if TYPE_CHECKING:
     import pandas
@@ -116,7 +116,7 @@ class MemorySampler:
         return frame.plot(**kwargs)
 
 
-class Sampling:
+class Sampling(ClientBlock[None]):
     """The context manager that `MemorySampler.sample` returns."""
 
     def __init__(
@@ -141,14 +141,17 @@ class Sampling:
             with contextlib.suppress(OSError, RuntimeError):
                 await self._look()
 
-    async def _start(self) -> None:
+    def _client_of_block(self) -> Client:
+        return self._client
+
+    async def _begin(self) -> None:
         if self._task is not None:
             raise RuntimeError("this block of samples is in use; call sample() for another")
         await self._client
         await self._look()
         self._task = asyncio.create_task(self._keep_looking())
 
-    async def _stop(self) -> None:
+    async def _end(self, error: BaseException | None) -> None:
         assert self._task is not None
         self._task.cancel()
         await asyncio.wait([self._task])
@@ -157,30 +160,6 @@ class Sampling:
             await self._look()
         self._sampler.samples[self._label] = self._found
         self._found = []
-
-    def __enter__(self) -> None:
-        if self._client.asynchronous:
-            raise TypeError("in asynchronous code use `async with` with MemorySampler.sample")
-        self._client.sync(self._start)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._client.sync(self._stop)
-
-    async def __aenter__(self) -> None:
-        await self._start()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._stop()
 
 
 def _needed(name: str, what: str) -> Any:

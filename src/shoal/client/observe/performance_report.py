@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes, format_time
@@ -17,6 +17,7 @@ from shoal import config
 from shoal._base.versions import own_versions
 from shoal.client.current import default_client
 from shoal.client.observe import activity
+from shoal.client.observe.block import ClientBlock
 from shoal.diagnostics.page import Page
 from shoal.diagnostics.profile import merge
 from shoal.diagnostics.profile_page import profile_page
@@ -32,7 +33,7 @@ __all__ = ["performance_report"]
 logger = logging.getLogger("shoal.client")
 
 
-class performance_report:
+class performance_report(ClientBlock["performance_report"]):
     """Context manager: write what the cluster does meanwhile into an HTML file.
 
     The file has a summary, the task stream, profiles of the tasks, the workers and the scheduler,
@@ -77,17 +78,26 @@ class performance_report:
         self._start = 0.0
         self._code = _code_of(sys._getframe(1), stacklevel)
 
-    def _client(self) -> Client:
+    def _client_of_block(self) -> Client:
         if self.client is None:
             self.client = default_client()
         return self.client
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> performance_report:
         self._start = time.time()
-        await activity.task_stream(self._client(), 0, 0, None, False, "")  # it records from now on
+        # It records from now on.
+        await activity.task_stream(self._client_of_block(), 0, 0, None, False, "")
+        return self
 
-    async def _end(self) -> None:
-        client, start, stop = self._client(), self._start, time.time()
+    async def _end(self, error: BaseException | None) -> None:
+        try:
+            await self._gather()
+            self._write()
+        except Exception as late:
+            self._too_late(late, error)
+
+    async def _gather(self) -> None:
+        client, start, stop = self._client_of_block(), self._start, time.time()
         records = await activity.task_stream(client, start, None, None, False, "")
         pages = {"Task stream": stream_page(records)}
         trees = {
@@ -120,41 +130,6 @@ class performance_report:
         fsspec = importlib.import_module("fsspec")
         with fsspec.open(name, "w", encoding="utf-8", **self._storage_options) as file:
             file.write(self.page.html)
-
-    def __enter__(self) -> performance_report:
-        client = self._client()
-        if client.asynchronous:
-            raise RuntimeError("the client is asynchronous: use `async with performance_report()`")
-        client.sync(self._begin)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            self._client().sync(self._end)
-            self._write()
-        except Exception as late:
-            self._too_late(late, error)
-
-    async def __aenter__(self) -> performance_report:
-        await self._begin()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            await self._end()
-            self._write()
-        except Exception as late:
-            self._too_late(late, error)
 
     def _too_late(self, late: Exception, error: BaseException | None) -> None:
         """Raise what kept the report from being written, unless the block failed already."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
 from shoal.client.current import current_client
+from shoal.client.observe.block import ClientBlock
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -34,7 +34,7 @@ class TaskMetadata:
         return f"<TaskMetadata of {len(self.state)} tasks>"
 
 
-class get_task_metadata:
+class get_task_metadata(ClientBlock[TaskMetadata]):
     """Collect what becomes of tasks that are submitted and end inside of this block.
 
     Examples
@@ -45,46 +45,24 @@ class get_task_metadata:
     >>> tasks.state  # doctest: +SKIP
     """
 
-    _client: Client
+    _client: Client | None = None
 
     def __init__(self) -> None:
         self.name = f"task-metadata-{uuid.uuid4().hex}"
         self._found = TaskMetadata()
 
-    async def _start(self) -> TaskMetadata:
-        await self._client
-        await self._client.scheduler.start_task_metadata(name=self.name)
+    def _client_of_block(self) -> Client:
+        if self._client is None:
+            self._client = current_client()
+        return self._client
+
+    async def _begin(self) -> TaskMetadata:
+        client = await self._client_of_block()
+        await client.scheduler.start_task_metadata(name=self.name)
         return self._found
 
-    async def _stop(self) -> None:
-        told = await self._client.scheduler.stop_task_metadata(name=self.name)
+    async def _end(self, error: BaseException | None) -> None:
+        told = await self._client_of_block().scheduler.stop_task_metadata(name=self.name)
         found = self._found
         found.metadata = {decode_key(key): known for key, known in told["metadata"].items()}
         found.state = {decode_key(key): state for key, state in told["state"].items()}
-
-    def __enter__(self) -> TaskMetadata:
-        self._client = current_client()
-        if self._client.asynchronous:
-            raise TypeError("in asynchronous code use `async with` with get_task_metadata")
-        found: TaskMetadata = self._client.sync(self._start)
-        return found
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._client.sync(self._stop)
-
-    async def __aenter__(self) -> TaskMetadata:
-        self._client = current_client()
-        return await self._start()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._stop()
