@@ -115,7 +115,7 @@ def test_futures_change_hands() -> None:
             future.release()
             got = await Queue("q", client=two).get()
             assert got.key == "k" and got.client is two
-            await until(lambda: [c.id for c in scheduler.tasks["k"].wanted_by] == [two.id])
+            await until(lambda: [c.id for c in scheduler.tasks["k"].who_wants] == [two.id])
 
     run(main())
 

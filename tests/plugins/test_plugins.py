@@ -85,7 +85,7 @@ def test_a_scheduler_plugin_hears_of_everything() -> None:
     async def main() -> None:
         plugin = Recorder()
         async with cluster() as (scheduler, [a], client):
-            await scheduler.add_plugin(plugin)
+            await scheduler.register_scheduler_plugin(plugin)
             assert scheduler.plugins == {"recorder": plugin}
             x = client.submit(inc, 1, key=("x", 0), priority=3)
             y = client.submit(inc, x, key="y")
@@ -147,12 +147,12 @@ def test_without_plugins_the_core_notes_nothing() -> None:
         ):
             state = scheduler.core.state
             assert state.watch is None and not a.plugin_host.watching
-            await scheduler.add_plugin(Recorder())
+            scheduler.add_plugin(Recorder())
             assert state.watch is not None
-            await scheduler.remove_plugin("recorder")
+            scheduler.remove_plugin("recorder")
             assert state.watch is None
             with pytest.raises(ValueError, match="no scheduler plugin 'recorder'; there are: none"):
-                await scheduler.remove_plugin("recorder")
+                scheduler.remove_plugin("recorder")
 
     run(main())
 

@@ -49,7 +49,7 @@ async def cluster(
 def test_identity_and_operations() -> None:
     async def main() -> None:
         async with cluster({"name": "a", "resources": {"GPU": 1}}) as (scheduler, [a], client):
-            assert scheduler.workers[a.address].info.resources == {"GPU": 1}
+            assert scheduler.workers[a.address].resources == {"GPU": 1}
             future = client.submit(inc, 1, key="x")
             assert await future == 2
             async with rpc(a.address) as remote:

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["LOG_FORMAT", "LogBuffer", "start_logging"]
 
@@ -67,17 +68,28 @@ class LogBuffer(logging.Handler):
     def __init__(self, length: int, log_format: str = LOG_FORMAT) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter(log_format))
-        self._lines: deque[tuple[str, str]] = deque(maxlen=length)
+        self._lines: deque[tuple[float, str, str]] = deque(maxlen=length)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record."""
         try:
-            self._lines.append((record.levelname, self.format(record)))
+            self._lines.append((record.created, record.levelname, self.format(record)))
         except Exception:
             self.handleError(record)
 
     def tail(self, n: int | None = None) -> list[tuple[str, str]]:
         """Return (level, line) of the latest `n` records, or of all that are kept, newest first."""
+        return [(level, text) for _, level, text in self._latest(n)]
+
+    def records(
+        self, start: float = 0, n: int | None = None, timestamps: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Return the same, none from before a time; with `timestamps`, (time, level, line)."""
+        found = [record for record in self._latest(None) if record[0] >= start]
+        found = found if n is None else found[: max(n, 0)]
+        return list(found) if timestamps else [(level, text) for _, level, text in found]
+
+    def _latest(self, n: int | None) -> list[tuple[float, str, str]]:
         newest_first = list(self._lines)[::-1]
         return newest_first if n is None else newest_first[: max(n, 0)]
 

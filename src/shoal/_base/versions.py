@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,10 +23,16 @@ _PACKAGES = (
 )
 
 
-def own_versions() -> dict[str, Any]:
-    """Return the versions of Python, of this system, and of the packages that peers must share."""
+def own_versions(more: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the versions of Python, of this system, and of the packages that peers must share.
+
+    Parameters
+    ----------
+    more : iterable of str
+        Other packages.
+    """
     packages: dict[str, str | None] = {"python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *more):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

@@ -233,7 +233,7 @@ class Adaptive(AdaptiveCore):
         """Ask the scheduler for names of workers that can go, the best to close first."""
         comm = self.cluster.scheduler_comm
         assert comm is not None
-        return list(await comm.workers_to_close())
+        return list(await comm.workers_to_close(attribute="name"))
 
     async def recommendations(self, target: int) -> dict[str, Any]:
         """Say what to do when there should be `target` workers: see `AdaptiveCore.recommend`."""

@@ -125,15 +125,15 @@ class SchedulerFace:
     def _facts(self) -> dict[str, Any]:
         server: Any = self
         started = server._machine is not None
-        workers = list(server.workers.values()) if started else []
+        workers = list(server.state.workers.values()) if started else []
         return {
             "Address": server.address_safe or f"({server.status.value})",
             "Status": server.status.value,
             "Workers": len(workers),
             "Threads": sum(ws.nthreads for ws in workers),
             "Memory": memory_text(ws.info.memory_limit for ws in workers) or None,
-            "Clients": sum(cs.real for cs in server.clients.values()) if started else 0,
-            "Tasks": len(server.tasks) if started else 0,
+            "Clients": sum(cs.real for cs in server.state.clients.values()) if started else 0,
+            "Tasks": len(server.state.tasks) if started else 0,
             "Dashboard": server.dashboard_link or None,
         }
 

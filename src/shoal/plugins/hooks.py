@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["call_hook", "name_of", "overrides", "wait_for_hook"]
+__all__ = ["accepting", "call_hook", "name_of", "overrides", "wait_for_hook"]
 
 
 def name_of(plugin: Any, name: str | None = None) -> str:
@@ -24,6 +24,24 @@ def overrides(plugin: Any, base: type, hook: str) -> Callable[..., Any] | None:
         return None
     found: Callable[..., Any] = method
     return found
+
+
+def accepting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is called with those keywords only that it takes.
+
+    Plugins that are older than a keyword do not name it.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return function
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return function
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **{k: v for k, v in kwargs.items() if k in parameters})
+
+    return call
 
 
 def call_hook(

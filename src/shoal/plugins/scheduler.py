@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.views.worker import WorkerState
 
 __all__ = ["SchedulerPlugin"]
 
@@ -56,7 +57,7 @@ class SchedulerPlugin:
         tasks: list[Any],
         annotations: dict[str, dict[Any, Any]],
         priority: dict[Any, tuple[float, ...]],
-        dependencies: dict[Any, set[Any]],
+        stimulus_id: str,
         **kwargs: Any,
     ) -> None:
         """A client sent tasks.
@@ -75,8 +76,8 @@ class SchedulerPlugin:
             Values by key, by annotation (``{"resources": {"x": {"GPU": 1}}}``).
         priority : dict
             By key, as the scheduler has it; smaller runs first.
-        dependencies : dict
-            By key.
+        stimulus_id : str
+            Of the event. What the tasks need is in ``scheduler.tasks[key].dependencies``.
         **kwargs
             What later versions may add.
         """
@@ -99,7 +100,10 @@ class SchedulerPlugin:
         stimulus_id : str
             Of the event that caused it.
         **kwargs
-            `worker` (the address) from and to ``processing``, and what later versions may add.
+            `worker` (the address) from and to ``processing``. Of what ended also `startstops` (a
+            list of dicts with `action`, `start` and `stop`), and `nbytes`, `type` and `typename`
+            of the result, or `exception`, `traceback` (both pickled) and their texts. What later
+            versions may add.
         """
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> Any:
@@ -111,6 +115,12 @@ class SchedulerPlugin:
         """A worker left or was lost; `reason` and `expected` say more. May be a coroutine
         function.
         """
+
+    def valid_workers_downscaling(
+        self, scheduler: Scheduler, workers: list[WorkerState]
+    ) -> list[WorkerState]:
+        """Return those of the workers that may be closed, when some are to be."""
+        return workers
 
     def add_client(self, scheduler: Scheduler, client: str) -> None:
         """A client connected."""

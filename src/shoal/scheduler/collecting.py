@@ -19,6 +19,6 @@ def collect_for(scheduler: Scheduler) -> None:
     """Have the collector look only while the scheduler of this process knows few tasks."""
 
     def is_quiet() -> bool:
-        return scheduler.status is Status.running and len(scheduler.tasks) < _FEW
+        return scheduler.status is Status.running and len(scheduler.state.tasks) < _FEW
 
     collect_when_quiet(is_quiet)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from shoal import config
 from shoal._base.alarm import Alarm
-from shoal._base.keys import decode_key
 from shoal._base.logs import LogBuffer
 from shoal.comm.base import Comm
 from shoal.comm.endpoints import listening_addresses
@@ -24,6 +23,7 @@ from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import SchedulerFace
+from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.plugins.hooks import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.copying import Copying
@@ -38,7 +38,7 @@ from shoal.scheduler.core import (
 )
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import Event
-from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
+from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.memory_manager import MemoryManager
 from shoal.scheduler.observe.identity import (
@@ -55,6 +55,11 @@ from shoal.scheduler.plugins.own import SchedulerPlugins
 from shoal.scheduler.plugins.registry import PluginRegistry
 from shoal.scheduler.settings import read_settings
 from shoal.scheduler.streams import Streams
+from shoal.scheduler.views.attributes import SchedulerAttributes
+from shoal.scheduler.views.data_methods import DataMethods
+from shoal.scheduler.views.information_methods import InformationMethods
+from shoal.scheduler.views.plugin_methods import PluginMethods
+from shoal.scheduler.views.worker_methods import WorkerMethods
 from shoal.security import Security
 from shoal.wire import messages as m
 
@@ -67,7 +72,16 @@ _POST_MORTEM = 3.0
 _FAREWELL = 2.0
 
 
-class Scheduler(SchedulerFace, Server):
+class Scheduler(
+    SchedulerFace,
+    SchedulerAttributes,
+    WorkerMethods,
+    DataMethods,
+    InformationMethods,
+    PluginMethods,
+    ServerAttributes,
+    Server,
+):
     """The center of a cluster: knows tasks, workers and clients, and tells workers what to run.
 
     Parameters
@@ -90,6 +104,11 @@ class Scheduler(SchedulerFace, Server):
         A worker silent for this long is dead.
     preload, preload_argv : sequence of str, optional
         Users' modules to run at the start, and their arguments.
+    plugins : sequence of SchedulerPlugin, optional
+        Plugins, which start with the scheduler.
+    extensions : dict, optional
+        Functions that are called with the scheduler when it is made: what they return is kept in
+        `extensions` under their names.
     validate : bool, optional
         Check the whole state after every event.
     sockets : sequence of socket, optional
@@ -133,6 +152,8 @@ class Scheduler(SchedulerFace, Server):
         worker_ttl: float | str | None = None,
         preload: str | Sequence[str] | None = None,
         preload_argv: Sequence[str] | Sequence[Sequence[str]] = (),
+        plugins: Sequence[Any] = (),
+        extensions: Mapping[str, Callable[[Scheduler], Any]] | None = None,
         validate: bool | None = None,
         sockets: Sequence[Any] = (),
         contact_address: str | None = None,
@@ -182,6 +203,9 @@ class Scheduler(SchedulerFace, Server):
             preload_argv or config.get_list("distributed.scheduler.preload-argv"),
         )
         self._prepare()
+        self._given_plugins = list(plugins)
+        for extension, make in (extensions or {}).items():
+            self.extensions[extension] = make(self)
 
     def _prepare(self) -> None:
         """Set up what depends on no argument."""
@@ -190,6 +214,7 @@ class Scheduler(SchedulerFace, Server):
         # For others to put their objects in: optuna keeps its storages here.
         self.extensions: dict[str, Any] = {}
         self.started_at = time.time()
+        self._make_counters()
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self.worker_streams = Streams(
             "worker", self._from_worker, self._worker_replaced, self._worker_closed
@@ -197,7 +222,7 @@ class Scheduler(SchedulerFace, Server):
         self.client_streams = Streams(
             "client", self._from_client, self._client_replaced, self._client_closed
         )
-        self._own_plugins = SchedulerPlugins(self)
+        self.own_plugins = SchedulerPlugins(self)
         self._worker_plugins = PluginRegistry(self, "worker")
         self._nanny_plugins = PluginRegistry(self, "nanny")
         self.topics = Topics(self)
@@ -234,6 +259,8 @@ class Scheduler(SchedulerFace, Server):
             args["sockets"] = self._sockets
         await self.listen_on_first(self._places, **args)
         await self._preloads.start()
+        for plugin in self._given_plugins:
+            await self.own_plugins.add(plugin, name_of(plugin))
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
@@ -259,23 +286,25 @@ class Scheduler(SchedulerFace, Server):
         started = self._machine is not None
         self.status = Status.closing
         logger.info("Closing scheduler%s", f": {reason}" if reason else "")
-        await self._own_plugins.call_and_wait("before_close")
+        await self.own_plugins.call_and_wait("before_close")
         await self._preloads.teardown()
         self._alarm.off()
         if self._continuing is not None:
             self._continuing.cancel()
         self.memory_manager.stop()
+        self._stop_monitor()
         if self._http_server is not None:
             await self._http_server.close()
         if started:
             await self._farewell(reason or "the scheduler was closed", close_workers)
-        await self._own_plugins.call_and_wait("close")
+        await self.own_plugins.call_and_wait("close")
         if started:
             self.profiler.stop()
         if self.scheduler_file:
             remove_scheduler_file(self.scheduler_file, self.id)
         logging.getLogger("shoal").removeHandler(self.log_buffer)
         await self.rpc.close()
+        self._remove_directory()
         self._end()
 
     async def _farewell(self, reason: str, close_workers: bool) -> None:
@@ -302,41 +331,14 @@ class Scheduler(SchedulerFace, Server):
         return self._machine
 
     @property
-    def tasks(self) -> Mapping[str, TaskState]:
-        """All tasks by key."""
-        return self.core.state.tasks
-
-    @property
-    def workers(self) -> dict[str, WorkerState]:
-        """All workers by address."""
-        return self.core.state.workers
-
-    @property
-    def clients(self) -> dict[str, ClientState]:
-        """All clients by id."""
-        return self.core.state.clients
-
-    @property
-    def processing(self) -> dict[str, set[Any]]:
-        """The keys that each worker runs, or is to run next, by its address."""
-        return {
-            ws.address: {decode_key(ts.key) for ts in ws.processing} for ws in self.workers.values()
-        }
-
-    @property
-    def task_metadata(self) -> dict[str, Any]:
-        """What users noted with `Client.set_metadata`."""
-        return self.core.state.metadata
-
-    @property
-    def total_nthreads(self) -> int:
-        """Threads of all workers together."""
-        return self.core.state.total_nthreads
-
-    @property
     def address(self) -> str:
         """The address at which others reach this scheduler."""
         return self._contact_address or super().address
+
+    @property
+    def services(self) -> dict[str, Any]:
+        """What else it serves: the pages are ``"dashboard"``, an object with a `port`."""
+        return {} if self._http_server is None else {"dashboard": self._http_server}
 
     @property
     def dashboard_link(self) -> str:
@@ -397,14 +399,14 @@ class Scheduler(SchedulerFace, Server):
         for address, reason in effects.close_workers:
             logger.warning("Closing the connection to worker %s: %s", address, reason)
             self.worker_streams.drop(address)
-            if address in self.workers:
+            if address in self.state.workers:
                 self.feed(WorkerLost(address, reason))
         for client, reason in effects.close_clients:
             logger.warning("Closing the connection to client %s: %s", client, reason)
             self.client_streams.send(client, [m.SchedulerClosing(reason)])
             self.background(self.client_streams.dismiss(client))
             self.topics.forget(client)
-            if client in self.clients:
+            if client in self.state.clients:
                 self.feed(ClientLost(client, reason))
         for client in effects.left_clients:
             logger.info("Remove client %s", client)
@@ -440,50 +442,33 @@ class Scheduler(SchedulerFace, Server):
 
     # -- those who want to hear of it ------------------------------------------------
 
-    @property
-    def plugins(self) -> dict[str, Any]:
-        """The scheduler's own plugins by name."""
-        return self._own_plugins.plugins
-
-    async def add_plugin(
-        self, plugin: Any, *, name: str | None = None, idempotent: bool = False
-    ) -> None:
-        """Add a plugin and start it; an older one of the same name is replaced."""
-        await self._own_plugins.add(plugin, name_of(plugin, name), idempotent)
-
-    async def remove_plugin(self, name: str) -> None:
-        """Close and forget a plugin."""
-        await self._own_plugins.remove(name)
-
     def plugin_registry(self, nanny: bool) -> PluginRegistry:
         """Return the plugins for workers, or for nannies."""
         return self._nanny_plugins if nanny else self._worker_plugins
 
-    def tell_plugins(self, hook: str, *args: Any) -> None:
+    def tell_plugins(self, hook: str, **kwargs: Any) -> None:
         """Call a hook of all plugins of the scheduler."""
-        self._own_plugins.call(hook, *args)
+        self.own_plugins.call(hook, **kwargs)
 
     def listen_to_core(self) -> None:
         """Have the core note what somebody wants to hear of, and nothing else."""
         if self._machine is None:
             return
         state = self._machine.state
-        plugins = self._own_plugins
+        plugins = self.own_plugins
         state.watch = plugins.note_move if plugins.wants_transitions else None
         news = plugins.wants_news or bool(self.topics.subscribers)
         state.heard = (state.heard or []) if news else None
-        self._heeding = state.watch is not None or news
+        self._heeding = state.watch is not None or news or plugins.wants_graphs
 
     def _tell_what_happened(self) -> None:
-        plugins = self._own_plugins
-        if plugins.moves:
-            plugins.tell_moves()
         state = self.core.state
+        heard: list[tuple[str, float, Any]] = []
         if state.heard:
-            heard, state.heard = state.heard, []
-            for topic, when, message in heard:
-                self.topics.tell(topic, when, message)
-                plugins.tell_news(topic, message)
+            heard, state.heard = state.heard, heard
+        for topic, when, message in heard:
+            self.topics.tell(topic, when, message)
+        self.own_plugins.tell_all(heard)
 
     # -- peers -----------------------------------------------------------------------
 
@@ -496,48 +481,48 @@ class Scheduler(SchedulerFace, Server):
         return Status.dont_reply
 
     def _from_worker(self, address: str, messages: list[Any]) -> None:
-        new = address not in self.workers
+        new = address not in self.state.workers
+        if self._heeding and self.own_plugins.wants_transitions:
+            self.own_plugins.note_outcomes(messages)
         self.feed(FromWorker(address, messages))
         if self.stream_record.on:
             self.stream_record.note(address, messages)
         if self.copying.waiting:
             self.copying.look()
-        if new and address in self.workers:
+        if new and address in self.state.workers:
             logger.info("Register worker %s", address)
-            self._worker_plugins.worker_joined(self.workers[address])
-            self._nanny_plugins.worker_joined(self.workers[address])
+            self._worker_plugins.worker_joined(self.state.workers[address])
+            self._nanny_plugins.worker_joined(self.state.workers[address])
             self._notify()
-        if type(messages[-1]) is m.WorkerGoodbye and address in self.workers:
+        if type(messages[-1]) is m.WorkerGoodbye and address in self.state.workers:
             # It waits for this end of the connection: then it knows that the goodbye was heard.
             self.lose_worker(address, messages[-1].reason)
 
     def _from_client(self, client: str, messages: list[Any]) -> None:
-        new = client not in self.clients
+        new = client not in self.state.clients
+        if self._heeding and self.own_plugins.wants_graphs:
+            self.own_plugins.note_graphs(client, messages)
         self.feed(FromClient(client, messages))
-        if self.plugins:
-            for message in messages:
-                if type(message) is m.Graph:
-                    self._own_plugins.tell_graph(client, message)
         if new:
             logger.info("Receive client connection: %s", client)
 
     def _worker_replaced(self, address: str) -> None:
-        if address in self.workers:
+        if address in self.state.workers:
             self.feed(WorkerLost(address, "it connected again", expected=True))
 
     def _client_replaced(self, client: str) -> None:
-        if client in self.clients:
+        if client in self.state.clients:
             self.topics.forget(client)
             self.feed(ClientLost(client, "it connected again"))
 
     def _client_closed(self, client: str, reason: str) -> None:
-        if client in self.clients and self.status is not Status.closing:
+        if client in self.state.clients and self.status is not Status.closing:
             logger.info("Lost client %s: %s", client, reason)
             self.topics.forget(client)
             self.feed(ClientLost(client, reason))
 
     def _worker_closed(self, address: str, reason: str) -> None:
-        ws = self.workers.get(address)
+        ws = self.state.workers.get(address)
         if ws is None or self.status is Status.closing:
             return
         if address in self.core.state.leaving or ws.info.nanny is None:
@@ -557,7 +542,7 @@ class Scheduler(SchedulerFace, Server):
                 reason, dead = answer["reason"], True
         except Exception as error:
             logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
-        if self.workers.get(ws.address) is ws and ws.address not in self.worker_streams:
+        if self.state.workers.get(ws.address) is ws and ws.address not in self.worker_streams:
             self.lose_worker(ws.address, reason, dead)
 
     def lose_worker(self, address: str, reason: str, dead: bool = False) -> None:
@@ -571,9 +556,12 @@ class Scheduler(SchedulerFace, Server):
         self.feed(WorkerLost(address, reason, expected=expected, dead=dead or expected))
         self._notify()
 
-    def close_worker(self, address: str, reason: str, restart: bool = False) -> None:
+    def close_worker(
+        self, worker: str, reason: str = "asked to close", restart: bool = False
+    ) -> None:
         """Tell a worker to close; what it did is done elsewhere, and no task is blamed for it."""
-        if address in self.workers:
+        address = self.coerce_address(worker)
+        if address in self.state.workers:
             self.expect_close(address)
             self.worker_streams.send(address, [m.CloseWorker(reason, restart)])
 

@@ -1,4 +1,6 @@
-"""The folder of a worker's files. Those of workers that were killed are swept by the next one."""
+"""The folders of workers' and schedulers' files. Those of workers that were killed are swept by the
+next one.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +9,65 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 
 import psutil
 
 from shoal import config
 
-__all__ = ["make_directory"]
+__all__ = ["make_directory", "scratch_space"]
 
-_PREFIX = "shoal-worker-"
+_SPACE = "dask-scratch-space"
+_PREFIX = "worker-"
 
 
-def make_directory(given: str | None = None) -> str:
-    """Make a new folder that only this user can enter, and return its path.
+def scratch_space(given: str | None = None) -> str:
+    """Return the folder for all files of this user's clusters; it is made where it is not there.
 
     Parameters
     ----------
     given : str, optional
         Where to make it; by default ``distributed.worker.local-directory``, then dask's
-        ``temporary-directory``, then the system's.
+        ``temporary-directory``, then the system's. A folder of that name itself is used as it is.
     """
     base = (
         given
         or config.get_optional_str("distributed.worker.local-directory")
         or config.get_optional_str("temporary-directory")
-        or tempfile.gettempdir()
     )
-    os.makedirs(base, exist_ok=True)
+    if base is None:
+        return _space_of_user()
+    if os.path.basename(os.path.normpath(base)) == _SPACE:
+        path = base
+    else:
+        path = os.path.join(base, _SPACE)
+    path = os.path.abspath(path)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def _space_of_user() -> str:
+    """Return this user's own folder in the system's folder for temporary files."""
+    owner = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    path = os.path.join(tempfile.gettempdir(), f"{_SPACE}{owner}")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid"):
+        found = os.lstat(path)
+        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+            return tempfile.mkdtemp(prefix=f"{_SPACE}-")  # somebody else took the name
+    return path
+
+
+def make_directory(given: str | None = None) -> str:
+    """Make a new folder that only this user can enter, in the scratch space; return its path.
+
+    Parameters
+    ----------
+    given : str, optional
+        Where the scratch space is.
+    """
+    base = scratch_space(given)
     _sweep(base)
     # Another host that shares the folder has other processes under the same numbers.
     return tempfile.mkdtemp(prefix=f"{_PREFIX}{_host()}-{os.getpid()}-", dir=base)  # mode 0700

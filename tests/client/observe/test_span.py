@@ -23,10 +23,7 @@ def inc(x: int) -> int:
 
 def spans(client: Client) -> dict[str, Any]:
     def read(dask_scheduler: Any) -> dict[str, Any]:
-        return {
-            key: (ts.options.annotations or {}).get("span")
-            for key, ts in dask_scheduler.tasks.items()
-        }
+        return {key: ts.annotations.get("span") for key, ts in dask_scheduler.tasks.items()}
 
     found: dict[str, Any] = client.run_on_scheduler(read)
     return found

@@ -14,38 +14,30 @@ import msgspec
 
 from shoal._base.keys import encode_key
 from shoal._base.versions import own_versions
+from shoal.diagnostics.dump_file import dump_ending, encode_dump
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
 __all__ = ["DumpArtefact", "dump_cluster_state"]
 
-_ENDINGS = {"msgpack": ".msgpack.gz", "yaml": ".yaml"}
-
 
 async def dump_cluster_state(
     client: Client, filename: str, exclude: Sequence[str] | None, format: str
 ) -> str:
     """Write the state of the scheduler and all workers to a file; return its path."""
-    if format not in _ENDINGS:
-        raise ValueError(f"format= is 'msgpack' or 'yaml', got {format!r}")
+    dump_ending(format)  # is there one?
     await client
     state = await client.scheduler.dump_state(exclude=list(exclude or ()))
     state["versions"]["client"] = own_versions()
-    plain = msgspec.to_builtins(state, builtin_types=(bytes,), str_keys=True)
-    path: str = await client.loop.run_in_executor(None, _write, plain, str(filename), format)
+    path: str = await client.loop.run_in_executor(None, _write, state, str(filename), format)
     return path
 
 
 def _write(state: dict[str, Any], filename: str, format: str) -> str:
-    ending = _ENDINGS[format]
+    ending = dump_ending(format)
     path = Path(filename if filename.endswith(ending) else filename + ending).absolute()
-    if format == "yaml":
-        yaml = importlib.import_module("yaml")  # large, and rarely wanted
-        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-        data = yaml.dump(_listed(state), Dumper=dumper, sort_keys=False).encode()
-    else:
-        data = gzip.compress(msgspec.msgpack.encode(state), 5)
+    data = encode_dump(state, format)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".dump-")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -55,15 +47,6 @@ def _write(state: dict[str, Any], filename: str, format: str) -> str:
         os.unlink(temporary)
         raise
     return str(path)
-
-
-def _listed(value: Any) -> Any:
-    """Return a value without tuples, which YAML would mark as Python's."""
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_listed(item) for item in value]
-    return value
 
 
 class DumpArtefact(Mapping[str, Any]):

@@ -60,6 +60,14 @@ class TransitionLog:
                 for key in keys:
                     yield key, start, finish, stimulus, now
 
+    def last(self) -> Change:
+        """Return the newest change; there must be one."""
+        entry = self._entries[-1]
+        if len(entry) == 5:
+            return entry
+        keys, path, stimulus, now = entry
+        return keys[-1], path[-2], path[-1], stimulus, now
+
     def append_many(
         self, keys: Sequence[str], path: Sequence[str], stimulus: str, now: float
     ) -> None:

@@ -85,11 +85,25 @@ class PrefixState:
 class GroupState:
     """Tasks that were made together, such as the chunks of one array operation."""
 
-    __slots__ = ("counts", "duration", "name", "nbytes", "prefix", "size", "types")
+    __slots__ = (
+        "code",
+        "counts",
+        "created",
+        "duration",
+        "name",
+        "nbytes",
+        "prefix",
+        "size",
+        "stop",
+        "types",
+    )
 
-    def __init__(self, name: str, prefix: PrefixState) -> None:
+    def __init__(self, name: str, prefix: PrefixState, now: float) -> None:
         self.name = name
         self.prefix = prefix
+        self.created = now
+        self.stop = 0.0  # when the last run ended
+        self.code: tuple[str, ...] = ()  # of the user who made it, where that was sent along
         self.size = 0  # tasks that are known now
         self.counts = {
             "released": 0,
@@ -268,6 +282,7 @@ class WorkerState:
         "retiring",
         "returning",
         "status",
+        "told_at",
         "urgent",
         "used_functions",
     )
@@ -299,6 +314,7 @@ class WorkerState:
         self.pending: dict[TaskState, None] = {}  # copies asked for with `Acquire`
         self.used_functions: set[FunctionState] = set()
         self.metrics: dict[str, Any] = {}
+        self.told_at = now  # when it said so
         self.executing: dict[str, float] = {}
         self.out: list[Any] = []  # messages of the event at work
         self.frees: list[str] = []  # keys for the next Free
@@ -457,7 +473,7 @@ class SchedulerState:
             if prefix_state is None:
                 duration = self.settings.default_task_durations.get(prefix, -1.0)
                 prefix_state = self.prefixes[prefix] = PrefixState(prefix, duration)
-            group = self.groups[name] = GroupState(name, prefix_state)
+            group = self.groups[name] = GroupState(name, prefix_state, self.now)
             prefix_state.groups[name] = group
         return group
 

@@ -41,7 +41,7 @@ def open_door(scheduler: Scheduler, place: str | int | None, prefix: str) -> Any
 
 def describe_scheduler(scheduler: Scheduler, n_workers: int, http_server: Any) -> dict[str, Any]:
     """Return what a scheduler is, with the first workers; all if the number is negative."""
-    known = list(scheduler.workers.values()) if scheduler._machine is not None else []
+    known = list(scheduler.state.workers.values()) if scheduler._machine is not None else []
     workers = known[:n_workers] if n_workers >= 0 else known
     return {
         "type": type(scheduler).__name__,

@@ -39,7 +39,7 @@ class MetadataCollector(SchedulerPlugin):
             return
         self.states[wire] = finish
         known: dict[str, Any] = {}
-        ts = self._scheduler.tasks.get(wire)
+        ts = self._scheduler.state.tasks.get(wire)
         if ts is not None:
             if ts.rare is not None and ts.rare.metadata:
                 known.update(ts.rare.metadata)
@@ -48,5 +48,5 @@ class MetadataCollector(SchedulerPlugin):
         worker = kwargs.get("worker")
         if worker is not None:
             known["worker"] = worker
-        known["time"] = self._scheduler.wall_time(self._scheduler.core.state.now)
+        known["time"] = self._scheduler.wall_time(self._scheduler.state.now)
         self.metadata[wire] = known

@@ -36,7 +36,7 @@ class Topics:
 
         One that is not connected says it again when it is.
         """
-        if client not in self.scheduler.clients:
+        if client not in self.scheduler.state.clients:
             return
         self.subscribers.setdefault(topic, {})[client] = None
         self.scheduler.listen_to_core()
@@ -57,7 +57,7 @@ class Topics:
         """Tell those who subscribed of an event."""
         clients = list(self.subscribers.get(topic, ()))
         if topic in _FOR_ALL:
-            known = self.scheduler.clients.values()
+            known = self.scheduler.state.clients.values()
             clients = [client.id for client in known if client.name != _OF_TASKS]
         for client in clients:
             event = m.TopicEvent(topic, self.scheduler.wall_time(when), message)

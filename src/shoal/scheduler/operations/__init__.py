@@ -26,6 +26,8 @@ __all__ = ["OPERATIONS"]
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     # what is known
+    "scheduler_info": information.scheduler_info,
+    "metrics": information.metrics,
     "who_has": information.who_has,
     "has_what": information.has_what,
     "nbytes": information.nbytes,
@@ -43,11 +45,13 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "start_task_metadata": metadata.start_metadata,
     "stop_task_metadata": metadata.stop_metadata,
     "logs": information.logs,
+    "get_logs": information.logs,
     "call_stack": activity.call_stack,
     "profile": activity.profile,
     "task_stream": activity.task_stream,
     "progress": progress.progress,
     "dump_state": dump.dump_state,
+    "dump_cluster_state_to_url": dump.dump_state_to_url,
     "versions": information.versions,
     # data
     "gather": data.gather,
@@ -62,7 +66,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "restart": membership.restart,
     "restart_workers": membership.restart_workers,
     "adaptive_target": membership.adaptive_target,
-    "workers_to_close": membership.spare_worker_names,
+    "workers_to_close": membership.workers_to_close,
+    "check_idle": information.check_idle,
     "terminate": membership.terminate,
     "worker_died": membership.worker_died,
     # plugins and topics

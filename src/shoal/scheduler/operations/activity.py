@@ -18,11 +18,11 @@ async def call_stack(
     """Return what tasks execute, by worker and key; of all tasks by default."""
     workers: list[str] | None = None
     if keys is not None:
-        tasks = (scheduler.tasks.get(key) for key in keys)
+        tasks = (scheduler.state.tasks.get(key) for key in keys)
         workers = list(
             {ts.worker.address: None for ts in tasks if ts is not None and ts.worker is not None}
         )
-    if not scheduler.workers or workers == []:
+    if not scheduler.state.workers or workers == []:
         return {}
     msg = {"op": "call_stack", "keys": keys}
     answers = await broadcast(scheduler, msg, workers, on_error="ignore")

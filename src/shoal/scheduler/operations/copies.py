@@ -48,9 +48,9 @@ async def replicate(
             break
         await scheduler.copying.copy(plan)
         for address, some in plan.items():
-            holder = scheduler.workers.get(address)
+            holder = scheduler.state.workers.get(address)
             for key in some:
-                ts = scheduler.tasks.get(key)
+                ts = scheduler.state.tasks.get(key)
                 if ts is not None and (holder is None or holder not in ts.who_has):
                     failed.add((key, address))
     short = [key for key in keys if _lacks(scheduler, key, chosen, copies)]
@@ -62,7 +62,7 @@ async def replicate(
 
 
 def _task(scheduler: Scheduler, key: str) -> TaskState:
-    ts = scheduler.tasks.get(key)
+    ts: TaskState | None = scheduler.state.tasks.get(key)
     if ts is None or not ts.who_has:
         raise ValueError(f"{key!r} has no result that could be copied")
     if ts.options.actor:
@@ -71,7 +71,7 @@ def _task(scheduler: Scheduler, key: str) -> TaskState:
 
 
 def _lacks(scheduler: Scheduler, key: str, chosen: list[WorkerState], copies: int) -> bool:
-    ts = scheduler.tasks.get(key)
+    ts = scheduler.state.tasks.get(key)
     return ts is not None and sum(ws in ts.who_has for ws in chosen) < copies
 
 
@@ -111,7 +111,7 @@ def _next_generation(
             for ws in chosen
             if ws not in ts.who_has
             and (key, ws.address) not in failed
-            and scheduler.workers.get(ws.address) is ws
+            and scheduler.state.workers.get(ws.address) is ws
         ]
         others.sort(key=lambda ws: load[ws])
         for ws in others[:count]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.keys import encode_key
 from shoal.errors import CommClosedError
 from shoal.scheduler.core import FromClient, HoldersFailed
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.operations.information import find_workers
 from shoal.wire import messages as m
+from shoal.wire.blob import Blob
+from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["gather", "scatter"]
+__all__ = ["gather", "scatter", "scatter_values"]
 
 _DEFAULT_TIMEOUT = 30.0
 
@@ -28,7 +32,7 @@ async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
     while left:
         asked: dict[str, list[str]] = {}
         for key in left:
-            ts = scheduler.tasks.get(key)
+            ts = scheduler.state.tasks.get(key)
             for ws in () if ts is None else ts.who_has:
                 if (key, ws.address) not in tried:
                     tried.add((key, ws.address))
@@ -53,7 +57,7 @@ async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
 
 def _holder_failed(scheduler: Scheduler, key: str, address: str, reached: bool) -> None:
     """Believe that a worker has lost a result, unless that may be one bad connection's fault."""
-    ts = scheduler.tasks.get(key)
+    ts = scheduler.state.tasks.get(key)
     if ts is not None and (reached or ts.function is not None):
         scheduler.feed(HoldersFailed(key, [address]))
 
@@ -95,7 +99,7 @@ async def scatter(
     if lost:
         raise CommClosedError(f"{len(lost)} of {len(data)} values could not be stored: {problem}")
     keys = list(data)
-    if client in scheduler.clients:
+    if client in scheduler.state.clients:
         scheduler.feed(
             FromClient(
                 client,
@@ -110,6 +114,23 @@ async def scatter(
             )
         )
     return {"who_has": holders, "nbytes": nbytes, "types": types}
+
+
+async def scatter_values(
+    scheduler: Scheduler,
+    data: Mapping[Any, Any],
+    workers: list[Any] | None,
+    client: str,
+    broadcast: bool | int = False,
+    timeout: float | None = None,
+) -> list[Any]:
+    """Put values of this process on workers; return their keys."""
+    pickled = {
+        encode_key(key): value if isinstance(value, Blob) else dumps(value)
+        for key, value in data.items()
+    }
+    await scatter(scheduler, pickled, client, workers, broadcast, timeout)
+    return list(data)
 
 
 async def _wait_for_workers(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.versions import own_versions
+from shoal.diagnostics.dump_file import dump_ending, encode_dump
 from shoal.scheduler.operations.membership import broadcast
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["dump_state"]
+__all__ = ["dump_state", "dump_state_to_url"]
 
 
 async def dump_state(scheduler: Scheduler, exclude: Iterable[str] = ()) -> dict[str, Any]:
@@ -38,8 +42,43 @@ async def dump_state(scheduler: Scheduler, exclude: Iterable[str] = ()) -> dict[
     }
 
 
+async def dump_state_to_url(
+    scheduler: Scheduler,
+    url: str,
+    exclude: Iterable[str] = (),
+    format: str = "msgpack",
+    **storage_options: Any,
+) -> None:
+    """Write the same to a file of this host, or to any place that fsspec knows.
+
+    Parameters
+    ----------
+    url : str
+        Where to; the ending is added.
+    format : {"msgpack", "yaml"}
+        ``.msgpack.gz`` or ``.yaml``.
+    **storage_options
+        For fsspec.
+    """
+    ending = dump_ending(format)
+    state = await dump_state(scheduler, exclude)
+    place = url if url.endswith(ending) else url + ending
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(None, _write, state, place, format, storage_options)
+
+
+def _write(state: dict[str, Any], url: str, format: str, options: dict[str, Any]) -> None:
+    data = encode_dump(state, format)
+    if "://" not in url:
+        Path(url).write_bytes(data)
+        return
+    fsspec = importlib.import_module("fsspec")  # not needed otherwise
+    with fsspec.open(url, "wb", **options) as file:
+        file.write(data)
+
+
 def _scheduler(scheduler: Scheduler, left_out: frozenset[str]) -> dict[str, Any]:
-    s = scheduler.core.state
+    s = scheduler.state
     return {
         "id": scheduler.id,
         "address": scheduler.address,

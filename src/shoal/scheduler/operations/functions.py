@@ -12,11 +12,12 @@ from shoal.comm.addressing import get_address_host
 from shoal.comm.function_calls import run_on
 from shoal.diagnostics.kernel import start_kernel
 from shoal.wire.blob import Blob
+from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["run_function", "start_ipython"]
+__all__ = ["open_pickle", "run_function", "start_ipython"]
 
 
 async def run_function(
@@ -33,6 +34,29 @@ async def run_function(
             "'distributed.scheduler.pickle' is false"
         )
     return await run_on(scheduler, "dask_scheduler", function, args, kwargs, wait)
+
+
+def open_pickle(data: Any, what: str) -> Any:
+    """Return an object that a client sent pickled.
+
+    Parameters
+    ----------
+    data : Blob, Serialized or bytes
+        The object.
+    what : str
+        What the scheduler does not do where the configuration forbids to unpickle.
+
+    Raises
+    ------
+    ValueError
+        When it does.
+    """
+    if not config.get_bool("distributed.scheduler.pickle"):
+        raise ValueError(
+            f"this scheduler {what}: its configuration 'distributed.scheduler.pickle' is false"
+        )
+    blob = Blob(data) if isinstance(data, bytes) else getattr(data, "blob", data)
+    return loads(blob)
 
 
 async def start_ipython(scheduler: Scheduler) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
 __all__ = [
+    "check_idle",
     "cluster_memory",
     "events",
     "explain_task",
@@ -21,9 +22,11 @@ __all__ = [
     "has_what",
     "log_event",
     "logs",
+    "metrics",
     "nbytes",
     "nthreads",
     "processing",
+    "scheduler_info",
     "task_status",
     "tell_story",
     "versions",
@@ -47,7 +50,7 @@ def find_workers(scheduler: Scheduler, names: Iterable[Any] | None) -> list[Work
     ValueError
         When a name is nobody's; the message lists the workers there are.
     """
-    s = scheduler.core.state
+    s = scheduler.state
     if names is None:
         return list(s.workers.values())
     found: dict[str, WorkerState] = {}
@@ -66,7 +69,7 @@ def find_workers(scheduler: Scheduler, names: Iterable[Any] | None) -> list[Work
 
 def who_has(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, list[str]]:
     """Return the addresses of the workers that hold each key."""
-    tasks = scheduler.tasks
+    tasks = scheduler.state.tasks
     if keys is None:
         return {key: [ws.address for ws in ts.who_has] for key, ts in tasks.items()}
     return {key: [ws.address for ws in tasks[key].who_has] if key in tasks else [] for key in keys}
@@ -79,7 +82,7 @@ def has_what(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str
 
 def nbytes(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, int]:
     """Return the sizes of results that are there, in bytes."""
-    tasks = scheduler.tasks
+    tasks = scheduler.state.tasks
     chosen = tasks.values() if keys is None else [tasks[key] for key in keys if key in tasks]
     return {ts.key: ts.nbytes for ts in chosen if ts.nbytes >= 0}
 
@@ -94,7 +97,7 @@ def cluster_memory(scheduler: Scheduler, measure: str = "process") -> int:
     count = _MEMORY.get(measure)
     if count is None:
         raise ValueError(f"measure must be one of {', '.join(_MEMORY)}; got {measure!r}")
-    told = [ws.metrics for ws in scheduler.workers.values() if ws.metrics]
+    told = [ws.metrics for ws in scheduler.state.workers.values() if ws.metrics]
     return sum(max(0, count(metrics)) for metrics in told)
 
 
@@ -105,27 +108,25 @@ def processing(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[s
 
 def task_status(scheduler: Scheduler, keys: list[str]) -> dict[str, str | None]:
     """Return the state of each task; None for those that are not known."""
-    tasks = scheduler.tasks
+    tasks = scheduler.state.tasks
     return {key: tasks[key].state if key in tasks else None for key in keys}
 
 
 def explain_task(scheduler: Scheduler, key: str) -> str:
     """Say why a task is where it is."""
-    return explain(scheduler.core.state, key)
+    return explain(scheduler.state, key)
 
 
 def tell_story(scheduler: Scheduler, keys: list[str]) -> list[tuple[Any, ...]]:
     """Return the remembered transitions of keys or stimuli: (key, start, finish, stimulus,
     time).
     """
-    return [
-        (*entry[:4], scheduler.wall_time(entry[4])) for entry in story(scheduler.core.state, keys)
-    ]
+    return [(*entry[:4], scheduler.wall_time(entry[4])) for entry in story(scheduler.state, keys)]
 
 
 def events(scheduler: Scheduler, topic: str | None = None) -> Any:
     """Return the remembered events of a topic, or of all topics, each (time, message)."""
-    found = scheduler.core.state.events
+    found = scheduler.state.events
     topics = list(found) if topic is None else [topic]
     told = {
         name: [(scheduler.wall_time(when), message) for when, message in found.get(name, ())]
@@ -138,6 +139,21 @@ def log_event(scheduler: Scheduler, topic: str | list[str], msg: Any) -> None:
     """Remember an event under one topic or several."""
     for name in [topic] if isinstance(topic, str) else topic:
         scheduler.feed(LogEvent(name, msg))
+
+
+def scheduler_info(scheduler: Scheduler, n_workers: int = -1) -> dict[str, Any]:
+    """Return what the scheduler is, and its workers."""
+    return scheduler.identity(n_workers)
+
+
+def metrics(scheduler: Scheduler) -> dict[str, dict[str, Any]]:
+    """Return what workers last said of themselves, by address."""
+    return {ws.address: ws.metrics for ws in scheduler.state.workers.values()}
+
+
+def check_idle(scheduler: Scheduler) -> float | None:
+    """Return since when there is nothing to do, in seconds since the epoch; None: there is."""
+    return scheduler.idle_since
 
 
 def logs(scheduler: Scheduler, n: int | None = None) -> list[tuple[str, str]]:

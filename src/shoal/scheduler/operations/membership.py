@@ -6,11 +6,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from shoal import config
 from shoal.comm.requests import error_message
 from shoal.scheduler.core import RestartAll, RetireWorkers
 from shoal.scheduler.core.policies.scaling import spare_workers, wanted_workers
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.operations.information import find_workers
+from shoal.wire.serialize.wrappers import Serialized
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
@@ -22,9 +24,9 @@ __all__ = [
     "restart",
     "restart_workers",
     "retire_workers",
-    "spare_worker_names",
     "terminate",
     "worker_died",
+    "workers_to_close",
 ]
 
 logger = logging.getLogger("shoal.scheduler")
@@ -48,9 +50,9 @@ async def broadcast(
         The request, with its `op`.
     workers, hosts : list, optional
         Whom to ask; all by default.
-    on_error : {"raise", "return", "ignore"}
-        What to do about those that do not answer: raise, answer in their place with the error, or
-        leave them out.
+    on_error : {"raise", "return", "return_pickle", "ignore"}
+        What to do about those that do not answer: raise, answer in their place with what happened,
+        or with the pickled error, or leave them out.
     """
     chosen = [] if workers is None and hosts is not None else find_workers(scheduler, workers)
     if hosts is not None:
@@ -74,6 +76,8 @@ async def broadcast(
             result[address] = answer
         elif on_error == "raise":
             raise answer
+        elif on_error == "return_pickle":
+            result[address] = Serialized.of(answer)
         elif on_error != "ignore":
             result[address] = {**error_message(answer), "status": "error"}
     return result
@@ -91,22 +95,23 @@ async def retire_workers(
     names: list[Any] | None = None,
     close_workers: bool = True,
     remove: bool = True,
-    n: int | None = None,
     within: float | None = None,
+    **which: Any,
 ) -> dict[str, Any]:
     """Empty workers, data first, and close them; return what they were, by address.
 
     Those whose data does not move `within` so many seconds (``shoal.retire.timeout``) stay as they
-    are, with a warning. Without `workers` and `names`, those are chosen that have nothing to do:
-    `n`, or as many as can go while the data still fits in half the memory of the others.
+    are, with a warning.
+    Without `workers` and `names`, those are chosen that `Scheduler.workers_to_close` returns; its
+    arguments are taken too.
     """
     if workers is not None and names is not None:
         raise TypeError("give workers= or names=, not both")
-    chosen = (
-        workers_to_close(scheduler, n)
-        if workers is None and names is None
-        else find_workers(scheduler, names if workers is None else workers)
-    )
+    if workers is None and names is None:
+        workers = scheduler.workers_to_close(**which)
+    elif which:
+        raise TypeError(f"{', '.join(which)}: only without workers= and names=")
+    chosen = find_workers(scheduler, names if workers is None else workers)
     if not chosen:
         return {}
     infos = {ws.address: scheduler.describe_worker(ws) for ws in chosen}
@@ -123,31 +128,25 @@ async def retire_workers(
     }
 
 
-def workers_to_close(scheduler: Scheduler, n: int | None = None) -> list[WorkerState]:
-    """Return workers that can be spared, those with least data first."""
-    workers = [ws for ws in scheduler.workers.values() if ws.running]
-    workers.sort(key=lambda ws: (len(ws.processing) > 0, ws.nbytes))
-    if n is not None:
-        return workers[:n]
-    room = sum(ws.info.memory_limit for ws in workers)
-    used = sum(ws.nbytes for ws in workers)
-    spared: list[WorkerState] = []
-    for ws in workers[:-1]:
-        room -= ws.info.memory_limit
-        if ws.processing or used * 2 > room:
-            break
-        spared.append(ws)
-    return spared
-
-
-def adaptive_target(scheduler: Scheduler, target_duration: float) -> int:
+def adaptive_target(scheduler: Scheduler, target_duration: float | str | None = None) -> int:
     """Return how many workers would do the work that is ready in about so many seconds."""
-    return wanted_workers(scheduler.core.state, target_duration)
+    seconds = config.get_seconds("distributed.adaptive.target-duration", target_duration)
+    return wanted_workers(scheduler.state, seconds)
 
 
-def spare_worker_names(scheduler: Scheduler, n: int | None = None) -> list[str | int]:
-    """Return names of at most `n` workers that have nothing to do, the best to close first."""
-    return [ws.name for ws in spare_workers(scheduler.core.state)[:n]]
+def workers_to_close(scheduler: Scheduler, **which: Any) -> list[Any]:
+    """Return workers that can be closed at little cost, the best first: by address, or by what
+    `attribute` names.
+
+    The arguments are those of `Scheduler.workers_to_close`. Without any that says how many, these
+    are the workers that have nothing to do, and whose data fits elsewhere.
+    """
+    if not which.keys() & {"n", "target", "memory_ratio", "key", "minimum"}:
+        attribute = which.get("attribute", "address")
+        return [
+            getattr(scheduler.views.worker(ws), attribute) for ws in spare_workers(scheduler.state)
+        ]
+    return scheduler.workers_to_close(**which)
 
 
 async def restart_workers(
@@ -191,8 +190,8 @@ async def restart(
     Those without a nanny close: whoever made them may start others in their place.
     """
     scheduler.feed(RestartAll())
-    scheduler.tell_plugins("restart", scheduler)
-    before = list(scheduler.workers.values())
+    scheduler.tell_plugins("restart", scheduler=scheduler)
+    before = list(scheduler.state.workers.values())
     nannied = [ws.address for ws in before if ws.info.nanny is not None]
     for ws in before:
         if ws.info.nanny is None:
@@ -208,7 +207,7 @@ async def restart(
         return
     deadline = asyncio.get_running_loop().time() + timeout
     old = {id(ws) for ws in before}  # `before` keeps them, so no other gets their numbers
-    while (back := sum(id(ws) not in old for ws in scheduler.workers.values())) < len(before):
+    while (back := sum(id(ws) not in old for ws in scheduler.state.workers.values())) < len(before):
         left = deadline - asyncio.get_running_loop().time()
         try:
             await asyncio.wait_for(scheduler.workers_changed(), left)
@@ -223,8 +222,8 @@ async def restart(
 
 async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut down") -> None:
     """Close workers, their nannies, and the scheduler."""
-    nannies = {ws.info.nanny for ws in scheduler.workers.values() if ws.info.nanny}
-    for address in list(scheduler.workers):
+    nannies = {ws.info.nanny for ws in scheduler.state.workers.values() if ws.info.nanny}
+    for address in list(scheduler.state.workers):
         scheduler.expect_close(address)
 
     async def close_nanny(address: str) -> None:
@@ -237,5 +236,5 @@ async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut do
 
 def worker_died(scheduler: Scheduler, address: str, reason: str) -> None:
     """A nanny tells that the process of a worker has ended."""
-    if address in scheduler.workers:
+    if address in scheduler.state.workers:
         scheduler.lose_worker(address, reason, dead=True)

@@ -14,7 +14,7 @@ __all__ = ["start_metadata", "stop_metadata"]
 
 async def start_metadata(scheduler: Scheduler, name: str) -> None:
     """Begin to collect, under a name that nobody else uses."""
-    await scheduler.add_plugin(MetadataCollector(scheduler), name=name)
+    scheduler.add_plugin(MetadataCollector(scheduler), name=name)
 
 
 async def stop_metadata(scheduler: Scheduler, name: str) -> dict[str, Any]:
@@ -22,5 +22,5 @@ async def stop_metadata(scheduler: Scheduler, name: str) -> dict[str, Any]:
     collector = scheduler.plugins.get(name)
     if not isinstance(collector, MetadataCollector):
         raise ValueError(f"nothing is collected as {name!r}: the scheduler may have been restarted")
-    await scheduler.remove_plugin(name)
+    scheduler.remove_plugin(name)
     return {"metadata": collector.metadata, "state": collector.states}

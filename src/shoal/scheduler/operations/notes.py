@@ -12,7 +12,7 @@ __all__ = ["get_metadata", "set_metadata"]
 
 def set_metadata(scheduler: Scheduler, keys: list[Any], value: Any) -> None:
     """Note a value; dicts on the way to it are made, in place of what is no dict there."""
-    place: Any = scheduler.core.state.metadata
+    place: Any = scheduler.state.metadata
     for key in keys[:-1]:
         if type(place.get(key)) is not dict:
             place[key] = {}
@@ -22,7 +22,7 @@ def set_metadata(scheduler: Scheduler, keys: list[Any], value: Any) -> None:
 
 def get_metadata(scheduler: Scheduler, keys: list[Any]) -> dict[str, Any]:
     """Return a noted value: ``{"found": whether there is one, "value": it}``."""
-    place: Any = scheduler.core.state.metadata
+    place: Any = scheduler.state.metadata
     for key in keys:
         if type(place) is not dict or key not in place:
             return {"found": False, "value": None}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal import config
+from shoal.scheduler.operations.functions import open_pickle
 from shoal.wire.blob import Blob
-from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
@@ -26,18 +25,14 @@ async def register_plugin(
     scheduler: Scheduler, plugin: Blob, name: str, idempotent: bool = False
 ) -> None:
     """Add a pickled plugin to the scheduler itself."""
-    if not config.get_bool("distributed.scheduler.pickle"):
-        raise ValueError(
-            "this scheduler takes no plugins of clients: its configuration "
-            "'distributed.scheduler.pickle' is false"
-        )
     if not (idempotent and name in scheduler.plugins):
-        await scheduler.add_plugin(loads(plugin), name=name, idempotent=idempotent)
+        opened = open_pickle(plugin, "takes no plugins of clients")
+        await scheduler.own_plugins.add(opened, name, idempotent)
 
 
 async def unregister_plugin(scheduler: Scheduler, name: str) -> None:
     """Close and forget a plugin of the scheduler itself."""
-    await scheduler.remove_plugin(name)
+    await scheduler.own_plugins.remove(name)
 
 
 async def hand_out_plugin(

@@ -134,7 +134,7 @@ async def progress(
 
     Each message has `groups` (label, done, total, failed), `error`, `dropped` and `done`.
     """
-    counting = Progress(scheduler.tasks, keys, by, complete)
+    counting = Progress(scheduler.state.tasks, keys, by, complete)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     while not comm.closed():

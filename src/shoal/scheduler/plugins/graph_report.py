@@ -19,12 +19,8 @@ _OPTIONS = ("workers", "allow_other_workers", "resources", "retries", "actor", "
 def report_graph(scheduler: Scheduler, client: str, graph: m.Graph) -> dict[str, Any]:
     """Return the arguments of the hook `update_graph`."""
     names = [decode_key(key) for key in graph.keys]
-    dependencies: dict[Any, set[Any]] = {name: set() for name in names}
-    for name, deps in zip(names, graph.deps):
-        for dep in deps:
-            dependencies[name].add(names[dep] if isinstance(dep, int) else decode_key(dep))
     wanted = range(len(names)) if graph.wanted is None else graph.wanted
-    known = scheduler.tasks
+    known = scheduler.state.tasks
     return {
         "client": client,
         "keys": {names[i] for i in wanted},
@@ -33,7 +29,6 @@ def report_graph(scheduler: Scheduler, client: str, graph: m.Graph) -> dict[str,
         "priority": {
             name: known[key].priority for name, key in zip(names, graph.keys) if key in known
         },
-        "dependencies": dependencies,
     }
 
 

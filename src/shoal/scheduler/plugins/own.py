@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
-from shoal.plugins.hooks import call_hook, overrides, wait_for_hook
+from shoal.plugins.hooks import accepting, call_hook, overrides, wait_for_hook
 from shoal.plugins.scheduler import SchedulerPlugin
 from shoal.scheduler.plugins.graph_report import report_graph
 from shoal.wire import messages as m
@@ -35,9 +35,13 @@ _HOOKS = (
     "add_client",
     "remove_client",
     "log_event",
+    "valid_workers_downscaling",
     "before_close",
     "close",
 )
+
+# What came: it is told before what it led to; what left, after.
+_ARRIVALS = ("add-worker", "add-client")
 
 
 class SchedulerPlugins:
@@ -55,6 +59,8 @@ class SchedulerPlugins:
         self._hooks: dict[str, list[tuple[str, Callable[..., Any]]]] = {h: [] for h in _HOOKS}
         self._moves: list[tuple[str, str, str, str, str | None]] = []
         self._at: dict[str, str] = {}  # key of a processing task -> its worker
+        self._outcomes: dict[str, dict[str, Any]] = {}  # what a worker says of runs, by key
+        self._graphs: list[tuple[str, m.Graph]] = []  # that a client sent, with the client
 
     async def add(self, plugin: Any, name: str, idempotent: bool = False) -> None:
         """Add a plugin and start it.
@@ -88,14 +94,27 @@ class SchedulerPlugins:
         ValueError
             When there is none of that name.
         """
+        await wait_for_hook(logger, name, "close", self.take_out(name))
+
+    def take_out(self, name: str) -> Any:
+        """Forget a plugin and call its `close`; return what that returned: wait for it.
+
+        Raises
+        ------
+        ValueError
+            When there is none of that name.
+        """
         if name not in self.plugins:
             known = ", ".join(map(repr, self.plugins)) or "none"
             raise ValueError(f"there is no scheduler plugin {name!r}; there are: {known}")
         plugin = self.plugins.pop(name)
         self._arrange()
         close = overrides(plugin, SchedulerPlugin, "close")
-        if close is not None:
-            await wait_for_hook(logger, name, "close", call_hook(logger, name, "close", close))
+        return None if close is None else call_hook(logger, name, "close", close)
+
+    def hooks(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        """Return the methods of that name of all plugins that have one, with the plugins' names."""
+        return self._hooks[hook]
 
     def _arrange(self) -> None:
         """Find out who wants to hear of what."""
@@ -104,7 +123,11 @@ class SchedulerPlugins:
                 (name, overrides(plugin, SchedulerPlugin, hook))
                 for name, plugin in self.plugins.items()
             )
-            self._hooks[hook] = [(name, method) for name, method in methods if method is not None]
+            self._hooks[hook] = [
+                (name, accepting(method) if hook == "remove_worker" else method)
+                for name, method in methods
+                if method is not None
+            ]
         self.scheduler.listen_to_core()
 
     @property
@@ -117,6 +140,11 @@ class SchedulerPlugins:
         """Whether a plugin wants to hear of what is logged as an event."""
         hooks = ("add_worker", "remove_worker", "add_client", "remove_client", "log_event")
         return any(self._hooks[hook] for hook in hooks)
+
+    @property
+    def wants_graphs(self) -> bool:
+        """Whether a plugin wants to hear of graphs."""
+        return bool(self._hooks["update_graph"])
 
     # -- what happened -----------------------------------------------------------
 
@@ -133,13 +161,41 @@ class SchedulerPlugins:
                 # A failed run passes through `waiting`: nobody is to take that for another try.
                 self._moves[-1] = (ts.key, "processing", "erred", last[3], last[4])
                 return
-        self._moves.append((ts.key, start, finish, self.scheduler.core.state.stimulus, worker))
+        self._moves.append((ts.key, start, finish, self.scheduler.state.stimulus, worker))
 
-    def tell_moves(self) -> None:
-        """Tell of the transitions of an event."""
+    def note_outcomes(self, messages: list[Any]) -> None:
+        """Keep what a worker says of runs, until the event is over."""
+        for message in messages:
+            if type(message) is m.Finished:
+                for i, key in enumerate(message.keys):
+                    self._outcomes[key] = {
+                        "nbytes": message.nbytes[i],
+                        "type": message.types[i],
+                        "typename": message.types[i],
+                        "startstops": [_compute(message.starts[i], message.stops[i])],
+                        "run_id": message.runs[i],
+                    }
+            elif type(message) is m.Failed:
+                self._outcomes[message.key] = {
+                    "exception": message.exception,
+                    "traceback": message.traceback,
+                    "exception_text": message.exception_text,
+                    "traceback_text": message.traceback_text,
+                    "startstops": [_compute(message.start, message.stop)],
+                    "run_id": message.run,
+                }
+
+    def note_graphs(self, client: str, messages: list[Any]) -> None:
+        """Keep the graphs that a client sends, until the event is over."""
+        self._graphs += [(client, each) for each in messages if type(each) is m.Graph]
+
+    def _tell_moves(self) -> None:
         moves, self._moves = self._moves, []
+        outcomes, self._outcomes = self._outcomes, {}
         for key, start, finish, stimulus, worker in moves:
             more = {} if worker is None else {"worker": worker}
+            if start == "processing" and key in outcomes:
+                more |= outcomes[key]
             name = decode_key(key)
             for plugin, hook in self._hooks["transition"]:
                 call_hook(
@@ -154,38 +210,51 @@ class SchedulerPlugins:
                     **more,
                 )
 
-    @property
-    def moves(self) -> bool:
-        """Whether there are transitions to tell of."""
-        return bool(self._moves)
+    def tell_all(self, heard: list[tuple[str, float, Any]]) -> None:
+        """Tell of what was logged in an event, of graphs and transitions, as one led to the other.
 
-    def tell_news(self, topic: str, message: Any) -> None:
+        Who came, and graphs, are told before the transitions, who left after them.
+        """
+        later = []
+        for topic, _, message in heard:
+            if _action(topic, message) in _ARRIVALS:
+                self._tell_news(topic, message)
+            else:
+                later.append((topic, message))
+        graphs, self._graphs = self._graphs, []
+        for client, graph in graphs:
+            self._tell_graph(client, graph)
+        if self._moves:
+            self._tell_moves()
+        self._outcomes.clear()
+        for topic, message in later:
+            self._tell_news(topic, message)
+
+    def _tell_news(self, topic: str, message: Any) -> None:
         """Tell of an event that was logged; the core logs who came and went."""
         self.call("log_event", topic, message)
-        if topic != "all" or type(message) is not dict:
-            return
         scheduler = self.scheduler
-        action = message.get("action")
-        if action == "add-worker":
-            self.call("add_worker", scheduler, message["worker"])
-        elif action == "remove-worker":
-            self.call(
-                "remove_worker",
-                scheduler,
-                message["worker"],
-                stimulus_id=scheduler.core.state.stimulus,
-                reason=message["reason"],
-                expected=message["expected"],
-            )
-        elif action == "add-client":
-            self.call("add_client", scheduler, message["client"])
-        elif action == "remove-client":
-            self.call("remove_client", scheduler, message["client"])
+        match _action(topic, message):
+            case "add-worker":
+                self.call("add_worker", scheduler=scheduler, worker=message["worker"])
+            case "remove-worker":
+                self.call(
+                    "remove_worker",
+                    scheduler=scheduler,
+                    worker=message["worker"],
+                    stimulus_id=scheduler.state.stimulus,
+                    reason=message["reason"],
+                    expected=message["expected"],
+                )
+            case "add-client":
+                self.call("add_client", scheduler=scheduler, client=message["client"])
+            case "remove-client":
+                self.call("remove_client", scheduler=scheduler, client=message["client"])
 
-    def tell_graph(self, client: str, graph: m.Graph) -> None:
-        """Tell of tasks that a client sent."""
-        if self._hooks["update_graph"]:
-            self.call("update_graph", self.scheduler, **report_graph(self.scheduler, client, graph))
+    def _tell_graph(self, client: str, graph: m.Graph) -> None:
+        stimulus = self.scheduler.state.stimulus
+        told = report_graph(self.scheduler, client, graph)
+        self.call("update_graph", self.scheduler, **told, stimulus_id=stimulus)
 
     def call(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of all plugins; coroutines run beside."""
@@ -198,3 +267,11 @@ class SchedulerPlugins:
         """Call a hook without arguments of all plugins, one after the other."""
         for name, function in list(self._hooks[hook]):
             await wait_for_hook(logger, name, hook, call_hook(logger, name, hook, function))
+
+
+def _action(topic: str, message: Any) -> Any:
+    return message.get("action") if topic == "all" and type(message) is dict else None
+
+
+def _compute(start: float, stop: float) -> dict[str, Any]:
+    return {"action": "compute", "start": start, "stop": stop}

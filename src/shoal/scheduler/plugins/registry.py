@@ -76,7 +76,7 @@ class PluginRegistry:
 
     async def _tell_all(self, op: str, **request: Any) -> dict[str, Any]:
         targets = {}
-        for ws in self.scheduler.workers.values():
+        for ws in self.scheduler.state.workers.values():
             target = ws.address if self.kind == "worker" else ws.info.nanny
             if target is not None:
                 targets[ws.address] = target

@@ -14,7 +14,7 @@ from shoal.scheduler.core.transitions.failing import fail_data_lost, fail_unrunn
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState
 
-__all__ = ["end_recovery_if_due", "is_idle", "next_deadline", "on_tick"]
+__all__ = ["end_recovery_if_due", "is_busy", "is_idle", "next_deadline", "on_tick"]
 
 
 def on_tick(s: SchedulerState) -> None:
@@ -75,19 +75,23 @@ def end_recovery_if_due(s: SchedulerState) -> None:
                 fail_data_lost(s, ts, "no worker that came back holds it")
 
 
-def is_idle(s: SchedulerState) -> bool:
-    """Whether nothing runs or waits, since longer than the idle timeout, if there is one."""
-    timeout = s.settings.idle_timeout
-    if timeout is None:
-        return False
-    busy = (
+def is_busy(s: SchedulerState) -> bool:
+    """Whether something runs or waits."""
+    return (
         bool(s.ready or s.work or s.unneeded or s.inbox)
         or bool(s.queue.size)
         or bool(s.parked)
         or bool(s.unrunnable)
         or any(ws.processing for ws in s.workers.values())  # the first is mostly busy
     )
-    if busy:
+
+
+def is_idle(s: SchedulerState) -> bool:
+    """Whether nothing runs or waits, since longer than the idle timeout, if there is one."""
+    timeout = s.settings.idle_timeout
+    if timeout is None:
+        return False
+    if is_busy(s):
         s.idle_since = None
         return False
     if s.idle_since is None:

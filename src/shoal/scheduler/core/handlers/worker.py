@@ -225,6 +225,7 @@ def _on_status(s: SchedulerState, ws: WorkerState, msg: m.WorkerStatus) -> None:
 
 def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) -> None:
     ws.metrics = msg.metrics
+    ws.told_at = s.now
     ws.executing = msg.executing
     for key, elapsed in msg.executing.items():
         ts = s.tasks.get(key)

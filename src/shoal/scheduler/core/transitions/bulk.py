@@ -199,6 +199,7 @@ def _finished(s: SchedulerState, ws: WorkerState, done: list[tuple[TaskState, An
     nbytes = sum([ts.nbytes for ts in tasks])
     group.duration += sum(durations)
     group.nbytes += nbytes
+    group.stop = s.now
     types = [ts.type for ts in tasks]
     group.types.update(types)
     ws.nbytes += nbytes

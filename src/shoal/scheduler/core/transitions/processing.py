@@ -195,6 +195,7 @@ def finish(
     learn(group.prefix, seconds)
     group.duration += seconds
     group.nbytes += nbytes
+    group.stop = s.now
     if type_name not in group.types:
         group.types.add(type_name)
     ts.worker = None

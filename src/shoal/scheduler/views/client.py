@@ -1,0 +1,70 @@
+"""`ClientState`: a client, as plugins see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.scheduler.views.view import View
+
+if TYPE_CHECKING:
+    from shoal.scheduler.core import state as core
+    from shoal.scheduler.views.registry import Views
+    from shoal.scheduler.views.task import TaskState
+
+__all__ = ["ClientState"]
+
+
+class ClientState(View):
+    """A client of the scheduler.
+
+    Attributes
+    ----------
+    client_key : str
+        Its id.
+    wants_what : set of TaskState
+        The tasks whose results it wants.
+    last_seen : float
+        When it was last heard of, in seconds since the epoch.
+    versions : dict
+        Of Python and of packages in its process.
+    """
+
+    __slots__ = ()
+    _core: core.ClientState
+    _views: Views
+
+    def __repr__(self) -> str:
+        return f"<Client {self.client_key!r}>"
+
+    def __str__(self) -> str:
+        return self.client_key
+
+    @property
+    def client_key(self) -> str:
+        """The id."""
+        return self._core.id
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        return self._core.id
+
+    @property
+    def name(self) -> str | None:
+        """What the user calls it."""
+        return self._core.name
+
+    @property
+    def wants_what(self) -> set[TaskState]:
+        """The tasks whose results it wants."""
+        return self._views.tasks(self._core.wants.values())
+
+    @property
+    def last_seen(self) -> float:
+        """When it was last heard of, in seconds since the epoch."""
+        return self._views.wall_time(self._core.last_seen)
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Of Python and of packages in its process."""
+        return self._core.versions
