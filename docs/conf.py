@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -26,9 +28,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "settings_table",
-    "gallery",
 ]
-exclude_patterns = ["_build", "_ext", "gallery/output"]
+exclude_patterns = ["_build", "_ext"]
 suppress_warnings = ["misc.highlighting_failure"]
 
 # -- pages, in Markdown
@@ -61,9 +62,49 @@ html_theme_options: dict[str, Any] = {
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+# Pages that are files elsewhere in the repository: page -> file. A link in any page that leads to
+# one of these files, or to a folder, leads to its page in the site.
+ELSEWHERE = {
+    "contributing": "CONTRIBUTING.md",
+    "changelog": "CHANGELOG.md",
+    "benchmarks": "benchmarks/README.md",
+    "index": "README.md",
+}
+FOLDERS = {"decisions": "decisions/README", "reference": "reference/README"}
+
+
+def _read(app: Any, docname: str, source: list[str]) -> None:
+    """Put the text of a file elsewhere into its page; have links lead to pages of the site."""
+    folder = (HERE / docname).parent
+    if docname in ELSEWHERE and docname != "index":
+        file = HERE.parent / ELSEWHERE[docname]
+        if file.exists():
+            folder, source[0] = file.parent, file.read_text(encoding="utf-8")
+    page = (HERE / docname).parent
+
+    def lead(found: re.Match[str]) -> str:
+        text, (target, hash_, anchor) = found[1], found[2].partition("#")
+        if "://" in target or not target:
+            return found[0]
+        path = (folder / target).resolve()
+        for name, file in ELSEWHERE.items():
+            if path == HERE.parent / file:
+                path = HERE / f"{name}.md"
+        for name, index in FOLDERS.items():
+            if path == HERE / name:
+                path = HERE / f"{index}.md"
+        if path.is_dir() or (path.suffix == ".md" and not path.is_relative_to(HERE)):
+            return text  # the site has no page of it
+        return f"[{text}]({os.path.relpath(path, page)}{hash_}{anchor})"
+
+    source[0] = re.sub(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)", lead, source[0])
+    if docname in FOLDERS.values():
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
 
 def setup(app: Any) -> None:
-    """Show diagrams that are written as text as what they are."""
+    """Show diagrams that are written as text as what they are, and files as pages."""
     from pygments.lexers.special import TextLexer
 
     app.add_lexer("mermaid", TextLexer)
+    app.connect("source-read", _read)
