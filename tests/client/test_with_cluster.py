@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter, OrderedDict, defaultdict, namedtuple
 from collections.abc import Awaitable, Callable
 from operator import add
 from typing import Any
@@ -12,7 +13,16 @@ import numpy as np
 import pytest
 from helpers import run, until
 
-from shoal import CancelledError, DataLostError, Scheduler, Worker, as_completed, get_client, wait
+from shoal import (
+    CancelledError,
+    DataLostError,
+    Scheduler,
+    Worker,
+    as_completed,
+    futures_of,
+    get_client,
+    wait,
+)
 from shoal.client.client import Client
 from shoal.client.futures.future import Future
 
@@ -91,6 +101,59 @@ def test_scatter(direct: bool) -> None:
             await c.scatter(1, workers="nobody", timeout="50ms", direct=direct)
         del x, y, everywhere, only
         await until(lambda: not s.tasks)
+
+    on_cluster(test)
+
+
+class Bunch(dict):
+    """As in scikit-learn: a dict of one kind of values, which is one value."""
+
+
+class MyList(list):
+    pass
+
+
+Point = namedtuple("Point", "x y")
+
+
+@pytest.mark.parametrize("broadcast", [False, True])
+def test_shapes_of_what_is_scattered(broadcast: bool) -> None:
+    async def test(c: Client, s: Scheduler, *workers: Worker) -> None:
+        for data in ([1, 2], (1, 2), {1, 2}, {"a": 1, ("b", 1): 2}, [], (), {}, Point(1, [2])):
+            futures = await c.scatter(data, broadcast=broadcast)
+            assert type(futures) is type(data) and len(futures) == len(data)
+            items = futures.values() if isinstance(futures, dict) else futures
+            assert all(isinstance(each, Future) for each in items)
+            assert await c.gather(futures) == data
+        futures = await c.scatter(range(3), broadcast=broadcast)
+        assert await c.gather(futures) == [0, 1, 2]
+        for value in (
+            Bunch(a=1),
+            MyList([1]),
+            OrderedDict(a=1),
+            Counter("aab"),
+            defaultdict(list, a=[1]),
+        ):
+            future = await c.scatter(value, broadcast=broadcast)
+            assert isinstance(future, Future)
+            back = await future
+            assert back == value and type(back) is type(value)
+        point = await c.scatter(Point(1, 2), broadcast=broadcast)
+        assert type(point) is Point and await c.submit(lambda p: p.x - p.y, point) == -1
+
+    on_cluster(test)
+
+
+def test_futures_in_a_namedtuple() -> None:
+    async def test(c: Client, s: Scheduler, *workers: Worker) -> None:
+        f = c.submit(inc, 1)
+        assert await c.submit(lambda p: p.y, Point(0, f)) == 2
+        assert await c.submit(lambda p: [p[0].y], [Point(0, f)]) == [2]
+        nested = await c.gather({"p": Point(f, [f])})
+        assert nested == {"p": Point(2, [2])} and type(nested["p"]) is Point
+        assert [each.key for each in futures_of(Point(0, f))] == [f.key]
+        bad = c.submit(div, 1, 0)
+        assert await c.gather([Point(f, bad)], errors="skip") == [Point(2, None)]
 
     on_cluster(test)
 

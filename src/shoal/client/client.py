@@ -642,8 +642,9 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
         Parameters
         ----------
-        data : list, dict, set, iterator, queue, or any other value
-            Each item of a container becomes a future; the names in a dict are the keys.
+        data : list, tuple, namedtuple, dict, set, range, iterator, queue, or any other value
+            Each item of a container becomes a future; the names in a dict are the keys. What is
+            derived from these types, such as an `OrderedDict`, is one value.
         workers : list of str or (host, port), optional
             Where to put it; by default on all workers in turn, according to their threads.
         broadcast : bool or int
@@ -658,7 +659,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         Returns
         -------
         list, dict, set, iterator or queue of futures, or a Future
-            Like the data.
+            Like the data; a list for a range.
 
         Examples
         --------

@@ -8,9 +8,12 @@ from typing import Any
 
 from shoal.client.current import current_client
 from shoal.client.futures.future import futures_of, seconds_or_none
-from shoal.client.futures.waiting import ALL_COMPLETED, FIRST_COMPLETED, DoneAndNotDoneFutures
-from shoal.client.futures.waiting import _one_session as one_session
-from shoal.client.futures.waiting import _wait as wait_for_records
+from shoal.client.futures.waiting import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    DoneAndNotDoneFutures,
+    wait_async,
+)
 from shoal.task_context import current_task
 
 __all__ = ["thread_state"]
@@ -25,10 +28,8 @@ async def _wait(
     futures = futures_of(fs)
     if not futures:
         return DoneAndNotDoneFutures(set(), set())
-    records = [future._record for future in futures]
     enough = 1 if return_when == FIRST_COMPLETED else None
-    session = one_session(futures)
-    return await wait_for_records(session, futures, records, seconds_or_none(timeout), enough)
+    return await wait_async(futures, seconds_or_none(timeout), enough)
 
 
 def _get_global_client() -> Any:

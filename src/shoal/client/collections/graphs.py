@@ -24,10 +24,11 @@ from dask.utils import ensure_dict
 
 from shoal._base.keys import encode_key
 from shoal.client.collections.ordering import find_cycle, order
-from shoal.client.core.state import CANCELLED, LOST, Record
+from shoal.client.core.state import Record
+from shoal.client.futures.claiming import check_usable, claimed
 from shoal.client.futures.future import Future
 from shoal.client.submission.keys import SCALARS
-from shoal.errors import DataLostError, FutureCancelledError
+from shoal.errors import FutureCancelledError
 
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
@@ -253,7 +254,9 @@ class Plan:
         self.tasks: list[tuple[Any, GraphNode]] = []
         self.last_use: list[int] = []
         for future in futures:
-            _check(session, future)
+            check_usable(future, "It is part of a graph.")
+        # Kept by the plan until all is told: `_cut` finds those that this client has.
+        self._claims = [claimed(session, future) for future in futures]
         try:
             needed = self._cut()
             self._resolve_aliases(needed)
@@ -282,6 +285,8 @@ class Plan:
                 continue
             node = graph.get(key)
             if node is None:
+                if self._claim(key, needed) and self._hold(name):
+                    continue
                 raise self._unknown(key, name)
             if key not in wanted:
                 if isinstance(node, Alias):
@@ -294,6 +299,16 @@ class Plan:
             needed[key] = node
             stack += node.dependencies
         return needed
+
+    def _claim(self, key: Any, needed: dict[Any, GraphNode]) -> bool:
+        """Claim what another client has a future of; return whether a task has such a future."""
+        users = (node for node in needed.values() if key in node.dependencies)
+        future = next((f for node in users if (f := _future_in(node, key)) is not None), None)
+        if future is None or future._session is self._session:
+            return False
+        check_usable(future, "It is part of a graph.")
+        self._claims.append(claimed(self._session, future))
+        return True
 
     def _hold(self, name: str) -> bool:
         if name not in self.held:
@@ -382,20 +397,24 @@ def _follow(aliases: dict[Any, Any], key: Any) -> Any:
     return key
 
 
+def _future_in(node: Any, key: Any) -> Future | None:
+    """Return the future of a key among the arguments of a task."""
+    stack: list[Any] = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Future):
+            if item.key == key:
+                return item
+        elif isinstance(item, GraphNode):
+            stack += getattr(item, "args", ())
+            stack += (getattr(item, "kwargs", None) or {}).values()
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            stack += item
+        elif isinstance(item, dict):
+            stack += item.values()
+    return None
+
+
 def _is_small(value: Any) -> bool:
     kind = type(value)
     return kind in SCALARS and (kind not in (str, bytes) or len(value) <= _SHORT)
-
-
-def _check(session: Session, future: Future) -> None:
-    record = future._record
-    if future._session is not session:
-        raise ValueError(
-            f"{future!r} belongs to another client; compute the collection with that client"
-        )
-    if record.status == CANCELLED:
-        raise FutureCancelledError(record.key, str(record.why), "It is part of a graph.")
-    if record.status == LOST:
-        raise DataLostError(record.key, str(record.why))
-    if not future._held:
-        raise FutureCancelledError(record.key, "this future was released")

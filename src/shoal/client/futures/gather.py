@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.containers import PLAIN_CONTAINERS, is_namedtuple, rebuilt
 from shoal._base.loop import sync
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.current import as_current
+from shoal.client.futures.claiming import claimed
 from shoal.client.futures.fetching import fetch
 from shoal.client.futures.future import Future
 from shoal.client.futures.outcome import Value, error_of, unpack
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gather_async", "gather_blocking"]
 
-_CONTAINERS = frozenset((list, tuple, set, frozenset))
+_FAILED = DONE - {FINISHED}
 _ABSENT: Any = object()
 
 
@@ -30,7 +32,8 @@ def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | No
     Unpickling happens here, on the user's thread; the loop stays free.
     """
     _check_errors(errors)
-    records = _records(client, futures)
+    kept: list[Future] = []
+    records = _records(client, futures, kept)
     session = client._session
     while True:
         session.block(records, fail_fast=errors == "raise")
@@ -51,7 +54,8 @@ def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | No
 async def gather_async(client: Client, futures: Any, errors: str, direct: bool | None) -> Any:
     """`gather_blocking` for coroutines."""
     _check_errors(errors)
-    records = _records(client, futures)
+    kept: list[Future] = []
+    records = _records(client, futures, kept)
     session = client._session
     while True:
         await session.until(records, fail_fast=errors == "raise")
@@ -83,8 +87,11 @@ def _check_errors(errors: str) -> None:
         raise ValueError(f"errors= must be 'raise' or 'skip', got {errors!r}")
 
 
-def _records(client: Client, futures: Any) -> list[Record]:
-    """Return the records of all futures in a container, each once."""
+def _records(client: Client, futures: Any, kept: list[Future]) -> list[Record]:
+    """Return the records of all futures in a container, each once.
+
+    For futures of other clients it is the record of one of this client's, which goes into `kept`.
+    """
     session = client._session
     if _is_flat(futures):
         sessions = {future._session for future in futures}
@@ -96,15 +103,14 @@ def _records(client: Client, futures: Any) -> list[Record]:
         item = stack.pop()
         kind = type(item)
         if kind is Future or isinstance(item, Future):
-            if item._session is not session:
-                raise ValueError(
-                    f"{item!r} belongs to another client; gather it with `future.client.gather`"
-                )
             record = item._record
             if not item._held and record.status not in DONE:
                 raise FutureCancelledError(record.key, "this future was released")
+            if item._session is not session and record.status not in _FAILED:
+                kept.append(claimed(session, item))
+                record = kept[-1]._record
             found[record.key] = record
-        elif kind in _CONTAINERS:
+        elif kind in PLAIN_CONTAINERS or is_namedtuple(kind):
             stack += reversed(list(item))
         elif kind is dict:
             stack += reversed(list(item.values()))
@@ -167,8 +173,11 @@ class _Builder:
         kind = type(item)
         if kind is Future or isinstance(item, Future):
             return self.value(item._record.key)
-        if kind in _CONTAINERS:
+        if kind in PLAIN_CONTAINERS:
             return kind([built for part in item if (built := self.build(part)) is not _ABSENT])
+        if is_namedtuple(kind):
+            built_parts = [self.build(part) for part in item]
+            return rebuilt(kind, [None if part is _ABSENT else part for part in built_parts])
         if kind is dict:
             return {
                 name: built

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from shoal.client.core.state import CANCELLED, DONE, Record
 from shoal.client.current import current_client
+from shoal.client.futures.as_completed import as_completed
 from shoal.client.futures.future import Future, futures_of, seconds_or_none
 from shoal.client.futures.outcome import error_of
-from shoal.client.session.session import Session
 
-__all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "wait"]
+__all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "wait", "wait_async"]
 
 ALL_COMPLETED = "ALL_COMPLETED"
 FIRST_COMPLETED = "FIRST_COMPLETED"
@@ -58,25 +58,39 @@ def wait(fs: Any, timeout: float | str | None = None, return_when: str = ALL_COM
     enough = 1 if return_when == FIRST_COMPLETED else None
     if not futures:
         return _nothing()
-    session = _one_session(futures)
-    records = [future._record for future in futures]
+    session = futures[0]._session
     if session.asynchronous:
-        return _wait(session, futures, records, seconds, enough)
-    if not session.block(records, seconds, enough):
+        return wait_async(futures, seconds, enough)
+    records = [future._record for future in futures]
+    if any(future._session is not session for future in futures):
+        _wait_for_several(futures, seconds, enough)
+    elif not session.block(records, seconds, enough):
         raise _late(records, seconds)
     return _split(futures)
 
 
-async def _wait(
-    session: Session,
-    futures: list[Future],
-    records: list[Record],
-    seconds: float | None,
-    enough: int | None,
+async def wait_async(
+    futures: list[Future], seconds: float | None, enough: int | None
 ) -> DoneAndNotDoneFutures:
-    if not await session.until(records, seconds, enough):
+    """Wait until all of some futures are done, or `enough` of them."""
+    session = futures[0]._session
+    records = [future._record for future in futures]
+    if any(future._session is not session for future in futures):
+        coming = as_completed(futures, timeout=seconds)
+        async for _ in coming:
+            if enough is not None and len(futures) - coming.count() >= enough:
+                break
+    elif not await session.until(records, seconds, enough):
         raise _late(records, seconds)
     return _split(futures)
+
+
+def _wait_for_several(futures: list[Future], seconds: float | None, enough: int | None) -> None:
+    """Block until futures of several clients are done."""
+    coming = as_completed(futures, timeout=seconds)
+    for _ in coming:
+        if enough is not None and len(futures) - coming.count() >= enough:
+            return
 
 
 def _nothing() -> Any:
@@ -109,11 +123,3 @@ def _split(futures: list[Future]) -> DoneAndNotDoneFutures:
         return DoneAndNotDoneFutures(set(futures), set())
     done = {future for future in futures if future._record.status in DONE}
     return DoneAndNotDoneFutures(done, set(futures) - done)
-
-
-def _one_session(futures: list[Future]) -> Session:
-    session = futures[0]._session
-    for future in futures:
-        if future._session is not session:
-            raise ValueError("these futures belong to several clients; wait for each client's own")
-    return session

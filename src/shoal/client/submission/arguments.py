@@ -1,7 +1,7 @@
 """Arguments of calls: futures out, placeholders in; then pickled.
 
-Futures are found in lists, tuples, sets, frozensets and values of dicts, to any depth. Those
-inside other objects travel as futures, and are kept alive as long as the task is wanted.
+Futures are found in lists, tuples, sets, frozensets and values of dicts, to any depth; a namedtuple
+is a tuple. Those inside other objects travel as futures, and are kept alive as long as the task is wanted.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.containers import PLAIN_CONTAINERS, is_namedtuple, rebuilt
 from shoal.actors.actor import Actor
-from shoal.client.core.state import CANCELLED, LOST, Extras
+from shoal.client.core.state import Extras
+from shoal.client.futures.claiming import check_usable, claimed
 from shoal.client.futures.future import Future, collect_pickled
 from shoal.client.submission.keys import SCALARS, arguments_token
-from shoal.errors import DataLostError, FutureCancelledError
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import Dependency
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from shoal.client.session.session import Session
 
 __all__ = ["Packed", "pack"]
-
-_CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
 
 
 class Packed:
@@ -52,7 +51,7 @@ def pack(
     CancelledError, DataLostError
         When one of the futures was cancelled, or its data lost.
     ValueError
-        When one of the futures belongs to another client.
+        When one of the futures belongs to a client of another scheduler.
     """
     finder = _Finder(session)
     plain_args: tuple[Any, ...] = finder.replace(args)
@@ -66,6 +65,7 @@ def pack(
     token = arguments_token(args, plain_args, deps) if tokenize else b""
     nbytes = blob.nbytes()
     extras = None
+    kept += finder.claims
     if blob.buffers or kept:
         extras = Extras(buffers=blob.buffers, keep=tuple(kept))
     return Packed(bytes(blob.data), deps, extras, nbytes, token)
@@ -74,11 +74,12 @@ def pack(
 class _Finder:
     """Finds futures, and remembers which dependency each of them is."""
 
-    __slots__ = ("deps", "session")
+    __slots__ = ("claims", "deps", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.deps: dict[str, Dependency] = {}
+        self.claims: list[Future] = []  # this client's, for those of other clients
 
     def replace(self, value: Any) -> Any:
         """Return the value with placeholders for futures; itself when there are none."""
@@ -94,9 +95,9 @@ class _Finder:
             return dict(zip(value, new_values, strict=True))
         if kind is Actor:
             return self._place_actor(value)
-        if kind in _CONTAINERS:
+        if kind in PLAIN_CONTAINERS or is_namedtuple(kind):
             items = [self.replace(item) for item in value]
-            return value if all(map(operator.is_, items, value)) else kind(items)
+            return value if all(map(operator.is_, items, value)) else rebuilt(kind, items)
         return value
 
     def _place(self, future: Future) -> Dependency:
@@ -105,17 +106,9 @@ class _Finder:
         known = self.deps.get(key)
         if known is not None:
             return known
+        check_usable(future, "It was used as an argument.")
         if future._session is not self.session:
-            raise ValueError(
-                f"{future!r} belongs to another client; gather its result, or make a future "
-                "of this client with `Future(key, client)`"
-            )
-        if record.status == CANCELLED:
-            raise FutureCancelledError(key, str(record.why), "It was used as an argument.")
-        if record.status == LOST:
-            raise DataLostError(key, str(record.why))
-        if not future._held:
-            raise FutureCancelledError(key, "this future was released")
+            self.claims.append(claimed(self.session, future))
         placed = self.deps[key] = Dependency(len(self.deps))
         return placed
 

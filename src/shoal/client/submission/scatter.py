@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from shoal import config
+from shoal._base.containers import PLAIN_CONTAINERS, is_namedtuple, rebuilt
 from shoal._base.keys import encode_key
 from shoal._base.system import memory_available
 from shoal.client.core.state import FINISHED, Extras, Record
@@ -45,10 +46,13 @@ class ScatterBatch:
         self.types: dict[str, str] = {}
         self.nbytes: dict[str, int] = {}
         self._shape: Any
-        if isinstance(data, Mapping):
-            self._shape = {name: self._add(data[name], hash, name) for name in data}
-        elif type(data) in (list, tuple, set, frozenset):
-            self._shape = type(data)([self._add(item, hash) for item in data])
+        kind = type(data)
+        if kind is dict:
+            self._shape = {name: self._add(value, hash, name) for name, value in data.items()}
+        elif kind is range:
+            self._shape = [self._add(item, hash) for item in data]
+        elif kind in PLAIN_CONTAINERS or is_namedtuple(kind):
+            self._shape = rebuilt(kind, [self._add(item, hash) for item in data])
         else:
             self._shape = self._add(data, hash)
 
@@ -94,7 +98,7 @@ class ScatterBatch:
             return future(shape)
         if isinstance(shape, dict):
             return {name: future(key) for name, key in shape.items()}
-        return type(shape)([future(key) for key in shape])
+        return rebuilt(type(shape), [future(key) for key in shape])
 
 
 async def scatter_data(
