@@ -73,3 +73,21 @@ def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
     cluster.advance(100.0)
     assert cluster.state("x") is None
     assert [message.keys for message in cluster.told("w", m.Free)] == [["x"]]
+
+
+def test_a_key_may_be_wanted_before_it_is_defined_by_another_client() -> None:
+    """What the two say comes on connections of their own, in any order."""
+    cluster = Cluster()
+    cluster.client("a")
+    cluster.client("b")
+    cluster.worker("w")
+    cluster.say("b", m.Want(["x", "y"]))
+    assert not cluster.told("b", m.KeysLost)
+    cluster.graph("a", {"x": []})
+    cluster.advance(0.5)
+    cluster.done("w", *cluster.sent("w"))
+    assert [news.keys for news in cluster.told("b", m.KeysInMemory)] == [["x"]]
+    assert not cluster.told("b", m.KeysLost)
+    cluster.advance(0.6)
+    (lost,) = cluster.told("b", m.KeysLost)
+    assert lost.keys == ["y"] and "nobody defined it" in lost.reason

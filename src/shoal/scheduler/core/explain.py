@@ -33,7 +33,10 @@ def _names(tasks: list[TaskState]) -> str:
 
 def _released(s: SchedulerState, ts: TaskState) -> str:
     if ts in s.awaited:
-        return "its data cannot be computed; a worker that held it may come back with it."
+        return (
+            "its data cannot be computed here; a worker that held it may come back with it, or a "
+            "client may be about to define it."
+        )
     return "nobody needs its result now; it is known because other tasks may need it again."
 
 

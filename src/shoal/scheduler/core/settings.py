@@ -30,6 +30,7 @@ class Settings:
     recovery_grace: float = 60.0
     retire_timeout: float = 300.0  # to end what runs and hand over what is held before leaving
     client_grace: float = 10.0  # results of a client that vanished are kept so long
+    define_grace: float = 1.0  # a key that nobody defined may be wanted for so long
     retry_unreachable: float = (
         0.5  # pause before a task is sent again when its data was unreachable
     )

@@ -422,7 +422,7 @@ class SchedulerState:
         self.expected_workers: set[str] = set()
         self.awaited: dict[
             TaskState, float
-        ] = {}  # data that a returning worker may bring, until when
+        ] = {}  # data that a worker may bring or a client define, until when
         self.patient_until: float | None = None  # for the data of the worker being lost
         self.reported: dict[
             str, tuple[WorkerState, int]

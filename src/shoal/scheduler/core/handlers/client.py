@@ -98,10 +98,15 @@ def _on_forget(s: SchedulerState, client: ClientState, msg: m.ForgetFunctions) -
 def _on_want(s: SchedulerState, client: ClientState, msg: m.Want) -> None:
     s.budget -= len(msg.keys)
     for key in msg.keys:
+        known = key in s.tasks
         ts = data_task(s, key)
         want_key(s, client, ts)
         if ts.state == "released":
-            activate(s, ts)
+            if known or s.recovering_until is not None:
+                activate(s, ts)
+            else:
+                # Another client may be about to define it, on a connection of its own.
+                s.awaited[ts] = s.now + s.settings.define_grace
 
 
 def _on_release(s: SchedulerState, client: ClientState, msg: m.Release) -> None:

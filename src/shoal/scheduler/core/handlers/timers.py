@@ -38,7 +38,7 @@ def on_tick(s: SchedulerState) -> None:
     for ts in [ts for ts, until in s.awaited.items() if until <= now]:
         s.awaited.pop(ts, None)
         if ts.needed and ts.state == "released":
-            fail_data_lost(s, ts, "the worker that held it did not come back")
+            fail_data_lost(s, ts, "no worker brought it, and nobody defined it")
     due = (key for key, until in s.adopted_until.items() if until <= now)
     for key in list(islice(due, settings.slice)):  # the rest with the next tick, which is due
         del s.adopted_until[key]
