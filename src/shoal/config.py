@@ -29,6 +29,7 @@ __all__ = [
     "get_fraction",
     "get_int",
     "get_list",
+    "get_logging",
     "get_optional_bytes",
     "get_optional_seconds",
     "get_optional_str",
@@ -168,6 +169,22 @@ def get_dict(key: str, given: Any = None) -> dict[str, Any]:
         raise TypeError
 
     return _parse(key, given, convert, "a mapping")
+
+
+def get_logging() -> tuple[dict[str, Any], str, str | None]:
+    """Return what users said of logging: the settings, the format of a line, and a file.
+
+    Settings are levels per logger, or a mapping for `logging.config.dictConfig`. dask's
+    documentation has both at the top, ``logging``, and its older files below ``distributed``.
+    """
+    found: dict[str, Any] = {}
+    for key in ("logging", "distributed.logging"):
+        if dask.config.get(key, None) is not None:
+            said = get_dict(key)
+            found = said if "version" in said or "version" in found else {**found, **said}
+    keys = ("distributed.logging-file-config", "logging-file-config")
+    files = [get_str(key) for key in keys if dask.config.get(key, None) is not None]
+    return found, get_str("distributed.admin.log-format"), files[-1] if files else None
 
 
 def _parse(key: str, given: Any, convert: Callable[[Any], T], wanted: str) -> T:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -288,3 +290,40 @@ def test_sigterm_loses_nothing(whom):
             wait_until(lambda: len(client.scheduler_info()["workers"]) == 2, 30)
         else:
             wait_until(lambda: set(cluster.workers) == {1}, 30)
+
+
+def _noisy(x):
+    logging.getLogger("mine").warning("I saw %s", x)
+    raise ValueError(x)
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_logs_have_what_tasks_say_and_their_failures(processes, capfd):
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=processes, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        future = client.submit(_noisy, 7)
+        assert isinstance(future.exception(), ValueError)
+        [logs] = client.get_worker_logs().values()
+        text = "\n".join(line for _, line in logs)
+        assert "Compute Failed" in text and future.key in text and "ValueError(7)" in text
+        if processes:
+            assert "mine - WARNING - I saw 7" in text
+            assert sys.argv == client.submit(lambda: sys.argv).result()
+            [logs] = client.get_worker_logs(nanny=True).values()
+            assert "Starting process 1" in logs[-1][1]
+        assert "Compute Failed" in str(list(cluster.get_logs().values())[-1])
+    assert "Compute Failed" not in capfd.readouterr().err
+
+
+def test_a_dashboards_port_that_is_taken_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.warns(UserWarning, match=f"Port {port} is already in use"),
+            LocalCluster(n_workers=1, dashboard_address=f"127.0.0.1:{port}") as cluster,
+        ):
+            assert cluster.dashboard_link and str(port) not in cluster.dashboard_link

@@ -210,16 +210,21 @@ def test_the_default_is_a_scheduler_in_this_process():
 WORKER_OF_ONE = {"cls": FakeWorker, "options": {}}
 
 
-def test_the_level_of_silence_may_be_written_small():
+def test_the_level_of_silence_may_be_written_small(caplog):
     async def main():
-        before = logging.getLogger("shoal").level
+        log = logging.getLogger("shoal.test")
         async with SpecCluster(
             scheduler={"cls": FakeScheduler}, asynchronous=True, silence_logs="error"
         ):
-            assert logging.getLogger("shoal").level == logging.ERROR
-        assert logging.getLogger("shoal").level == before
+            log.warning("hidden")
+            async with cluster_of(0, silence_logs=logging.WARNING):
+                log.warning("told")
+            log.error("told too")
+            log.warning("hidden")
+        log.warning("told again")
+        return caplog.messages
 
-    run(main())
+    assert run(main()) == ["told", "told too", "told again"]
 
 
 def test_the_names_that_published_subclasses_use():

@@ -19,7 +19,7 @@ import pytest
 from helpers import run
 
 from shoal import Client, LocalCluster, Scheduler, Worker
-from shoal.http.lazy_server import parse_place
+from shoal.http.lazy_server import DEFAULT_PLACE, parse_place, warn_of_taken_port
 
 TABLES = "prefix <script>alert(1)</script>"
 
@@ -70,6 +70,8 @@ def test_pages_say_what_the_scheduler_knows() -> None:
             assert 'http-equiv="refresh"' in page and "<td>double</td>" in page
             assert "alice &lt;b&gt;" in page and "<script" not in page
             assert "http://" not in page and "https://" not in page  # nothing of elsewhere
+            assert counts["prefixes"][TABLES]["seconds"] is None  # none ended well
+            assert "-1000000" not in page
             assert (
                 await get(s, "/") == await get(s, "/status") or "double" in (await get(s, "/"))[2]
             )
@@ -123,17 +125,23 @@ def test_there_need_be_none(options: dict[str, Any]) -> None:
 
 
 def test_a_port_that_is_taken_makes_room_for_another(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="shoal.http")
-
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            async with Scheduler(protocol="inproc", dashboard_address=f":{port}") as s:
+            with pytest.warns(UserWarning, match=f"Port {port} is already in use.* port "):
+                s = Scheduler(protocol="inproc", dashboard_address=f":{port}")
+                await s
+            async with s:
                 assert s.identity()["services"]["dashboard"] not in (0, port)
                 assert (await get(s, "/health"))[2] == "ok"
-        assert f"Port {port} is taken" in caplog.text
 
     run(main())
+
+
+def test_who_asked_for_no_port_gets_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="shoal.http")
+    warn_of_taken_port(DEFAULT_PLACE, 8790)
+    assert "Port 8787 is already in use" in caplog.text and "port 8790" in caplog.text
 
 
 def test_a_prefix_comes_before_all_paths() -> None:

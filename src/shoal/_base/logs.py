@@ -7,55 +7,121 @@ entry points call `start_logging`. No I/O but logging's belongs here.
 
 from __future__ import annotations
 
+import copy
 import logging
+import logging.config
 import sys
+import threading
 from collections import deque
 from collections.abc import Mapping
+from configparser import ConfigParser
 from typing import Any
 
-__all__ = ["LOG_FORMAT", "LogBuffer", "start_logging"]
+__all__ = ["LOG_FORMAT", "LogBuffer", "Silence", "quieten", "start_logging"]
 
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
+# Users' tasks and plugins log under the name that dask's documentation has.
+_NAMES = ("shoal", "distributed")
+_buffers: list[LogBuffer] = []  # that keep whatever is logged in this process
+
 
 def start_logging(
-    levels: Mapping[str, str | int] | None = None,
+    settings: Mapping[str, Any] | None = None,
     log_format: str = LOG_FORMAT,
+    file: str | None = None,
 ) -> None:
     """Write shoal's log records to standard error; for processes that belong to shoal.
 
     Parameters
     ----------
-    levels : mapping of str to str or int, optional
-        Level per logger, as in the configuration ``distributed.logging``. The name
-        ``distributed`` stands for ``shoal``, so that configuration files of dask users count.
-        Without an entry of its own, ``shoal`` logs at INFO.
+    settings : mapping, optional
+        Level per logger, as in the configuration ``logging``; or, with a ``version``, a mapping for
+        `logging.config.dictConfig`, which then says all. The name ``distributed`` stands for
+        ``shoal`` too, so that configuration files of dask users count. Without an entry of its own,
+        ``shoal`` logs at INFO.
     log_format : str, optional
         Format of a line, as `logging.Formatter` takes it.
+    file : str, optional
+        A file for `logging.config.fileConfig`, which then says all.
 
     Raises
     ------
     ValueError
-        When a level is none that `logging` knows.
+        When a level is none that `logging` knows, or the file or mapping is not right.
 
     Notes
     -----
     Calling it again changes levels and format and adds no second handler.
     """
-    logger = logging.getLogger("shoal")
-    handler = next((h for h in logger.handlers if isinstance(h, _StderrHandler)), None)
-    if handler is None:
-        handler = _StderrHandler()
-        logger.addHandler(handler)
-        logger.propagate = False
-    handler.setFormatter(logging.Formatter(log_format))
-    logger.setLevel(logging.INFO)
-    for name, level in (levels or {}).items():
+    settings = settings or {}
+    _keep_all_records()
+    if file is not None:
+        if settings:
+            raise ValueError(f"give levels of loggers or the file {file}, not both")
+        _configure_by_file(file)
+        return
+    if "version" in settings:
+        logging.config.dictConfig(_with_shoals_names(settings))
+        return
+    for name in _NAMES:
+        logger = logging.getLogger(name)
+        handler = _own_handler(logger)
+        if handler is None:
+            handler = _StderrHandler()
+            logger.addHandler(handler)
+            logger.propagate = False
+        handler.setFormatter(logging.Formatter(log_format))
+        logger.setLevel(logging.INFO)
+    for name, level in settings.items():
         _set_level(name, level)
 
 
+def quieten(level: int | str) -> None:
+    """Have the handlers of `start_logging` write nothing below a level; it is kept all the same."""
+    for name in _NAMES:
+        handler = _own_handler(logging.getLogger(name))
+        if handler is not None:
+            handler.setLevel(level.upper() if isinstance(level, str) else level)
+
+
+class Silence:
+    """In a user's process: nothing of shoal below a level reaches the user's handlers.
+
+    `LogBuffer` keeps records all the same, from INFO on.
+
+    Parameters
+    ----------
+    level : int, str or True
+        The level; True for WARNING.
+    """
+
+    def __init__(self, level: int | str | bool) -> None:
+        chosen: Any = logging.WARNING if level is True else level
+        if isinstance(chosen, str):
+            chosen = chosen.upper()  # as in configuration files: "error"
+        self._logger = logging.getLogger("shoal")
+        self._before = self._logger.level, self._logger.propagate
+        self._handler = _ForwardHandler(chosen)
+        self._logger.addHandler(self._handler)
+        self._logger.propagate = False
+        if not self._logger.isEnabledFor(logging.INFO) or not self._logger.level:
+            self._logger.setLevel(logging.INFO)
+
+    def end(self) -> None:
+        """Let all through again."""
+        self._logger.removeHandler(self._handler)
+        level, propagate = self._before
+        if not any(isinstance(one, _ForwardHandler) for one in self._logger.handlers):
+            self._logger.setLevel(level)
+            self._logger.propagate = propagate
+
+
 class LogBuffer(logging.Handler):
-    """Keeps the latest records of a logger, formatted, for `get_worker_logs` and the like.
+    """Keeps the latest records, formatted, for `get_worker_logs` and the like.
+
+    Of shoal's loggers in any process; in processes that belong to shoal also those of users' tasks
+    and plugins, whatever logger they use, from INFO on.
 
     Parameters
     ----------
@@ -69,9 +135,24 @@ class LogBuffer(logging.Handler):
         super().__init__()
         self.setFormatter(logging.Formatter(log_format))
         self._lines: deque[tuple[float, str, str]] = deque(maxlen=length)
+        self._last: logging.LogRecord | None = None
+
+    def attach(self) -> None:
+        """Begin to keep records."""
+        logging.getLogger("shoal").addHandler(self)
+        _buffers.append(self)
+
+    def detach(self) -> None:
+        """Keep no more."""
+        logging.getLogger("shoal").removeHandler(self)
+        if self in _buffers:
+            _buffers.remove(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record."""
+        """Keep one record, once."""
+        if record is self._last:
+            return
+        self._last = record
         try:
             self._lines.append((record.created, record.levelname, self.format(record)))
         except Exception:
@@ -105,9 +186,91 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
 
-def _set_level(name: str, level: str | int) -> None:
+class _ForwardHandler(logging.Handler):
+    """Gives records to the handlers of the root logger, as if nothing stood between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        first = next(h for h in logging.getLogger("shoal").handlers if isinstance(h, type(self)))
+        if first is self or record.levelno < first.level:  # several clusters: the lowest counts
+            logging.getLogger().callHandlers(record)
+
+
+class _Entering(threading.local):
+    """Whether this thread keeps a record right now: formatting may log as well."""
+
+    keeping = False
+
+
+def _keep_all_records() -> None:
+    """Have the buffers of this process see the records of all loggers, and users' warnings.
+
+    Not by a handler of the root logger: with one there, `logging.basicConfig` in a task, and what
+    `logging` does for those who set up nothing, would have no effect.
+    """
+    if getattr(logging.getLogRecordFactory(), "of_shoal", False):
+        return
+    make = logging.getLogRecordFactory()
+    entering = _Entering()
+
+    def make_and_keep(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        if record.levelno >= logging.INFO and not entering.keeping:
+            entering.keeping = True
+            try:
+                for buffer in _buffers:
+                    buffer.handle(record)
+            finally:
+                entering.keeping = False
+        return record
+
+    make_and_keep.of_shoal = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(make_and_keep)
+    warnings = logging.getLogger("py.warnings")
+    if _own_handler(warnings) is None:
+        handler = _StderrHandler()  # as `warnings` writes them
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.terminator = ""
+        warnings.addHandler(handler)
+        warnings.propagate = False
+    logging.captureWarnings(True)
+
+
+def _own_handler(logger: logging.Logger) -> _StderrHandler | None:
+    return next((one for one in logger.handlers if isinstance(one, _StderrHandler)), None)
+
+
+def _both_names(name: str) -> list[str]:
     if name == "distributed" or name.startswith("distributed."):
-        name = "shoal" + name.removeprefix("distributed")
+        return [name, "shoal" + name.removeprefix("distributed")]
+    return [name]
+
+
+def _with_shoals_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping for `dictConfig` in which what is said of distributed is said of shoal."""
+    found: dict[str, Any] = copy.deepcopy(dict(settings))
+    loggers = found.get("loggers") or {}
+    for name in list(loggers):
+        for other in _both_names(name)[1:]:
+            loggers.setdefault(other, loggers[name])
+    found.setdefault("disable_existing_loggers", False)
+    return found
+
+
+def _configure_by_file(path: str) -> None:
+    parser = ConfigParser(interpolation=None)
+    if not parser.read(path, encoding="utf-8"):
+        raise ValueError(f"the file of logging's configuration {path!r} cannot be read")
+    names = [name.strip() for name in parser.get("loggers", "keys", fallback="").split(",")]
+    for name in list(names):
+        section = f"logger_{name}"
+        for other in _both_names(parser.get(section, "qualname", fallback=name))[1:]:
+            parser[f"{section}_shoal"] = {**parser[section], "qualname": other}
+            names.append(f"{name}_shoal")
+    parser.set("loggers", "keys", ",".join(names))
+    logging.config.fileConfig(parser, disable_existing_loggers=False)
+
+
+def _set_level(name: str, level: str | int) -> None:
     if isinstance(level, str):
         known = logging.getLevelNamesMapping()
         if level.upper() not in known:
@@ -115,4 +278,5 @@ def _set_level(name: str, level: str | int) -> None:
                 f"the log level of {name!r} is {level!r}; it must be one of {', '.join(known)}"
             )
         level = known[level.upper()]
-    logging.getLogger(name).setLevel(level)
+    for each in _both_names(name):
+        logging.getLogger(each).setLevel(level)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-import dask.config
 
 from shoal import config
 from shoal._base.logs import start_logging
@@ -38,10 +37,7 @@ def run_servers(
     click.ClickException
         When one cannot start; in one line.
     """
-    start_logging(
-        config.get_dict("distributed.logging") if _logging_configured() else {},
-        config.get_str("distributed.admin.log-format"),
-    )
+    start_logging(*config.get_logging())
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_run(make, on_up))
 
@@ -106,10 +102,6 @@ async def _all(coroutines: Iterator[Coroutine[Any, Any, Any]]) -> None:
 
 def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _logging_configured() -> bool:
-    return bool(dask.config.get("distributed.logging", None))
 
 
 def tls_options(role: str) -> Callable[[Any], Any]:

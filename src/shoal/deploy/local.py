@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -223,6 +224,18 @@ class LocalCluster(SpecCluster):
         if self._template is not None and self.status == Status.created:
             self._template.start()
         await super()._start()
+        if self.processes:
+            self._warn_of_taken_port()
+
+    def _warn_of_taken_port(self) -> None:
+        """Say in this process what the scheduler's would have said: its pages are elsewhere."""
+        place = (self.scheduler_spec or {}).get("options", {}).get("dashboard_address")
+        port = self.scheduler_info.get("services", {}).get("dashboard")
+        if place is None or not port:
+            return
+        # By name: the pages are no business of those who have none.
+        server = importlib.import_module("shoal.http.lazy_server")
+        server.warn_of_taken_port(place, port)
 
     async def _close(self) -> None:
         await super()._close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 from typing import Any
 
+from shoal._base.logs import quieten
 from shoal.nanny.child import Parent
 from shoal.nanny.run_worker import class_of
 from shoal.nanny.serving import run, serve
@@ -25,7 +26,10 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
         ``silence_logs`` (a log level, or None).
     """
     if body["silence_logs"]:
-        logging.getLogger("shoal").setLevel(body["silence_logs"])
+        quieten(body["silence_logs"])
+
+    # The cluster, in the user's process, warns of that.
+    warnings.filterwarnings("ignore", message=r"Port \d+ is already in use")
 
     def make() -> Any:
         scheduler = class_of(body["scheduler_class"])(sockets=parent.sockets, **body["options"])

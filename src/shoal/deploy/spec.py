@@ -15,6 +15,7 @@ from typing import Any
 from dask.utils import parse_bytes
 
 from shoal import config
+from shoal._base.logs import Silence
 from shoal._base.numbers import whole_number
 from shoal.core import Status, rpc
 from shoal.deploy.cluster import Cluster
@@ -88,7 +89,7 @@ class SpecCluster(Cluster):
             name=name,
             scheduler_sync_interval=scheduler_sync_interval,
         )
-        self._silenced = _silence(silence_logs) if silence_logs else None
+        self._silence = Silence(silence_logs) if silence_logs else None
         _open[id(self)] = (os.getpid(), self)
         if not self.called_from_running_loop:
             try:
@@ -157,8 +158,8 @@ class SpecCluster(Cluster):
         finally:
             await self._end_tasks()
             _open.pop(id(self), None)
-            if self._silenced is not None:
-                logging.getLogger("shoal").setLevel(self._silenced)
+            if self._silence is not None:
+                self._silence.end()
             await super()._close()
 
     async def _end_tasks(self) -> None:
@@ -442,16 +443,6 @@ def _class_of(named: Any) -> Any:
         return named
     module, _, name = named.rpartition(".")
     return getattr(importlib.import_module(module), name)
-
-
-def _silence(level: int | str | bool) -> int:
-    """Raise the level of shoal's loggers and return the one before."""
-    log = logging.getLogger("shoal")
-    before = log.level
-    if isinstance(level, str):
-        level = level.upper()  # as in configuration files: "error"
-    log.setLevel(logging.WARNING if level is True else level)
-    return before
 
 
 @atexit.register

@@ -9,13 +9,15 @@ import asyncio
 import importlib
 import logging
 import socket
+import warnings
 from typing import Any
 
-__all__ = ["LazyHttpServer", "parse_place"]
+__all__ = ["DEFAULT_PLACE", "LazyHttpServer", "parse_place", "warn_of_taken_port"]
 
 logger = logging.getLogger("shoal.http")
 
 _APP = "shoal.http.app"
+DEFAULT_PLACE = ":8787"
 _LOCAL = "127.0.0.1"
 
 
@@ -34,6 +36,22 @@ def parse_place(place: str | int) -> tuple[str, int]:
             f"dashboard_address must be 'host:port', ':port' or a port (0 to 65535), got {place!r}"
         ) from None
     return host.removeprefix("[").removesuffix("]") or _LOCAL, number
+
+
+def warn_of_taken_port(place: str | int, port: int) -> None:
+    """Say that the pages are not where they were asked for.
+
+    Who did not ask for a place gets no warning: a second cluster on a machine is nothing odd.
+    """
+    wanted = parse_place(place)[1]
+    if not wanted or wanted == port:
+        return
+    said = f"Port {wanted} is already in use, perhaps by another cluster; the dashboard is at"
+    if place == DEFAULT_PLACE:
+        logger.info("%s port %d", said, port)
+    else:
+        hint = "Ask for any free one with dashboard_address=':0'"
+        warnings.warn(f"{said} port {port}. {hint}", stacklevel=2)
 
 
 class LazyHttpServer:
@@ -55,8 +73,7 @@ class LazyHttpServer:
         self.host, wanted = parse_place(place)
         self._sock = _listen(self.host, wanted)
         self.port: int = self._sock.getsockname()[1]
-        if wanted and self.port != wanted:
-            logger.info("Port %d is taken; the pages are at port %d", wanted, self.port)
+        warn_of_taken_port(place, self.port)
         self._http: Any = None
         self._opening: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()

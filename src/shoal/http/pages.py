@@ -44,7 +44,7 @@ def counts_of(scheduler: Any) -> dict[str, Any]:
             by_state[name] += tasks[name]
         prefixes[prefix.name] = {
             "tasks": tasks,
-            "seconds": prefix.duration,
+            "seconds": prefix.duration if prefix.duration >= 0 else None,  # none ran
             "nbytes": sum(group.nbytes for group in prefix.groups.values()),
             "suspicious": prefix.suspicious,
         }
@@ -109,7 +109,7 @@ def _prefixes(prefixes: dict[str, Any]) -> str:
         (
             name,
             *each["tasks"].values(),
-            format_time(each["seconds"]),
+            "" if each["seconds"] is None else format_time(each["seconds"]),
             format_bytes(each["nbytes"]),
         )
         for name, each in ordered[:_MOST]

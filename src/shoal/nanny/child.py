@@ -138,7 +138,7 @@ def main(control: socket.socket, reader: io.RawIOBase, header: dict[str, Any]) -
     faulthandler.enable()
     # Not SIG_IGN, which the programs that tasks start would inherit.
     signal.signal(signal.SIGINT, _ignore)
-    sys.argv = [header["label"]]
+    sys.argv = header["argv"]  # as in the user's script, for tasks that look
     parent = Parent(control, reader, header)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=parent.forget)
@@ -147,8 +147,7 @@ def main(control: socket.socket, reader: io.RawIOBase, header: dict[str, Any]) -
     except EOFError:  # the parent ended
         sys.exit(1)
     dask.config.update(dask.config.config, pickle.loads(settings))
-    levels = dask.config.get("distributed.logging", {})
-    start_logging(levels, config.get_str("distributed.admin.log-format"))
+    start_logging(*config.get_logging())
     code = 1
     try:
         module, _, name = header["target"].partition(":")

@@ -398,6 +398,7 @@ class Nanny(Server):
     def _new_process(self) -> ServerProcess:
         options = {**self._options, "nanny": self.address}
         self._lives += 1
+        logger.info("Starting process %d of %s", self._lives, self._label)
         if self._where["protocol"] == "ipc" and self._where["host"]:
             # An address of its own for each life: what is said of the last does not hit the next.
             options["host"] = f"{self._where['host']}-{self._lives}"

@@ -119,6 +119,7 @@ class ChildProcess:
             "path": self._path(),
             "target": self._target,
             "label": self._label,
+            "argv": [*map(str, sys.argv)],
             "sockets": handles,
             "parent": os.getpid(),
             "config": len(config),

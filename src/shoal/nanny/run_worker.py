@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 from typing import Any
 
+from shoal._base.logs import quieten
 from shoal._base.stand_in import stand_in
 from shoal.nanny.child import Parent
 from shoal.nanny.serving import run, serve
@@ -31,7 +31,7 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
         (keywords of the class), ``silence_logs`` (a log level, or None).
     """
     if body["silence_logs"]:
-        logging.getLogger("shoal").setLevel(body["silence_logs"])
+        quieten(body["silence_logs"])
 
     sys.setswitchinterval(_SWITCH)
     stand_in()  # what clients find by that name is pickled by it

@@ -241,7 +241,7 @@ class Scheduler(
     # -- life --------------------------------------------------------------------
 
     async def start_unsafe(self) -> None:
-        logging.getLogger("shoal").addHandler(self.log_buffer)
+        self.log_buffer.attach()
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._clock = loop.time
@@ -302,7 +302,7 @@ class Scheduler(
             self.profiler.stop()
         if self.scheduler_file:
             remove_scheduler_file(self.scheduler_file, self.id)
-        logging.getLogger("shoal").removeHandler(self.log_buffer)
+        self.log_buffer.detach()
         await self.rpc.close()
         self._remove_directory()
         self._end()

@@ -217,7 +217,7 @@ class Worker(WorkerFace, Server):
     # -- life --------------------------------------------------------------------
 
     async def start_unsafe(self) -> None:
-        logging.getLogger("shoal").addHandler(self.log_buffer)
+        self.log_buffer.attach()
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._started = self._loop.time()
@@ -248,6 +248,7 @@ class Worker(WorkerFace, Server):
         await self.listen_on_first(self._places, **self.security.get_listen_args("worker"))
         if self.name is None:
             self.name = self.address
+        logger.debug("Listening at %s, files in %s", self.address, self.local_directory)
         await self._preloads.start()
         self._link = SchedulerLink(
             self.scheduler_address,
@@ -325,7 +326,7 @@ class Worker(WorkerFace, Server):
             self.store.close()
             self.actors.close()
         shutil.rmtree(self.local_directory, ignore_errors=True)
-        logging.getLogger("shoal").removeHandler(self.log_buffer)
+        self.log_buffer.detach()
         await self.rpc.close()
         await self.peers.close()
         self._end()

@@ -88,7 +88,7 @@ def _scheduler(scheduler: Scheduler, left_out: frozenset[str]) -> dict[str, Any]
         "workers": {ws.address: _worker(scheduler, ws, left_out) for ws in s.workers.values()},
         "clients": {client.id: _client(client, left_out) for client in s.clients.values()},
         "prefixes": {
-            name: {"duration": prefix.duration, "counts": prefix.counts}
+            name: {"duration": max(prefix.duration, 0.0) or None, "counts": prefix.counts}
             for name, prefix in s.prefixes.items()
         },
         "queued": s.queue.size,

@@ -5,6 +5,7 @@ Whatever users' code raises, `SystemExit` too, becomes an outcome; nothing here 
 
 from __future__ import annotations
 
+import logging
 import pickle
 import time
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ __all__ = [
     "succeeded",
 ]
 
+
+logger = logging.getLogger("shoal.worker")
 
 _ABSENT: Any = object()
 _PICKLED_NONE = pickle.dumps(None, 5)
@@ -197,6 +200,7 @@ def failed(task: TaskRun, error: BaseException, start: float | None) -> Outcome:
     if isinstance(error, Reschedule):
         return Outcome(task.key, task.run, "reschedule", start, stop)
     failure = pack_failure(error)
+    logger.info("Compute Failed\nKey:       %s\nException: %s", task.key, failure.exception_text)
     return Outcome(task.key, task.run, "error", start, stop, failure=failure)
 
 
