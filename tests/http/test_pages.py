@@ -19,7 +19,7 @@ import pytest
 from helpers import run
 
 from shoal import Client, LocalCluster, Scheduler, Worker
-from shoal.http.lazy_server import DEFAULT_PLACE, parse_place, warn_of_taken_port
+from shoal.diagnostics.links import DEFAULT_PLACE, parse_place, warn_of_taken_port
 
 TABLES = "prefix <script>alert(1)</script>"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from shoal.deploy.folder import ClusterFolder
 from shoal.deploy.scheduler_process import SchedulerProcess
 from shoal.deploy.sizing import worker_shape
 from shoal.deploy.spec import SpecCluster
+from shoal.diagnostics.links import warn_of_taken_port
 from shoal.nanny.nanny import Nanny
 from shoal.nanny.options import worker_environment
 from shoal.nanny.templates import Template
@@ -233,9 +233,7 @@ class LocalCluster(SpecCluster):
         port = self.scheduler_info.get("services", {}).get("dashboard")
         if place is None or not port:
             return
-        # By name: the pages are no business of those who have none.
-        server = importlib.import_module("shoal.http.lazy_server")
-        server.warn_of_taken_port(place, port)
+        warn_of_taken_port(place, port)
 
     async def _close(self) -> None:
         await super()._close()
