@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, Protocol
 
 __all__ = ["Alarm"]
+
+
+class _Handle(Protocol):
+    def cancel(self) -> Any: ...
 
 
 class Alarm:
@@ -15,6 +20,8 @@ class Alarm:
     ----------
     ring : callable
         What is called; the alarm is off by then.
+    call_at : callable, optional
+        Calls a function at a time and returns what can be cancelled; the running loop's by default.
 
     Examples
     --------
@@ -26,12 +33,17 @@ class Alarm:
     >>> asyncio.run(main())
     """
 
-    __slots__ = ("_deadline", "_handle", "_ring")
+    __slots__ = ("_call_at", "_deadline", "_handle", "_ring")
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        ring: Callable[[], None],
+        call_at: Callable[[float, Callable[[], None]], _Handle] | None = None,
+    ) -> None:
         self._ring = ring
+        self._call_at = call_at
         # uvloop's has no `when` where the deadline is less than a millisecond away.
-        self._handle: asyncio.Handle | None = None
+        self._handle: _Handle | None = None
         self._deadline = 0.0
 
     def set(self, deadline: float | None) -> None:
@@ -45,7 +57,8 @@ class Alarm:
             self.off()
         if deadline is not None:
             self._deadline = deadline
-            self._handle = asyncio.get_running_loop().call_at(deadline, self._rings)
+            call_at = self._call_at or asyncio.get_running_loop().call_at
+            self._handle = call_at(deadline, self._rings)
 
     def off(self) -> None:
         """Ring no more, unless it is set again."""

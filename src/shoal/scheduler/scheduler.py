@@ -26,6 +26,8 @@ from shoal.diagnostics.reprs import SchedulerFace
 from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.plugins.hooks import name_of
 from shoal.preloading import Preloads
+from shoal.scheduler.applier import SchedulerApplier, Send
+from shoal.scheduler.calls import ShellCalls
 from shoal.scheduler.copying import Copying
 from shoal.scheduler.core import (
     ClientLost,
@@ -36,7 +38,6 @@ from shoal.scheduler.core import (
     Tick,
     WorkerLost,
 )
-from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
@@ -230,13 +231,18 @@ class Scheduler(
         self.stream_record = StreamRecord(self)
         self.memory_manager = MemoryManager(self)
         self._heeding = False  # whether there is somebody to tell what happens in the core
-        self._retiring: dict[str, asyncio.Future[None]] = {}
         self._alarm = Alarm(self._tick)
-        self._continuing: asyncio.Handle | None = None
+        self._calls = ShellCalls(
+            on_continue=self._continue,
+            on_idle=self._idle,
+            on_worker_closed=self._worker_dropped,
+            on_client_gone=self.topics.forget,
+        )
         self._closing_workers: set[str] = set()
         self._changed = asyncio.Event()
         self._last_words: asyncio.Task[None] | None = None
         self._machine: Machine | None = None
+        self._applier: SchedulerApplier | None = None
 
     # -- life --------------------------------------------------------------------
 
@@ -248,6 +254,14 @@ class Scheduler(
         # Runs grow over restarts of the scheduler: late words about older ones are recognised.
         self._machine = Machine(
             self.settings, self.id, now=loop.time(), first_run=int(time.time() * 1e6)
+        )
+        self._applier = SchedulerApplier(
+            self._machine,
+            self._clock,
+            workers=self.worker_streams,
+            clients=self.client_streams,
+            timer=self._alarm,
+            calls=self._calls,
         )
         self.listen_to_core()
         self.profiler = LoopProfile()
@@ -289,8 +303,7 @@ class Scheduler(
         await self.own_plugins.call_and_wait("before_close")
         await self._preloads.teardown()
         self._alarm.off()
-        if self._continuing is not None:
-            self._continuing.cancel()
+        self._calls.stop()
         self.memory_manager.stop()
         self._stop_monitor()
         if self._http_server is not None:
@@ -359,76 +372,25 @@ class Scheduler(
 
     # -- events and effects --------------------------------------------------------
 
-    def feed(self, event: Event) -> Effects:
-        """Give the core an event and carry out what follows from it."""
-        effects = self.core.handle(event, self._clock())
-        for name, messages in effects.to_workers.items():
-            self.worker_streams.send(name, messages)
-        streams = self.client_streams
-        say = streams.send
-        if type(event) is FromClient and len(event.messages) == 1:
-            # Who says one thing at a time waits for the answer, and goes on asking.
-            say = streams.answer if type(event.messages[0]) is m.Ask else streams.send_now
-        for name, messages in effects.to_clients.items():
-            say(name, messages)
-        if (
-            effects.close_workers
-            or effects.rejected
-            or effects.close_clients
-            or effects.left_clients
-            or effects.retired
-            or effects.not_retired
-        ):
-            self._carry_out(effects)
-        if effects.idle and self.status is Status.running:
-            timeout = self.settings.idle_timeout
-            logger.info("Nothing was asked for %s seconds; closing", timeout)
-            self.background(self.close(reason="it was idle for longer than idle-timeout"))
-        self._alarm.set(effects.next_deadline)
-        if effects.more and self._continuing is None:
-            self._continuing = self._loop.call_soon(self._continue)
+    def feed(self, event: Event, send: Send | None = None) -> None:
+        """Give the core an event and carry out what follows from it.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        send : callable, optional
+            How clients are told of it; otherwise they are at the end of the loop's turn.
+        """
+        if self._applier is None:
+            raise RuntimeError("the scheduler is not started")
+        self._applier.feed(event, send)
         if self._heeding:
             self._tell_what_happened()
-        return effects
-
-    def _carry_out(self, effects: Effects) -> None:
-        for address, reason in effects.rejected:
-            logger.warning("Worker %s was refused: %s", address, reason)
-            self.worker_streams.send(address, [m.WorkerRejected(reason)])
-            self.background(self.worker_streams.dismiss(address))
-        for address, reason in effects.close_workers:
-            logger.warning("Closing the connection to worker %s: %s", address, reason)
-            self.worker_streams.drop(address)
-            if address in self.state.workers:
-                self.feed(WorkerLost(address, reason))
-        for client, reason in effects.close_clients:
-            logger.warning("Closing the connection to client %s: %s", client, reason)
-            self.client_streams.send(client, [m.SchedulerClosing(reason)])
-            self.background(self.client_streams.dismiss(client))
-            self.topics.forget(client)
-            if client in self.state.clients:
-                self.feed(ClientLost(client, reason))
-        for client in effects.left_clients:
-            logger.info("Remove client %s", client)
-            self.topics.forget(client)
-            self.background(self.client_streams.dismiss(client))
-        for address in effects.retired:
-            waiter = self._retiring.pop(address, None)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-        for address, why in effects.not_retired:
-            waiter = self._retiring.pop(address, None)
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(RuntimeError(f"worker {address} cannot be retired: {why}"))
-            else:  # the end of its lifetime came
-                logger.warning("Worker %s leaves with what it holds: %s", address, why)
 
     def retired(self, address: str) -> asyncio.Future[None]:
         """Return a future that is done when a worker that is being retired is empty."""
-        waiter = self._retiring.get(address)
-        if waiter is None:
-            waiter = self._retiring[address] = self._loop.create_future()
-        return waiter
+        return self._calls.retirement(address)
 
     def _tick(self) -> None:
         if self.status is not Status.closing:
@@ -436,9 +398,19 @@ class Scheduler(
 
     def _continue(self) -> None:
         """Go on with a large change, now that the loop has looked at its sockets."""
-        self._continuing = None
         if self.status is not Status.closing:
             self.feed(Continue())
+
+    def _idle(self) -> None:
+        if self.status is Status.running:
+            timeout = self.settings.idle_timeout
+            logger.info("Nothing was asked for %s seconds; closing", timeout)
+            self.background(self.close(reason="it was idle for longer than idle-timeout"))
+
+    def _worker_dropped(self, address: str) -> None:
+        self._closing_workers.discard(address)
+        self.rpc.remove(address)
+        self._loop.call_soon(self._notify)  # the core hears of it in this turn
 
     # -- those who want to hear of it ------------------------------------------------
 
@@ -502,7 +474,12 @@ class Scheduler(
         new = client not in self.state.clients
         if self._heeding and self.own_plugins.wants_graphs:
             self.own_plugins.note_graphs(client, messages)
-        self.feed(FromClient(client, messages))
+        streams = self.client_streams
+        send = streams.send
+        if len(messages) == 1:
+            # Who says one thing at a time waits for the answer, and goes on asking.
+            send = streams.answer if type(messages[0]) is m.Ask else streams.send_now
+        self.feed(FromClient(client, messages), send)
         if new:
             logger.info("Receive client connection: %s", client)
 

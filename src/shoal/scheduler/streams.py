@@ -52,6 +52,7 @@ class Streams:
         self._on_closed = on_closed
         self._streams: dict[str, MessageStream[Any]] = {}
         self._busy_poll: BusyPoll | None = None
+        self._dismissals: set[asyncio.Task[None]] = set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._streams
@@ -124,6 +125,14 @@ class Streams:
         stream = self._streams.pop(name, None)
         if stream is not None:
             await stream.close()
+
+    def dismiss_soon(self, name: str) -> None:
+        """`dismiss`, without waiting for it: nothing more is sent or received from now on."""
+        stream = self._streams.pop(name, None)
+        if stream is not None:
+            task = asyncio.get_running_loop().create_task(stream.close())
+            self._dismissals.add(task)  # the loop itself keeps only weak references
+            task.add_done_callback(self._dismissals.discard)
 
     def drop(self, name: str) -> None:
         """Close a stream at once; `on_closed` is not called."""

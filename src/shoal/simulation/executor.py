@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shoal.simulation.model import Spec
 from shoal.simulation.store import Store
 from shoal.wire.blob import Blob
 from shoal.wire.failures import Failure
 from shoal.worker.core import Outcome, Outcomes, Seceded, TaskRun
 
 if TYPE_CHECKING:
-    from shoal.simulation.model import Spec
     from shoal.simulation.worker_node import WorkerNode
 
 __all__ = ["Executor"]
 
 
+class Functions(dict[bytes, Blob]):
+    """The functions that runs call, by id."""
+
+    def define(self, function: bytes, blob: Blob) -> None:
+        """Keep a function."""
+        self[function] = blob
+
+    def forget(self, function: bytes) -> None:
+        """Drop a function."""
+        self.pop(function, None)
+
+
+class _Running(NamedTuple):
+    """A run that began."""
+
+    since: float
+    spec: Spec
+    inputs: list[Any]
+    on_thread: bool
+
+
 class Executor:
-    """Runs what the core hands over, in priority order, on a few virtual threads."""
+    """Runs what the core hands over, in priority order, on a few virtual threads.
+
+    Real threads go on while the worker's loop carries out effects. So here, too, a run may begin or
+    end between any two of them.
+    """
 
     def __init__(self, node: WorkerNode, nthreads: int) -> None:
         self.node = node
         self.nthreads = nthreads
         self.busy = 0
         self.paused = False
-        self.functions: dict[bytes, Blob] = {}
-        self.store = Store(self._size_of, self._is_actor, self._lost)
+        self.functions = Functions()
+        self.store = Store(self._is_actor, self._lost)
         self.actors: dict[str, int] = {}  # that were made here, and how often they were called
-        self.running: dict[TaskRun, float] = {}  # since when
+        self.running: dict[TaskRun, _Running] = {}
         self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
         self._queued: dict[TaskRun, None] = {}  # what of the ready queue was not taken back
         self._ready: list[tuple[tuple[float, int, int], int, TaskRun]] = []
@@ -39,10 +65,6 @@ class Executor:
     def idle(self) -> bool:
         """Whether nothing runs and all was said."""
         return not self.running and not self._outcomes
-
-    def _size_of(self, key: str) -> int:
-        # Actors cannot leave the memory: a worker that made many would be paused for ever.
-        return 0 if self._is_actor(key) else self.node.cluster.model.specs[key].nbytes
 
     def _is_actor(self, key: str) -> bool:
         return self.node.cluster.model.specs[key].kind == "actor"
@@ -60,10 +82,24 @@ class Executor:
     def long_ones(self) -> dict[str, float]:
         """Return the keys that run for over a second, and for how long."""
         now = self.node.cluster.clock.now
-        return {task.key: now - since for task, since in self.running.items() if now - since > 1.0}
+        since = {task.key: run.since for task, run in self.running.items()}
+        return {key: now - start for key, start in since.items() if now - start > 1.0}
 
-    def execute(self, runs: list[TaskRun], after: dict[TaskRun, tuple[TaskRun, ...]]) -> None:
+    # -- ports of the applier ------------------------------------------------------
+
+    def put(self, key: str, value: bytes, nbytes: int) -> None:
+        """Store a value."""
+        self._go_on()
+        self.store.put(key, value, nbytes)
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget values."""
+        self._go_on()
+        self.store.drop(keys)
+
+    def submit(self, runs: list[TaskRun], after: Mapping[TaskRun, tuple[TaskRun, ...]]) -> None:
         """Put runs into the ready queue, some of them not before others have ended."""
+        self.node.cluster.coverage.handed_over(runs)
         for task in runs:
             self._queued[task] = None
         for task in runs:
@@ -74,11 +110,44 @@ class Executor:
                 self._after[task] = leaders
             else:
                 heappush(self._ready, (task.compute.priority, task.run, task))
-        # A thread takes its next run in a moment, not in the middle of the loop's turn.
-        self.node.later(0.0, self.start_some)
+        if self.node.cluster.rng.random() < 0.5:
+            self.start_some()
+            self._go_on()
+        else:
+            self.node.later(0.0, self.start_some)
 
-    def revoke(self, tasks: list[TaskRun], discard: bool) -> tuple[list[TaskRun], list[TaskRun]]:
+    def revoke(self, tasks: list[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
         """Take back what did not start; return it and the rest."""
+        self._go_on()
+        return self._take_back(tasks)
+
+    def discard(self, tasks: list[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
+        """Take back what did not start, and store no result of the rest; return both."""
+        self._go_on()
+        revoked, kept = self._take_back(tasks)
+        self._discarded.update(dict.fromkeys(task for task in kept if task in self.running))
+        return revoked, kept
+
+    def pause(self) -> None:
+        """Start nothing."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused = False
+        self.start_some()
+
+    def _go_on(self) -> None:
+        """Perhaps let a run end while the loop is at work."""
+        rng = self.node.cluster.rng
+        if self.running and rng.random() < 0.2:
+            task = rng.choice(list(self.running))
+            if self.running[task].spec.kind != "secede":
+                self._end(task)
+
+    # -- threads -------------------------------------------------------------------
+
+    def _take_back(self, tasks: list[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
         revoked, kept = [], []
         for task in tasks:
             if task in self._queued:
@@ -88,8 +157,6 @@ class Executor:
                 revoked.append(task)
             else:
                 kept.append(task)
-                if discard and task in self.running:
-                    self._discarded[task] = None
         return revoked, kept
 
     def _has_ended(self, leader: TaskRun) -> None:
@@ -127,23 +194,27 @@ class Executor:
             self._has_ended(task)
             self._tell(Outcome(task.key, task.run, "missing", missing=tuple(missing)))
             return
-        self.running[task] = node.cluster.clock.now
+        self.running[task] = _Running(node.cluster.clock.now, spec, inputs, True)
         self.busy += 1
         node.cluster.started(node, spec)
         seconds = spec.seconds * node.slowness
         if spec.kind == "secede":
-            node.later(seconds * 0.3, self._secede, task, spec, inputs, seconds)
+            node.later(seconds * 0.3, self._secede, task, seconds)
         else:
-            node.later(seconds, self._end, task, spec, inputs, True)
+            node.later(seconds, self._end, task)
 
-    def _secede(self, task: TaskRun, spec: Spec, inputs: list[bytes], seconds: float) -> None:
+    def _secede(self, task: TaskRun, seconds: float) -> None:
         self.busy -= 1
+        self.running[task] = self.running[task]._replace(on_thread=False)
         self.node.handle(Seceded(task.key, task.run, seconds * 0.3))
-        self.node.later(seconds * 0.7, self._end, task, spec, inputs, False)
+        self.node.later(seconds * 0.7, self._end, task)
         self.start_some()
 
-    def _end(self, task: TaskRun, spec: Spec, inputs: list[bytes], on_thread: bool) -> None:
-        del self.running[task]
+    def _end(self, task: TaskRun) -> None:
+        run = self.running.pop(task, None)
+        if run is None:
+            return  # it ended while the loop was at work
+        _, spec, inputs, on_thread = run
         discarded = task in self._discarded
         self._discarded.pop(task, None)
         if on_thread:
@@ -165,7 +236,7 @@ class Executor:
             outcome.nbytes = spec.nbytes
             outcome.type = "int" if spec.nbytes < 100 else "array"
             if not discarded:
-                self.store.put(task.key, value)
+                self.store.put(task.key, value, spec.nbytes)
                 if spec.kind == "actor":
                     self.actors[task.key] = 0
                     spec.home = node.address

@@ -208,6 +208,7 @@ class Life:
             and not s.clients
             and not s.tasks
             and not self._left_in_coordination()
+            and not self.cluster.scheduler.retiring
             and not any(self._left_on_workers())
         )
 
@@ -250,7 +251,8 @@ class Life:
         return found
 
     def _left(self) -> list[str]:
-        return [*self._left_at_clients(), *self._left_in_coordination()]
+        retiring = [f"nobody was told of {address}" for address in self.cluster.scheduler.retiring]
+        return [*self._left_at_clients(), *self._left_in_coordination(), *retiring]
 
     def _leaks(self) -> str:
         s = self.cluster.scheduler.machine.state

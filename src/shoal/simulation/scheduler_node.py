@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.alarm import Alarm
+from shoal.scheduler.applier import SchedulerApplier
 from shoal.scheduler.core import (
     ClientLost,
-    Continue,
     Effects,
     FromClient,
     FromWorker,
@@ -18,7 +19,7 @@ from shoal.scheduler.core import (
     WorkerLost,
 )
 from shoal.scheduler.core.invariants import check
-from shoal.wire import messages as m
+from shoal.simulation.scheduler_ports import Calls, Peers
 
 if TYPE_CHECKING:
     from shoal.simulation.clock import Timer
@@ -44,82 +45,49 @@ class SchedulerNode:
             cluster.scheduler_settings, f"scheduler-{number}", now=now, first_run=first_run
         )
         self.machine.state.watch = cluster.coverage.task_moved
-        self.workers: dict[str, End] = {}
-        self.clients: dict[str, End] = {}
+        self.workers = Peers()
+        self.clients = Peers()
+        self.retiring: dict[str, None] = {}  # addresses; somebody waits until they are empty
         self.edges: dict[End, str] = {}
         self.names: dict[End, str] = {}
-        self._timer: Timer | None = None
-        self._continuing = False
+        self._alarm = Alarm(self._tick, self._call_at)
+        self.applier = SchedulerApplier(
+            self.machine,
+            lambda: cluster.clock.now,
+            workers=self.workers,
+            clients=self.clients,
+            timer=self._alarm,
+            calls=Calls(self),
+        )
+        self.applier.watch = self._check
         self._events = 0
         cluster.network.listeners[ADDRESS] = self
 
     def kill(self) -> None:
         """End as with `kill -9`."""
         self.alive = False
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.off()
         self.cluster.network.died(self)
 
     # -- events and effects --------------------------------------------------------
 
     def feed(self, event: Any) -> None:
         """Give the core an event and carry out what follows from it."""
-        if not self.alive:
-            return
-        cluster = self.cluster
-        effects = self.machine.handle(event, cluster.clock.now)
-        cluster.events += 1
+        if self.alive:
+            self.applier.feed(event)
+
+    def _check(self, event: Any, effects: Effects) -> None:
+        self.cluster.events += 1
         self._events += 1
-        if self._events % cluster.check_every == 0:
+        if self._events % self.cluster.check_every == 0:
             check(self.machine.state)
-        for name, messages in effects.to_workers.items():
-            if name in self.workers:
-                self.workers[name].send(messages)
-        for name, messages in effects.to_clients.items():
-            if name in self.clients:
-                self.clients[name].send(messages)
-        self._plan(effects.next_deadline)
-        if effects.more and not self._continuing:
-            self._continuing = True
-            cluster.clock.call_later(cluster.rng.choice([0.0, 1e-3]), self._continue)
-        self._close(effects)
-
-    def _continue(self) -> None:
-        self._continuing = False
-        self.feed(Continue())
-
-    def _close(self, effects: Effects) -> None:
-        for client in effects.left_clients:
-            gone = self.clients.pop(client, None)
-            if gone is not None:
-                gone.close()
-        for address, reason in effects.rejected:
-            end = self.workers.pop(address)
-            end.send([m.WorkerRejected(reason)])
-            end.close()
-        for address, reason in effects.close_workers:
-            if address in self.workers:
-                self.workers.pop(address).close()
-            if address in self.machine.state.workers:
-                self.cluster.note_loss(address)
-                self.feed(WorkerLost(address, reason))
-        for client, reason in effects.close_clients:
-            raise AssertionError(f"client {client} was turned away: {reason}")
-
-    def _plan(self, deadline: float | None) -> None:
-        timer = self._timer
-        if timer is not None and timer.function is not None:
-            if deadline is not None and timer.when <= deadline:
-                return
-            timer.cancel()
-        self._timer = None
-        if deadline is not None:
-            # A timer never fires early; it is a little late, as real ones are.
-            self._timer = self.cluster.clock.call_at(deadline + 1e-6, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
         self.feed(Tick())
+
+    def _call_at(self, deadline: float, function: Callable[[], None]) -> Timer:
+        # A timer never fires early; it is a little late, as real ones are.
+        return self.cluster.clock.call_at(deadline + 1e-6, function)
 
     # -- peers -----------------------------------------------------------------------
 
@@ -140,7 +108,7 @@ class SchedulerNode:
         else:
             self.feed(FromClient(name, messages))
 
-    def _introduce(self, end: End, streams: dict[str, End], first: Any) -> str:
+    def _introduce(self, end: End, streams: Peers, first: Any) -> str:
         name: str = first.address if streams is self.workers else first.client
         self.names[end] = name
         before = streams.pop(name, None)
@@ -184,7 +152,8 @@ class SchedulerNode:
 
     def retire(self, address: str) -> None:
         """Empty a worker, then close it."""
-        if address in self.machine.state.workers:
+        if self.alive and address in self.machine.state.workers:
+            self.retiring[address] = None
             self.feed(RetireWorkers([address]))
 
     # -- operations ------------------------------------------------------------------

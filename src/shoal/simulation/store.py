@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["Store"]
 
@@ -12,17 +12,15 @@ class Store:
 
     Parameters
     ----------
-    size_of : callable
-        Returns how many bytes a key's value has.
     fixed : callable
-        Whether a key's value must stay in memory (an actor).
+        Whether a key's value must stay in memory (an actor). It counts as nothing: a worker that
+        made many would be paused for ever.
     on_lost : callable
         Told of keys that are found to be lost when they are looked for.
     """
 
     def __init__(
         self,
-        size_of: Callable[[str], int],
         fixed: Callable[[str], bool],
         on_lost: Callable[[list[str]], None],
     ) -> None:
@@ -30,7 +28,7 @@ class Store:
         self.disk: dict[str, bytes] = {}
         self.unreadable: dict[str, None] = {}  # of `disk`; nobody knows yet
         self.memory_bytes = 0
-        self._size_of = size_of
+        self._sizes: dict[str, int] = {}
         self._fixed = fixed
         self._on_lost = on_lost
 
@@ -44,29 +42,34 @@ class Store:
     def __len__(self) -> int:
         return len(self.memory) + len(self.disk)
 
-    def put(self, key: str, value: bytes) -> None:
+    def put(self, key: str, value: bytes, nbytes: int) -> None:
         """Store a value, in place of an older one."""
-        self.drop(key)
+        self._remove(key)
         self.memory[key] = value
-        self.memory_bytes += self._size_of(key)
+        self._sizes[key] = 0 if self._fixed(key) else nbytes
+        self.memory_bytes += self._sizes[key]
 
     def get(self, key: str) -> bytes | None:
         """Return a value, from the disk if it is there; None when it is not here, or lost."""
         if key in self.unreadable:
-            self.drop(key)
+            self._remove(key)
             self._on_lost([key])
             return None
         value = self.disk.pop(key, None)
         if value is not None:
-            self.put(key, value)
+            self.put(key, value, self._sizes[key])
         elif key in self.memory:
             value = self.memory[key] = self.memory.pop(key)  # it is the last to go now
         return value
 
-    def drop(self, key: str) -> None:
-        """Forget a value; no harm where there is none."""
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget values; no harm where there is none."""
+        for key in keys:
+            self._remove(key)
+
+    def _remove(self, key: str) -> None:
         if self.memory.pop(key, None) is not None:
-            self.memory_bytes -= self._size_of(key)
+            self.memory_bytes -= self._sizes[key]
         self.disk.pop(key, None)
         self.unreadable.pop(key, None)
 
@@ -76,7 +79,7 @@ class Store:
             if nbytes <= 0:
                 break
             if not self._fixed(key):
-                size = self._size_of(key)
+                size = self._sizes[key]
                 nbytes -= size
                 self.memory_bytes -= size
                 self.disk[key] = self.memory.pop(key)

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.transitions.processing import ACTOR_PROXY
+from shoal._base.alarm import Alarm
 from shoal.simulation.executor import Executor
 from shoal.simulation.lines import EDGE, Lines
 from shoal.simulation.scheduler_node import ADDRESS
+from shoal.simulation.worker_ports import MEMORY, Calls, Link
 from shoal.wire import messages as m
+from shoal.worker.applier import WorkerApplier
 from shoal.worker.core import (
     Connected,
     DataAdded,
     DataLost,
     Disconnected,
     Effects,
-    Fetch,
-    Fetched,
-    FetchFailed,
     FromScheduler,
     Machine,
     MemoryMeasured,
-    Revoked,
     Settings,
     Tick,
 )
@@ -30,14 +28,12 @@ from shoal.worker.core.invariants import check
 
 if TYPE_CHECKING:
     from shoal.simulation.client_node import ClientNode
-    from shoal.simulation.clock import Timer
     from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
     from shoal.simulation.slots import Slot
 
 __all__ = ["WorkerNode"]
 
-_MEMORY = 1_000
 _RETRY = 0.1
 
 
@@ -52,16 +48,24 @@ class WorkerNode:
         self.slowness = 1.0
         self.other_memory = 0
         self._measured = (0, 0)
-        # The real executor answers at once; the core is to bear one that takes its time.
-        self.slow_executor = cluster.seed % 4 == 3
         self.end: End | None = None
         self.executor = Executor(self, slot.nthreads)
         self.clients: list[ClientNode] = []  # of its tasks
         self.lines = Lines(self)
-        settings = Settings(resources=slot.resources, memory_limit=_MEMORY, fetch_message_keys=5)
+        settings = Settings(resources=slot.resources, memory_limit=MEMORY, fetch_message_keys=5)
         self.machine = Machine(settings)
-        self.registered_before = False
-        self._timer: Timer | None = None
+        self._alarm = Alarm(self._tick, cluster.clock.call_at)
+        self.applier = WorkerApplier(
+            self.machine,
+            lambda: cluster.clock.now,
+            link=Link(self),
+            store=self.executor,
+            functions=self.executor.functions,
+            executor=self.executor,
+            timer=self._alarm,
+            calls=Calls(self),
+        )
+        self.applier.watch = self._check
         self._events = 0
         cluster.network.listeners[address] = self
         self._dial()
@@ -78,85 +82,28 @@ class WorkerNode:
     def die(self) -> None:
         """End as with `kill -9`."""
         self.alive = False
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.off()
         self.cluster.network.died(self)
         for client in self.clients:
             client.vanish()
 
     # -- events and effects --------------------------------------------------------
 
-    def handle(self, event: Any, values: dict[str, bytes] | None = None) -> Effects:
+    def handle(self, event: Any, values: dict[str, bytes] | None = None) -> None:
         """Give the core an event and carry out what follows; `values` came with the event."""
-        cluster = self.cluster
-        effects = self.machine.handle(event, cluster.clock.now)
-        cluster.events += 1
+        self.applier.feed(event, values)
+
+    def _check(self, event: Any, effects: Effects) -> None:
+        self.cluster.events += 1
         self._events += 1
-        if self._events % cluster.check_every == 0:
+        if self._events % self.cluster.check_every == 0:
             check(self.machine)
-        if effects.register is not None:
-            self._register(effects)
-        executor = self.executor
-        for key in effects.keep:
-            assert values is not None
-            executor.store.put(key, values[key])
-        executor.functions.update(effects.define)
-        revoked, kept = executor.revoke(effects.revoke, discard=False)
-        discarded, running = executor.revoke(effects.discard, discard=True)
-        for key in effects.drop:
-            executor.store.drop(key)
-        if effects.evict:  # on a thread of its own, later
-            self.later(cluster.rng.random() * 0.01, self._evict, effects.evict)
-        if effects.execute:
-            executor.execute(effects.execute, effects.after)
-            cluster.coverage.handed_over(effects.execute)
-        for function in effects.forget:
-            executor.functions.pop(function, None)
-        for fetch in effects.fetch:
-            self._fetch(fetch)
-        if effects.pause or effects.resume:
-            executor.paused = effects.pause
-            executor.start_some()
-        if effects.send and self.end is not None:
-            self.end.send(effects.send)
-        if effects.close is not None:
-            self._close(*effects.close)
-            return effects
-        self._plan(effects.deadline)
-        if effects.revoke or effects.discard:
-            answer = Revoked(revoked + discarded, kept + running)
-            if self.slow_executor:
-                self.later(self.cluster.rng.random() * 0.003, self._answered, answer)
-            else:
-                self.handle(answer)
-        return effects
-
-    def _evict(self, nbytes: int) -> None:
-        store = self.executor.store
-        before = store.memory_bytes
-        store.evict(nbytes)
-        if store.memory_bytes < before:
-            self.cluster.evictions += 1
-            self.measure()
-
-    def _answered(self, answer: Revoked) -> None:
-        self.handle(answer)
-
-    def _plan(self, deadline: float | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer = self.cluster.clock.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
-        if self.alive:
-            self.handle(Tick())
+        self.handle(Tick())
 
-    def _close(self, reason: str, restart: bool) -> None:
-        if not self.alive:
-            return
+    def close(self, reason: str, restart: bool) -> None:
+        """End, and let the connection end after what was said."""
         self.cluster.trace.write(self.cluster.clock.now, f"{self.address} closes: {reason}")
         if self.end is not None:
             self.end.close()
@@ -175,33 +122,6 @@ class WorkerNode:
             return
         self.end = end
         self.handle(Connected())
-
-    def _register(self, effects: Effects) -> None:
-        found = effects.register
-        assert found is not None and self.end is not None
-        slot = self.slot
-        message = m.RegisterWorker(
-            address=self.address,
-            name=slot.name,
-            nthreads=slot.nthreads,
-            memory_limit=_MEMORY,
-            resources=slot.resources,
-            pid=slot.starts,
-            host=slot.host,
-            nanny=f"nanny-{slot.name}",
-            status=found.status,
-            server_id=self.address,
-            versions={},
-            local_directory="",
-            reconnect=self.registered_before,
-            held=found.held,
-            held_nbytes=found.held_nbytes,
-            held_types=found.held_types,
-            running=found.running,
-            running_runs=found.running_runs,
-        )
-        self.registered_before = True
-        self.end.send([message])
 
     def received(self, end: End, messages: list[Any]) -> None:
         """Take a batch of the scheduler's messages, or of another worker's values."""
@@ -232,22 +152,6 @@ class WorkerNode:
 
     # -- data --------------------------------------------------------------------------
 
-    def _fetch(self, fetch: Fetch) -> None:
-        def answered(found: dict[str, bytes] | None) -> None:
-            if found is None:
-                self.handle(FetchFailed(fetch.peer, fetch.keys, "no answer"))
-                return
-            specs = self.cluster.model.specs
-            got = [
-                (key, specs[key].nbytes, ACTOR_PROXY if specs[key].kind == "actor" else "int")
-                for key in fetch.keys
-                if key in found
-            ]
-            absent = [key for key in fetch.keys if key not in found]
-            self.handle(Fetched(fetch.peer, got, absent), found)
-
-        self.cluster.network.ask(self, fetch.peer, ("get", fetch.keys), answered)
-
     def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
         """Answer `("get", keys)` with what is here, `("put", {key: value})` once it is stored.
 
@@ -275,8 +179,7 @@ class WorkerNode:
         store = self.executor.store
         store.unreadable.update(dict.fromkeys(key for key in keys if key in store.disk))
         known = [key for key in keys if key in store.memory]
-        for key in known:
-            store.drop(key)
+        store.drop(known)
         if known:
             self.found_lost(known)
 

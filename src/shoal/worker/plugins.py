@@ -93,6 +93,7 @@ class WorkerPlugins(GivenPlugins):
         self._transition = self._listeners("transition")
         self._release = self._listeners("release_key")
         self.watching = bool(self._transition or self._release)
+        self.worker.listen_to_core()
         pool = getattr(self.worker, "pool", None)
         if pool is not None:
             pool.on_begin = self._begins if self._transition else None

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -23,9 +21,6 @@ from shoal import config
 from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
 from shoal._base.system import CPU_COUNT, parse_memory_limit
-from shoal._base.versions import own_versions
-from shoal._base.worker_names import shown_name
-from shoal.comm.addressing import get_address_host
 from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
@@ -39,7 +34,8 @@ from shoal.wire import messages as m
 from shoal.wire.plain import plain
 from shoal.worker import core
 from shoal.worker.actors import Actors
-from shoal.worker.core.effects import Effects, Registration
+from shoal.worker.applier import WorkerApplier
+from shoal.worker.calls import ShellCalls
 from shoal.worker.directory import make_directory
 from shoal.worker.exchange import Exchange
 from shoal.worker.executor.functions import FunctionCache
@@ -199,7 +195,6 @@ class Worker(WorkerFace, Server):
         self._functions = FunctionCache()
         self.plugin_host = WorkerPlugins(self)
         self._equipping: asyncio.Task[None] | None = None
-        self._registered_once = False
         self.dashboard_link = ""  # of the scheduler: workers have no pages
         # Made by `shoal.client.in_task.task_client` for the first task that asks for a client.
         self.client_of_tasks: Any = None
@@ -245,11 +240,6 @@ class Worker(WorkerFace, Server):
         self.profiler = Profiler(self)
         self.profiler.start()
         self.actors = Actors(self)
-        await self.listen_on_first(self._places, **self.security.get_listen_args("worker"))
-        if self.name is None:
-            self.name = self.address
-        logger.debug("Listening at %s, files in %s", self.address, self.local_directory)
-        await self._preloads.start()
         self._link = SchedulerLink(
             self.scheduler_address,
             self.security.get_connection_args("worker"),
@@ -259,6 +249,28 @@ class Worker(WorkerFace, Server):
             patience=self._death_timeout,
             reconnect=self._reconnect,
         )
+        self._calls = ShellCalls(
+            self,
+            fetch=self.exchange.fetch,
+            close=self._told_to_close,
+            lifetime_left=self._lifetime_left,
+        )
+        self._applier = WorkerApplier(
+            self.machine,
+            self._clock,
+            link=self._link,
+            store=self.store,
+            functions=self._functions,
+            executor=self.pool,
+            timer=self._alarm,
+            calls=self._calls,
+        )
+        self.listen_to_core()
+        await self.listen_on_first(self._places, **self.security.get_listen_args("worker"))
+        if self.name is None:
+            self.name = self.address
+        logger.debug("Listening at %s, files in %s", self.address, self.local_directory)
+        await self._preloads.start()
         linking = self.background(self._keep_link(self._link))
         futures: list[asyncio.Future[Any]] = [linking, self._welcome]
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
@@ -358,7 +370,7 @@ class Worker(WorkerFace, Server):
 
     # -- the core ------------------------------------------------------------------
 
-    def feed(self, event: core.events.Event, values: Mapping[str, Any] | None = None) -> Effects:
+    def feed(self, event: core.events.Event, values: Mapping[str, Any] | None = None) -> None:
         """Give the core an event and carry out what follows from it.
 
         Parameters
@@ -368,54 +380,17 @@ class Worker(WorkerFace, Server):
         values : mapping, optional
             The values that came with it; those that the core wants are stored.
         """
-        effects = self.machine.handle(event, self._clock())
-        if self.plugin_host.watching:
-            self.plugin_host.tell(event, effects)
-        if effects.register is not None:
-            self._register(effects.register)
-        if effects.keep:
-            assert values is not None
-            sizes = self.machine.state.data
-            for key in effects.keep:
-                self.store.put(key, values[key], sizes[key][0])
-        for function, blob in effects.define.items():
-            self._functions.define(function, blob)
-        if effects.revoke or effects.discard:
-            self._take_back(effects)
-        if effects.drop:
-            self.store.drop(effects.drop)
-        if effects.execute:
-            self.pool.submit(effects.execute, effects.after)
-        for function in effects.forget:
-            self._functions.forget(function)
-        for fetch in effects.fetch:
-            self.background(self.exchange.fetch(fetch))
-        if effects.pause:
-            self.pool.pause()
-            self.status = Status.paused
-            logger.warning("Worker %s is paused: too much memory in use", self.name)
-        if effects.resume:
-            self.pool.resume()
-            self.status = Status.running
-            logger.warning("Worker %s is running again", self.name)
-        if effects.evict:
-            self._loop.run_in_executor(None, self.store.evict, effects.evict)
-        if effects.send:
-            self._say(effects.send)
-        if effects.close is not None:
-            self._told_to_close(*effects.close)
-        if effects.deadline is not None:
-            self._alarm.set(effects.deadline)
-        return effects
+        self._applier.feed(event, values)
+
+    def listen_to_core(self) -> None:
+        """Have plugins told of what happens in the core if one of them listens, and only then."""
+        if hasattr(self, "_applier"):
+            plugins = self.plugin_host
+            self._applier.watch = plugins.tell if plugins.watching else None
 
     def _say(self, messages: list[Any]) -> None:
         if self._link is not None:
             self._link.send(messages)
-
-    def _take_back(self, effects: Effects) -> None:
-        revoked, kept = self.pool.revoke(effects.revoke)
-        gone, started = self.pool.discard(effects.discard)
-        self.feed(core.Revoked([*revoked, *gone], [*kept, *started]))
 
     def _told_to_close(self, reason: str, restart: bool) -> None:
         if not self._welcome.done():
@@ -433,7 +408,7 @@ class Worker(WorkerFace, Server):
     # -- the scheduler ---------------------------------------------------------------
 
     def _connected(self) -> None:
-        if self._registered_once:
+        if self._calls.registered_once:
             self.feed(core.Connected())
             self.background(self._find_pages())
         elif self._equipping is None or self._equipping.done():
@@ -450,7 +425,6 @@ class Worker(WorkerFace, Server):
             await self._find_pages()
         if self._link is not None and self._link.up:
             self.feed(core.Connected())
-            self._registered_once = True
 
     async def _find_pages(self) -> None:
         """Learn where the scheduler's pages are, for those who look at this worker."""
@@ -473,36 +447,9 @@ class Worker(WorkerFace, Server):
                 self.background(self._heartbeat(first.heartbeat_interval))
         self.feed(core.FromScheduler(messages))
 
-    def _register(self, known: Registration) -> None:
-        lifetime = self._lifetime.seconds
-        if lifetime is not None:
-            lifetime = max(0.0, lifetime - (self._clock() - self._started))
-        self._say(
-            [
-                m.RegisterWorker(
-                    address=self.address,
-                    name=shown_name(self.name),
-                    nthreads=self.nthreads,
-                    memory_limit=self.memory_limit,
-                    resources=self.resources,
-                    pid=os.getpid(),
-                    host=_host(self.address),
-                    nanny=self.nanny,
-                    status=known.status,
-                    server_id=self.id,
-                    versions=own_versions(),
-                    local_directory=self.local_directory,
-                    reconnect=self._registered_once,
-                    lifetime=lifetime,
-                    held=known.held,
-                    held_nbytes=known.held_nbytes,
-                    held_types=known.held_types,
-                    running=known.running,
-                    running_runs=known.running_runs,
-                    extra={"plugins": self.plugin_host.change},
-                )
-            ]
-        )
+    def _lifetime_left(self) -> float | None:
+        seconds = self._lifetime.seconds
+        return seconds and max(0.0, seconds - (self._clock() - self._started))
 
     async def _heartbeat(self, interval: float) -> None:
         interval = self._heartbeat_every or interval
@@ -593,8 +540,3 @@ class Worker(WorkerFace, Server):
             "local_directory": self.local_directory,
             "status": self.status.value,
         }
-
-
-def _host(address: str) -> str:
-    host = get_address_host(address)
-    return socket.gethostname() if host in ("localhost", "") else host

@@ -32,14 +32,25 @@ class Registration(msgspec.Struct, gc=False):
 
 
 class Effects(msgspec.Struct, gc=False):
-    """Everything one event led to. The shell applies the fields in the order they stand here."""
+    """Everything one event led to, in the order of carrying it out.
 
+    The fields are carried out in the order in which they stand here, by
+    `shoal.worker.applier.WorkerApplier`. Threads work meanwhile: whatever a run needs is there
+    before it is handed over, and what must not be there any more is gone before a run that may make
+    it anew is handed over. What is said to the scheduler is so by the time it is said.
+    """
+
+    # First: the scheduler knows nobody who speaks before this.
     register: Registration | None = None  # say RegisterWorker with this
+    # What runs need: before `execute`.
     keep: list[str] = []  # put the values that came with the event into the store
-    define: dict[bytes, Blob] = {}  # functions, before what is in `execute`
+    define: dict[bytes, Blob] = {}  # functions
+    # Before `drop`: one that ends between the two would leave its result behind.
     revoke: list[TaskRun] = []  # take out of the ready queue what did not start; answer `Revoked`
     discard: list[TaskRun] = []  # the same; and of those that started, store no result
+    # Before `execute`: the result of a run that makes a key again may be there at once.
     drop: list[str] = []  # from the store, where it has them
+    # The earliest that can be: a thread may be idle.
     execute: list[TaskRun] = []  # put into the ready queue
     after: dict[TaskRun, tuple[TaskRun, ...]] = {}  # some of these: not before others have ended
     forget: list[bytes] = []  # functions
@@ -48,5 +59,6 @@ class Effects(msgspec.Struct, gc=False):
     resume: bool = False
     evict: int = 0  # so many bytes of the store should go to disk
     send: list[Any] = []  # messages to the scheduler, one batch
+    deadline: float | None = None  # a Tick is due then; an earlier one does no harm
+    # Last: the process may end.
     close: tuple[str, bool] | None = None  # (reason, whether a nanny should restart the process)
-    deadline: float | None = None  # a Tick is due then

@@ -1,0 +1,133 @@
+"""What the core's effects mean in a worker's process, besides messages, values, runs and timer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from shoal._base.versions import own_versions
+from shoal._base.worker_names import shown_name
+from shoal.comm.addressing import get_address_host
+from shoal.comm.status import Status
+from shoal.wire.messages import RegisterWorker
+from shoal.worker.core import Fetch, Registration, Revoked
+from shoal.worker.core.events import Event
+from shoal.worker.plugins import WorkerPlugins
+from shoal.worker.store.store import Store
+
+__all__ = ["ShellCalls"]
+
+logger = logging.getLogger("shoal.worker")
+
+
+class Host(Protocol):
+    """What is needed of a worker."""
+
+    id: str
+    name: Any
+    nthreads: int
+    memory_limit: int
+    resources: dict[str, float]
+    nanny: str | None
+    local_directory: str
+    status: Status
+    plugin_host: WorkerPlugins
+    store: Store
+
+    @property
+    def address(self) -> str:
+        """The address at which others reach it."""
+
+    def feed(self, event: Event, /) -> None:
+        """Give its core an event."""
+
+    def background(self, coroutine: Coroutine[Any, Any, Any], /) -> Any:
+        """Run a coroutine beside."""
+
+
+class ShellCalls:
+    """The real worker's `shoal.worker.applier.Calls`.
+
+    Parameters
+    ----------
+    worker : Host
+        Whose process it is.
+    fetch : callable
+        A coroutine function that gets values from a peer.
+    close : callable
+        Called with a reason and whether to restart, when the worker is to close.
+    lifetime_left : callable
+        Returns how many seconds the worker has to live, None for any number.
+    """
+
+    def __init__(
+        self,
+        worker: Host,
+        *,
+        fetch: Callable[[Fetch], Coroutine[Any, Any, None]],
+        close: Callable[[str, bool], None],
+        lifetime_left: Callable[[], float | None],
+    ) -> None:
+        self.close = close
+        self.registered_once = False
+        self._worker = worker
+        self._get = fetch
+        self._lifetime_left = lifetime_left
+
+    def introduce(self, known: Registration) -> RegisterWorker:
+        """Return what the worker says of itself."""
+        worker = self._worker
+        reconnect, self.registered_once = self.registered_once, True
+        return RegisterWorker(
+            address=worker.address,
+            name=shown_name(worker.name),
+            nthreads=worker.nthreads,
+            memory_limit=worker.memory_limit,
+            resources=worker.resources,
+            pid=os.getpid(),
+            host=_host(worker.address),
+            nanny=worker.nanny,
+            status=known.status,
+            server_id=worker.id,
+            versions=own_versions(),
+            local_directory=worker.local_directory,
+            reconnect=reconnect,
+            lifetime=self._lifetime_left(),
+            held=known.held,
+            held_nbytes=known.held_nbytes,
+            held_types=known.held_types,
+            running=known.running,
+            running_runs=known.running_runs,
+            extra={"plugins": worker.plugin_host.change},
+        )
+
+    def took_back(self, answer: Revoked) -> None:
+        """Tell the core what the executor took back."""
+        self._worker.feed(answer)
+
+    def fetch(self, fetch: Fetch) -> None:
+        """Get values from a peer, beside."""
+        self._worker.background(self._get(fetch))
+
+    def paused(self) -> None:
+        """Show that no run begins."""
+        self._worker.status = Status.paused
+        logger.warning("Worker %s is paused: too much memory in use", self._worker.name)
+
+    def resumed(self) -> None:
+        """Show that runs begin again."""
+        self._worker.status = Status.running
+        logger.warning("Worker %s is running again", self._worker.name)
+
+    def evict(self, nbytes: int) -> None:
+        """Write values to disk, on a thread."""
+        asyncio.get_running_loop().run_in_executor(None, self._worker.store.evict, nbytes)
+
+
+def _host(address: str) -> str:
+    host = get_address_host(address)
+    return socket.gethostname() if host in ("localhost", "") else host
