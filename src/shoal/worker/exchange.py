@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.local_stores import announce_store, store_at
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
 from shoal.shared_memory import SharedBlob, borrow, host_identity, share_from, tend
@@ -42,6 +43,10 @@ class Exchange:
         # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
         self.trace: Callable[[list[str], float, float, str, int], None] | None = None
 
+    def announce(self) -> None:
+        """Let others in this process have values as they are; the worker has its address now."""
+        announce_store(self._worker.address, self._worker.store)
+
     async def fetch(self, fetch: core.Fetch) -> None:
         """Get values from a peer and tell the core what came."""
         worker = self._worker
@@ -65,6 +70,11 @@ class Exchange:
         self, peer: str, keys: list[str]
     ) -> tuple[dict[str, Any], dict[str, SharedBlob]]:
         """Return the values that a peer has, and the shared memory that some are mapped from."""
+        local = store_at(peer)
+        if local is not None:
+            values = local.in_memory(keys)
+            if len(values) == len(keys):
+                return values, {}
         server = self._worker.peers(peer)
         answer = await server.get_data(keys=keys, host=host_identity())
         data = answer["data"]

@@ -17,6 +17,7 @@ from shoal.shared_memory import Pool, SharedBlob
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps, loads
 from shoal.wire.serialize.wrappers import Serialize, Serialized
+from shoal.wire.unsendable import Unsendable, dumps_or_why
 from shoal.worker.imports import IMPORTS
 from shoal.worker.unreadable import Unreadable
 
@@ -64,7 +65,7 @@ def _share(value: Any, least: int, pool: Pool) -> SharedBlob | None:
 
 
 def _pack(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: dumps(value) for key, value in values.items()}
+    return {key: dumps_or_why(value) for key, value in values.items()}
 
 
 async def unpack_values(data: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +85,8 @@ def _unpack(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
                     value = loads(value)
                 elif type(value) is Serialized:
                     value = value.deserialize()
+                if type(value) is Unsendable:
+                    value = Unreadable(key, value.error(), "be sent by the worker that has it")
             except Exception as error:
                 value = Unreadable(key, error)
             values[key] = value

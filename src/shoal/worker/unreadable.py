@@ -12,19 +12,24 @@ class Unreadable:
     ----------
     key : str
         The value's key.
-    error : Exception
+    error : BaseException
         What unpickling raised.
+    cannot : str
+        What cannot be done with it.
     """
 
-    __slots__ = ("error", "key")
+    __slots__ = ("cannot", "error", "key")
 
-    def __init__(self, key: str, error: Exception) -> None:
+    def __init__(
+        self, key: str, error: BaseException, cannot: str = "be unpickled on this worker"
+    ) -> None:
         self.key = key
         self.error = error
+        self.cannot = cannot
 
     def raise_error(self) -> None:
         """Raise what a task that needs the value fails with."""
         raise RuntimeError(
-            f"the input {self.key!r} cannot be unpickled on this worker: "
+            f"the input {self.key!r} cannot {self.cannot}: "
             f"{type(self.error).__name__}: {self.error}"
         ) from self.error

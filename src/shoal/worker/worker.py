@@ -267,6 +267,7 @@ class Worker(WorkerFace, Server):
         )
         self.listen_to_core()
         await self.listen_on_first(self._places, **self.security.get_listen_args("worker"))
+        self.exchange.announce()
         if self.name is None:
             self.name = self.address
         logger.debug("Listening at %s, files in %s", self.address, self.local_directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -34,12 +35,20 @@ class Constants:
     ----------
     nodes : iterable of GraphNode
         All tasks. They must stay alive, because objects are told apart by their address.
+
+    Attributes
+    ----------
+    targets : set of int
+        Addresses of what `dask.array.store` writes into.
     """
 
     def __init__(self, nodes: Iterable[GraphNode]) -> None:
         self._uses: Counter[int] = Counter()
         self._ways: dict[int, str] = {}
         self._insides: dict[int, list[Any]] = {}  # of fused tasks: how many, one, is it shared
+        self.targets: set[int] = set()
+        array = sys.modules.get("dask.array.core")
+        self._store = getattr(array, "load_store_chunk", self)
         for node in nodes:
             if isinstance(node, Task):
                 self._count_task(node)
@@ -56,6 +65,8 @@ class Constants:
 
     def is_shared(self, task: Task) -> bool:
         """Whether others have the inside of this fused task, and all of it may travel with them."""
+        if self.targets:
+            return False
         known = self._insides.get(id(task.args[0]))
         if known is None or known[0] < 2:
             return False
@@ -74,9 +85,14 @@ class Constants:
             if known[0] <= 2:  # to count further is to find the same again
                 for inner in nodes.values():
                     self._count(inner)
+                    if isinstance(inner, Task) and inner.func is self._store:
+                        given = dict(zip(task.args[2], task.args[3:], strict=True))
+                        self._note_target(inner.args[1], {**nodes, **given})
             arguments: Iterable[Any] = task.args[3:]
         else:
             arguments = task.args
+            if task.func is self._store:
+                self._note_target(task.args[1], {})
         for arg in arguments:
             if type(arg) not in _CHEAP:
                 self._count(arg)
@@ -84,6 +100,15 @@ class Constants:
             for arg in task.kwargs.values():
                 if type(arg) not in _CHEAP:
                     self._count(arg)
+
+    def _note_target(self, target: Any, around: dict[Any, Any]) -> None:
+        """Note what a task writes into; `around` has what names in a fused task stand for."""
+        if isinstance(target, TaskRef):
+            target = around.get(target.key)
+        if isinstance(target, DataNode):
+            target = target.value
+        if target is not None and not isinstance(target, (TaskRef, GraphNode)):
+            self.targets.add(id(target))
 
     def _count(self, arg: Any) -> None:
         if isinstance(arg, Task):

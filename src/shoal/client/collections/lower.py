@@ -6,6 +6,7 @@ inside becomes a program (see `shapes`). The scheduler and the workers need noth
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import Dependency, OwnDependency
 from shoal.wire.program import identity, run_node
+from shoal.wire.reference import Reference
 from shoal.wire.sealed import Sealed
 from shoal.wire.stateless import is_stateless
 
@@ -99,6 +101,8 @@ class Lowering:
         self._programs: dict[tuple[Any, ...], Function] = {}
         self._warned = False
         self._identity = self.function(identity)
+        self._in_process = session.client.scheduler.address.startswith("inproc:")
+        self._references: dict[int, Reference] = {}
         self._pickles = Pickles()
 
     def lower(self, key: Any, node: GraphNode) -> Lowered:
@@ -153,6 +157,26 @@ class Lowering:
             literal = self._hoisted[id(value)] = Literal(name, lowered, value, kind)
             self.fresh.append(literal)
         return _placeholder(literal.name, deps, literal.kind)
+
+    def target(self, value: Any) -> Any:
+        """Return what stands for something that an array is stored into: it must be the very one.
+
+        Raises
+        ------
+        TypeError
+            When it is memory of this process, and workers are others.
+        """
+        if self._in_process:
+            return self._references.setdefault(id(value), Reference(value))
+        numpy = sys.modules["numpy"]
+        if isinstance(value, numpy.ndarray):
+            raise TypeError(
+                f"{type(value).__name__} is memory of this process, and workers would write into "
+                "copies of their own: use `target[...] = array.compute()`, store into something "
+                "that other processes can open (zarr, HDF5), or have workers in this process "
+                "with Client(processes=False)"
+            )
+        return value
 
     def _as_known(self, task: Task) -> Lowered | None:
         """Return a task whose arguments have a known pickle, and no others in them; else `None`.
@@ -238,6 +262,8 @@ class Lowering:
             arg = arg.value
         elif isinstance(arg, GraphNode):
             return _NESTED
+        if self.constants.targets and id(arg) in self.constants.targets:
+            return self.target(arg)
         way = self.constants.way(arg)
         if way is COPY:
             return arg
@@ -258,8 +284,9 @@ class Lowering:
         with collect_pickled() as kept:
             blob = dumps((args, kwargs))
         extras = None
-        if blob.buffers or kept:
-            extras = Extras(buffers=blob.buffers, keep=tuple(kept))
+        referred = [arg for arg in args if type(arg) is Reference] if self._references else []
+        if blob.buffers or kept or referred:
+            extras = Extras(buffers=blob.buffers, keep=(*kept, *referred))
             self._warn_if_large(blob.nbytes(), None)
         elif form is not None:
             self._pickles.add(form, bytes(blob.data))

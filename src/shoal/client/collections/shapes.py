@@ -182,6 +182,10 @@ class Flat:
         return slot
 
     def _constant(self, value: Any) -> Mark:
+        targets = self._lowering.constants.targets
+        if targets and id(value) in targets:
+            self.inputs.append(self._lowering.target(value))
+            return len(self.inputs) - 1
         way = self._lowering.constants.way(value)
         if way is BIND:
             return self._bound(value)

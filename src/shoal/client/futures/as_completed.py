@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sys
 import threading
@@ -14,12 +15,13 @@ from typing import Any
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.futures.fetching import fetch
 from shoal.client.futures.future import Future, futures_of, seconds_or_none
-from shoal.client.futures.outcome import Value, error_of, load
+from shoal.client.futures.outcome import Value, error_of, load, value_at_hand
 from shoal.client.session.session import Session
-from shoal.errors import DataLostError
 from shoal.task_context import aside, away
 
 __all__ = ["as_completed"]
+
+logger = logging.getLogger("shoal.client")
 
 # Windows does not interrupt a thread that waits: Ctrl-C is looked for this often there.
 _POLL = 0.1 if sys.platform == "win32" else None
@@ -144,7 +146,7 @@ class as_completed:
     # ------------------------------------------------------------------ news, on the loop
 
     def _done(self, session: Session, record: Record) -> None:
-        value = record.value
+        value = value_at_hand(record) if self.with_results else None
         if self.with_results and value is None and record.status == FINISHED:
             batch = self._to_fetch.setdefault(session, [])
             if not batch:  # all that is done in this turn of the loop is fetched together
@@ -160,12 +162,14 @@ class as_completed:
         task.add_done_callback(self._fetching.discard)
 
     async def _fetch(self, session: Session, records: list[Record]) -> None:
+        values: dict[str, Value] = {}
         try:
             values = await fetch(session.client, records, None)
-        except (OSError, RuntimeError, DataLostError):
-            values = {}  # who iterates tries again, and gets the error
-        for record in records:
-            self._put(session, record, values.get(record.key))
+        except Exception as error:  # who iterates tries again, and gets the error
+            logger.info("results that are done cannot be fetched: %r", error)
+        finally:  # whatever ended it, nobody waits for ever
+            for record in records:
+                self._put(session, record, values.get(record.key))
 
     def _put(self, session: Session, record: Record, value: Value | None) -> None:
         with self._news:
@@ -209,7 +213,15 @@ class as_completed:
         self._check_blocking()
         if not block and not self._ready:
             return []
-        return [self._answer(item) for item in self._take_blocking(one=False)]
+        taken = self._take_blocking(one=False)
+        answers: list[Any] = []
+        try:
+            for item in taken:
+                answers.append(self._answer(item))
+        except BaseException:
+            self._put_back(taken, len(answers))
+            raise
+        return answers
 
     def batches(self) -> _Batches:
         """Iterate over lists of what got done since the last look.
@@ -267,26 +279,36 @@ class as_completed:
                 break
         return taken
 
+    def _put_back(self, taken: list[tuple[Future, Value | None]], failed: int) -> None:
+        """One of what was taken failed: the others are there for who goes on."""
+        others = taken[:failed] + taken[failed + 1 :]
+        with self._news:
+            self._ready.extendleft(reversed(others))
+            self._left += len(others)
+
     def _answer(self, item: tuple[Future, Value | None]) -> Any:
         future, value = item
         if not self.with_results:
             return future
-        if value is not None:
-            return future, load(future.client, value)
         error = error_of(future.client, future._record)
-        if error is None:  # it was lost since, and is computed again
-            return future, future.result()
+        if value is not None or error is None:
+            try:
+                # Without a value: it was lost since and is computed again, or cannot be had.
+                return future, future.result() if value is None else load(future.client, value)
+            except Exception as problem:
+                error = problem
         return self._failed(future, error)
 
     async def _answer_async(self, item: tuple[Future, Value | None]) -> Any:
         future, value = item
         if not self.with_results:
             return future
-        if value is not None:
-            return future, load(future.client, value)
         error = error_of(future.client, future._record)
-        if error is None:
-            return future, await future
+        if value is not None or error is None:
+            try:
+                return future, await future if value is None else load(future.client, value)
+            except Exception as problem:
+                error = problem
         return self._failed(future, error)
 
     def _failed(self, future: Future, error: BaseException) -> tuple[Future, BaseException]:
@@ -317,7 +339,14 @@ class _Batches:
         taken = await self._source._take(one=False)
         if not taken:
             raise StopAsyncIteration
-        return [await self._source._answer_async(item) for item in taken]
+        answers: list[Any] = []
+        try:
+            for item in taken:
+                answers.append(await self._source._answer_async(item))
+        except BaseException:
+            self._source._put_back(taken, len(answers))
+            raise
+        return answers
 
 
 class _Pending:

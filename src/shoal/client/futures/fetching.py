@@ -6,8 +6,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.local_stores import store_at
 from shoal.client.core.state import DONE, FINISHED, Record
-from shoal.client.futures.outcome import AsItIs, Value, received
+from shoal.client.futures.outcome import AsItIs, Value, received, value_at_hand
 from shoal.errors import DataLostError
 from shoal.shared_memory import borrow, host_identity
 from shoal.wire.blob import Blob
@@ -38,7 +39,7 @@ async def fetch(client: Client, records: list[Record], direct: bool | None) -> d
             await session.until(todo)
         remote: list[Record] = []
         for record in todo:
-            value = record.value
+            value = value_at_hand(record)
             if record.status != FINISHED:
                 continue
             if value is not None:
@@ -84,10 +85,15 @@ async def _from_workers(
     # A worker that has gone is not worth a try: what it had is being computed again.
     workers = client._session.machine.state.workers
     by_worker: dict[str, list[str]] = {}
+    values: dict[str, Blob | AsItIs] = {}
     for record in records:
         holder = record.holder
         if not holder and record.extras is not None and record.extras.holders:
             holder = record.extras.holders[0]
+        local = store_at(holder)
+        if local is not None and (here := local.in_memory([record.key])):
+            values[record.key] = AsItIs(here[record.key])
+            continue
         reachable = holder in workers and holder not in client._unreachable
         if holder and (patient or reachable):
             by_worker.setdefault(holder, []).append(record.key)
@@ -98,7 +104,6 @@ async def _from_workers(
             for i in range(0, len(keys), _KEYS_A_REQUEST)
         )
     )
-    values: dict[str, Blob | AsItIs] = {}
     for reply in replies:
         values.update(reply)
     return values

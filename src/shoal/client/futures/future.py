@@ -21,7 +21,7 @@ from shoal.client.core.events import FireRequested
 from shoal.client.core.state import CANCELLED, DONE, ERROR, FINISHED, LOST, Record
 from shoal.client.current import default_client
 from shoal.client.futures.fetching import fetch
-from shoal.client.futures.outcome import error_of, load
+from shoal.client.futures.outcome import error_of, load, value_at_hand
 from shoal.client.in_task.task_client import client_here
 from shoal.errors import FutureCancelledError
 from shoal.task_context import away
@@ -162,7 +162,7 @@ class Future(TaskRef):
             status = record.status
             if status == FINISHED:
                 # Read once: the loop may take it away when the data is lost.
-                value = record.value
+                value = value_at_hand(record)
                 if value is not None:
                     return load(session.client, value)
                 fetched = self._fetch(deadline)
@@ -245,7 +245,7 @@ class Future(TaskRef):
                     raise error
                 finally:
                     del error
-            value: Any = record.value
+            value: Any = value_at_hand(record)
             if value is None and record.status == FINISHED:
                 coroutine = fetch(session.client, [record], None)
                 if asyncio.get_running_loop() is not session.loop and session.loop is not None:

@@ -12,7 +12,7 @@ from shoal.client.current import as_current
 from shoal.client.futures.claiming import claimed
 from shoal.client.futures.fetching import fetch
 from shoal.client.futures.future import Future
-from shoal.client.futures.outcome import Value, error_of, unpack
+from shoal.client.futures.outcome import Value, error_of, unpack, value_at_hand
 from shoal.errors import FutureCancelledError
 from shoal.task_context import away
 from shoal.wire.plain_values import PLAIN_RESULTS
@@ -146,7 +146,7 @@ def _here(records: list[Record]) -> tuple[dict[str, Value], list[Record]]:
     values: dict[str, Value] = {}
     remote: list[Record] = []
     for record in records:
-        value = record.value
+        value = value_at_hand(record)
         if value is not None:
             values[record.key] = value
         elif record.status == FINISHED or record.status not in DONE:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal._base.keys import decode_key
+from shoal._base.local_stores import values_here
 from shoal.actors.actor import Actor
 from shoal.client.core.state import CANCELLED, ERROR, LOST, Failure, Record
 from shoal.client.current import as_current
@@ -13,6 +15,7 @@ from shoal.errors import DataLostError, FutureCancelledError, RemoteError
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, loads_bytes
 from shoal.wire.plain_values import PLAIN_RESULTS
+from shoal.wire.unsendable import Unsendable
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -26,6 +29,7 @@ __all__ = [
     "load_error",
     "received",
     "unpack",
+    "value_at_hand",
 ]
 
 
@@ -62,7 +66,34 @@ def unpack(value: Value) -> Any:
     if isinstance(value, AsItIs):
         found = value.value
         return found.bind() if type(found) is Actor else found
-    return loads(value) if isinstance(value, Blob) else loads_bytes(value)
+    if not isinstance(value, Blob):
+        return loads_bytes(value)
+    found = loads(value)
+    if type(found) is Unsendable:
+        raise found.error()
+    return found
+
+
+def value_at_hand(record: Record) -> Value | None:
+    """Return a result that came with the news, as the very object where that is in this process."""
+    value = record.value
+    if type(value) is not bytes:
+        return value
+    for found in values_here(record.key):
+        # A key may have had another life; and futures have to become those of the client.
+        if _FUTURES not in value and _is_pickle_of(found, value):
+            return AsItIs(found)
+    return value
+
+
+_FUTURES = b"shoal.client"  # is in the pickle of each
+
+
+def _is_pickle_of(found: Any, data: bytes) -> bool:
+    try:
+        return pickle.dumps(found, 5) == data
+    except Exception:  # another object than that of the news
+        return False
 
 
 def error_of(client: Client, record: Record) -> BaseException | None:

@@ -19,6 +19,7 @@ from shoal.client.core.events import (
 )
 from shoal.client.core.state import CANCELLED, ERROR, PENDING, Failure, Record
 from shoal.wire.failures import pack_failure
+from shoal.wire.reference import Reference
 
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
@@ -301,5 +302,6 @@ def _names(item: Any) -> Iterable[str]:
         yield record.key
         yield from record.deps
         if record.extras is not None:
-            for future in record.extras.keep:
-                yield future._record.key
+            for kept in record.extras.keep:
+                if type(kept) is not Reference:
+                    yield kept._record.key

@@ -177,6 +177,11 @@ class Store:
                 pass
         return values
 
+    def in_memory(self, keys: list[str]) -> dict[str, Any]:
+        """Return the values of those keys that are in memory; they do not count as used."""
+        found = ((key, self._memory.get(key)) for key in keys)
+        return {key: entry.value for key, entry in found if entry is not None}
+
     def keys(self) -> list[str]:
         """Return all keys."""
         return list(self)
