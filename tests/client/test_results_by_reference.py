@@ -32,13 +32,20 @@ def here() -> list[str]:
     return [get_worker().address]
 
 
-@pytest.fixture(scope="module", params=["inproc", "tcp"])
-def client(request: pytest.FixtureRequest) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with Client(n_workers=2, processes=False) as client:
+        yield client
+
+
+def test_on_sockets_a_result_is_a_copy() -> None:
     with (
-        LocalCluster(n_workers=2, processes=False, protocol=request.param) as cluster,
+        LocalCluster(n_workers=2, processes=False, protocol="tcp") as cluster,
         Client(cluster) as client,
     ):
-        yield client
+        future = client.submit(np.zeros, 100_000)
+        future.result()[:] = 1
+        assert future.result().sum() == 0
 
 
 @pytest.mark.parametrize("make", [list, lambda: np.zeros(100_000), lambda: [None] * 5000, sealed])

@@ -1,6 +1,6 @@
 """What workers of this very process hold: it needs no pickle to get to others in the process.
 
-Workers announce their stores, by address; clients and other workers look here first.
+Workers announce their stores, by address; clients look here first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-__all__ = ["LocalStore", "announce_store", "store_at", "values_here"]
+__all__ = ["LocalStore", "StoresInReach", "announce_store"]
 
 
 class LocalStore(Protocol):
@@ -27,12 +27,36 @@ def announce_store(address: str, store: LocalStore) -> None:
     _stores[address] = store
 
 
-def store_at(address: str | None) -> LocalStore | None:
-    """Return the store of the worker at an address, if that is in this process."""
-    return _stores.get(address) if _stores and address else None
+class StoresInReach:
+    """The stores that a client may take values from as they are.
 
+    Attributes
+    ----------
+    own : str or None
+        The address of the worker whose tasks use the client.
+    in_process : bool
+        Whether client and scheduler, and so all workers, are in this process. Workers that merely
+        are in it, on sockets, are as far away as others: what they give is a copy.
+    """
 
-def values_here(key: str) -> Iterator[Any]:
-    """All values of this key in memory; whether they are of the key's present life is not said."""
-    for store in list(_stores.values()) if _stores else ():
-        yield from store.in_memory([key]).values()
+    __slots__ = ("in_process", "own")
+
+    def __init__(self) -> None:
+        self.own: str | None = None
+        self.in_process = False
+
+    def at(self, address: str | None) -> LocalStore | None:
+        """Return the store of the worker at an address, where it is in reach."""
+        if address and (self.in_process or address == self.own):
+            return _stores.get(address)
+        return None
+
+    def values(self, key: str) -> Iterator[Any]:
+        """All values of this key; whether they are of the key's present life is not said."""
+        if self.in_process:
+            stores = list(_stores.values())
+        else:
+            store = self.at(self.own)
+            stores = [] if store is None else [store]
+        for store in stores:
+            yield from store.in_memory([key]).values()

@@ -214,6 +214,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
                 timeout=self._timeout,
             )
             self.scheduler = self.rpc(address)
+            self._session.stores.in_process = address.startswith("inproc:")
             self._connection = Connection(
                 self._session, address, self.connection_args, self._heartbeat
             )

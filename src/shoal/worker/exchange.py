@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from shoal._base.local_stores import announce_store, store_at
+from shoal._base.local_stores import announce_store
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
 from shoal.shared_memory import SharedBlob, borrow, host_identity, share_from, tend
@@ -70,11 +70,6 @@ class Exchange:
         self, peer: str, keys: list[str]
     ) -> tuple[dict[str, Any], dict[str, SharedBlob]]:
         """Return the values that a peer has, and the shared memory that some are mapped from."""
-        local = store_at(peer)
-        if local is not None:
-            values = local.in_memory(keys)
-            if len(values) == len(keys):
-                return values, {}
         server = self._worker.peers(peer)
         answer = await server.get_data(keys=keys, host=host_identity())
         data = answer["data"]

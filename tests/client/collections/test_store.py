@@ -46,7 +46,7 @@ def test_several_targets_one_by_one(client: Client) -> None:
 def test_into_memory_that_workers_do_not_have(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.scheduler, "address", "tcp://192.0.2.1:8786")
+    monkeypatch.setattr(client._session.stores, "in_process", False)
     for target in (np.zeros(4), np.zeros(8).reshape(2, 4)[0]):
         with pytest.raises(TypeError, match=r"memory of this process.*processes=False"):
             da.store(da.ones(4, chunks=2), target, lock=False)

@@ -101,7 +101,7 @@ class Lowering:
         self._programs: dict[tuple[Any, ...], Function] = {}
         self._warned = False
         self._identity = self.function(identity)
-        self._in_process = session.client.scheduler.address.startswith("inproc:")
+        self._in_process = session.stores.in_process
         self._references: dict[int, Reference] = {}
         self._pickles = Pickles()
 

@@ -146,7 +146,7 @@ class as_completed:
     # ------------------------------------------------------------------ news, on the loop
 
     def _done(self, session: Session, record: Record) -> None:
-        value = value_at_hand(record) if self.with_results else None
+        value = value_at_hand(session, record) if self.with_results else None
         if self.with_results and value is None and record.status == FINISHED:
             batch = self._to_fetch.setdefault(session, [])
             if not batch:  # all that is done in this turn of the loop is fetched together

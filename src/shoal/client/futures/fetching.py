@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from shoal._base.local_stores import store_at
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.futures.outcome import AsItIs, Value, received, value_at_hand
 from shoal.errors import DataLostError
@@ -39,7 +38,7 @@ async def fetch(client: Client, records: list[Record], direct: bool | None) -> d
             await session.until(todo)
         remote: list[Record] = []
         for record in todo:
-            value = value_at_hand(record)
+            value = value_at_hand(session, record)
             if record.status != FINISHED:
                 continue
             if value is not None:
@@ -83,14 +82,15 @@ async def _from_workers(
     client: Client, records: list[Record], patient: bool
 ) -> dict[str, Blob | AsItIs]:
     # A worker that has gone is not worth a try: what it had is being computed again.
-    workers = client._session.machine.state.workers
+    session = client._session
+    workers = session.machine.state.workers
     by_worker: dict[str, list[str]] = {}
     values: dict[str, Blob | AsItIs] = {}
     for record in records:
         holder = record.holder
         if not holder and record.extras is not None and record.extras.holders:
             holder = record.extras.holders[0]
-        local = store_at(holder)
+        local = session.stores.at(holder)
         if local is not None and (here := local.in_memory([record.key])):
             values[record.key] = AsItIs(here[record.key])
             continue

@@ -162,7 +162,7 @@ class Future(TaskRef):
             status = record.status
             if status == FINISHED:
                 # Read once: the loop may take it away when the data is lost.
-                value = value_at_hand(record)
+                value = value_at_hand(session, record)
                 if value is not None:
                     return load(session.client, value)
                 fetched = self._fetch(deadline)
@@ -245,7 +245,7 @@ class Future(TaskRef):
                     raise error
                 finally:
                     del error
-            value: Any = value_at_hand(record)
+            value: Any = value_at_hand(session, record)
             if value is None and record.status == FINISHED:
                 coroutine = fetch(session.client, [record], None)
                 if asyncio.get_running_loop() is not session.loop and session.loop is not None:

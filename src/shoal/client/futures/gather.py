@@ -19,6 +19,7 @@ from shoal.wire.plain_values import PLAIN_RESULTS
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
+    from shoal.client.session.session import Session
 
 __all__ = ["gather_async", "gather_blocking"]
 
@@ -42,7 +43,7 @@ def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | No
             return numbers
         if errors == "raise":
             _raise_first(client, records)
-        values, remote = _here(records)
+        values, remote = _here(session, records)
         if remote:
             with away():  # what was lost is computed again
                 values.update(sync(client.loop, fetch, client, remote, direct))
@@ -64,7 +65,7 @@ async def gather_async(client: Client, futures: Any, errors: str, direct: bool |
             return numbers
         if errors == "raise":
             _raise_first(client, records)
-        values, remote = _here(records)
+        values, remote = _here(session, records)
         if remote:
             values.update(await _fetch_anywhere(client, remote, direct))
         if errors == "skip" or len(values) == len(records):
@@ -141,12 +142,12 @@ def _raise_first(client: Client, records: list[Record]) -> None:
                     del error  # the traceback refers to this frame; break the cycle
 
 
-def _here(records: list[Record]) -> tuple[dict[str, Value], list[Record]]:
+def _here(session: Session, records: list[Record]) -> tuple[dict[str, Value], list[Record]]:
     """Return the values that came along with the news, and the records of others."""
     values: dict[str, Value] = {}
     remote: list[Record] = []
     for record in records:
-        value = value_at_hand(record)
+        value = value_at_hand(session, record)
         if value is not None:
             values[record.key] = value
         elif record.status == FINISHED or record.status not in DONE:

@@ -7,7 +7,6 @@ import pickle
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal._base.keys import decode_key
-from shoal._base.local_stores import values_here
 from shoal.actors.actor import Actor
 from shoal.client.core.state import CANCELLED, ERROR, LOST, Failure, Record
 from shoal.client.current import as_current
@@ -19,6 +18,7 @@ from shoal.wire.unsendable import Unsendable
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
+    from shoal.client.session.session import Session
     from shoal.wire.messages import Inline
 
 __all__ = [
@@ -74,12 +74,12 @@ def unpack(value: Value) -> Any:
     return found
 
 
-def value_at_hand(record: Record) -> Value | None:
+def value_at_hand(session: Session, record: Record) -> Value | None:
     """Return a result that came with the news, as the very object where that is in this process."""
     value = record.value
     if type(value) is not bytes:
         return value
-    for found in values_here(record.key):
+    for found in session.stores.values(record.key):
         # A key may have had another life; and futures have to become those of the client.
         if _FUTURES not in value and _is_pickle_of(found, value):
             return AsItIs(found)

@@ -102,6 +102,7 @@ def _client_of(worker: Any, timeout: float | str | None) -> Client:
                 name="worker",
                 set_as_default=False,
             )
+            client._session.stores.own = worker.address
     return client
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal._base.local_stores import StoresInReach
 from shoal.client.core.events import (
     Event,
     FromScheduler,
@@ -105,6 +106,7 @@ class Session:
         # Held while the core is told something and what it says is sent: see `say`.
         self.speaking = threading.RLock()  # a destructor may run in between
         self.one_by_one = OneByOne(self)
+        self.stores = StoresInReach()
 
     # ------------------------------------------------------------------ from any thread
 
