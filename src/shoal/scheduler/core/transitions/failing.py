@@ -76,6 +76,8 @@ def _erred(exception: Exception, worker: str) -> Erred:
 
 def data_is_missing(s: SchedulerState, ts: TaskState) -> None:
     """A needed result is not there and cannot be computed: wait for workers that may bring it."""
+    if ts.nbytes < 0 and ts in s.awaited:
+        return  # it was never here: a client may be about to define it
     until = s.patient_until if s.recovering_until is None else s.recovering_until
     if until is not None:
         s.awaited[ts] = until
