@@ -15,12 +15,12 @@ Exception
 │   └── UnknownOperationError       an `op` the server does not have
 ├── KilledWorker                    a task died with too many workers
 ├── NoValidWorkerError              no worker may run the task
-├── DataLostError                   data that nobody holds and nobody can compute
 ├── ActorLostError                  an actor is gone with its worker
 ├── Reschedule                      raised by a task: run me elsewhere
 ├── TimeoutError                    the builtin
 └── CancelledError                  of concurrent.futures
     └── FutureCancelledError        with the key and the reason
+        └── DataLostError           data that nobody holds and nobody can compute
 """
 
 from __future__ import annotations
@@ -133,26 +133,6 @@ class NoValidWorkerError(Exception):
         return f"No worker can run task {self.task!r}: {self.why}"
 
 
-class DataLostError(Exception):
-    """Data is gone with the workers that held it, and there is no task to compute it again.
-
-    Parameters
-    ----------
-    key : str
-        The key of the data.
-    reason : str
-        How it was lost.
-    """
-
-    def __init__(self, key: str, reason: str) -> None:
-        super().__init__(key, reason)
-        self.key = key
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"The data of {self.key!r} is lost and cannot be computed again: {self.reason}"
-
-
 class ActorLostError(Exception):
     """An actor is not there any more: its worker is gone, or nobody wanted it any longer.
 
@@ -212,6 +192,21 @@ class FutureCancelledError(CancelledError):
         return f"{self.key} cancelled for reason: {self.reason}." + (
             f" {self.msg}" if self.msg else ""
         )
+
+
+class DataLostError(FutureCancelledError):
+    """Data is gone with the workers that held it, and there is no task to compute it again.
+
+    Parameters
+    ----------
+    key : str
+        The key of the data.
+    reason : str
+        How it was lost.
+    """
+
+    def __str__(self) -> str:
+        return f"The data of {self.key!r} is lost and cannot be computed again: {self.reason}"
 
 
 class WorkerStartTimeoutError(TimeoutError):

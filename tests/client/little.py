@@ -177,7 +177,12 @@ class Little(Server):
         return answer
 
     async def update_data(
-        self, comm: Comm, data: dict[str, Blob], shared: dict[str, Any] | None = None
+        self,
+        comm: Comm,
+        data: dict[str, Blob],
+        shared: Any = None,
+        life: int = 0,
+        equal: Any = None,
     ) -> dict[str, Any]:
         assert not shared  # nothing here is large
         self.asked.append("update_data")
@@ -189,7 +194,15 @@ class Little(Server):
         }
 
     async def scatter(
-        self, comm: Comm, data: Any, workers: Any, client: str, broadcast: Any, timeout: Any
+        self,
+        comm: Comm,
+        data: Any,
+        workers: Any,
+        client: str,
+        broadcast: Any,
+        timeout: Any,
+        life: int,
+        equal: bool,
     ) -> dict[str, Any]:
         answer = await self.update_data(comm, data)
         self.asked[-1] = "scatter"

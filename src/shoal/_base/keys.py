@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-__all__ = ["Key", "decode_key", "encode_key"]
+__all__ = ["Key", "decode_key", "encode_key", "set_aside_key"]
 
 Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
 
@@ -21,6 +21,9 @@ Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
 _LITERAL = re.compile(r"""[('"]|b['"]|-?[0-9][0-9.e+-]*\Z""")
 
 _SIMPLE = frozenset((str, int))
+
+# Ends the key, before the number of its life, in names of lives that had to make way for others.
+_LIFE = "\x1f"
 
 
 def encode_key(key: Any) -> str:
@@ -61,7 +64,22 @@ def decode_key(text: str) -> Any:
     >>> decode_key("('x', 0)")
     ('x', 0)
     """
+    if _LIFE in text:
+        text = text.partition(_LIFE)[0]
     return _decode_literal(text) if _LITERAL.match(text) else text
+
+
+def set_aside_key(text: str, life: int) -> str:
+    """Return the name under which a life of a wire key goes on when the key means another.
+
+    To users it is the key all the same: `decode_key` leaves the addition out.
+
+    Examples
+    --------
+    >>> decode_key(set_aside_key("x", 17))
+    'x'
+    """
+    return f"{text.partition(_LIFE)[0]}{_LIFE}{life}"
 
 
 @lru_cache(maxsize=100_000)

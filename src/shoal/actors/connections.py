@@ -18,7 +18,7 @@ from shoal.actors.future import ActorFuture
 from shoal.comm.base import connect
 from shoal.comm.stream import MessageStream
 from shoal.errors import ActorLostError
-from shoal.wire import messages as m
+from shoal.wire import actor_messages as m
 from shoal.wire.blob import Blob
 from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import load_failure

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.client.core import events as e
 from shoal.client.core.invariants import check
 from shoal.client.core.machine import Machine
+from shoal.client.core.outgoing import STEP
 from shoal.client.core.state import (
     CANCELLED,
     DONE,
@@ -49,7 +50,8 @@ class ClientNode:
         self.on_direct: Callable[[Any, int], None] | None = None  # from other workers
         self.alive = True
         self.end: End | None = None
-        self.machine = Machine(self.address)
+        first_life = int((1 + cluster.clock.now) * 1e6) * STEP + number
+        self.machine = Machine(self.address, first_life=first_life)
         self.machine.state.part = cluster.scheduler_settings.slice
         self.futures: dict[str, Record] = {}  # what the user holds, whatever became of it
         self.cancelled: dict[str, None] = {}  # by this user
@@ -263,6 +265,7 @@ class ClientNode:
         """Put data on workers, then tell the scheduler."""
         self.cluster.model.add(spec)
         value = self.cluster.model.expected(spec.key)
+        life = self.machine.draw_life()
         addresses = list(self.machine.state.workers)
         chosen = self.cluster.rng.sample(addresses, min(copies, len(addresses)))
         left = len(chosen)
@@ -277,7 +280,7 @@ class ClientNode:
                     holders.append(address)
                 if not left and holders:
                     extras = Extras(nbytes=spec.nbytes, holders=holders)
-                    record = Record(spec.key, type="int", extras=extras, status=FINISHED)
+                    record = Record(spec.key, type="int", extras=extras, status=FINISHED, life=life)
                     record.holder = holders[0]
                     self.futures[spec.key] = record
                     self._statuses[spec.key] = FINISHED
@@ -287,7 +290,8 @@ class ClientNode:
 
         self.asking += left
         for address in chosen:
-            self.cluster.network.ask(self, address, ("put", {spec.key: value}), stored(address))
+            question = ("put", {spec.key: value}, (life, True))
+            self.cluster.network.ask(self, address, question, stored(address))
 
     def read(self, key: str) -> None:
         """Fetch a result that did not come along: from its holder, else through the scheduler."""
@@ -309,7 +313,7 @@ class ClientNode:
             else:
                 self.cluster.network.ask(self, ADDRESS, ("gather", key), from_scheduler)
 
-        self.cluster.network.ask(self, record.holder, ("get", [key]), from_holder)
+        self.cluster.network.ask(self, record.holder, ("get", [key], None), from_holder)
 
     def call_actor(self, key: str) -> None:
         """Call a method of an actor, where it lives."""

@@ -177,4 +177,4 @@ class SchedulerNode:
             self.feed(HoldersFailed(key, [address]))
             self._gather(key, reply)
 
-        self.cluster.network.ask(self, address, ("get", [key]), answered)
+        self.cluster.network.ask(self, address, ("get", [key], None), answered)

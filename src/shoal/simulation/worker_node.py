@@ -153,13 +153,17 @@ class WorkerNode:
     # -- data --------------------------------------------------------------------------
 
     def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
-        """Answer `("get", keys)` with what is here, `("put", {key: value})` once it is stored.
+        """Answer `("get", keys, lives)` with what is here of these, or of any where it is None.
 
-        And `("call", key)` of an actor: which process this is, and which call.
+        `("put", {key: value}, (life, equal))` once it is stored, and `("call", key)` of an actor
+        with which process this is, and which call.
         """
-        op, payload = question
+        op, payload, *more = question
         store = self.executor.store
         if op == "get":
+            lives = more[0]
+            if lives is not None:
+                payload = [key for key in payload if self.machine.holds(key, lives.get(key, 0))]
             found = {key: store.get(key) for key in payload}
             reply({key: value for key, value in found.items() if value is not None})
             return
@@ -171,7 +175,9 @@ class WorkerNode:
         for key in keys:
             self.cluster.note_holder(key, self.address)
         sizes = [specs[key].nbytes for key in keys]
-        self.handle(DataAdded(keys, sizes, ["int"] * len(keys)), payload)
+        life, equal = more[0]
+        added = DataAdded(keys, sizes, ["int"] * len(keys), [life] * len(keys), equal)
+        self.handle(added, payload)
         reply(True)
 
     def lose_data(self, keys: list[str]) -> None:

@@ -62,6 +62,8 @@ class Calls:
             held_types=known.held_types,
             running=known.running,
             running_runs=known.running_runs,
+            held_lives=known.held_lives,
+            running_lives=known.running_lives,
         )
 
     def took_back(self, answer: Revoked) -> None:
@@ -78,7 +80,7 @@ class Calls:
 
         def answered(found: dict[str, bytes] | None) -> None:
             if found is None:
-                node.handle(FetchFailed(fetch.peer, fetch.keys, "no answer"))
+                node.handle(FetchFailed(fetch.peer, fetch.keys, "no answer", fetch.lives))
                 return
             specs = node.cluster.model.specs
             got = [
@@ -87,9 +89,9 @@ class Calls:
                 if key in found
             ]
             absent = [key for key in fetch.keys if key not in found]
-            node.handle(Fetched(fetch.peer, got, absent), found)
+            node.handle(Fetched(fetch.peer, got, absent, fetch.lives), found)
 
-        node.cluster.network.ask(node, fetch.peer, ("get", fetch.keys), answered)
+        node.cluster.network.ask(node, fetch.peer, ("get", fetch.keys, fetch.lives), answered)
 
     def paused(self) -> None:
         """People would be told."""

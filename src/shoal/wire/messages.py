@@ -11,6 +11,12 @@ Conventions
   connection, always before the first message that refers to it.
 - A *run* is a number the scheduler draws for each assignment of a task to a worker. It only grows,
   over restarts of the scheduler too, so a message about an older run of a key is dropped.
+- A *life* is the number of one life of a key: from the moment a client defines it, or puts data
+  under it, until nobody needs it any more. Clients draw them; see `docs/decisions`. Wherever a key
+  crosses a connection that does not keep its order with all others about it, its life goes along.
+  0 stands for one that the sender does not know.
+- `told` counts what a client tells on one connection, and only grows. What is said to the client
+  says how far it was `heard`: a word about a key that was told later is about an older life of it.
 - A list that is documented as "`[]` when ..." saves bytes and time in the common case.
 """
 
@@ -91,12 +97,15 @@ class Graph(msgspec.Struct, array_like=True, gc=False, tag="graph", kw_only=True
     option_of: list[
         int
     ] = []  # per task, index into `options`, -1 for none; [] when options[0] is for all
+    told: int = 0  # also the life of those that are new, where `lives` does not say
+    lives: list[int] = []  # per task; [] when all begin with this message
 
 
 class Want(msgspec.Struct, array_like=True, gc=False, tag="want"):
     """The client wants results of keys that it did not define (a Future by key)."""
 
     keys: list[str]
+    told: int = 0
 
 
 class Release(msgspec.Struct, array_like=True, gc=False, tag="release"):
@@ -124,6 +133,9 @@ class Scattered(msgspec.Struct, array_like=True, gc=False, tag="scattered"):
     nbytes: list[int]
     types: list[str]
     holders: list[list[str]]
+    told: int = 0
+    lives: list[int] = []  # as the workers were told
+    equal: list[bool] = []  # whether all data under this key is equal; [] when all is
 
 
 class Ask(msgspec.Struct, array_like=True, gc=False, tag="ask"):
@@ -213,6 +225,7 @@ class KeysInMemory(msgspec.Struct, array_like=True, gc=False, tag="memory"):
     types: list[str]
     values: list[Inline | None]  # the result where it is small, else None
     holders: list[str]  # one address for each None in `values`, in order
+    heard: int = 0
 
 
 class KeyErred(msgspec.Struct, array_like=True, gc=False, tag="erred"):
@@ -220,12 +233,14 @@ class KeyErred(msgspec.Struct, array_like=True, gc=False, tag="erred"):
     exception: Blob  # pickled exception instance
     traceback: Blob  # pickled traceback (tblib), or a pickled None
     blame: str  # the key whose run failed: this one, or one it depends on
+    heard: int = 0
 
 
 class KeysPending(msgspec.Struct, array_like=True, gc=False, tag="pending"):
     """Results that were there are being computed again, or a retry began."""
 
     keys: list[str]
+    heard: int = 0
 
 
 class KeysLost(msgspec.Struct, array_like=True, gc=False, tag="lost"):
@@ -233,11 +248,21 @@ class KeysLost(msgspec.Struct, array_like=True, gc=False, tag="lost"):
 
     keys: list[str]
     reason: str
+    heard: int = 0
 
 
 class KeysCancelled(msgspec.Struct, array_like=True, gc=False, tag="cancelled"):
     keys: list[str]
     reason: str
+    heard: int = 0
+
+
+class KeysShared(msgspec.Struct, array_like=True, gc=False, tag="shared"):
+    """Others had defined these keys before, and still need them: these are their lives."""
+
+    keys: list[str]
+    lives: list[int]
+    heard: int = 0
 
 
 class WorkersChanged(msgspec.Struct, array_like=True, gc=False, tag="workers"):
@@ -294,6 +319,7 @@ SchedulerToClient: TypeAlias = (
     | KeysPending
     | KeysLost
     | KeysCancelled
+    | KeysShared
     | WorkersChanged
     | Restarted
     | Answer
@@ -330,6 +356,8 @@ class RegisterWorker(msgspec.Struct, array_like=True, gc=False, tag="register", 
     running: list[str] = []  # tasks that execute now (long-running ones too)
     running_runs: list[int] = []
     extra: dict[str, Any] = {}
+    held_lives: list[int] = []
+    running_lives: list[int] = []
 
 
 class Finished(msgspec.Struct, array_like=True, gc=False, tag="done"):
@@ -382,6 +410,7 @@ class MissingDeps(msgspec.Struct, array_like=True, gc=False, tag="missing"):
     deps: list[str]
     absent: list[list[str]]  # per dep: holders that answered "I do not have it"
     unreachable: list[list[str]]  # per dep: holders that could not be reached
+    lives: list[int] = []  # per dep
 
 
 class StealReply(msgspec.Struct, array_like=True, gc=False, tag="stolen"):
@@ -399,6 +428,8 @@ class Acquired(msgspec.Struct, array_like=True, gc=False, tag="acquired"):
     nbytes: list[int]
     types: list[str]
     scattered: bool = False
+    lives: list[int] = []
+    equal: bool = True  # of scattered: whether all data under these keys is equal
 
 
 class NotAcquired(msgspec.Struct, array_like=True, gc=False, tag="not-acquired"):
@@ -406,6 +437,7 @@ class NotAcquired(msgspec.Struct, array_like=True, gc=False, tag="not-acquired")
 
     keys: list[str]
     reason: str
+    lives: list[int] = []
 
 
 class Dropped(msgspec.Struct, array_like=True, gc=False, tag="dropped"):
@@ -413,6 +445,7 @@ class Dropped(msgspec.Struct, array_like=True, gc=False, tag="dropped"):
 
     keys: list[str]
     reason: str
+    lives: list[int] = []
 
 
 class WorkerStatus(msgspec.Struct, array_like=True, gc=False, tag="status"):
@@ -460,6 +493,7 @@ class WorkerWelcome(msgspec.Struct, array_like=True, gc=False, tag="welcome"):
     heartbeat_interval: float  # seconds
     forget: list[str] = []  # held keys that nobody wants
     stop: list[str] = []  # running keys that nobody wants
+    forget_lives: list[int] = []
 
 
 class WorkerRejected(msgspec.Struct, array_like=True, gc=False, tag="rejected"):
@@ -486,6 +520,8 @@ class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
     options: TaskOptions | None = None
     # Per dependency its value, where it is small and elsewhere, else None; () when there is none.
     dep_values: tuple[Inline | None, ...] = ()
+    life: int = 0
+    dep_lives: tuple[int, ...] = ()
 
 
 class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
@@ -501,12 +537,17 @@ class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
     priorities: list[Priority]
     duration: float  # estimate of each, seconds
     wanted: bool
+    life: int = 0  # of all of them
 
 
 class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
-    """Nobody needs these keys: drop the data; drop the task, or its result if it runs already."""
+    """Nobody needs these keys: drop the data; drop the task, or its result if it runs already.
+
+    Of another life than the one named nothing is dropped.
+    """
 
     keys: list[str]
+    lives: list[int] = []
 
 
 class Steal(msgspec.Struct, array_like=True, gc=False, tag="steal"):
@@ -521,6 +562,8 @@ class Acquire(msgspec.Struct, array_like=True, gc=False, tag="acquire"):
     keys: list[str]
     nbytes: list[int]
     holders: list[list[str]]
+    lives: list[int] = []
+    equal: list[int] = []  # the life under which the worker has equal data already; [] if none has
 
 
 class CloseWorker(msgspec.Struct, array_like=True, gc=False, tag="close"):
@@ -540,28 +583,3 @@ SchedulerToWorker: TypeAlias = (
     | Acquire
     | CloseWorker
 )
-
-# --------------------------------------------------------------------------- caller -> actor
-
-
-class ActorCall(msgspec.Struct, array_like=True, gc=False, tag="call"):
-    """Call a method of an actor, or read an attribute."""
-
-    id: int  # the caller's count on this connection; calls of one connection begin in this order
-    key: str  # the actor's
-    name: str
-    args: Blob | None  # pickled (args, kwargs); None: read the attribute
-
-
-class ActorResult(msgspec.Struct, array_like=True, gc=False, tag="result"):
-    id: int
-    value: Blob
-
-
-class ActorFailed(msgspec.Struct, array_like=True, gc=False, tag="failed"):
-    id: int
-    exception: Blob
-    traceback: Blob
-
-
-ActorToCaller: TypeAlias = ActorResult | ActorFailed

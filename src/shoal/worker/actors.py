@@ -23,7 +23,7 @@ from shoal.comm.status import Status
 from shoal.comm.stream import MessageStream
 from shoal.errors import ActorLostError
 from shoal.task_context import TaskContext, current, current_actor
-from shoal.wire import messages as m
+from shoal.wire import actor_messages as m
 from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import dumps, loads

@@ -102,6 +102,8 @@ class ShellCalls:
             held_types=known.held_types,
             running=known.running,
             running_runs=known.running_runs,
+            held_lives=known.held_lives,
+            running_lives=known.running_lives,
             extra={"plugins": worker.plugin_host.change},
         )
 

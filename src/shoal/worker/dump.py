@@ -20,7 +20,7 @@ def dump_state(worker: Worker, exclude: Iterable[str] = ()) -> dict[str, Any]:
     found = {
         **worker.identity(),
         "tasks": {key: _task(task) for key, task in s.tasks.items()},
-        "data": {key: {"nbytes": n, "type": kind} for key, (n, kind) in s.data.items()},
+        "data": {key: {"nbytes": n, "type": kind} for key, (n, kind, _) in s.data.items()},
         "lacking": {
             key: {
                 "nbytes": lack.nbytes,

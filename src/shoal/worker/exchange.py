@@ -52,31 +52,31 @@ class Exchange:
         worker = self._worker
         start = time.time()
         try:
-            values, borrowed = await self._get(fetch.peer, fetch.keys)
+            values, borrowed = await self._get(fetch.peer, fetch.keys, fetch.lives)
         except Exception as error:
             if not isinstance(error, OSError):
                 logger.warning("fetching from %s failed: %s", fetch.peer, error, exc_info=True)
-            worker.feed(core.FetchFailed(fetch.peer, fetch.keys, str(error)))
+            worker.feed(core.FetchFailed(fetch.peer, fetch.keys, str(error), fetch.lives))
             return
         got = [(key, *describe(value)) for key, value in values.items()]
         absent = [key for key in fetch.keys if key not in values]
         if self.trace is not None:
             nbytes = sum(row[1] for row in got)
             self.trace(list(values), start, time.time(), fetch.peer, nbytes)
-        worker.feed(core.Fetched(fetch.peer, got, absent), values)
+        worker.feed(core.Fetched(fetch.peer, got, absent, fetch.lives), values)
         self._keep(values, borrowed)
 
     async def _get(
-        self, peer: str, keys: list[str]
+        self, peer: str, keys: list[str], lives: dict[str, int]
     ) -> tuple[dict[str, Any], dict[str, SharedBlob]]:
         """Return the values that a peer has, and the shared memory that some are mapped from."""
         server = self._worker.peers(peer)
-        answer = await server.get_data(keys=keys, host=host_identity())
+        answer = await server.get_data(keys=keys, host=host_identity(), lives=lives)
         data = answer["data"]
         borrowed, failed = borrow(answer["shared"])
         data.update((key, blob.blob()) for key, blob in borrowed.items())
         if failed:
-            answer = await server.get_data(keys=failed)
+            answer = await server.get_data(keys=failed, lives=lives)
             data.update(answer["data"])
         return await unpack_values(data), borrowed
 
@@ -187,7 +187,11 @@ class Exchange:
                 keys = [key for key in keys if key not in error.args]
 
     async def take(
-        self, data: dict[str, Any], shared: dict[str, Any] | None = None
+        self,
+        data: dict[str, Any],
+        shared: dict[str, Any] | None = None,
+        life: int = 0,
+        equal: bool = False,
     ) -> dict[str, Any]:
         """Store values that a client or the scheduler brings; return their sizes and types.
 
@@ -198,6 +202,10 @@ class Exchange:
         shared : dict, optional
             What refers to values in the sender's shared memory. Those that cannot be opened are
             named in the answer, as ``"unreadable"``.
+        life : int
+            Of all these keys.
+        equal : bool
+            All data under these keys is equal, whenever it comes.
         """
         borrowed, failed = borrow(shared or {})
         data = {**data, **{key: blob.blob() for key, blob in borrowed.items()}}
@@ -210,7 +218,9 @@ class Exchange:
         nbytes = [described[key][0] for key in keys]
         types = [described[key][1] for key in keys]
         if keys:
-            self._worker.feed(core.DataAdded(keys, nbytes, types), values)
+            self._worker.feed(
+                core.DataAdded(keys, nbytes, types, [life] * len(keys), equal), values
+            )
         self._keep(values, borrowed)
         return {
             "nbytes": dict(zip(keys, nbytes, strict=True)),

@@ -27,15 +27,28 @@ __all__ = ["OPERATIONS"]
 
 
 async def _get_data(
-    worker: Worker, comm: Comm, keys: list[str], host: str | None = None
+    worker: Worker,
+    comm: Comm,
+    keys: list[str],
+    host: str | None = None,
+    lives: dict[str, int] | None = None,
 ) -> dict[str, Any]:
-    return await worker.exchange.give(comm, keys, host)
+    if lives is None:
+        return await worker.exchange.give(comm, keys, host)
+    held = [key for key in keys if worker.machine.holds(key, lives.get(key, 0))]
+    answer = await worker.exchange.give(comm, held, host)
+    answer["missing"] += [key for key in keys if key not in held]
+    return answer
 
 
 async def _update_data(
-    worker: Worker, data: dict[str, Any], shared: dict[str, Any] | None = None
+    worker: Worker,
+    data: dict[str, Any],
+    shared: dict[str, Any] | None = None,
+    life: int = 0,
+    equal: bool = False,
 ) -> dict[str, Any]:
-    return await worker.exchange.take(data, shared)
+    return await worker.exchange.take(data, shared, life, equal)
 
 
 def _host_identity(worker: Worker) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
 from shoal.client.core.effects import Effects
 from shoal.client.core.invariants import check
@@ -24,9 +25,9 @@ def task(key: str, *deps: str, call: Call = INC, wanted: bool = True) -> Record:
     return Record(key, call, b"args of " + key.encode(), deps, wanted=wanted)
 
 
-def data(key: str, *holders: str) -> Record:
+def data(key: str, *holders: str, life: int = 0) -> Record:
     extras = Extras(nbytes=8, holders=list(holders))
-    return Record(key, type="int", extras=extras, status="finished", holder=holders[0])
+    return Record(key, type="int", extras=extras, status="finished", holder=holders[0], life=life)
 
 
 class ModelScheduler:
@@ -36,6 +37,8 @@ class ModelScheduler:
         self.hello: m.ClientHello | None = None
         self.functions: dict[bytes, Blob] = {}
         self.tasks: dict[str, tuple[bytes, tuple[str, ...]]] = {}
+        self.definitions: dict[str, tuple[bytes, bytes, tuple[str, ...]]] = {}
+        self.lives: dict[str, int] = {}
         self.data: set[str] = set()
         self.wants: set[str] = set()
         self.fired: set[str] = set()
@@ -76,7 +79,15 @@ class ModelScheduler:
             for dep in deps:
                 known = dep in self.tasks or dep in self.data or dep in msg.keys
                 assert known, f"{key} depends on {dep}, which was not told"
+            definition = (id, msg.args[i], deps)
+            life = msg.lives[i] if msg.lives else msg.told
+            wanted = msg.wanted is None or i in msg.wanted
+            other = life not in (0, self.lives.get(key, life))
+            if other and wanted and key not in self.wants and definition != self.definitions[key]:
+                self.set_aside(key)
             self.tasks.setdefault(key, (id, deps))
+            self.definitions.setdefault(key, definition)
+            self.lives.setdefault(key, life)
         chosen = range(n) if msg.wanted is None else msg.wanted
         self.wants.update(msg.keys[i] for i in chosen)
 
@@ -107,6 +118,14 @@ class ModelScheduler:
     def on_ClientGoodbye(self, msg: m.ClientGoodbye) -> None:
         self.left = True
 
+    def set_aside(self, key: str) -> None:
+        """Let a task go on under a name of its own."""
+        name = set_aside_key(key, self.lives[key])
+        for table in (self.tasks, self.definitions, self.lives):
+            table[name] = table.pop(key)
+        for other, (id, deps) in self.tasks.items():
+            self.tasks[other] = (id, tuple(name if dep == key else dep for dep in deps))
+
     def forget(self) -> None:
         """Forget what nobody wants and nothing that is known depends on."""
         while True:
@@ -115,7 +134,8 @@ class ModelScheduler:
             if not gone:
                 return
             for key in gone:
-                self.tasks.pop(key, None)
+                for table in (self.tasks, self.definitions, self.lives):
+                    table.pop(key, None)
                 self.data.discard(key)
 
 
@@ -124,7 +144,7 @@ class Duet:
 
     def __init__(self) -> None:
         INC.function.tasks = 0  # it is shared by all tests
-        self.machine = Machine("client-1", "test", {"python": "3"})
+        self.machine = Machine("client-1", "test", {"python": "3"}, first_life=1)
         self.machine.state.part = 3  # even little graphs come in several parts
         self.scheduler: ModelScheduler | None = None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
 from shoal.client.core import functions
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import Call, Extras, Failure, Record
 from shoal.wire import messages as m
-from shoal.wire.blob import Buffer
+from shoal.wire.blob import Blob, Buffer
 from shoal.wire.messages import TaskOptions
 
 from .model import INC, Duet, data, function, task
@@ -32,7 +33,7 @@ def test_a_task_from_submission_to_release(duet: Duet) -> None:
     define, graph = effects.messages
     assert define == m.DefineFunctions([INC.function.id], [INC.function.blob])
     assert graph == m.Graph(
-        keys=["inc-1"], functions=[INC.function.id], args=[b"args of inc-1"], groups=["inc"]
+        keys=["inc-1"], functions=[INC.function.id], args=[b"args of inc-1"], groups=["inc"], told=1
     )
     assert record.status == "pending"
 
@@ -123,17 +124,65 @@ def test_a_key_submitted_again_while_it_is_an_input(duet: Duet) -> None:
     again = task("a", call=Call(function("other"), "other"))
     effects = duet.submit(again)
     assert effects.messages[-1].keys == ["a"]
-    # What is known keeps its definition, on both sides.
-    assert again.call is INC
+    # Nobody holds the old result: the key means what was submitted last. What `b` was made of is
+    # kept under a name of its own, the same on both sides.
+    assert again.call.function.id == function("other").id
+    assert duet.records["b"].deps == (set_aside_key("a", 1),)
     duet.finish("a")
     assert again.status == "finished"
     duet.release("b")
     assert list(duet.records) == ["a"]
 
 
+def test_a_task_submitted_again_while_it_is_an_input(duet: Duet) -> None:
+    duet.submit(task("a"), task("b", "a"))
+    duet.release("a")
+    again = task("a")
+    graph = duet.submit(again).messages[-1]
+    assert graph.lives == [1], "it is the same task, and the same life"
+    assert duet.records["b"].deps == ("a",)
+
+
+def test_words_about_an_older_life_are_not_taken_for_the_new_one(duet: Duet) -> None:
+    old = duet.submit(task("a")).messages[-1].told
+    duet.release("a")
+    again = task("a", call=Call(function("other"), "other"))
+    assert duet.submit(again).messages[-1].told > old
+    for word in (
+        m.KeysInMemory(["a"], ["int"], [b"old"], [], old),
+        m.KeyErred("a", Blob(b"e"), Blob(b"t"), "a", old),
+        m.KeysLost(["a"], "gone", old),
+        m.KeysCancelled(["a"], "gone", old),
+    ):
+        assert duet.hear(word).changed == []
+    assert again.status == "pending"
+    duet.hear(m.KeysInMemory(["a"], ["int"], [b"new"], [], again.told))
+    assert (again.status, again.value) == ("finished", b"new")
+
+
+def test_a_life_is_said_again_as_it_was(duet: Duet) -> None:
+    duet.submit(task("a"))
+    duet.release("a")
+    duet.submit(task("b"), data("d", "w1", life=77))
+    life = duet.records["b"].told
+    duet.disconnect()
+    messages = duet.connect().messages
+    [graph] = [message for message in messages if type(message) is m.Graph]
+    [scattered] = [message for message in messages if type(message) is m.Scattered]
+    assert (graph.lives, scattered.lives) == ([life], [77])
+    assert graph.told >= life
+
+
+def test_another_life_that_others_share(duet: Duet) -> None:
+    duet.submit(task("a"))
+    duet.hear(m.KeysShared(["a"], [99], duet.records["a"].told))
+    duet.disconnect()
+    assert duet.connect().messages[-1].lives == [99]
+
+
 def test_a_key_of_others(duet: Duet) -> None:
     effects = duet.submit(Record("theirs"))
-    assert effects.messages == [m.Want(["theirs"])]
+    assert effects.messages == [m.Want(["theirs"], 1)]
     graph = duet.submit(task("b", "theirs")).messages[-1]
     assert graph.deps == [["theirs"]]
     duet.release("theirs")
@@ -155,7 +204,7 @@ def test_a_cycle_through_a_key_of_others_is_refused(duet: Duet) -> None:
 def test_scattered_data(duet: Duet) -> None:
     effects = duet.submit(data("d1", "w1"), data("d2", "w1", "w2"))
     assert effects.messages == [
-        m.Scattered(["d1", "d2"], [8, 8], ["int", "int"], [["w1"], ["w1", "w2"]])
+        m.Scattered(["d1", "d2"], [8, 8], ["int", "int"], [["w1"], ["w1", "w2"]], 1, [1, 1])
     ]
     assert kinds(duet.release("d1").messages) == ["Release"]
 

@@ -32,12 +32,12 @@ def keys_of(told: list[Any]) -> list[tuple[str, list[str]]]:
 
 
 def test_a_known_key_outlives_what_is_submitted_with_it(session: Any) -> None:
-    """Its only future is gone, in the outbox, when a graph finds the key and needs it."""
+    """Its only future goes, in the outbox, while a graph that found the key needs it."""
     s = session.session
     known = s.share(Record("known"))
     s._flush()
-    s.release(known)  # not flushed yet
     assert s.find("known") is known
+    s.release(known)  # not flushed yet
     s.share_graph([Record("new", deps=("known",))])
     s.release_now([known])
     s._flush()
@@ -47,6 +47,41 @@ def test_a_known_key_outlives_what_is_submitted_with_it(session: Any) -> None:
         ("released", ["known"]),
     ]
     assert list(s.records) == ["new"]
+
+
+def test_a_key_whose_last_future_is_gone_begins_a_new_life(session: Any) -> None:
+    """Though the loop has not counted it down yet."""
+    s = session.session
+    first = s.share(Record("x"))
+    s._flush()
+    s.release(first)
+    assert s.find("x") is None
+    second = s.share(Record("x"))
+    assert second is not first
+    s._flush()
+    assert keys_of(session.told) == [
+        ("submitted", ["x"]),
+        ("released", ["x"]),
+        ("submitted", ["x"]),
+    ]
+    assert (first.futures, first.ending) == (0, 0)
+    assert s.records == {"x": second}
+
+
+def test_graphs_and_maps_begin_new_lives_as_well(session: Any) -> None:
+    s = session.session
+    first = s.share(Record("x"))
+    s._flush()
+    s.release(first)
+    (second,) = s.share_all([Record("x"), Record("y")])[:1]
+    assert second is not first
+    s._flush()
+    s.release(second)
+    (third,) = s.share_graph([Record("x")])
+    assert third is not second
+    s._flush()
+    assert s.records["x"] is third
+    assert [keys for kind, keys in keys_of(session.told) if kind == "released"] == [["x"], ["x"]]
 
 
 def test_what_has_no_other_future_is_released_at_once(session: Any) -> None:

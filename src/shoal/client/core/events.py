@@ -19,6 +19,7 @@ __all__ = [
     "FromScheduler",
     "GaveUp",
     "Interrupted",
+    "PutAgain",
     "Released",
     "RequestMade",
     "RetryRequested",
@@ -57,6 +58,12 @@ class Submitted(msgspec.Struct, gc=False):
     """
 
     records: list[Record]
+
+
+class PutAgain(msgspec.Struct, gc=False):
+    """Data was put on workers that equals what there is a record of; this would be its record."""
+
+    record: Record
 
 
 class Released(msgspec.Struct, gc=False):
@@ -130,6 +137,7 @@ Event: TypeAlias = (
     | FromScheduler
     | Submitted
     | Released
+    | PutAgain
     | Interrupted
     | CancelRequested
     | RetryRequested

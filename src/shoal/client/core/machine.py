@@ -24,7 +24,8 @@ from shoal.client.core.functions import (
     untell_function,
     untell_functions,
 )
-from shoal.client.core.outgoing import tell_records
+from shoal.client.core.lives import means_another, set_aside
+from shoal.client.core.outgoing import STEP, life_of, tell_records
 from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
 from shoal.client.core.state import (
     CANCELLED,
@@ -58,12 +59,19 @@ class Machine:
         What people call it.
     versions : dict
         Versions of the software here, for the scheduler to compare.
+    first_life : int
+        Lives of keys are numbered from here. No other client, nor an earlier one, may use these
+        numbers; `shoal.client.session.session` makes them of the time and the client's id.
     """
 
     def __init__(
-        self, client: str, name: str | None = None, versions: dict[str, Any] | None = None
+        self,
+        client: str,
+        name: str | None = None,
+        versions: dict[str, Any] | None = None,
+        first_life: int = 0,
     ) -> None:
-        self.state = ClientState(client, name, versions or {})
+        self.state = ClientState(client, name, versions or {}, first_life)
         self.asks = Asks()
         self._effects = Effects()
         self._now = 0.0
@@ -74,6 +82,7 @@ class Machine:
             e.GaveUp: self._gave_up,
             e.FromScheduler: self._from_scheduler,
             e.Submitted: self._submitted,
+            e.PutAgain: self._put_again,
             e.Released: self._released,
             e.Interrupted: self._interrupted,
             e.CancelRequested: self._cancel_requested,
@@ -91,6 +100,7 @@ class Machine:
             m.KeysPending: self._on_pending,
             m.KeysLost: self._on_lost,
             m.KeysCancelled: self._on_cancelled,
+            m.KeysShared: self._on_shared,
             m.WorkersChanged: self._on_workers,
             m.ClientWelcome: self._on_welcome,
             m.Restarted: self._on_restarted,
@@ -159,6 +169,7 @@ class Machine:
     def _forget_all(self, reason: str) -> list[str]:
         """Cancel everything; return the keys there were."""
         s = self.state
+        s.over = True
         records, s.records = s.records, {}
         s.held_back = {}
         s.fired = {}
@@ -172,6 +183,13 @@ class Machine:
         return list(records)
 
     # -------------------------------------------------------------- the user's side
+
+    def draw_life(self) -> int:
+        """Return the number of a life that begins before the scheduler is told of it."""
+        s = self.state
+        s.over = False
+        s.told += STEP
+        return s.told
 
     def _submitted(self, event: e.Submitted) -> None:
         s = self.state
@@ -202,6 +220,9 @@ class Machine:
         for record in records:
             key = record.key
             old = table.get(key)
+            if old is not None and record.wanted and means_another(old, record):
+                set_aside(s, old)
+                old = None
             if old is None:
                 table[key] = record
                 if record.call is not None:
@@ -247,6 +268,7 @@ class Machine:
         if old.call is not None:
             new.call, new.args, new.deps, new.extras = old.call, old.args, old.deps, old.extras
             new.position = old.position
+            new.life = life_of(old)
         else:
             if self._needs(new.deps, new.key):
                 self._finish_off(new, CANCELLED, f"{new.key} would depend on itself")
@@ -306,6 +328,7 @@ class Machine:
                     continue
                 del s.fired[key]
             record.wanted = False
+            s.over = True
             if key not in s.held_back:
                 gone.append(key)
             if not record.dependents:
@@ -314,6 +337,13 @@ class Machine:
                 self._loosened.append(key)
         if gone and s.connected:
             self._effects.messages.append(m.Release(gone))
+
+    def _put_again(self, event: e.PutAgain) -> None:
+        s = self.state
+        new = event.record
+        known = s.records.get(new.key)
+        if known is not None and known.wanted and new.key not in s.held_back and s.connected:
+            self._effects.messages += tell_records(s, [new])
 
     def _interrupted(self, event: e.Interrupted) -> None:
         """Say it all again; a scheduler that heard it before takes no notice."""
@@ -413,10 +443,11 @@ class Machine:
         holders = iter(msg.holders)
         done: list[str] = []
         last = ""
+        heard = self._heard(msg.heard)
         for key, type_name, value in zip(msg.keys, msg.types, msg.values, strict=True):
             holder = next(holders) if value is None else ""
             record = table.get(key)
-            if record is None or not record.wanted:
+            if record is None or not record.wanted or record.told > heard:
                 continue
             if type_name == last:
                 type_name = last  # one text for all that are equal
@@ -433,9 +464,16 @@ class Machine:
             done.append(key)
         self._fired_are_done(done)
 
+    def _heard(self, heard: int) -> int:
+        """Return up to where the scheduler had heard: later ones are of other lives than it means.
+
+        Who does not say so means what there is.
+        """
+        return heard or self.state.told
+
     def _on_erred(self, msg: m.KeyErred) -> None:
         record = self.state.records.get(msg.key)
-        if record is None or not record.wanted:
+        if record is None or not record.wanted or record.told > self._heard(msg.heard):
             return
         record.value = None
         record.type = ""
@@ -453,9 +491,12 @@ class Machine:
             self._released(e.Released(forgotten))
 
     def _on_pending(self, msg: m.KeysPending) -> None:
+        heard = self._heard(msg.heard)
         for key in msg.keys:
             record = self.state.records.get(key)
-            if record is not None and record.wanted and record.status != PENDING:
+            if record is None or record.told > heard:
+                continue
+            if record.wanted and record.status != PENDING:
                 self._wait_again(record)
 
     def _wait_again(self, record: Record) -> None:
@@ -465,14 +506,23 @@ class Machine:
         self._effects.changed.append(record)
 
     def _on_lost(self, msg: m.KeysLost) -> None:
-        self._give_up(msg.keys, LOST, msg.reason)
+        self._give_up(msg.keys, LOST, msg.reason, msg.heard)
 
     def _on_cancelled(self, msg: m.KeysCancelled) -> None:
-        self._give_up(msg.keys, CANCELLED, msg.reason)
+        self._give_up(msg.keys, CANCELLED, msg.reason, msg.heard)
 
-    def _give_up(self, keys: list[str], status: str, reason: str) -> None:
+    def _on_shared(self, msg: m.KeysShared) -> None:
+        heard = self._heard(msg.heard)
+        for key, life in zip(msg.keys, msg.lives, strict=True):
+            record = self.state.records.get(key)
+            if record is not None and record.told <= heard:
+                record.life = life
+
+    def _give_up(self, keys: list[str], status: str, reason: str, heard: int) -> None:
+        heard = self._heard(heard)
         found = [self.state.records.get(key) for key in keys]
-        self._give_up_all([r for r in found if r is not None], status, reason)
+        meant = [r for r in found if r is not None and r.told <= heard]
+        self._give_up_all(meant, status, reason)
 
     def _on_workers(self, msg: m.WorkersChanged) -> None:
         for address in msg.removed:
@@ -498,6 +548,7 @@ class Machine:
     # -------------------------------------------------------------- the ends of records
 
     def _finish_off(self, record: Record, status: str, reason: str) -> None:
+        self.state.over = True
         record.wanted = False
         record.value = None
         record.why = reason

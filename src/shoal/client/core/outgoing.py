@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from shoal.client.core.state import Call, ClientState, Record
 
-__all__ = ["tell_records"]
+__all__ = ["STEP", "life_of", "tell_records"]
+
+# Between two numbers of one client; clients that begin at the same time differ in the rest.
+STEP = 1024
 
 
 def tell_records(
@@ -26,23 +29,56 @@ def tell_records(
 
     Tasks of the keys `also_wanted` are told as if they were wanted.
     """
+    lives = date(s, records)
     calls = [record.call for record in records]
     first = calls[0]
     if first is not None and calls.count(first) == len(calls):  # by far the most common
-        return [*tell_functions(s, (first.function,)), _graph(records, [first], None, also_wanted)]
+        graph = _graph(records, [first], None, also_wanted)
+        graph.told, graph.lives = s.told, lives
+        return [*tell_functions(s, (first.function,)), graph]
     messages: list[Any] = []
     for kind, group in groupby(records, _kind):
         members = list(group)
         if kind == "data":
-            messages.append(_scattered(members))
+            scattered = _scattered(members)
+            known = [life_of(record) for record in members]
+            scattered.told, scattered.lives = s.told, known if any(known) else []
+            messages.append(scattered)
         elif kind == "want":
-            messages.append(Want([record.key for record in members]))
+            messages.append(Want([record.key for record in members], s.told))
         else:
             index: dict[Call, int] = {}
             call_of = [index.setdefault(r.call, len(index)) for r in members if r.call is not None]
             messages += tell_functions(s, {call.function: None for call in index})
-            messages.append(_graph(members, list(index), call_of, also_wanted))
+            graph = _graph(members, list(index), call_of, also_wanted)
+            graph.told = s.told
+            if lives:
+                graph.lives = [life_of(record) for record in members]
+            messages.append(graph)
     return messages
+
+
+def date(s: ClientState, records: Sequence[Record]) -> list[int]:
+    """Note when these are told; return the lives of their keys, `[]` where all begin now."""
+    if s.over:
+        s.over = False
+        s.told += STEP
+    told = s.told
+    again = False
+    for record in records:
+        if record.told:
+            again = True
+            if not record.life:
+                record.life = record.told
+        elif record.life:
+            again = True
+        record.told = told
+    return [life_of(record) for record in records] if again else []
+
+
+def life_of(record: Record) -> int:
+    """Return the number of the life of a record's key."""
+    return record.life or record.told
 
 
 def _kind(record: Record) -> object:
@@ -60,6 +96,7 @@ def _scattered(records: list[Record]) -> Scattered:
         [extra.nbytes for extra in extras],
         [record.type for record in records],
         [extra.holders for extra in extras],
+        equal=[] if all(extra.equal for extra in extras) else [extra.equal for extra in extras],
     )
 
 

@@ -73,6 +73,7 @@ class Extras(msgspec.Struct, gc=False, eq=False, kw_only=True):
     buffers: list[Buffer] = []  # large out-of-band buffers of the arguments
     keep: tuple[Any, ...] = ()  # to be kept alive as long as the record, such as futures in objects
     nbytes: int = 0  # of scattered data
+    equal: bool = True  # all data under this key is equal, for it is a digest
     holders: list[str] = []  # of scattered data; empty: this is a task, or a key of somebody else
 
 
@@ -92,7 +93,10 @@ class Record(msgspec.Struct, gc=False, eq=False):
     holder: str = ""  # a worker that has the result
     why: Failure | str | None = None  # the failure, or the reason of a cancellation or loss
     status: str = PENDING
+    told: int = 0  # `ClientState.told` when the scheduler was told of it
+    life: int = 0  # of its key, where it is not `told`: it was told again, or others share it
     futures: int = 0  # the shell's: how many futures refer to it
+    ending: int = 0  # the shell's: how many of these are gone, and not counted down yet
     watch: tuple[Any, ...] = ()  # the shell's: who is to be told when it is done
 
 
@@ -111,16 +115,24 @@ class ClientState:
         "idle_functions_bytes",
         "known_workers",
         "name",
+        "over",
         "part",
         "records",
         "registered_before",
         "scheduler",
+        "told",
         "versions",
         "workers",
     )
 
-    def __init__(self, client: str, name: str | None, versions: dict[str, Any]) -> None:
+    def __init__(
+        self, client: str, name: str | None, versions: dict[str, Any], first_life: int = 0
+    ) -> None:
         self.client = client
+        # Numbers what the scheduler is told of records, and the lives of keys that begin with it.
+        # It grows where a key may begin a new life, so that words about an older one are known.
+        self.told = first_life
+        self.over = False  # a life has ended since it grew
         self.name = name
         self.versions = versions
         self.connected = False

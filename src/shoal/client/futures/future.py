@@ -113,8 +113,12 @@ class Future(TaskRef):
 
     @property
     def status(self) -> str:
-        """``pending``, ``finished``, ``error``, ``cancelled`` or ``lost``."""
-        return self._record.status
+        """``pending``, ``finished``, ``error`` or ``cancelled``.
+
+        Data that was scattered and is lost is cancelled; the error says so (`DataLostError`).
+        """
+        status = self._record.status
+        return CANCELLED if status == LOST else status
 
     @property
     def type(self) -> Any:
@@ -127,8 +131,8 @@ class Future(TaskRef):
         return self._record.status in DONE
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self._record.status == CANCELLED
+        """Whether it was cancelled, or is data that is lost."""
+        return self.status == CANCELLED
 
     # ------------------------------------------------------------------ outcomes
 
@@ -328,12 +332,12 @@ class Future(TaskRef):
     def __repr__(self) -> str:
         record = self._record
         kind = f" type: {_short(record.type)}," if record.type else ""
-        return f"<Future: status: {record.status},{kind} key: {record.key}>"
+        return f"<Future: status: {self.status},{kind} key: {record.key}>"
 
     def _repr_html_(self) -> str:
         record = self._record
         kind = f" <b>type:</b> {_escape(_short(record.type))}," if record.type else ""
-        return f"<b>Future:</b> {record.status},{kind} <b>key:</b> {_escape(record.key)}"
+        return f"<b>Future:</b> {self.status},{kind} <b>key:</b> {_escape(record.key)}"
 
 
 def make_future(session: Session, record: Record) -> Future:
@@ -460,8 +464,8 @@ def futures_of(o: Any, client: Client | None = None) -> list[Future]:
     if client is not None:
         found = [future for future in found if future.client is client]
     for future in found:
-        if future._record.status == CANCELLED:
-            raise FutureCancelledError(future._record.key, str(future._record.why))
+        if future.cancelled():
+            raise error_of(future.client, future._record) or FutureCancelledError(future.key, "")
     return found
 
 
@@ -500,7 +504,7 @@ def fire_and_forget(obj: Any) -> None:
     """
     by_session: dict[Session, list[str]] = {}
     for future in futures_of(obj):
-        if future.status not in (ERROR, LOST):
+        if future.status not in (ERROR, CANCELLED):
             by_session.setdefault(future._session, []).append(future._record.key)
     for session, keys in by_session.items():
         session.post(FireRequested(keys))

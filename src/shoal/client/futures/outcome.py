@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+from collections.abc import Generator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal._base.keys import decode_key
@@ -122,8 +124,20 @@ def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseExce
     if not isinstance(error, BaseException):
         return RemoteError(f"the remote exception is not an exception but {error!r}")
     with contextlib.suppress(Exception):  # the exception matters more than where it came from
-        error = error.with_traceback(load(client, frames))
+        apart = _apart(client, frames)
+        error = error.with_traceback(next(apart))
+        apart.close()
     return error
+
+
+def _apart(client: Client | None, frames: Blob) -> Generator[TracebackType | None, None, None]:
+    """Yield an unpickled traceback.
+
+    Its frames refer to those that they were made in, and so on up to that of a user who asked for
+    the error, and to all in them: the future that failed, which would not end before the collector
+    comes. Those who call a generator are not among them once it has yielded.
+    """
+    yield load(client, frames)
 
 
 def _name_task(error: BaseException, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from shoal.client.core.state import CANCELLED, DONE, Record
+from shoal.client.core.state import CANCELLED, DONE, LOST, Record
 from shoal.client.current import current_client
 from shoal.client.futures.as_completed import as_completed
 from shoal.client.futures.future import Future, futures_of, seconds_or_none
@@ -113,9 +113,9 @@ def _late(records: list[Record], seconds: float | None) -> TimeoutError:
 
 def _split(futures: list[Future]) -> DoneAndNotDoneFutures:
     statuses = {future._record.status for future in futures}
-    if CANCELLED in statuses:
+    if CANCELLED in statuses or LOST in statuses:
         for future in futures:
-            if future._record.status == CANCELLED:
+            if future.cancelled():
                 error = error_of(future.client, future._record)
                 if error is not None:
                     raise error

@@ -109,6 +109,9 @@ class OneByOne:
             elif type(item) is tuple:
                 outbox.popleft()
                 self._session.uncount(item[0], released)
+            elif type(item) is Released:
+                released.update(dict.fromkeys(item.keys))  # first, as above
+                outbox.popleft()
             else:
                 return False
         return True

@@ -246,6 +246,7 @@ class SubmissionOrder:
         for item in waiting:
             self._take(self._without(item, failed) if failed else item, passed)
         for record in pending_graph.claimed:
+            record.ending += 1
             self._take((record,), passed)
 
     def _end(

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from shoal import config
 from shoal._base.local_stores import StoresInReach
@@ -27,6 +28,7 @@ from shoal.client.core.events import (
     TookAnswer,
 )
 from shoal.client.core.machine import Machine
+from shoal.client.core.outgoing import STEP
 from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
 from shoal.client.session.latches import AsyncLatch, Latch, ThreadLatch
 from shoal.client.session.one_by_one import OneByOne
@@ -79,7 +81,9 @@ class Session:
 
     def __init__(self, client: Client, id: str, name: str | None, versions: dict[str, Any]) -> None:
         self.client = client
-        self.machine = Machine(id, name, versions)
+        # Microseconds, and what tells clients apart that begin in the same one.
+        first_life = int(time.time() * 1e6) * STEP + crc32(id.encode()) % STEP
+        self.machine = Machine(id, name, versions, first_life)
         self.functions = PickledFunctions()
         self.records: dict[str, Record] = {}
         self.lock = threading.Lock()
@@ -115,8 +119,10 @@ class Session:
         with self.lock:
             known = self.records.get(record.key)
             if known is not None:
-                known.futures += 1
-                return known
+                if known.futures > known.ending:
+                    known.futures += 1
+                    return known
+                self._end_lives([known])
             self.records[record.key] = record
             record.futures = 1
             self.outbox.append(record)
@@ -136,6 +142,7 @@ class Session:
                 shared = fresh = records
             else:
                 shared, fresh = [], []
+                self._end_lives([table[key] for key in table.keys() & by_key.keys()])
                 for record in records:
                     known = table.setdefault(record.key, record)
                     known.futures += 1
@@ -152,7 +159,9 @@ class Session:
         table = self.records
         counted: dict[str, Record] = {}
         fresh: dict[str, Record] = {}
+        names = list(names)
         with self.lock:
+            self._end_lives([table[name] for name in names if name in table])
             for name in names:
                 record = table.get(name)
                 if record is None:
@@ -179,6 +188,9 @@ class Session:
         counted: list[Record] = []
         fresh: list[Record] = []
         with self.lock:
+            keys = table.keys() & {record.key for record in records if record.wanted}
+            fresh_ones = {id(record) for record in records}
+            self._end_lives([table[key] for key in keys if id(table[key]) not in fresh_ones])
             for record in records:
                 known = table.get(record.key)
                 if known is not None and known is not record:
@@ -206,8 +218,22 @@ class Session:
         with self.lock:
             known = self.records.get(key)
             if known is not None:
+                if known.futures <= known.ending:
+                    return None
                 known.futures += 1
             return known
+
+    def _end_lives(self, known: list[Record]) -> None:
+        """Let go, under the lock, of those whose last future is gone, though not counted down yet.
+
+        Who asks for such a key now means a new life of it.
+        """
+        over = [record for record in known if record.futures <= record.ending]
+        if over:
+            # First: a signal may come in between, and to say it twice is better than not at all.
+            self.outbox.append(Released([record.key for record in over]))
+            for record in over:
+                self.records.pop(record.key, None)
 
     def post_anyway(self, item: Any) -> None:
         """`post`, for a thread that may be later than the loop's end."""
@@ -265,6 +291,7 @@ class Session:
 
     def release(self, record: Record) -> None:
         """A future is gone. Never blocks or raises: it is called by the garbage collector."""
+        record.ending += 1  # first: who finds it in the outbox counts it off
         self.outbox.append((record,))
         if not self._awake and not self.one_by_one.on:
             try:
@@ -284,6 +311,7 @@ class Session:
                     # In its turn: the release of another future may be in the outbox, before what
                     # was submitted since and needs the key. That one must not be the last.
                     item = (record,)
+                    record.ending += 1
                     self.outbox.append(
                         item if pending_graph is None else GraphPart(pending_graph, item)
                     )
@@ -477,6 +505,7 @@ class Session:
             while True:
                 key = record.key
                 record.futures -= 1
+                record.ending -= 1
                 if record.futures == 0 and table.get(key) is record:
                     del table[key]
                     released[key] = None
@@ -490,6 +519,7 @@ class Session:
         key = record.key
         with self.lock:
             record.futures -= 1
+            record.ending -= 1
             if record.futures == 0 and self.records.get(key) is record:
                 del self.records[key]
                 released[key] = None

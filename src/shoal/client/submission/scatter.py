@@ -11,8 +11,9 @@ from weakref import WeakKeyDictionary
 
 from shoal import config
 from shoal._base.containers import PLAIN_CONTAINERS, is_namedtuple, rebuilt
-from shoal._base.keys import encode_key
+from shoal._base.keys import encode_key, set_aside_key
 from shoal._base.system import memory_available
+from shoal.client.core.events import PutAgain
 from shoal.client.core.state import FINISHED, Extras, Record
 from shoal.client.futures.future import Future, make_future
 from shoal.client.submission.keys import blob_digest, unique
@@ -23,6 +24,7 @@ from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
+    from shoal.client.session.session import Session
 
 __all__ = ["ScatterBatch", "drop_spare_memory", "scatter_data"]
 
@@ -45,6 +47,9 @@ class ScatterBatch:
         self.data: dict[str, Blob] = {}
         self.types: dict[str, str] = {}
         self.nbytes: dict[str, int] = {}
+        self.life = 0  # of all these keys
+        self.named = type(data) is dict  # by the user, so that equal keys may be other data
+        self._aliases: dict[str, str] = {}
         self._shape: Any
         kind = type(data)
         if kind is dict:
@@ -73,6 +78,22 @@ class ScatterBatch:
         self.data.setdefault(key, blob)
         return key
 
+    def begin(self, session: Session) -> None:
+        """Draw the number of the lives that begin here. On the loop.
+
+        Names that still stand for something else do so until nobody needs that any more: what they
+        stand for from now on goes by other names on the wire.
+        """
+        session.drain()
+        with session.speaking:
+            self.life = session.machine.draw_life()
+        if not self.named:
+            return
+        used = session.machine.state.records.keys() | session.records.keys()
+        for key in used & self.data.keys():
+            alias = self._aliases[key] = set_aside_key(key, self.life)
+            self.data[alias] = self.data.pop(key)
+
     def measured(self, reply: Mapping[str, Any]) -> None:
         """Take in what the workers say of the data."""
         self.nbytes.update(reply["nbytes"])
@@ -83,15 +104,22 @@ class ScatterBatch:
         session = client._session
 
         def future(key: str) -> Future:
-            extras = Extras(nbytes=self.nbytes[key], holders=list(holders[key]))
+            key = self._aliases.get(key, key)
+            extras = Extras(
+                nbytes=self.nbytes[key], holders=list(holders[key]), equal=not self.named
+            )
             record = Record(
                 key,
                 type=self.types[key],
                 holder=extras.holders[0],
                 extras=extras,
                 status=FINISHED,
+                life=self.life,
             )
-            return make_future(session, session.share(record))
+            shared = session.share(record)
+            if shared is not record:  # equal data is there, and these are copies of it
+                session.post(PutAgain(record))
+            return make_future(session, shared)
 
         shape = self._shape
         if isinstance(shape, str):
@@ -120,6 +148,7 @@ async def scatter_data(
         raise ValueError(f"broadcast= is True, False or a number of workers, got {broadcast!r}")
     if not batch.data:
         return {}
+    batch.begin(client._session)
     wanted = None if workers is None else as_workers(workers)
     if direct is None:
         direct = client.direct_to_workers
@@ -136,6 +165,8 @@ async def scatter_data(
         client=client.id,
         broadcast=broadcast,
         timeout=timeout,
+        life=batch.life,
+        equal=not batch.named,
     )
     batch.measured(reply)
     return {key: list(addresses) for key, addresses in reply["who_has"].items()}
@@ -167,7 +198,7 @@ async def _to_workers(
             by_worker.setdefault(worker, {})[key] = blob
     async with lending(batch.data, _pool(client)) as lender:
         replies = await asyncio.gather(
-            *(_to_worker(client, lender, worker, data) for worker, data in by_worker.items())
+            *(_to_worker(client, lender, worker, data, batch) for worker, data in by_worker.items())
         )
     for reply in itertools.chain(*replies):
         batch.measured(reply)
@@ -192,18 +223,20 @@ def drop_spare_memory(client: Client) -> None:
 
 
 async def _to_worker(
-    client: Client, lender: Lender, worker: str, data: dict[str, Blob]
+    client: Client, lender: Lender, worker: str, data: dict[str, Blob], batch: ScatterBatch
 ) -> list[dict[str, Any]]:
     """Give data to one worker: in shared memory what it can open there, the rest as it is."""
     shared: dict[str, Any] = {}
     if lender.worth(data) and await _same_host(client, worker):
         shared = await lender.lend(data)
     rest = {key: blob for key, blob in data.items() if key not in shared}
-    reply = await client.rpc(worker).update_data(data=rest, shared=shared)
+    life, equal = batch.life, not batch.named
+    reply = await client.rpc(worker).update_data(data=rest, shared=shared, life=life, equal=equal)
     replies = [reply]
     if reply["unreadable"]:
         rest = {key: data[key] for key in reply["unreadable"]}
-        replies.append(await client.rpc(worker).update_data(data=rest))
+        again = await client.rpc(worker).update_data(data=rest, life=life, equal=equal)
+        replies.append(again)
     return replies
 
 

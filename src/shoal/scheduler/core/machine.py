@@ -308,7 +308,7 @@ class Machine:
             ws = s.workers.get(address)
             if ws is not None and ws in ts.who_has:
                 lose_copies(s, [ts], ws)
-                tell_free(s, ws, event.key)
+                tell_free(s, ws, event.key, ts.life)
 
     def _move(self, event: e.Move) -> None:
         make_copies(self.state, event)

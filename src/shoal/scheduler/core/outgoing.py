@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "collect",
+    "flush_frees",
+    "heard",
     "say_finished",
     "say_many_finished",
     "tell_client",
@@ -32,15 +34,22 @@ def tell_worker(s: SchedulerState, ws: WorkerState, message: Any) -> None:
     """Send a message to a worker."""
     s.touched_workers[ws] = None
     if ws.frees:
-        ws.out.append(Free(ws.frees))
-        ws.frees = []
+        flush_frees(ws)
     ws.out.append(message)
 
 
-def tell_free(s: SchedulerState, ws: WorkerState, key: str) -> None:
-    """Tell a worker to drop a key, with the others that it is told to drop."""
+def flush_frees(ws: WorkerState) -> None:
+    """Send a worker what it is to drop, before what it is told next."""
+    ws.out.append(Free(ws.frees, ws.free_lives))
+    ws.frees = []
+    ws.free_lives = []
+
+
+def tell_free(s: SchedulerState, ws: WorkerState, key: str, life: int) -> None:
+    """Tell a worker to drop a life of a key, with the others that it is told to drop."""
     s.touched_workers[ws] = None
     ws.frees.append(key)
+    ws.free_lives.append(life)
     ws.urgent = True
 
 
@@ -51,6 +60,14 @@ def tell_client(s: SchedulerState, client: ClientState, message: Any) -> None:
         if client.done_keys:
             _flush_finished(client)
         client.out.append(message)
+
+
+def heard(client: ClientState, told: int) -> None:
+    """A client told something of keys: what is said from now on is said of these lives."""
+    if told > client.heard:
+        if client.done_keys:
+            _flush_finished(client)
+        client.heard = told
 
 
 def say_finished(s: SchedulerState, ts: TaskState, value: Inline | None) -> None:
@@ -90,7 +107,13 @@ def say_many_finished(
 
 def _flush_finished(client: ClientState) -> None:
     client.out.append(
-        KeysInMemory(client.done_keys, client.done_types, client.done_values, client.done_holders)
+        KeysInMemory(
+            client.done_keys,
+            client.done_types,
+            client.done_values,
+            client.done_holders,
+            client.heard,
+        )
     )
     client.done_keys = []
     client.done_types = []
@@ -106,12 +129,12 @@ def collect(s: SchedulerState) -> tuple[dict[str, list[Any]], dict[str, list[Any
         if ws.status == "closed":  # another worker may have its address by now
             ws.out = []
             ws.frees = []
+            ws.free_lives = []
             continue
         if ws.frees:
             if not ws.out and _can_wait(s, ws):
                 continue
-            ws.out.append(Free(ws.frees))
-            ws.frees = []
+            flush_frees(ws)
         if ws.out:
             to_workers[ws.address] = ws.out
             ws.out = []

@@ -184,6 +184,7 @@ class TaskState:
         "group",
         "hint",
         "key",
+        "life",
         "nbytes",
         "options",
         "priority",
@@ -201,8 +202,11 @@ class TaskState:
         "worker",
     )
 
-    def __init__(self, key: str, group: GroupState, priority: Priority, serial: int) -> None:
+    def __init__(
+        self, key: str, group: GroupState, priority: Priority, serial: int, life: int = 0
+    ) -> None:
         self.key = key
+        self.life = life  # see `handlers.lives`; 0: nobody has said it yet
         self.serial = serial  # in large tables it is found by this: see the module's docstring
         self.state = "released"
         self.group = group
@@ -259,6 +263,7 @@ class WorkerState:
         "alone",
         "close_when_retired",
         "executing",
+        "free_lives",
         "frees",
         "held",
         "held_since",
@@ -318,6 +323,7 @@ class WorkerState:
         self.executing: dict[str, float] = {}
         self.out: list[Any] = []  # messages of the event at work
         self.frees: list[str] = []  # keys for the next Free
+        self.free_lives: list[int] = []  # and their lives
         self.urgent = False  # which must not wait: see `collect`
         self.held_since = 0.0  # when the first of them began to wait
 
@@ -345,6 +351,7 @@ class ClientState:
         "done_keys",
         "done_types",
         "done_values",
+        "heard",
         "id",
         "last_seen",
         "name",
@@ -363,6 +370,7 @@ class ClientState:
         self.wants: dict[int, TaskState] = {}  # by serial number
         self.defined: dict[bytes, FunctionState] = {}
         self.last_seen = now
+        self.heard = 0  # the last `told` of its messages
         self.out: list[Any] = []
         self.done_keys: list[str] = []  # columns of the KeysInMemory at work
         self.done_types: list[str] = []
@@ -413,21 +421,11 @@ class SchedulerState:
         self.total_nthreads = 0
 
         self.next_run = first_run
+        self._make_recovery()
         self.last_serial = 0  # of the tasks ever made
         self.generation = 0
         self.generation_started = float("-inf")
         self.positions = 0  # of the tasks of this generation that came without any
-        self.recovering_until: float | None = None
-        self.client_came_back = False  # so it is known which workers there were
-        self.expected_workers: set[str] = set()
-        self.awaited: dict[
-            TaskState, float
-        ] = {}  # data that a worker may bring or a client define, until when
-        self.patient_until: float | None = None  # for the data of the worker being lost
-        self.reported: dict[
-            str, tuple[WorkerState, int]
-        ] = {}  # unknown tasks that run, and their run
-        self.reported_until = 0.0
         self.retiring: dict[WorkerState, None] = {}
         self.lifetimes: dict[WorkerState, float] = {}  # when a worker wants to retire
         self.first_lifetime = 0.0  # the first of these, or one of a worker that is gone
@@ -446,6 +444,24 @@ class SchedulerState:
         # Where somebody listens: what was logged since they were last told, (topic, time, message).
         self.heard: list[tuple[str, float, Any]] | None = None
         self.killed = 0  # tasks given up as KilledWorker
+
+    def _make_recovery(self) -> None:
+        """Set up what is said by some and not yet by others: after a restart, mostly."""
+        self.recovering_until: float | None = None
+        self.client_came_back = False  # so it is known which workers there were
+        self.expected_workers: set[str] = set()
+        self.awaited: dict[
+            TaskState, float
+        ] = {}  # data that a worker may bring or a client define, until when
+        self.patient_until: float | None = None  # for the data of the worker being lost
+        self.reported: dict[
+            str, tuple[WorkerState, int, int]
+        ] = {}  # unknown tasks that run, their run and life
+        self.reported_until = 0.0
+        # Results whose life only the workers have named that brought them.
+        self.unclaimed: dict[TaskState, None] = {}
+        # Lives under which workers were given data, and whether the client said so that gave it.
+        self.puts: dict[TaskState, dict[int, bool]] = {}
 
     def _make_worklists(self) -> None:
         """Set up what is filled and emptied within events, or a few of them."""

@@ -69,6 +69,8 @@ async def scatter(
     workers: list[Any] | None = None,
     broadcast: bool | int = False,
     timeout: float | None = None,
+    life: int = 0,
+    equal: bool = True,
 ) -> dict[str, Any]:
     """Put data on workers, for a client that wants it: ``{key: [addresses]}``."""
     chosen = await _wait_for_workers(
@@ -78,7 +80,9 @@ async def scatter(
     pending = list(plan.items())
     answers = await asyncio.gather(
         *(
-            scheduler.rpc(address).update_data(data={key: data[key] for key in keys})
+            scheduler.rpc(address).update_data(
+                data={key: data[key] for key in keys}, life=life, equal=equal
+            )
             for address, keys in pending
         ),
         return_exceptions=True,
@@ -109,6 +113,8 @@ async def scatter(
                         [nbytes[key] for key in keys],
                         [types[key] for key in keys],
                         [holders[key] for key in keys],
+                        lives=[life] * len(keys),
+                        equal=[equal] * len(keys),
                     )
                 ],
             )

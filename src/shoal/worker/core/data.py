@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
-from shoal.worker.core.fetch import answered, failed, forget_missing, note_missing
-from shoal.worker.core.transitions import free_run, give_up, start_or_wait
+from shoal.worker.core.fetch import answered, failed, forget_missing, holds, named, note_missing
+from shoal.worker.core.transitions import free_run, give_up, give_up_other_life, start_or_wait
 
 if TYPE_CHECKING:
     from shoal.worker.core.state import WorkerState
@@ -26,11 +26,18 @@ __all__ = [
 _PAUSED = "the worker is paused: its memory is nearly full"
 
 
-def came(s: WorkerState, key: str, nbytes: int, type_name: str) -> None:
+def came(s: WorkerState, key: str, nbytes: int, type_name: str, life: int = 0) -> None:
     """Data is here, by whatever way: go on with the runs that waited for it."""
-    s.data[key] = (nbytes, type_name)
+    s.data[key] = (nbytes, type_name, life)
+    if s.also or s.scattered:
+        s.also.pop(key, None)
+        s.scattered.pop(key, None)
+    _satisfy(s, key)
+
+
+def _satisfy(s: WorkerState, key: str) -> None:
     item = s.missing_keys.get(key)
-    if item is None:
+    if item is None or not holds(s, key, item.life):
         return
     forget_missing(s, item)
     if item.acquire and key not in s.landed:
@@ -41,84 +48,168 @@ def came(s: WorkerState, key: str, nbytes: int, type_name: str) -> None:
             start_or_wait(s, task)
 
 
-def fetched(s: WorkerState, peer: str, got: list[tuple[str, int, str]], absent: list[str]) -> None:
+def fetched(
+    s: WorkerState,
+    peer: str,
+    got: list[tuple[str, int, str]],
+    absent: list[str],
+    lives: dict[str, int],
+) -> None:
     """A peer answered. What nobody waits for any more is not kept."""
     for key, nbytes, type_name in got:
-        if answered(s, peer, key) is not None:
+        life = lives.get(key, 0)
+        if answered(s, peer, key, life) is not None:
             s.effects.keep.append(key)
             s.landed.append(key)
-            came(s, key, nbytes, type_name)
+            came(s, key, nbytes, type_name, life)
     for key in absent:
-        _not_served(s, peer, key, True)
+        _not_served(s, peer, key, lives.get(key, 0), True)
 
 
-def holder_failed(s: WorkerState, peer: str, keys: list[str]) -> None:
+def holder_failed(s: WorkerState, peer: str, keys: list[str], lives: dict[str, int]) -> None:
     """A peer could not be reached, or broke off."""
     for key in keys:
-        _not_served(s, peer, key, False)
+        _not_served(s, peer, key, lives.get(key, 0), False)
 
 
-def _not_served(s: WorkerState, peer: str, key: str, absent: bool) -> None:
-    item = answered(s, peer, key)
+def _not_served(s: WorkerState, peer: str, key: str, life: int, absent: bool) -> None:
+    item = answered(s, peer, key, life)
     if item is None or failed(s, item, peer, absent):
         return
     for task in list(item.tasks):
         if task.state == "waiting":  # the loss of another key may have ended it
             give_up(s, task, [item])
     if item.acquire:
-        s.missed.append(key)
+        s.missed.append((key, item.life))
     if s.missing_keys.get(key) is item:
         forget_missing(s, item)
 
 
-def added(s: WorkerState, keys: list[str], nbytes: list[int], types: list[str]) -> None:
-    """A client scattered data to this worker."""
+def added(
+    s: WorkerState,
+    keys: list[str],
+    nbytes: list[int],
+    types: list[str],
+    lives: list[int],
+    equal: bool,
+) -> None:
+    """A client scattered data to this worker.
+
+    Equal data that is here under another life is a copy of both from now on: the scheduler says
+    which one is over.
+    """
     s.effects.keep += keys
-    for key, size, type_name in zip(keys, nbytes, types, strict=True):
-        came(s, key, size, type_name)
+    lives = lives or [0] * len(keys)
+    for key, size, type_name, life in zip(keys, nbytes, types, lives, strict=True):
+        before = s.data.get(key)
+        if equal and before is not None and before[2] != life:
+            s.also.setdefault(key, set()).add(life)
+            _satisfy(s, key)
+        else:
+            came(s, key, size, type_name, life)
+        s.scattered[key] = None
     if s.connected and keys:
-        s.effects.send.append(m.Acquired(list(keys), list(nbytes), list(types), scattered=True))
+        s.effects.send.append(
+            m.Acquired(list(keys), list(nbytes), list(types), True, named(lives), equal)
+        )
 
 
 def acquire(s: WorkerState, message: m.Acquire) -> None:
     """The scheduler wants copies here. Those that are here are reported again: it may not know."""
-    for key, nbytes, holders in zip(message.keys, message.nbytes, message.holders, strict=True):
-        if key in s.data:
+    n = len(message.keys)
+    rows = zip(
+        message.keys,
+        message.nbytes,
+        message.holders,
+        message.lives or [0] * n,
+        message.equal or [0] * n,
+        strict=True,
+    )
+    for key, nbytes, holders, life, equal in rows:
+        if holds(s, key, life) or (equal and holds(s, key, equal)):
+            _call(s, key, life, equal)
             s.landed.append(key)
         elif s.paused:
-            s.missed.append(key)
+            s.missed.append((key, life))
         else:
-            item = note_missing(s, key, nbytes, holders, (0.0, 0, 0))
+            give_up_other_life(s, key, life)
+            item = note_missing(s, key, nbytes, holders, (0.0, 0, 0), life)
             item.acquire = True
             if item.peer is None and not item.waits_for_retry and not item.here:
-                s.missed.append(key)
+                s.missed.append((key, life))
                 forget_missing(s, item)
 
 
-def drop(s: WorkerState, keys: list[str], data: bool = True, runs: bool = True) -> None:
-    """Nobody needs these keys: the data, the runs, the copies asked for."""
+def _call(s: WorkerState, key: str, life: int, equal: int) -> None:
+    """Let data that is here be a copy of this life; of an equal one it is no more."""
+    nbytes, type_name, before = s.data[key]
+    lives = s.also.pop(key, set()) | {before}
+    lives -= {life, equal}
+    if lives:
+        s.also[key] = lives
+    s.data[key] = (nbytes, type_name, life or before)
+
+
+def drop(
+    s: WorkerState, keys: list[str], lives: list[int], data: bool = True, runs: bool = True
+) -> None:
+    """Nobody needs these lives of keys: the data, the runs, the copies asked for."""
     held = s.data
+    lives = lives or [0] * len(keys)
+    pairs = zip(keys, lives, strict=True)
     if data:
-        s.effects.drop += [key for key in keys if held.pop(key, None) is not None]
+        gone = [
+            key
+            for key, life in pairs
+            if (found := held.get(key)) is not None and _is_over(s, key, life, found[2])
+        ]
+        for key in gone:
+            held.pop(key, None)
+        s.effects.drop += gone
     if runs and s.tasks:
-        for key in keys:
+        for key, life in zip(keys, lives, strict=True):
             task = s.tasks.get(key)
-            if task is not None:
+            if task is not None and life in (task.compute.life, 0):
                 free_run(s, task)
     if data and s.missing_keys:
-        for key in keys:
+        for key, life in zip(keys, lives, strict=True):
             item = s.missing_keys.get(key)
-            if item is not None:
+            if item is not None and life in (item.life, 0):
                 item.acquire = False
                 if not item.tasks:
                     forget_missing(s, item)
 
 
+def _is_over(s: WorkerState, key: str, life: int, mine: int) -> bool:
+    """Whether data here goes with the end of a life: it is of no other, nor a newer one's."""
+    if s.also and key in s.also:
+        others = s.also[key]
+        others.discard(life)
+        if life == mine:
+            s.data[key] = (*s.data[key][:2], others.pop())
+        if not others:
+            del s.also[key]
+        return False
+    if life != mine and mine and (life or key in s.scattered):
+        return False
+    if s.scattered:
+        s.scattered.pop(key, None)
+    return True
+
+
 def lost(s: WorkerState, keys: list[str], reason: str) -> None:
     """The store lost data. Runs that need it find out when they start."""
-    gone = [key for key in keys if s.data.pop(key, None) is not None]
+    gone: list[str] = []
+    lives: list[int] = []
+    for key in keys:
+        found = s.data.pop(key, None)
+        if found is not None:
+            for life in (found[2], *s.also.pop(key, ())):
+                gone.append(key)
+                lives.append(life)
+            s.scattered.pop(key, None)
     if gone and s.connected:
-        s.effects.send.append(m.Dropped(gone, reason))
+        s.effects.send.append(m.Dropped(gone, reason, named(lives)))
 
 
 def report(s: WorkerState) -> None:
@@ -129,12 +220,20 @@ def report(s: WorkerState) -> None:
         if keys and s.connected:
             sizes = [s.data[key] for key in keys]
             s.effects.send.append(
-                m.Acquired(keys, [nbytes for nbytes, _ in sizes], [name for _, name in sizes])
+                m.Acquired(
+                    keys,
+                    [nbytes for nbytes, _, _ in sizes],
+                    [name for _, name, _ in sizes],
+                    lives=named([life for _, _, life in sizes]),
+                )
             )
     if s.missed:
         reason = _PAUSED if s.paused else "no holder could serve it"
         if s.connected:
-            s.effects.send.append(m.NotAcquired(s.missed, reason))
+            keys = [key for key, _ in s.missed]
+            s.effects.send.append(
+                m.NotAcquired(keys, reason, named([life for _, life in s.missed]))
+            )
         s.missed = []
 
 
@@ -143,6 +242,6 @@ def refuse_copies(s: WorkerState) -> None:
     for item in list(s.missing_keys.values()):
         if item.acquire and item.flight is None:
             item.acquire = False
-            s.missed.append(item.key)
+            s.missed.append((item.key, item.life))
             if not item.tasks:
                 forget_missing(s, item)

@@ -18,6 +18,7 @@ class Fetch(msgspec.Struct, gc=False):
     peer: str
     keys: list[str]
     nbytes: int  # estimate of the sum
+    lives: dict[str, int] = {}  # by key: no other life will do; goes back with the answer
 
 
 class Registration(msgspec.Struct, gc=False):
@@ -29,6 +30,8 @@ class Registration(msgspec.Struct, gc=False):
     running: list[str]
     running_runs: list[int]
     status: str
+    held_lives: list[int] = []
+    running_lives: list[int] = []
 
 
 class Effects(msgspec.Struct, gc=False):

@@ -79,6 +79,7 @@ class Fetched(msgspec.Struct, gc=False):
     peer: str
     got: list[tuple[str, int, str]]  # key, nbytes, type
     absent: list[str] = []
+    lives: dict[str, int] = {}  # of the `Fetch`
 
 
 class FetchFailed(msgspec.Struct, gc=False):
@@ -87,6 +88,7 @@ class FetchFailed(msgspec.Struct, gc=False):
     peer: str
     keys: list[str]
     reason: str = ""
+    lives: dict[str, int] = {}  # of the `Fetch`
 
 
 class DataAdded(msgspec.Struct, gc=False):
@@ -95,6 +97,8 @@ class DataAdded(msgspec.Struct, gc=False):
     keys: list[str]
     nbytes: list[int]
     types: list[str]
+    lives: list[int] = []
+    equal: bool = True  # all data under these keys is equal, whenever it came
 
 
 class DataLost(msgspec.Struct, gc=False):

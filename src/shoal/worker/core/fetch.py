@@ -27,7 +27,9 @@ __all__ = [
     "failed",
     "forget_all",
     "forget_missing",
+    "holds",
     "let_go",
+    "named",
     "note_missing",
     "plan",
     "retry_due",
@@ -35,13 +37,27 @@ __all__ = [
 ]
 
 
+def holds(s: WorkerState, key: str, life: int) -> bool:
+    """Whether data of this life of a key is here."""
+    found = s.data.get(key)
+    if found is None:
+        return False
+    mine = found[2]
+    return mine == life or not life or not mine or (key in s.also and life in s.also[key])
+
+
+def named(lives: list[int]) -> list[int]:
+    """Return a column of lives; `[]` where none is known."""
+    return list(lives) if any(lives) else []
+
+
 def note_missing(
-    s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Priority
+    s: WorkerState, key: str, nbytes: int, holders: list[str], priority: Priority, life: int = 0
 ) -> MissingKey:
     """Return a missing key's record, with these holders to try besides those already known."""
     found = s.missing_keys.get(key)
     if found is None:
-        found = s.missing_keys[key] = MissingKey(key, nbytes, priority)
+        found = s.missing_keys[key] = MissingKey(key, nbytes, priority, life)
         found.holders = list(holders)
         if not holders and key in s.tasks:
             found.here = True
@@ -102,7 +118,7 @@ def plan(s: WorkerState) -> None:
             peer.flights.append(flight)
             nbytes = sum(flight.keys.values())
             s.fetching_bytes += nbytes
-            s.effects.fetch.append(Fetch(peer.address, list(flight.keys), nbytes))
+            s.effects.fetch.append(Fetch(peer.address, list(flight.keys), nbytes, flight.lives))
         if not peer.flights and not peer.queue:
             idle.append(peer.address)
     for address in idle:
@@ -114,7 +130,8 @@ def _fill(s: WorkerState, peer: Peer) -> Flight | None:
     total = s.settings.fetch_bytes - s.fetching_bytes
     room = min(s.settings.fetch_message_bytes, total)
     keys: dict[str, int] = {}
-    flight = Flight(peer, keys)
+    lives: dict[str, int] = {}
+    flight = Flight(peer, keys, lives)
     queue = peer.queue
     while queue and len(keys) < s.settings.fetch_message_keys:
         item = queue[0][2]
@@ -130,15 +147,22 @@ def _fill(s: WorkerState, peer: Peer) -> Flight | None:
         heappop(queue)
         room -= item.nbytes
         keys[item.key] = item.nbytes
+        if item.life:
+            lives[item.key] = item.life
         item.flight = flight
     return flight if keys else None
 
 
-def answered(s: WorkerState, address: str, key: str) -> MissingKey | None:
+def answered(s: WorkerState, address: str, key: str, life: int) -> MissingKey | None:
     """Note that a peer answered for a key; return it if this was what it waited for."""
     item = s.missing_keys.get(key)
-    if item is not None and item.flight is not None and item.flight.peer.address == address:
-        flight = item.flight
+    flight = None if item is None else item.flight
+    if (
+        item is not None
+        and flight is not None
+        and flight.peer.address == address
+        and flight.lives.get(key, 0) == life
+    ):
         item.flight = None
         item.peer = None
     else:
@@ -146,7 +170,7 @@ def answered(s: WorkerState, address: str, key: str) -> MissingKey | None:
         peer = s.peers.get(address)
         flights = () if peer is None else peer.flights
         for flight in flights:
-            if key in flight.keys:
+            if key in flight.keys and flight.lives.get(key, 0) == life:
                 break
         else:
             return None

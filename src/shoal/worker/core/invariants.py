@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.worker.core.fetch import holds
 from shoal.worker.core.transitions import HOLDING, WITH_EXECUTOR
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _check_tasks(s: WorkerState) -> None:
 def _check_lacks(s: WorkerState) -> None:
     for key, item in s.missing_keys.items():
         assert key == item.key, f"{item} is filed under {key!r}"
-        assert key not in s.data, f"{item}, but it is here"
+        assert not holds(s, key, item.life), f"{item}, but it is here"
         assert item.tasks or item.acquire, f"nobody wants {item}"
         for task in item.tasks:
             assert task.state == "waiting", f"{item} for {task}"
@@ -102,6 +103,8 @@ def _check_effects(s: WorkerState) -> None:
     e = s.effects
     for task in e.execute:
         assert task.state in HOLDING | {"ended"}, f"{task} is executed"
+    for key in (*s.also, *s.scattered):
+        assert key in s.data, f"{key!r} was scattered, and is not here"
     for key in e.keep:
         assert key in s.data, f"{key!r} is kept but not in the books"
     if not s.connected:

@@ -115,12 +115,18 @@ class Machine:
         running = [task for task in s.tasks.values() if task.state in WITH_EXECUTOR]
         return Registration(
             held=list(s.data),
-            held_nbytes=[nbytes for nbytes, _ in s.data.values()],
-            held_types=[type_name for _, type_name in s.data.values()],
+            held_nbytes=[nbytes for nbytes, _, _ in s.data.values()],
+            held_types=[type_name for _, type_name, _ in s.data.values()],
             running=[task.key for task in running],
             running_runs=[task.run for task in running],
             status="paused" if s.paused else "running",
+            held_lives=fetch.named([life for _, _, life in s.data.values()]),
+            running_lives=fetch.named([task.compute.life for task in running]),
         )
+
+    def holds(self, key: str, life: int) -> bool:
+        """Return whether data of this life of a key is here."""
+        return fetch.holds(self.state, key, life)
 
     def where(self, key: str) -> str | None:
         """Return the state of a key's run, ``"memory"`` for data, None for an unknown key."""
@@ -174,7 +180,8 @@ class Machine:
         known = s.data
         missing_keys = s.missing_keys
         ok: list[events.Outcome] = []
-        like: tuple[int, str] = (-1, "")  # results in a row mostly are of one size and type
+        # Results in a row mostly are of one size, type and life.
+        like: tuple[int, str, int] = (-1, "", 0)
         for outcome in event.outcomes:
             key = outcome.key
             run = outcome.run
@@ -193,11 +200,15 @@ class Machine:
                 task.state = "ended"
                 del tasks[key]
             if missing_keys and key in missing_keys:
-                data.came(s, key, outcome.nbytes, outcome.type)
+                data.came(s, key, outcome.nbytes, outcome.type, task.compute.life)
             else:
-                if outcome.nbytes != like[0] or outcome.type != like[1]:
-                    like = (outcome.nbytes, outcome.type)
+                life = task.compute.life
+                if outcome.nbytes != like[0] or outcome.type != like[1] or life != like[2]:
+                    like = (outcome.nbytes, outcome.type, life)
                 known[key] = like
+                if s.scattered:
+                    s.also.pop(key, None)
+                    s.scattered.pop(key, None)
             ok.append(outcome)
         if ok and s.connected:
             s.effects.send.append(
@@ -274,13 +285,13 @@ class Machine:
     # ------------------------------------------------------------------ data
 
     def _fetched(self, event: events.Fetched) -> None:
-        data.fetched(self.state, event.peer, event.got, event.absent)
+        data.fetched(self.state, event.peer, event.got, event.absent, event.lives)
 
     def _fetch_failed(self, event: events.FetchFailed) -> None:
-        data.holder_failed(self.state, event.peer, event.keys)
+        data.holder_failed(self.state, event.peer, event.keys, event.lives)
 
     def _data_added(self, event: events.DataAdded) -> None:
-        data.added(self.state, event.keys, event.nbytes, event.types)
+        data.added(self.state, event.keys, event.nbytes, event.types, event.lives, event.equal)
 
     def _data_lost(self, event: events.DataLost) -> None:
         data.lost(self.state, event.keys, event.reason)
@@ -308,7 +319,7 @@ class Machine:
         add_runs(self.state, message)
 
     def _on_free(self, message: m.Free) -> None:
-        data.drop(self.state, message.keys)
+        data.drop(self.state, message.keys, message.lives)
 
     def _on_steal(self, message: m.Steal) -> None:
         s = self.state
@@ -350,7 +361,7 @@ class Machine:
             task = s.tasks.get(key)
             if task is not None:
                 free_run(s, task)
-        data.drop(s, message.forget, runs=False)
+        data.drop(s, message.forget, message.forget_lives, runs=False)
 
     def _on_rejected(self, message: m.WorkerRejected) -> None:
         self.state.closing = True

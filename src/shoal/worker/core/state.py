@@ -45,6 +45,7 @@ class MissingKey:
         "here",
         "holders",
         "key",
+        "life",
         "nbytes",
         "peer",
         "priority",
@@ -54,8 +55,11 @@ class MissingKey:
         "waits_for_retry",
     )
 
-    def __init__(self, key: str, nbytes: int, priority: tuple[float, int, int]) -> None:
+    def __init__(
+        self, key: str, nbytes: int, priority: tuple[float, int, int], life: int = 0
+    ) -> None:
         self.key = key
+        self.life = life
         self.nbytes = nbytes
         self.priority = priority
         self.holders: list[str] = []  # not tried yet
@@ -76,11 +80,12 @@ class MissingKey:
 class Flight:
     """One request under way to a peer. It outlives missing_keys that are given up meanwhile."""
 
-    __slots__ = ("keys", "peer")
+    __slots__ = ("keys", "lives", "peer")
 
-    def __init__(self, peer: Peer, keys: dict[str, int]) -> None:
+    def __init__(self, peer: Peer, keys: dict[str, int], lives: dict[str, int]) -> None:
         self.peer = peer
         self.keys = keys  # not answered yet, with their sizes
+        self.lives = lives  # of these keys; 0 stands for any
 
 
 class Peer:
@@ -101,6 +106,7 @@ class WorkerState:
     """All of it. `effects` and `now` are those of the event that is being handled."""
 
     __slots__ = (
+        "also",
         "available",
         "closing",
         "connected",
@@ -117,6 +123,7 @@ class WorkerState:
         "paused",
         "peers",
         "retries",
+        "scattered",
         "serial",
         "settings",
         "spilling",
@@ -134,7 +141,9 @@ class WorkerState:
         self.closing = False
         self.tasks: dict[str, TaskRun] = {}
         self.orphans: dict[int, TaskRun] = {}  # by run: discarded, not known to have ended
-        self.data: dict[str, tuple[int, str]] = {}  # what the store holds: size, type
+        self.data: dict[str, tuple[int, str, int]] = {}  # what the store holds: size, type, life
+        self.also: dict[str, set[int]] = {}  # other lives of which it is a copy, for it is equal
+        self.scattered: dict[str, None] = {}  # those that a client put here
         self.functions: set[bytes] = set()
         self.available = dict(settings.resources)
         self.constrained: dict[Need, list[tuple[tuple[float, int, int], int, TaskRun]]] = {}
@@ -147,4 +156,4 @@ class WorkerState:
         self.serial = 0  # breaks ties in heaps, and which of equal holders is asked
         self.landed: list[str] = []  # fetched in this event, to be acquired in one message
         self.unmade: list[str] = []  # runs that ended without the result that others wait for
-        self.missed: list[str] = []  # copies asked for that could not be had, in this event
+        self.missed: list[tuple[str, int]] = []  # copies that could not be had, in this event

@@ -22,7 +22,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
-from shoal.worker.core.fetch import forget_missing, let_go, note_missing, try_next
+from shoal.worker.core.fetch import forget_missing, holds, let_go, named, note_missing, try_next
 from shoal.worker.core.state import MissingKey, Need, TaskRun
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "end_run",
     "free_run",
     "give_up",
+    "give_up_other_life",
     "give_up_unmade",
     "held_back",
     "start_or_wait",
@@ -70,6 +71,8 @@ def add_run(s: WorkerState, compute: Compute) -> None:
         free_run(s, old)
     if key in s.data:  # the scheduler would not compute it if it knew of this copy
         del s.data[key]
+        s.also.pop(key, None)
+        s.scattered.pop(key, None)
         s.effects.drop.append(key)
     task = s.tasks[key] = TaskRun(compute, key, compute.run)
     options = compute.options
@@ -103,9 +106,10 @@ def add_runs(s: WorkerState, message: m.ComputeMany) -> None:
 def computes(message: m.ComputeMany) -> list[Compute]:
     """Return the tasks that a message of many stands for."""
     function, duration, wanted = message.function, message.duration, message.wanted
+    life = message.life
     rows = zip(message.keys, message.args, message.priorities, strict=True)
     return [
-        m.Compute(key, run, function, args, priority, duration, wanted)
+        m.Compute(key, run, function, args, priority, duration, wanted, life=life)
         for run, (key, args, priority) in enumerate(rows, message.first_run)
     ]
 
@@ -134,7 +138,9 @@ def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
         dep = compute.deps[i]
         nbytes = compute.dep_nbytes[i] if compute.dep_nbytes else 0
         holders = compute.dep_holders[i] if compute.dep_holders else []
-        found = note_missing(s, dep, nbytes, holders, compute.priority)
+        life = compute.dep_lives[i] if compute.dep_lives else 0
+        give_up_other_life(s, dep, life)
+        found = note_missing(s, dep, nbytes, holders, compute.priority, life)
         if task not in found.tasks:
             found.tasks[task] = None
             task.lacking += 1
@@ -142,6 +148,17 @@ def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
             hopeless.append(found)
     if hopeless:
         give_up(s, task, hopeless)
+
+
+def give_up_other_life(s: WorkerState, key: str, life: int) -> None:
+    """What waits for another life of a key than this one waits for something that is over."""
+    item = s.missing_keys.get(key)
+    if item is None or item.life == life:
+        return
+    for task in list(item.tasks):
+        give_up(s, task, [item])
+    if s.missing_keys.get(key) is item:
+        forget_missing(s, item)
 
 
 def _leaders(s: WorkerState, compute: Compute, missing: list[int]) -> tuple[TaskRun, ...]:
@@ -175,7 +192,7 @@ def give_up_unmade(s: WorkerState) -> None:
             give_up(s, task, [item])
         if s.missing_keys.get(key) is item:
             if item.acquire:
-                s.missed.append(key)
+                s.missed.append((key, item.life))
             forget_missing(s, item)
     s.unmade.clear()
 
@@ -183,10 +200,15 @@ def give_up_unmade(s: WorkerState) -> None:
 def _missing(s: WorkerState, compute: Compute) -> list[int]:
     """Return which dependencies are neither here nor came with the message."""
     data = s.data
-    if compute.dep_values:
-        pairs = zip(compute.deps, compute.dep_values, strict=True)
-        return [i for i, (dep, value) in enumerate(pairs) if value is None and dep not in data]
-    return [i for i, dep in enumerate(compute.deps) if dep not in data]
+    lives = compute.dep_lives or (0,) * len(compute.deps)
+    missing = [
+        i
+        for i, (dep, life) in enumerate(zip(compute.deps, lives, strict=True))
+        if (found := data.get(dep)) is None or (found[2] != life and not holds(s, dep, life))
+    ]
+    if compute.dep_values and missing:
+        return [i for i in missing if compute.dep_values[i] is None]
+    return missing
 
 
 def give_up(s: WorkerState, task: TaskRun, hopeless: list[MissingKey]) -> None:
@@ -199,6 +221,7 @@ def give_up(s: WorkerState, task: TaskRun, hopeless: list[MissingKey]) -> None:
             [item.key for item in hopeless],
             [item.absent for item in hopeless],
             [item.unreachable for item in hopeless],
+            named([item.life for item in hopeless]),
         )
     )
 
@@ -212,7 +235,8 @@ def free_run(s: WorkerState, task: TaskRun) -> None:
         task.state = "orphaned"
         s.orphans[task.run] = task
         s.effects.discard.append(task)
-        s.effects.drop.append(task.key)  # its result may be in the store already
+        if task.key not in s.data:
+            s.effects.drop.append(task.key)  # its result may be in the store already
     else:
         end_run(s, task)
 

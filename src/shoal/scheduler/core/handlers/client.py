@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
+from shoal.scheduler.core.handlers.lives import begin_life_of_data, is_life_of, merge_copy
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
-from shoal.scheduler.core.outgoing import say_finished_to, tell_client, tell_free
+from shoal.scheduler.core.outgoing import heard, say_finished_to, tell_client, tell_free
 from shoal.scheduler.core.slices import in_steps, start, step_of
 from shoal.scheduler.core.state import ClientState, FunctionState
 from shoal.scheduler.core.transitions.bulk import forget_many, is_plain
@@ -97,6 +99,7 @@ def _on_forget(s: SchedulerState, client: ClientState, msg: m.ForgetFunctions) -
 
 def _on_want(s: SchedulerState, client: ClientState, msg: m.Want) -> None:
     s.budget -= len(msg.keys)
+    heard(client, msg.told)
     for key in msg.keys:
         known = key in s.tasks
         ts = data_task(s, key)
@@ -203,13 +206,13 @@ def cancel_tasks(
             named = set(keys)
             their_keys = [key for key in their_keys if key not in named]
         if their_keys and s.clients.get(who.id) is who:
-            tell_client(s, who, m.KeysCancelled(their_keys, reason))
+            tell_client(s, who, m.KeysCancelled(their_keys, reason, who.heard))
 
 
 def _stop(s: SchedulerState, ts: TaskState) -> None:
     ws = leave_worker(s, ts)
     if ws is not None:
-        tell_free(s, ws, ts.key)
+        tell_free(s, ws, ts.key, ts.life)
     move(s, ts, "released")
     ts.waiting_on = 0
     let_go_of_inputs(s, ts)
@@ -232,21 +235,34 @@ def _on_retry(s: SchedulerState, client: ClientState, msg: m.Retry) -> None:
             stack.extend(d for d in ts.dependents if d.state == "erred")
     for ts in revived:
         for who in ts.wanted_by:
-            tell_client(s, who, m.KeysPending([ts.key]))
+            tell_client(s, who, m.KeysPending([ts.key], who.heard))
     for ts in revived:
         if ts.needed:
             activate(s, ts)
 
 
 def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> None:
-    for key, nbytes, type_name, holders in zip(
-        msg.keys, msg.nbytes, msg.types, msg.holders, strict=True
-    ):
+    heard(client, msg.told)
+    n = len(msg.keys)
+    lives, equals = msg.lives or repeat(0, n), msg.equal or repeat(True, n)
+    rows = zip(msg.keys, msg.nbytes, msg.types, msg.holders, lives, equals, strict=True)
+    for key, nbytes, type_name, holders, life, equal in rows:
         ts = data_task(s, key)
         add_want(client, ts)
-        if s.adopted_until.pop(key, None) is not None:  # it was kept for this client to come
+        puts = s.puts.setdefault(ts, {})
+        puts[life] = True
+        # It was kept for its clients to come.
+        if all(puts.values()) and s.adopted_until.pop(key, None) is not None:
             drop_want(s, s.adopted, ts)
         present = [s.workers[address] for address in holders if address in s.workers]
+        if not is_life_of(ts, life) and not begin_life_of_data(s, ts, life, equal):
+            tell_client(s, client, m.KeysShared([key], [ts.life], client.heard))
+            for ws in present:
+                merge_copy(s, ts, ws, life)
+            say_finished_to(s, client, ts, None)
+            continue
+        ts.life = life or ts.life
+        s.unclaimed.pop(ts, None)
         known = ts.state == "memory"
         for ws in present:
             arrive_in_memory(s, ts, ws, nbytes, type_name)

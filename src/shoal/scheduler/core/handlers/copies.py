@@ -62,4 +62,4 @@ def drop_copies(s: SchedulerState, event: DropCopies) -> None:
         ws.nbytes -= ts.nbytes
         rest = tuple(holder for holder in ts.who_has if holder is not ws)
         ts.who_has = rest[0].alone if len(rest) == 1 else rest
-        tell_free(s, ws, key)
+        tell_free(s, ws, key, ts.life)

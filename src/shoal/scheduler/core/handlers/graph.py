@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from dask.utils import key_split
 
 from shoal.errors import ProtocolError
-from shoal.scheduler.core.outgoing import say_finished_to
+from shoal.scheduler.core.handlers.lives import claim, set_aside
+from shoal.scheduler.core.outgoing import heard, say_finished_to, tell_client
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
 from shoal.scheduler.core.transitions.bulk import queue_many
 from shoal.scheduler.core.transitions.demand import add_want
 from shoal.scheduler.core.transitions.failing import say_erred
 from shoal.scheduler.core.transitions.processing import activate
 from shoal.scheduler.core.transitions.table import move
+from shoal.wire.messages import KeysShared
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import (
@@ -31,6 +33,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     """Learn a graph; tasks that are known already stay as they are."""
     n = len(m.keys)
     s.budget -= n
+    heard(client, m.told)
     s.tasks.make_room()
     _check_columns(m, n)
     functions = [_function(s, client, id) for id in m.functions]
@@ -40,7 +43,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     minus_priority = -m.priority
     if _may_queue_at_once(s, client, m):
         priority = (minus_priority, generation, first)
-        if queue_many(s, client, m.keys, m.args, functions[0], groups[0], priority):
+        if queue_many(s, client, m.keys, m.args, functions[0], groups[0], priority, m.told):
             return
     tasks = s.tasks
     function_of, group_of, order, option_of = m.function_of, m.group_of, m.order, m.option_of
@@ -49,26 +52,36 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     one_function = functions[0] if functions and not function_of else None
     one_group = groups[0] if groups and not group_of else None
     one_option = options[0] if options and not option_of else NO_OPTIONS
+    lives, life = m.lives, m.told
+    shared: list[TaskState] = []
+    wanted = None if m.wanted is None else frozenset(m.wanted)
     fresh: list[tuple[int, TaskState]] = []
     states: list[TaskState] = []
     for i, key in enumerate(m.keys):
         ts = tasks.get(key)
+        if lives:
+            life = lives[i]
         if ts is not None and ts.function is not None:
-            states.append(ts)
-            continue
+            function = one_function or functions[function_of[i]]
+            if ts.life == life or not _makes_way(s, m, i, ts, function, life, wanted):
+                states.append(ts)
+                if life and ts.life != life:
+                    shared.append(ts)
+                continue
+            ts = None
         group = one_group or (groups[group_of[i]] if group_of else _own_group(s, key))
         priority = (minus_priority, generation, order[i] if order else first + i)
         if ts is None:
             s.last_serial += 1
-            ts = TaskState(key, group, priority, s.last_serial)
+            ts = TaskState(key, group, priority, s.last_serial, life)
             tasks.add(key, ts)
             group.counts["released"] += 1
             group.size += 1
         else:
             ts.priority = priority  # known as somebody's input only: now it is defined
-            if ts.state == "erred":  # it was given up as lost data
-                move(s, ts, "released")
-                ts.rare = None
+            claim(s, ts, life)
+            if life and ts.life != life:
+                shared.append(ts)
         function = one_function or functions[function_of[i]]
         function.references += 1
         ts.function = function
@@ -79,15 +92,35 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
             ts.options = options[option_of[i]]
         states.append(ts)
         fresh.append((i, ts))
+    _settle(s, client, m, fresh, states, shared)
+
+
+def _settle(
+    s: SchedulerState,
+    client: ClientState,
+    m: Graph,
+    fresh: list[tuple[int, TaskState]],
+    states: list[TaskState],
+    shared: list[TaskState],
+) -> None:
+    """Link the tasks of a message, set going what is wanted, and forget what nobody needs."""
     try:
-        for i, buffers in m.buffers.items():
-            states[i].buffers = buffers
+        if m.buffers:
+            for i, ts in fresh:
+                ts.buffers = m.buffers.get(i)
         if m.deps:
             _link(s, m.deps, fresh, states)
+        # Its client may have forgotten what it was told of an older life.
+        again = [ts for ts in shared if ts.state == "memory" and client in ts.wanted_by]
+        for ts in again:
+            say_finished_to(s, client, ts, None)
         _want(s, client, m.wanted, states)
     except (ProtocolError, IndexError) as error:
         s.unneeded.extend(ts for _, ts in fresh)
         raise ProtocolError(f"Graph from {client.id}: {error}") from error
+    if shared:
+        keys = [ts.key for ts in shared]
+        tell_client(s, client, KeysShared(keys, [ts.life for ts in shared], client.heard))
     for _, ts in fresh:
         if not ts.waiters and not ts.wanted_by:
             s.unneeded.append(ts)
@@ -95,7 +128,24 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
         if s.awaited:
             s.awaited.pop(ts, None)
         if ts.state == "released":
-            activate(s, ts)  # somebody wanted it before it was defined
+            activate(s, ts)
+
+
+def _makes_way(
+    s: SchedulerState,
+    m: Graph,
+    i: int,
+    ts: TaskState,
+    function: FunctionState,
+    life: int,
+    wanted: frozenset[int] | None,
+) -> bool:
+    """Whether a known task leaves its name to one of a message, for another life of it."""
+    if not life or (wanted is not None and i not in wanted):
+        return False
+    refs = m.deps[i] if m.deps else []
+    deps = [m.keys[ref] if type(ref) is int else str(ref) for ref in refs]
+    return set_aside(s, ts, function, (m.args[i], m.buffers.get(i, []), deps))
 
 
 def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool:
@@ -103,7 +153,7 @@ def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool
     return (
         len(m.keys) > 1
         and len(m.groups) == len(m.functions) == 1
-        and not (m.deps or m.order or m.options or m.buffers)
+        and not (m.deps or m.order or m.options or m.buffers or m.lives)
         and m.wanted is None
         and client.real
         and bool(s.workers)

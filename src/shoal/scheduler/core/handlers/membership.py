@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from heapq import heapify, heapreplace
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.handlers.lives import is_life_of, take_life
 from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
 from shoal.scheduler.core.outgoing import tell_client, tell_free, tell_worker
 from shoal.scheduler.core.policies.estimates import estimate
@@ -53,19 +54,28 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     forget: list[str] = []
     # Clients that are still to come may want what another has as an input only.
     young = msg.reconnect and s.now < s.started + s.settings.recovery_window
-    for key, nbytes, type_name in zip(msg.held, msg.held_nbytes, msg.held_types, strict=True):
+    forget_lives: list[int] = []
+    lives = msg.held_lives or repeat(0, len(msg.held))
+    held = zip(msg.held, msg.held_nbytes, msg.held_types, lives, strict=True)
+    for key, nbytes, type_name, life in held:
         ts = s.tasks.get(key)
-        if ts is not None and (not msg.reconnect or (ts.wanted_by if young else ts.needed)):
+        if ts is not None and not take_life(s, ts, life):
+            forget.append(key)
+            forget_lives.append(life)
+        elif ts is not None and (not msg.reconnect or (ts.wanted_by if young else ts.needed)):
             arrive_in_memory(s, ts, ws, nbytes, type_name)
         elif msg.reconnect:
-            adopt_copy(s, ws, key, nbytes, type_name)
+            adopt_copy(s, ws, key, nbytes, type_name, life)
         else:
             forget.append(key)
+            forget_lives.append(life)
     stop: list[str] = []
-    for key, run in zip(msg.running, msg.running_runs, strict=True):
-        if not _adopt_run(s, ws, key, run):
+    lives = msg.running_lives or repeat(0, len(msg.running))
+    for key, run, life in zip(msg.running, msg.running_runs, lives, strict=True):
+        if not _adopt_run(s, ws, key, run, life):
             stop.append(key)
-    tell_worker(s, ws, m.WorkerWelcome(s.id, s.settings.heartbeat_interval, forget, stop))
+    interval = s.settings.heartbeat_interval
+    tell_worker(s, ws, m.WorkerWelcome(s.id, interval, forget, stop, forget_lives))
     for client in s.clients.values():
         tell_client(s, client, m.WorkersChanged([ws.address], []))
     s.expected_workers.discard(ws.address)
@@ -76,18 +86,18 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     return None
 
 
-def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int) -> bool:
+def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int, life: int) -> bool:
     """Let a task run on where a worker that came back runs it; False when it should stop."""
     ts = s.tasks.get(key)
     if ts is None or ts.function is None or ts.state == "released":
-        s.reported[key] = (ws, run)
+        s.reported[key] = (ws, run, life)
         s.reported_until = s.now + s.settings.recovery_grace
         return True
-    if ts.state not in ("waiting", "queued", "no-worker"):
+    if ts.state not in ("waiting", "queued", "no-worker") or not is_life_of(ts, life):
         return False
     elsewhere = leave_worker(s, ts)
     if elsewhere is not None:  # it was sent there ahead of its inputs
-        tell_free(s, elsewhere, key)
+        tell_free(s, elsewhere, key, ts.life)
     if ts.state != "waiting":
         move(s, ts, "waiting")
     ts.waiting_on = 0
@@ -127,7 +137,7 @@ def worker_lost(
     for function in ws.used_functions:
         function.workers.pop(ws, None)
     s.stale_functions.pop(ws, None)
-    for key in [key for key, (holder, _) in s.reported.items() if holder is ws]:
+    for key in [key for key, (holder, _, _) in s.reported.items() if holder is ws]:
         del s.reported[key]
     for client in s.clients.values():
         tell_client(s, client, m.WorkersChanged([], [ws.address]))
@@ -261,5 +271,6 @@ def acquire(s: SchedulerState, target: WorkerState, tasks: list[TaskState]) -> N
             [ts.key for ts in tasks],
             [ts.nbytes for ts in tasks],
             [[holder.address for holder in ts.who_has] for ts in tasks],
+            [ts.life for ts in tasks],
         ),
     )

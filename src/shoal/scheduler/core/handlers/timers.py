@@ -46,8 +46,8 @@ def on_tick(s: SchedulerState) -> None:
         if kept is not None:
             drop_want(s, s.adopted, kept)
     if s.reported and now >= s.reported_until:
-        for key, (ws, _) in s.reported.items():
-            tell_free(s, ws, key)
+        for key, (ws, _, life) in s.reported.items():
+            tell_free(s, ws, key, life)
         s.reported.clear()
     for ws in s.holding:
         if now < ws.held_since + settings.free_delay:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.handlers.graph import data_task
+from shoal.scheduler.core.handlers.lives import (
+    begin_life_of_data,
+    is_life_of,
+    merge_copy,
+    take_life,
+)
 from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
@@ -45,22 +52,27 @@ def _on_stale_result(
     s: SchedulerState, ws: WorkerState, key: str, run: int, nbytes: int, type_name: str
 ) -> None:
     """A result of a run that is not the current one."""
-    if s.reported.get(key) == (ws, run):
+    reported = s.reported.get(key)
+    if reported is not None and reported[:2] == (ws, run):
         # It ran when the scheduler came back, and the client that wants it has not come back yet.
         del s.reported[key]
-        adopt_copy(s, ws, key, nbytes, type_name)
+        adopt_copy(s, ws, key, nbytes, type_name, reported[2])
         return
     ts = s.tasks.get(key)
     if ts is not None and (ts.worker is ws or ws in ts.who_has):
         return  # the current run of this key is there: what to drop is the worker's to tell
-    tell_free(s, ws, key)
+    tell_free(s, ws, key, 0)
 
 
-def adopt_copy(s: SchedulerState, ws: WorkerState, key: str, nbytes: int, type_name: str) -> None:
+def adopt_copy(
+    s: SchedulerState, ws: WorkerState, key: str, nbytes: int, type_name: str, life: int
+) -> None:
     """Keep a result that no client asked for yet, for the grace period."""
-    ts = s.tasks.get(key)
-    if ts is None or not ts.wanted_by:
-        ts = data_task(s, key)
+    ts = data_task(s, key)
+    if not take_life(s, ts, life):
+        tell_free(s, ws, key, life)
+        return
+    if not ts.wanted_by:
         add_want(s.adopted, ts)
         s.adopted_until[key] = s.now + s.settings.recovery_grace
     arrive_in_memory(s, ts, ws, nbytes, type_name)
@@ -77,7 +89,7 @@ def arrive_in_memory(
     if before in ("waiting", "no-worker", "queued", "processing"):
         elsewhere = leave_worker(s, ts)
         if elsewhere is not None and elsewhere is not ws:
-            tell_free(s, elsewhere, ts.key)
+            tell_free(s, elsewhere, ts.key, ts.life)
         ts.waiting_on = 0
         came_into_memory(s, ts, None)
         let_go_of_inputs(s, ts)
@@ -123,7 +135,8 @@ def _on_rescheduled(s: SchedulerState, ws: WorkerState, msg: m.Rescheduled) -> N
 
 
 def _on_long_running(s: SchedulerState, ws: WorkerState, msg: m.LongRunning) -> None:
-    if s.reported.get(msg.key) == (ws, msg.run):
+    reported = s.reported.get(msg.key)
+    if reported is not None and reported[:2] == (ws, msg.run):
         return  # its client did not come back yet; it runs on
     ts = _current(s, ws, msg.key, msg.run)
     if ts is None or (ts.rare is not None and ts.rare.long_running):
@@ -138,15 +151,18 @@ def _on_long_running(s: SchedulerState, ws: WorkerState, msg: m.LongRunning) -> 
 def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> None:
     """A worker could not get inputs. What is believed of their holders is corrected first."""
     patient = False
-    for key, absent, unreachable in zip(msg.deps, msg.absent, msg.unreachable, strict=True):
+    lives = msg.lives or repeat(0, len(msg.deps))
+    rows = zip(msg.deps, msg.absent, msg.unreachable, lives, strict=True)
+    for key, absent, unreachable, life in rows:
         dep = s.tasks.get(key)
-        if dep is None:
+        if dep is None or not is_life_of(dep, life):
             continue
         for address in absent:
             holder = s.workers.get(address)
             if holder is not None and holder in dep.who_has:
                 lose_copies(s, [dep], holder)
-                tell_free(s, holder, key)  # it may have it again by now, or believe that it has
+                # It may have it again by now, or believe that it has.
+                tell_free(s, holder, key, dep.life)
         for address in unreachable:
             holder = s.workers.get(address)
             if holder is None or holder not in dep.who_has:
@@ -155,7 +171,7 @@ def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> 
                 patient = True  # it cannot be computed again: wait for the network instead
             else:
                 lose_copies(s, [dep], holder)
-                tell_free(s, holder, key)
+                tell_free(s, holder, key, dep.life)
     ts = _current(s, ws, msg.key, msg.run)
     if ts is None:
         return
@@ -190,31 +206,60 @@ def _on_steal_reply(s: SchedulerState, ws: WorkerState, msg: m.StealReply) -> No
 
 
 def _on_acquired(s: SchedulerState, ws: WorkerState, msg: m.Acquired) -> None:
-    for key, nbytes, type_name in zip(msg.keys, msg.nbytes, msg.types, strict=True):
+    lives = msg.lives or repeat(0, len(msg.keys))
+    for key, nbytes, type_name, life in zip(msg.keys, msg.nbytes, msg.types, lives, strict=True):
+        if msg.scattered:
+            _was_put(s, ws, key, nbytes, type_name, life, msg.equal)
+            continue
         ts = s.tasks.get(key)
-        if ts is None:
-            if msg.scattered:  # its client has not said so yet
-                adopt_copy(s, ws, key, nbytes, type_name)
-            else:
-                tell_free(s, ws, key)
+        if ts is None or not is_life_of(ts, life):
+            tell_free(s, ws, key, life)
         elif ts.state == "memory":
             add_copy(s, ts, ws, nbytes, type_name)
         elif ts.function is None:
             arrive_in_memory(s, ts, ws, nbytes, type_name)
         elif ts.worker is not ws:  # a worker that is to run it drops its copy by itself
-            tell_free(s, ws, key)
+            tell_free(s, ws, key, life)
+
+
+def _was_put(
+    s: SchedulerState,
+    ws: WorkerState,
+    key: str,
+    nbytes: int,
+    type_name: str,
+    life: int,
+    equal: bool,
+) -> None:
+    """A client put data on a worker. Until the client says so itself, too, it is kept."""
+    ts = data_task(s, key)
+    if not s.puts.setdefault(ts, {}).setdefault(life, False):
+        add_want(s.adopted, ts)
+        s.adopted_until[key] = s.now + s.settings.recovery_grace
+    began = not is_life_of(ts, life)
+    if began and not begin_life_of_data(s, ts, life, equal):
+        merge_copy(s, ts, ws, life)
+        return
+    ts.life = life or ts.life
+    if ts.state == "memory":
+        add_copy(s, ts, ws, nbytes, type_name)
+    elif began or ts.function is None:
+        arrive_in_memory(s, ts, ws, nbytes, type_name)
+    elif ts.worker is not ws:
+        tell_free(s, ws, key, life)
 
 
 def _on_not_acquired(s: SchedulerState, ws: WorkerState, msg: m.NotAcquired) -> None:
-    for key in msg.keys:
+    for key, life in zip(msg.keys, msg.lives or repeat(0, len(msg.keys)), strict=True):
         ts = s.tasks.get(key)
-        if ts is not None:
+        if ts is not None and is_life_of(ts, life):
             ws.pending.pop(ts, None)
 
 
 def _on_dropped(s: SchedulerState, ws: WorkerState, msg: m.Dropped) -> None:
-    found = [s.tasks[key] for key in msg.keys if key in s.tasks]
-    lose_copies(s, found, ws)
+    lives = msg.lives or repeat(0, len(msg.keys))
+    known = [(s.tasks.get(key), life) for key, life in zip(msg.keys, lives, strict=True)]
+    lose_copies(s, [ts for ts, life in known if ts is not None and is_life_of(ts, life)], ws)
 
 
 def _on_status(s: SchedulerState, ws: WorkerState, msg: m.WorkerStatus) -> None:

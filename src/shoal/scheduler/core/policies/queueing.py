@@ -102,14 +102,15 @@ class TaskQueue:
     def pop_more(self, like: TaskState, most: int) -> list[TaskState]:
         """Remove and return up to `most` of those that come next and are like this plain one.
 
-        That is plain (see `transitions.bulk`), of the same function and group, and wanted by the
-        same clients.
+        That is plain (see `transitions.bulk`), of the same function, group and life, and wanted by
+        the same clients.
         """
         if not self._heap:
             return []
         run = self._heap[0][2]
         limit = self._limit
         function, group, wanted_by = like.function, like.group, like.wanted_by
+        life = like.life
         taken: list[TaskState] = []
         for ts in islice(reversed(run), most):
             if (
@@ -117,6 +118,7 @@ class TaskQueue:
                 or ts.worker is not None
                 or ts.function is not function
                 or ts.group is not group
+                or ts.life != life
                 or ts.wanted_by is not wanted_by
                 or ts.deps
                 or ts.dependents is not None

@@ -54,6 +54,7 @@ def queue_many(
     function: FunctionState,
     group: GroupState,
     priority: Priority,
+    life: int,
 ) -> bool:
     """Take on plain tasks, wanted by a client, and queue them.
 
@@ -72,7 +73,7 @@ def queue_many(
     queued: list[TaskState] = []
     for key, data in zip(keys, args, strict=True):
         serial += 1
-        ts = TaskState(key, group, (first, generation, position), serial)
+        ts = TaskState(key, group, (first, generation, position), serial, life)
         if add(key, ts) is not ts:
             for ts in queued:
                 s.tasks.drop(ts.key)
@@ -95,7 +96,7 @@ def queue_many(
 
 
 def assign_many(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> None:
-    """Send plain tasks of one function, group and want to a worker."""
+    """Send plain tasks of one function, group, want and life to a worker."""
     first = tasks[0]
     function = first.function
     assert function is not None
@@ -122,6 +123,7 @@ def assign_many(s: SchedulerState, tasks: list[TaskState], ws: WorkerState) -> N
         [ts.priority for ts in tasks],
         seconds,
         bool(first.wanted_by) and first.wanted_by[0].real,
+        first.life,
     )
     s.next_run = run
     ws.occupancy += seconds * len(tasks)

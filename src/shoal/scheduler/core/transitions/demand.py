@@ -149,7 +149,7 @@ def drop_unneeded(s: SchedulerState) -> None:
         elif state in ACTIVE:
             left = leave_worker(s, ts)
             if left is not None:
-                tell_free(s, left, ts.key)
+                tell_free(s, left, ts.key, ts.life)
             move(s, ts, "released")
             ts.waiting_on = 0
             let_go_of_inputs(s, ts)
@@ -166,6 +166,7 @@ def drop_result(s: SchedulerState, ts: TaskState) -> None:
         ws.nbytes -= ts.nbytes
         s.touched_workers[ws] = None
         ws.frees.append(ts.key)
+        ws.free_lives.append(ts.life)
         if large:
             ws.urgent = True
     ts.who_has = ()
@@ -176,7 +177,7 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     """Unlink a task completely, so that no reference cycle is left for the collector."""
     move(s, ts, "forgotten")
     s.tasks.drop(ts.key)
-    if s.metadata or s.replicated or s.awaited:
+    if s.metadata or s.replicated or s.awaited or s.unclaimed or s.puts:
         forget_traces(s, [ts])
     for dep in ts.deps:
         dependents = dep.dependents
@@ -208,6 +209,12 @@ def forget_traces(s: SchedulerState, tasks: list[TaskState]) -> None:
     if s.awaited:
         for ts in tasks:
             s.awaited.pop(ts, None)
+    if s.unclaimed:
+        for ts in tasks:
+            s.unclaimed.pop(ts, None)
+    if s.puts:
+        for ts in tasks:
+            s.puts.pop(ts, None)
 
 
 def leave_group(s: SchedulerState, group: GroupState, n: int) -> None:

@@ -35,7 +35,7 @@ def fail(s: SchedulerState, ts: TaskState, error: Erred, blame: str) -> None:
         if state in ACTIVE:
             ws = leave_worker(s, ts)
             if ws is not None:
-                tell_free(s, ws, ts.key)
+                tell_free(s, ws, ts.key, ts.life)
             move(s, ts, "erred")
             ts.waiting_on = 0
             let_go_of_inputs(s, ts)
@@ -63,11 +63,12 @@ def say_erred(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
     assert ts.rare is not None and ts.rare.error is not None
     error = ts.rare.error
     if ts.function is None:
-        tell_client(s, client, KeysLost([ts.key], error.exception_text))
+        tell_client(s, client, KeysLost([ts.key], error.exception_text, client.heard))
         if client.real:
             drop_want(s, client, ts)  # it forgets the key, and will not release it
     else:
-        tell_client(s, client, KeyErred(ts.key, error.exception, error.traceback, ts.rare.blame))
+        message = KeyErred(ts.key, error.exception, error.traceback, ts.rare.blame, client.heard)
+        tell_client(s, client, message)
 
 
 def _erred(exception: Exception, worker: str) -> Erred:

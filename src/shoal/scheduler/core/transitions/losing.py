@@ -138,7 +138,7 @@ def _drop_proxies(s: SchedulerState, ts: TaskState) -> None:
     for ws in others:
         del ws.held[ts.serial]
         ws.nbytes -= ts.nbytes
-        tell_free(s, ws, ts.key)
+        tell_free(s, ws, ts.key, ts.life)
     ts.who_has = home.alone
 
 
@@ -147,7 +147,7 @@ def lose_result(s: SchedulerState, ts: TaskState) -> None:
     move(s, ts, "released")
     ts.value = None
     for client in ts.wanted_by:
-        tell_client(s, client, KeysPending([ts.key]))
+        tell_client(s, client, KeysPending([ts.key], client.heard))
     if ts.dependents is None:
         return
     for dependent in ts.dependents:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.outgoing import say_finished, say_finished_to, tell_worker
+from shoal.scheduler.core.outgoing import (
+    flush_frees,
+    say_finished,
+    say_finished_to,
+    tell_free,
+    tell_worker,
+)
 from shoal.scheduler.core.policies.estimates import OVERHEAD, estimate, learn
 from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.demand import (
@@ -14,7 +20,7 @@ from shoal.scheduler.core.transitions.demand import (
 )
 from shoal.scheduler.core.transitions.failing import data_is_missing, fail
 from shoal.scheduler.core.transitions.table import move
-from shoal.wire.messages import Compute, DefineFunctions, Free
+from shoal.wire.messages import Compute, DefineFunctions
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
@@ -40,8 +46,7 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
         ts = stack.pop()
         if ts.state != "released" or not (ts.waiters or ts.wanted_by):
             continue
-        if s.reported and ts.key in s.reported:
-            _adopt_running(s, ts, stack)
+        if s.reported and ts.key in s.reported and _adopt_running(s, ts, stack):
             continue
         if ts.function is None:
             data_is_missing(s, ts)
@@ -74,9 +79,14 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
             s.ahead_candidates.append(ts)
 
 
-def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> None:
-    """A worker that came back runs this task already: let it."""
-    ws, run = s.reported.pop(ts.key)
+def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> bool:
+    """A worker that came back runs this task already: let it, if it is this life of it."""
+    ws, run, life = s.reported.pop(ts.key)
+    if not ts.life:
+        ts.life = life
+    elif ts.life != life:
+        tell_free(s, ws, ts.key, life)
+        return False
     take_hold_of_inputs(ts)
     stack.extend(dep for dep in ts.deps if dep.state == "released")
     ts.run = run
@@ -86,6 +96,7 @@ def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> 
     ws.occupancy += ts.estimate
     s.touched_workers[ws] = None
     move(s, ts, "processing")
+    return True
 
 
 def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
@@ -125,6 +136,7 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
             tuple([dep.nbytes for dep in deps]),
             tuple([[holder.address for holder in dep.who_has] for dep in deps]),
         )
+        message.dep_lives = tuple([dep.life for dep in deps])
         for dep in deps:
             if dep.value is not None and ws not in dep.who_has:
                 message.dep_values = tuple(
@@ -133,6 +145,7 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
                 break
     else:
         message = Compute(ts.key, ts.run, function.id, ts.args, ts.priority, seconds, wanted)
+    message.life = ts.life
     if ts.buffers is not None:
         message.buffers = tuple(ts.buffers)
     if ts.options is not NO_OPTIONS:
@@ -140,8 +153,7 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
     # `tell_worker`, written out.
     s.touched_workers[ws] = None
     if ws.frees:
-        ws.out.append(Free(ws.frees))
-        ws.frees = []
+        flush_frees(ws)
     ws.out.append(message)
     dependents = ts.dependents
     if dependents is not None:

@@ -1,0 +1,49 @@
+"""A key that means something else than before, while something still needs what it meant. Pure.
+
+The record of the older life goes on under a name of its own, the same that the scheduler gives it,
+so that all of it can be said again to another scheduler. See `shoal.scheduler.core.handlers.lives`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal._base.keys import set_aside_key
+from shoal.client.core.outgoing import life_of
+
+if TYPE_CHECKING:
+    from shoal.client.core.state import ClientState, Record
+    from shoal.wire.blob import Buffer
+
+__all__ = ["means_another", "set_aside"]
+
+
+def means_another(old: Record, new: Record) -> bool:
+    """Whether a key that nobody wants any more, but others depend on, is defined otherwise."""
+    first, second = old.call, new.call
+    if old is new or old.wanted or first is None or second is None:
+        return False
+    return not (
+        first.function.id == second.function.id
+        and old.args == new.args
+        and old.deps == new.deps
+        and _buffers(old) == _buffers(new)
+    )
+
+
+def _buffers(record: Record) -> list[Buffer]:
+    return [] if record.extras is None else record.extras.buffers
+
+
+def set_aside(s: ClientState, record: Record) -> None:
+    """Let a record go on under a name of its own."""
+    key = record.key
+    table = s.records
+    del table[key]
+    record.key = name = set_aside_key(key, life_of(record))
+    table[name] = record
+    if s.held_back.pop(key, None) is not None:
+        s.held_back[name] = record
+    for other in table.values():
+        if key in other.deps:
+            other.deps = tuple([name if dep == key else dep for dep in other.deps])
