@@ -1,4 +1,5 @@
 # make demo   run examples/flights.py, the main job on real data
+# make demo-beside  the same on dask.distributed too, in an environment of its own (a minute to make)
 # make test   run the whole suite: the simulator over its seeds, then pytest
 # make core   the tests of the state machines alone, in seconds
 # make lint   ruff and mypy
@@ -28,14 +29,21 @@ CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nan
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo test core pytest sim lint docs bench ecosystem dist changelog clean help
+.PHONY: demo demo-beside test core pytest sim lint docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
+# Beside the incumbent where `make demo-beside` or `make bench` installed it.
+INCUMBENT := .venvs/bench-dask-data
+BESIDE = $(if $(wildcard $(INCUMBENT)/.installed),--beside $(INCUMBENT)/bin/python)
+
 demo: $(VENV)/.installed-demo
-	$(BIN)/python examples/flights.py
+	$(BIN)/python examples/flights.py $(BESIDE)
+
+demo-beside: $(INCUMBENT)/.installed $(VENV)/.installed-demo
+	$(BIN)/python examples/flights.py --beside $(INCUMBENT)/bin/python
 
 test: sim pytest
 

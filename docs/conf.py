@@ -98,6 +98,9 @@ def _read(app: Any, docname: str, source: list[str]) -> None:
         return f"[{text}]({os.path.relpath(path, page)}{hash_}{anchor})"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)", lead, source[0])
+    if docname == "index":
+        others = {p.stem for p in HERE.glob("*.md")} - {docname, *source[0].splitlines()}
+        source[0] = source[0].rstrip().removesuffix("```") + "\n".join(sorted(others)) + "\n```\n"
     if docname in FOLDERS.values():
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 

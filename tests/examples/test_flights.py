@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import pandas as pd
 import pytest
 from helpers import ROOT
-
-import shoal
 
 
 class DoneFuture:
@@ -36,16 +35,15 @@ class InlineClient:
         return [self.submit(function, *args, **kwargs) for args in zip(*iterables, strict=True)]
 
     def scatter(self, values, broadcast):
-        return [DoneFuture(value) for value in values]
+        many = isinstance(values, list)
+        return [DoneFuture(value) for value in values] if many else DoneFuture(values)
 
     def gather(self, futures):
         return [future.result() for future in futures]
 
 
 @pytest.fixture
-def example(monkeypatch):
-    monkeypatch.setitem(vars(shoal), "Client", InlineClient)
-    monkeypatch.setitem(vars(shoal), "as_completed", iter)
+def example():
     spec = importlib.util.spec_from_file_location("flights", ROOT / "examples" / "flights.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -71,15 +69,34 @@ def flights():
 
 def test_a_tree_of_days_gives_what_pandas_gives(example, flights):
     client, seen = InlineClient(), []
-    results = example.compute(client, flights, lambda done, total: seen.append((done, total)))
-    assert list(results) == ["carrier", "dest", "hour"]
-    for column, (table, _, seconds) in results.items():
+    tables = example.compute(client, flights, iter, lambda done, total: seen.append((done, total)))
+    assert list(tables) == ["carrier", "dest", "hour"]
+    for column, table in tables.items():
         pd.testing.assert_frame_equal(table, example.sum_delays(column, flights))
-        assert seconds > 0
-    # 60 days: 60 leaves, 8 + 1 nodes of the tree, three times.
-    assert [tasks for _, tasks, _ in results.values()] == [69, 69, 69]
-    assert client.tasks == 207
+    assert client.tasks == 207  # 60 days: 60 leaves, 8 + 1 nodes of the tree, three times
     assert seen == [(i, 207) for i in range(1, 208)]
+
+
+def test_drawn_years_are_those_of_one_process(example, flights):
+    bounds = example.spread(InlineClient(), flights)
+    table = example.by_day(flights)
+    assert set(table["day"]) == set(range(60))
+    years = [example.draw_years(seed, table) for seed in range(example.DRAWS)]
+    pd.testing.assert_frame_equal(bounds, example.bounds(years))
+    assert (bounds[0.05] <= bounds[0.95]).all() and list(bounds.index) == ["AA", "B6", "UA"]
+    assert not (years[0] == years[1]).all().all()
+
+
+def test_costs_are_shown_side_by_side(example, capsys):
+    ours = {"cluster ready": 0.5, "sums": 1.5, "years": 1.0, "nothing": 0.05}
+    one = {"sums": 0.1, "years": 2.0}
+    theirs = {"cluster ready": 1.0, "sums": 4.0, "years": 1.1, "nothing": 5.0}
+    example.print_costs({"shoal": ours, "pandas, one process": one, "dask.distributed": theirs})
+    out = capsys.readouterr().out
+    assert re.search(r"so a task costs +10 us +1000 us\n", out)
+    assert "2.0 s in one process, 1.0 s here" in out and "Not this time" not in out
+    example.print_costs({"shoal": {**ours, "years": 2.5}, "pandas, one process": one})
+    assert "Not this time" in capsys.readouterr().out
 
 
 def test_sums_and_rates(example):

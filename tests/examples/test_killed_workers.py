@@ -23,7 +23,7 @@ import pytest
 import zarr
 from helpers import ROOT, wait_until
 
-from shoal import Client, LocalCluster
+from shoal import Client, LocalCluster, as_completed
 
 pytestmark = [
     pytest.mark.process,
@@ -177,7 +177,9 @@ def test_flights():
     flights = pd.read_csv(module.data_folder() / "flights.csv.zip", usecols=module.COLUMNS)
     with little_memory() as (client, watcher):
         results, _ = run_and_kill(
-            lambda: module.compute(client, flights, lambda done, total: None), watcher, 500
+            lambda: module.compute(client, flights, as_completed, lambda done, total: None),
+            watcher,
+            500,
         )
-    for column, (table, _, _) in results.items():
+    for column, table in results.items():
         pd.testing.assert_frame_equal(table, module.sum_delays(column, flights))
