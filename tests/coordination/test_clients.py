@@ -323,21 +323,21 @@ def test_interrupted_waiters_take_nothing(client: Client, name: str) -> None:
 
     queue = Queue(name)
 
-    class Interrupted(asking.ThreadGate):
+    class Interrupted(asking.ThreadLatch):
         def wait(self, timeout: float | None) -> bool:
             super().wait(timeout)  # the answer is there
             raise KeyboardInterrupt
 
-    original = asking.ThreadGate
+    original = asking.ThreadLatch
     queue.put(1)
-    asking.ThreadGate = Interrupted  # type: ignore[misc]
+    asking.ThreadLatch = Interrupted  # type: ignore[misc]
     try:
         with pytest.raises(KeyboardInterrupt):
             queue.get()
         with pytest.raises(KeyboardInterrupt):
             Lock(name).acquire()
     finally:
-        asking.ThreadGate = original  # type: ignore[misc]
+        asking.ThreadLatch = original  # type: ignore[misc]
     assert queue.get(timeout=5) == 1
     assert Lock(name).acquire(timeout=5)
 

@@ -357,3 +357,47 @@ def test_another_scheduler_takes_no_plugins_away() -> None:
             assert set(a.plugins) == set()
 
     run(main())
+
+
+class BadEnd(WorkerPlugin):
+    name = "bad end"
+
+    def teardown(self, worker: Worker) -> None:
+        raise ValueError("stuck")
+
+
+class BadClose(SchedulerPlugin):
+    name = "bad close"
+
+    async def close(self) -> None:
+        raise ValueError("stuck as well")
+
+
+def test_plugins_whose_end_fails_are_gone_and_say_so() -> None:
+    async def main() -> None:
+        async with cluster() as (scheduler, [a], client):
+            await client.register_plugin(BadEnd())
+            await client.register_plugin(BadEnd())  # in its place: the old one's error is logged
+            with pytest.raises(ValueError, match="stuck"):
+                await client.unregister_worker_plugin("bad end")
+            assert a.plugins == {}
+            await client.register_plugin(BadClose())
+            await client.register_plugin(BadClose())
+            with pytest.raises(ValueError, match="stuck as well"):
+                await client.unregister_scheduler_plugin("bad close")
+            assert scheduler.plugins == {}
+            await client.register_plugin(BadEnd())  # and closing goes on
+
+    run(main())
+
+
+def test_arguments_of_a_plugin_that_is_made_already_are_refused() -> None:
+    async def main() -> None:
+        async with cluster() as (_, [a], client):
+            with pytest.raises(TypeError, match="'nonsense' are arguments of a plugin's class"):
+                await client.register_worker_plugin(Local(), name="x", nonsense=True)
+            assert a.plugins == {}
+            await client.register_worker_plugin(Local, name="x", value=3)
+            assert a.plugins["x"].value == 3
+
+    run(main())

@@ -247,7 +247,7 @@ def test_get_versions_docstring(c: Client) -> None:
 
 
 def test_logs(c: Client) -> None:
-    assert list(c.get_scheduler_logs(n=5)) == []
+    assert 0 < len(c.get_scheduler_logs(n=5)) <= 5
     assert set(c.get_worker_logs()) == set(c.nthreads())
 
 

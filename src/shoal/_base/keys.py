@@ -13,6 +13,8 @@ import re
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from shoal._base.numbers import plain_scalar
+
 __all__ = ["Key", "decode_key", "encode_key", "set_aside_key"]
 
 Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
@@ -52,7 +54,8 @@ def encode_key(key: Any) -> str:
     if type(key) is str:
         return repr(key) if _LITERAL.match(key) else key
     if type(key) is not tuple or not _SIMPLE.issuperset(map(type, key)):
-        _check(key, key)
+        plain = _plain(key, key)
+        return repr(plain) if type(plain) is not str else encode_key(plain)
     return repr(key)
 
 
@@ -87,16 +90,20 @@ def _decode_literal(text: str) -> Any:
     return ast.literal_eval(text)
 
 
-def _check(part: Any, whole: Any) -> None:
+def _plain(part: Any, whole: Any) -> Any:
+    """Return a key, or a part of one, of Python's own types."""
     kind = type(part)
     if kind is tuple:
-        for item in part:
-            _check(item, whole)
-    elif kind is float:
+        return tuple(_plain(item, whole) for item in part)
+    if kind is float:
         if not math.isfinite(part):
             raise TypeError(f"key {whole!r} contains {part!r}; use finite numbers in keys")
     elif kind not in (str, bytes, int):
+        scalar = plain_scalar(part)
+        if type(scalar) in (str, bytes, int, float):
+            return _plain(scalar, whole)
         raise TypeError(
             f"key {whole!r} contains a {kind.__name__} ({part!r}); "
             "keys are str, bytes, int, float or tuples of these"
         )
+    return part

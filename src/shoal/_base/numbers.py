@@ -1,11 +1,13 @@
-"""Whole numbers from users: of Python, of numpy, or of whatever else can be an index."""
+"""Numbers from users: of Python, of numpy, or of whatever else can be an index."""
 
 from __future__ import annotations
 
 import operator
 from typing import Any
 
-__all__ = ["is_whole", "whole_number"]
+__all__ = ["is_whole", "plain_scalar", "whole_number"]
+
+_SCALARS = (bool, int, float, str, bytes)
 
 
 def is_whole(value: Any) -> bool:
@@ -45,3 +47,18 @@ def whole_number(what: str, value: Any, minimum: int | None = None) -> int:
         return operator.index(value)
     least = "" if minimum is None else f" of at least {minimum}"
     raise ValueError(f"{what} must be a whole number{least}, got {value!r}")
+
+
+def plain_scalar(value: Any) -> Any:
+    """Return a single value of numpy and the like as Python's; anything else as it is.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> plain_scalar(numpy.float32(0.5)), plain_scalar([1])
+    (0.5, [1])
+    """
+    if type(value) in _SCALARS or getattr(value, "shape", None) != () or not hasattr(value, "item"):
+        return value
+    item = value.item()
+    return item if isinstance(item, _SCALARS) else value

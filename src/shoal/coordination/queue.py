@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.numbers import is_whole, whole_number
 from shoal.coordination.asking import Name, Named, Seconds
 from shoal.coordination.values import pack, unpack
 
@@ -58,9 +59,7 @@ class Queue(Named):
         self, name: Name | None = None, client: Client | None = None, maxsize: int = 0
     ) -> None:
         super().__init__(name, client)
-        if isinstance(maxsize, bool) or not isinstance(maxsize, int):
-            raise TypeError(f"maxsize must be a whole number, got {maxsize!r}")
-        self.maxsize = max(0, maxsize)
+        self.maxsize = max(0, whole_number("maxsize", maxsize))
 
     def put(self, value: Any, timeout: Seconds = None, **kwargs: Any) -> Any:
         """Put something in; waits while the queue is full.
@@ -102,8 +101,8 @@ class Queue(Named):
             wanted = _ALL
         elif batch is False:
             wanted, load = 1, _first
-        elif isinstance(batch, int) and batch >= 0:
-            wanted = batch
+        elif is_whole(batch) and batch >= 0:
+            wanted = int(batch)
         else:
             raise ValueError(f"batch must be True, False or a number of items, got {batch!r}")
         return self._ask("get", self.maxsize, wanted, timeout=timeout, load=load, takes=True)

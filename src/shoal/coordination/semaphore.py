@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from shoal._base.numbers import whole_number
 from shoal.coordination.asking import Name, Seconds
 from shoal.coordination.holding import Holdable
 
@@ -58,9 +59,7 @@ class Semaphore(Holdable):
         client: Client | None = None,
     ) -> None:
         super().__init__(name, client)
-        if isinstance(max_leases, bool) or not isinstance(max_leases, int) or max_leases < 1:
-            raise ValueError(f"max_leases must be a whole number above 0, got {max_leases!r}")
-        self.max_leases = max_leases
+        self.max_leases = whole_number("max_leases", max_leases, 1)
         self._unregistered = register
         home = self._home
         if register and home is not None and not home.asynchronous:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shoal._base.numbers import plain_scalar
 from shoal.client.core.state import CANCELLED, LOST, Record
 from shoal.client.futures.future import Future, make_future
 from shoal.client.futures.outcome import error_of
@@ -54,6 +55,8 @@ def _wrap(value: Any, keys: list[str], where: str) -> Any:
     wrap = _WRAPPERS.get(kind)
     if wrap is None:
         wrap = next((w for base, w in _WRAPPERS.items() if isinstance(value, base)), None)
+    if wrap is None and (scalar := plain_scalar(value)) is not value:
+        return _wrap(scalar, keys, where)
     if wrap is None:
         name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
         raise TypeError(

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal.plugins.given import GivenPlugins
-from shoal.plugins.hooks import call_hook, name_of, overrides, wait_for_hook
+from shoal.plugins.hooks import name_of, overrides
 from shoal.plugins.nanny import NannyPlugin
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ class NannyPlugins(GivenPlugins):
             async with asyncio.timeout(_TIMEOUT):
                 known = await scheduler.worker_plugins(nanny=True, address=nanny.address)
         except Exception as error:
-            logger.info("no word of plugins from the scheduler: %s", error or type(error).__name__)
+            logger.info(
+                "The scheduler at %s does not say which plugins nannies have, so the worker starts "
+                "without: %s",
+                *(nanny.scheduler_addr, str(error) or type(error).__name__),
+            )
             return
         self.change = known["change"]
         for name, blob in known["plugins"].items():
@@ -73,8 +77,8 @@ class NannyPlugins(GivenPlugins):
         if wants and self.nanny.is_alive():
             await self.nanny.restart(reason=f"the plugin {wants[0]!r} wants a new process")
 
-    async def _take_down(self, name: str) -> None:
+    async def _tear_down(self, name: str) -> None:
         teardown = overrides(self.plugins.pop(name), NannyPlugin, "teardown")
-        if teardown is not None:
-            result = call_hook(logger, name, "teardown", teardown, self.nanny)
-            await wait_for_hook(logger, name, "teardown", result)
+        result = None if teardown is None else teardown(self.nanny)
+        if inspect.isawaitable(result):
+            await result

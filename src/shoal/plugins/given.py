@@ -35,8 +35,15 @@ class GivenPlugins(ABC):
         """Add a plugin and set it up; an older one of the same name is torn down first."""
 
     @abstractmethod
+    async def _tear_down(self, name: str) -> None:
+        """Remove a plugin, then tear it down; raises what its `teardown` raises."""
+
     async def _take_down(self, name: str) -> None:
         """Remove a plugin and tear it down; an error of its own is logged."""
+        try:
+            await self._tear_down(name)
+        except Exception:
+            self._logger.exception("Plugin %r failed in teardown()", name)
 
     async def _add_given(self, blob: Any, name: str) -> dict[str, Any]:
         """Add a plugin that came from the scheduler; the answer tells how that went."""
@@ -44,21 +51,19 @@ class GivenPlugins(ABC):
             await self.add(loads(blob) if isinstance(blob, Blob) else blob, name)
         except Exception as error:
             self._logger.exception("Plugin %r failed in setup()", name)
-            failure = pack_failure(error)
-            return {
-                "status": "error",
-                "exception": failure.exception,
-                "traceback": failure.traceback,
-                "text": failure.exception_text,
-            }
+            return _answer(error)
         self._given[name] = blob
         return {"status": "OK"}
 
     async def remove(self, name: str) -> dict[str, Any]:
-        """Tear a plugin down; no harm when it is not there."""
+        """Tear a plugin down; the answer tells how that went. No harm when it is not there."""
         self._given.pop(name, None)
         if name in self.plugins:
-            await self._take_down(name)
+            try:
+                await self._tear_down(name)
+            except Exception as error:
+                self._logger.exception("Plugin %r failed in teardown()", name)
+                return _answer(error)
         return {"status": "OK"}
 
     async def sync(self, plugins: dict[str, Blob], change: str) -> None:
@@ -82,6 +87,16 @@ class GivenPlugins(ABC):
         """Tear down all, the last one first."""
         for name in reversed(list(self.plugins)):
             await self._take_down(name)
+
+
+def _answer(error: Exception) -> dict[str, Any]:
+    failure = pack_failure(error)
+    return {
+        "status": "error",
+        "exception": failure.exception,
+        "traceback": failure.traceback,
+        "text": failure.exception_text,
+    }
 
 
 def _source(change: str) -> str:

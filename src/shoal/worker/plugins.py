@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
 from shoal.plugins.given import GivenPlugins
-from shoal.plugins.hooks import call_hook, name_of, overrides, wait_for_hook
+from shoal.plugins.hooks import call_hook, name_of, overrides
 from shoal.plugins.worker import WorkerPlugin
 from shoal.wire import messages as m
 from shoal.worker import core
@@ -81,13 +81,13 @@ class WorkerPlugins(GivenPlugins):
         """Add a plugin that came from the scheduler; the answer tells how that went."""
         return await self._add_given(blob, name)
 
-    async def _take_down(self, name: str) -> None:
+    async def _tear_down(self, name: str) -> None:
         plugin = self.plugins.pop(name)
         self._arrange()
         teardown = overrides(plugin, WorkerPlugin, "teardown")
-        if teardown is not None:
-            result = call_hook(logger, name, "teardown", teardown, self.worker)
-            await wait_for_hook(logger, name, "teardown", result)
+        result = None if teardown is None else teardown(self.worker)
+        if inspect.isawaitable(result):
+            await result
 
     def _arrange(self) -> None:
         self._transition = self._listeners("transition")

@@ -420,7 +420,7 @@ class Worker(WorkerFace, Server):
         try:
             known = await self.rpc(self.scheduler_address).worker_plugins()
         except Exception as error:  # the stream will tell if the scheduler is gone
-            logger.debug("no word of plugins from the scheduler: %s", error)
+            logger.debug("The scheduler does not say which plugins workers have: %s", error)
         else:
             await self.plugin_host.sync(known["plugins"], known["change"])
             await self._find_pages()
@@ -432,7 +432,7 @@ class Worker(WorkerFace, Server):
         try:
             scheduler = await self.rpc(self.scheduler_address).identity(n_workers=0)
         except Exception as error:
-            logger.debug("no word of pages from the scheduler: %s", error)
+            logger.debug("The scheduler does not say where its pages are: %s", error)
         else:
             self.dashboard_link = dashboard_link(scheduler)
 

@@ -6,6 +6,7 @@ import queue
 import threading
 
 import pytest
+from dask import delayed
 from helpers import wait_until
 
 from shoal.client.client import Client
@@ -177,3 +178,31 @@ def test_futures_of(client: Client) -> None:
     a.cancel()
     with pytest.raises(CancelledError):
         futures_of([a])
+
+
+def test_what_is_no_future_is_refused(client: Client) -> None:
+    future = client.submit(inc, 1)
+    lazy = delayed(inc)(1)
+    for wrong in ([1], [lazy], {"a": future}, [future, None], 5):
+        with pytest.raises(TypeError, match="as_completed takes futures, not the"):
+            as_completed(wrong)
+    with pytest.raises(TypeError, match="as_completed takes futures, not the int 5"):
+        as_completed([]).add(5)
+    assert [len(list(as_completed(empty))) for empty in ([], (), [[]])] == [0, 0, 0]
+    assert list(as_completed([[future]])) == [future]
+    with pytest.raises(TypeError, match="fire_and_forget takes futures"):
+        fire_and_forget(lazy)
+
+
+def test_waiting_for_nothing_is_warned_of(client: Client) -> None:
+    for wrong in ([1], 5, iter([1])):
+        with pytest.warns(UserWarning, match="there are no futures in"):
+            assert wait(wrong) == (set(), set())
+    with pytest.warns(UserWarning, match="compute or persist it first"):
+        wait(delayed(inc)(1))
+    assert wait([]) == wait(()) == wait({}) == (set(), set())
+
+
+def test_a_lazy_map_is_waited_for(client: Client) -> None:
+    done, not_done = wait(map(client.submit, [inc] * 3, range(3)), timeout=5)
+    assert {future.result() for future in done} == {1, 2, 3} and not not_done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.numbers import whole_number
 from shoal.client.admin.requests import keys_in
 from shoal.client.futures.future import Future, find_futures
 from shoal.client.futures.outcome import error_of
@@ -43,10 +44,9 @@ async def replicate(
     client: Client, futures: Any, n: int | None, workers: Any, branching_factor: int
 ) -> None:
     """Have so many copies of each result."""
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-        raise ValueError(f"n= is a number of workers, at least 1, got {n!r}")
-    if not isinstance(branching_factor, int) or branching_factor < 1:
-        raise ValueError(f"branching_factor= must be at least 1, got {branching_factor!r}")
+    if n is not None:
+        n = whole_number("n=", n, 1)
+    branching_factor = whole_number("branching_factor=", branching_factor, 1)
     keys = await _until_done(client, futures)
     await client.scheduler.replicate(
         keys=keys,

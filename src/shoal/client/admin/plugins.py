@@ -54,6 +54,11 @@ async def register_any(
     await client
     if isinstance(plugin, type):
         plugin = plugin(**(kwargs or {}))
+    elif kwargs:
+        raise TypeError(
+            f"{', '.join(map(repr, kwargs))} are arguments of a plugin's class; {plugin!r} is a "
+            f"plugin already, which takes none"
+        )
     place = where or _kind_of(plugin)
     if where == "worker" and isinstance(plugin, NannyPlugin):
         place = "nanny"

@@ -14,6 +14,7 @@ from dask.base import is_dask_collection
 from dask.utils import key_split
 
 from shoal._base.keys import decode_key, encode_key
+from shoal._base.numbers import whole_number
 from shoal.client.futures.future import Future, find_futures
 from shoal.client.futures.outcome import load, load_error
 from shoal.client.submission.submit import as_workers
@@ -163,8 +164,7 @@ async def wait_for_workers(client: Client, n_workers: int, timeout: float | None
     TimeoutError
         When they did not come in time; it says how many there are.
     """
-    if type(n_workers) is not int or n_workers < 1:
-        raise ValueError(f"n_workers= must be a whole number of at least 1, got {n_workers!r}")
+    n_workers = whole_number("n_workers=", n_workers, 1)
     deadline = None if timeout is None else client.loop.time() + timeout
     while True:
         there = len(client._session.machine.state.workers)

@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.futures.fetching import fetch
-from shoal.client.futures.future import Future, futures_of, seconds_or_none
+from shoal.client.futures.future import Future, futures_of, is_empty, seconds_or_none
 from shoal.client.futures.outcome import Value, error_of, load, value_at_hand
 from shoal.client.session.session import Session
 from shoal.task_context import aside, away
@@ -404,11 +404,18 @@ class _Watcher:
 def _futures_in(futures: Iterable[Any]) -> list[Future]:
     """Return futures in their order, also those that are there twice, and cancelled ones."""
     chosen: list[Future] = []
-    for item in [futures] if isinstance(futures, Future) else futures:
+    if isinstance(futures, Future):
+        return [futures]
+    if isinstance(futures, Mapping) or not isinstance(futures, Iterable):
+        raise TypeError(f"as_completed takes futures, not the {type(futures).__name__} {futures!r}")
+    for item in futures:
         if isinstance(item, Future):
             chosen.append(item)
-        else:
-            chosen += futures_of(item)
+            continue
+        found = futures_of(item)
+        if not found and not is_empty(item):
+            raise TypeError(f"as_completed takes futures, not the {type(item).__name__} {item!r}")
+        chosen += found
     return chosen
 
 

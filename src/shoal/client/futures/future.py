@@ -469,6 +469,11 @@ def futures_of(o: Any, client: Client | None = None) -> list[Future]:
     return found
 
 
+def is_empty(o: Any) -> bool:
+    """Whether it is a container with nothing in it."""
+    return isinstance(o, (list, tuple, set, frozenset, dict)) and not o
+
+
 def find_futures(o: Any) -> list[Future]:
     """`futures_of`, where cancelled ones are fine."""
     if type(o) is list and {*map(type, o)} == {Future}:
@@ -503,7 +508,10 @@ def fire_and_forget(obj: Any) -> None:
     >>> fire_and_forget(client.submit(func, *args))  # doctest: +SKIP
     """
     by_session: dict[Session, list[str]] = {}
-    for future in futures_of(obj):
+    found = futures_of(obj)
+    if not found and not is_empty(obj):
+        raise TypeError(f"fire_and_forget takes futures; there is none in {obj!r:.100}")
+    for future in found:
         if future.status not in (ERROR, CANCELLED):
             by_session.setdefault(future._session, []).append(future._record.key)
     for session, keys in by_session.items():

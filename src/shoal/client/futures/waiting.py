@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from dask.base import is_dask_collection
 
 from shoal.client.core.state import CANCELLED, DONE, LOST, Record
 from shoal.client.current import current_client
 from shoal.client.futures.as_completed import as_completed
-from shoal.client.futures.future import Future, futures_of, seconds_or_none
+from shoal.client.futures.future import Future, futures_of, is_empty, seconds_or_none
 from shoal.client.futures.outcome import error_of
 
 __all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "wait", "wait_async"]
@@ -53,10 +57,13 @@ def wait(fs: Any, timeout: float | str | None = None, return_when: str = ALL_COM
     """
     if return_when not in (ALL_COMPLETED, FIRST_COMPLETED):
         raise ValueError(f"return_when= is ALL_COMPLETED or FIRST_COMPLETED, got {return_when!r}")
+    if isinstance(fs, Iterator):
+        fs = list(fs)  # futures that are made meanwhile
     futures = futures_of(fs)
     seconds = seconds_or_none(timeout)
     enough = 1 if return_when == FIRST_COMPLETED else None
     if not futures:
+        _warn_of_no_futures(fs)
         return _nothing()
     session = futures[0]._session
     if session.asynchronous:
@@ -104,6 +111,17 @@ def _nothing() -> Any:
         return nothing_later() if current_client().asynchronous else nothing
     except ValueError:
         return nothing
+
+
+def _warn_of_no_futures(fs: Any) -> None:
+    """Say that there is nothing to wait for in what was given, unless it is just empty."""
+    if is_empty(fs):
+        return
+    hint = "; compute or persist it first" if is_dask_collection(fs) else ""
+    warnings.warn(
+        f"wait() waits for nothing: there are no futures in {type(fs).__name__} {fs!r:.100}{hint}",
+        stacklevel=3,
+    )
 
 
 def _late(records: list[Record], seconds: float | None) -> TimeoutError:

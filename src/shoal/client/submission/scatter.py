@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from shoal import config
 from shoal._base.containers import PLAIN_CONTAINERS, is_namedtuple, rebuilt
 from shoal._base.keys import encode_key, set_aside_key
+from shoal._base.numbers import whole_number
 from shoal._base.system import memory_available
 from shoal.client.core.events import PutAgain
 from shoal.client.core.state import FINISHED, Extras, Record
@@ -144,8 +145,8 @@ async def scatter_data(
     TimeoutError
         When no worker came in time.
     """
-    if type(broadcast) is not bool and (type(broadcast) is not int or broadcast < 1):
-        raise ValueError(f"broadcast= is True, False or a number of workers, got {broadcast!r}")
+    if type(broadcast) is not bool:
+        broadcast = whole_number("broadcast=, where it is not True or False,", broadcast, 1)
     if not batch.data:
         return {}
     batch.begin(client._session)

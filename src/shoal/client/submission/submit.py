@@ -13,6 +13,7 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
+from shoal._base.numbers import is_whole, whole_number
 from shoal.client.core.state import Call, Extras, Record
 from shoal.client.futures.future import Future, make_future, make_futures
 from shoal.client.submission.arguments import pack
@@ -95,16 +96,14 @@ class SubmitOptions:
 
 def as_workers(workers: Any) -> list[str]:
     """Return addresses, names or hosts of workers as texts; ``(host, port)`` is an address."""
-    if isinstance(workers, (str, int)) or (
-        isinstance(workers, tuple) and len(workers) == 2 and type(workers[1]) is int
-    ):
+    if isinstance(workers, str) or is_whole(workers) or _is_place(workers):
         workers = [workers]
     texts: list[str] = []
     for worker in workers:
         if isinstance(worker, tuple):
             host, port = worker
             texts.append(f"tcp://{host}:{port}")
-        elif isinstance(worker, (str, int)):
+        elif isinstance(worker, (str, int)) or is_whole(worker):
             texts.append(str(worker))
         else:
             raise TypeError(
@@ -112,6 +111,16 @@ def as_workers(workers: Any) -> list[str]:
                 f"{type(worker).__name__} {worker!r}"
             )
     return texts
+
+
+def _is_place(workers: Any) -> bool:
+    """Whether it is the host and the port of one worker."""
+    return (
+        isinstance(workers, tuple)
+        and len(workers) == 2
+        and isinstance(workers[0], str)
+        and is_whole(workers[1])
+    )
 
 
 def _first(given: Any, annotated: Any) -> Any:
@@ -138,9 +147,7 @@ def checked_retries(retries: Any) -> int:
     """Return how often a task is tried again."""
     if retries is None:
         return 0
-    if not isinstance(retries, int) or retries < 0:
-        raise ValueError(f"retries= must be a whole number of at least 0, got {retries!r}")
-    return int(retries)
+    return whole_number("retries=", retries, 0)
 
 
 def submit_call(
@@ -191,8 +198,8 @@ def map_calls(
     options: SubmitOptions,
 ) -> list[Future]:
     """Return the futures of many calls, told to the scheduler batch by batch."""
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise ValueError(f"batch_size= must be a whole number of at least 1, got {batch_size!r}")
+    if batch_size is not None:
+        batch_size = whole_number("batch_size=", batch_size, 1)
     calls = _rows(iterables)
     keys: list[Any] | None = None
     if key is not None and not isinstance(key, str):

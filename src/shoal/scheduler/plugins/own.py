@@ -73,7 +73,10 @@ class SchedulerPlugins:
         if name in self.plugins:
             if idempotent:
                 return
-            await self.remove(name)
+            try:
+                await self.remove(name)
+            except Exception:
+                logger.exception("Plugin %r failed in close()", name)
         start = getattr(plugin, "start", None)
         if start is not None:
             result = start(self.scheduler)
@@ -93,8 +96,12 @@ class SchedulerPlugins:
         ------
         ValueError
             When there is none of that name.
+        Exception
+            Whatever its `close` raises; it is forgotten all the same.
         """
-        await wait_for_hook(logger, name, "close", self.take_out(name))
+        result = self.take_out(name)
+        if inspect.isawaitable(result):
+            await result
 
     def take_out(self, name: str) -> Any:
         """Forget a plugin and call its `close`; return what that returned: wait for it.
@@ -110,7 +117,7 @@ class SchedulerPlugins:
         plugin = self.plugins.pop(name)
         self._arrange()
         close = overrides(plugin, SchedulerPlugin, "close")
-        return None if close is None else call_hook(logger, name, "close", close)
+        return None if close is None else close()
 
     def hooks(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """Return the methods of that name of all plugins that have one, with the plugins' names."""
