@@ -65,6 +65,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-tests.ini
 
 docs: .venvs/docs/.installed
 	.venvs/docs/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

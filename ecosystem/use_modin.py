@@ -14,8 +14,8 @@ ROWS = 10_000 if quick() else 500_000
 
 
 def work(pd: object, columns: dict) -> list[pandas.DataFrame]:
-    table = pd.DataFrame(columns)
-    names = pd.DataFrame({"key": range(50), "name": [f"name {i}" for i in range(50)]})
+    table = pd.DataFrame(columns)  # type: ignore[attr-defined]
+    names = pd.DataFrame({"key": range(50), "name": [f"name {i}" for i in range(50)]})  # type: ignore[attr-defined]
     return [
         table.groupby("key").mean(),
         table.merge(names, on="key").groupby("name")["value"].sum().to_frame(),

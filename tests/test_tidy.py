@@ -49,7 +49,7 @@ def calls(tree: ast.AST, inside: str = "") -> Iterator[tuple[ast.Call, str]]:
         if isinstance(node, ast.Call):
             yield node, inside
         named = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        yield from calls(node, node.name if named else inside)
+        yield from calls(node, node.name if named else inside)  # type: ignore[attr-defined]
 
 
 def problems(name: str, text: str) -> list[str]:

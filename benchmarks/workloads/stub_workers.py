@@ -63,7 +63,7 @@ class StubWorker:
                 keys, runs = asked_for(message)
                 done.keys += keys
                 done.runs += runs
-                done.values += [RESULT if message.wanted else None] * len(keys)
+                done.values += [RESULT if message.wanted else None] * len(keys)  # type: ignore[attr-defined]
             elif type(message) is m.Steal:
                 self.stream.send([m.StealReply([], [], message.keys)])
             elif type(message) is m.WorkerWelcome:

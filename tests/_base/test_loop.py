@@ -158,7 +158,7 @@ class Thing(SyncMethodMixin):
         return 2 * x
 
     def double(self, x: int, **kwargs: float) -> object:
-        return self.sync(self._double, x, **kwargs)
+        return self.sync(self._double, x, **kwargs)  # type: ignore[call-overload]
 
     async def _use(self) -> object:
         return await self.double(4)  # type: ignore[misc]

@@ -345,9 +345,9 @@ def test_what_other_projects_put_on_our_objects() -> None:
         assert scheduler.extensions == {"mine": 1}
         assert client.dashboard_link == ""
         future = client.submit(inc, 1)
-        future.task_run_id = 7  # prefect-dask
+        future.task_run_id = 7  # type: ignore[attr-defined]  # prefect-dask
         assert await future == 2
-        assert future.task_run_id == 7
+        assert future.task_run_id == 7  # type: ignore[attr-defined]
         # dask-ml awaits what compute() makes of a dict, whatever is in it.
         assert await client.compute({"classes": [0, 1]}) == {"classes": [0, 1]}
 

@@ -33,7 +33,7 @@ def find(name: str) -> Any:
 def difference(function: Any, documented: str, is_method: bool) -> str:
     """Return what a call that the documentation allows would stumble over; "" when nothing."""
     ours = list(inspect.signature(function).parameters.values())[1 if is_method else 0 :]
-    theirs = ast.parse(f"lambda {documented.replace('...', 'ANY')}: 0").body[0].value.args
+    theirs = ast.parse(f"lambda {documented.replace('...', 'ANY')}: 0").body[0].value.args  # type: ignore[attr-defined]
     kinds = {p.kind for p in ours}
     by_name = {p.name: p for p in ours}
     positional = [p for p in ours if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -18,6 +18,7 @@ from helpers import wait_until
 
 from shoal import Client, SSHCluster
 from shoal.comm.secret import cluster_secret
+from shoal.deploy.spec import SpecCluster
 
 pytestmark = [
     pytest.mark.process,
@@ -106,7 +107,7 @@ def server() -> Iterator[SSHServer]:
     gc.collect()  # here, where it may warn, and not in another test
 
 
-def make_cluster(server: SSHServer, hosts: int) -> SSHCluster:
+def make_cluster(server: SSHServer, hosts: int) -> SpecCluster:
     """Start a scheduler on the first, and a worker on each of the other hosts: all are this one."""
     return SSHCluster(
         ["127.0.0.1"] * hosts,

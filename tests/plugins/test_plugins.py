@@ -1,5 +1,8 @@
 """Plugins of schedulers and workers: their hooks, names, latecomers, and those that raise."""
 
+# mypy: disable-error-code="attr-defined"
+# Plugins of the tests leave what they saw on the worker.
+
 from __future__ import annotations
 
 import asyncio

@@ -142,7 +142,7 @@ def make_plugin() -> type[WorkerPlugin]:
             pass
 
         def teardown(self, worker: shoal.Worker):
-            worker.my_plugin_is_gone = True
+            worker.my_plugin_is_gone = True  # type: ignore[attr-defined]
 
         def transition(self, key: str, start: str, finish: str, **kwargs):
             pass
@@ -158,7 +158,7 @@ REGISTER = "ignore:.*register_plugin.*:DeprecationWarning"
 
 @pytest.mark.filterwarnings(REGISTER)
 def test_register_worker_plugin_docstring(client: Client) -> None:
-    plugin = make_plugin()(1, 2, 3)
+    plugin = make_plugin()(1, 2, 3)  # type: ignore[call-arg]
     client.register_worker_plugin(plugin)
     assert client.submit(inc, 1).result() == 2
 
@@ -176,7 +176,7 @@ def test_register_worker_plugin_docstring(client: Client) -> None:
 
 @pytest.mark.filterwarnings(REGISTER)
 def test_unregister_worker_plugin_docstring(client: Client) -> None:
-    plugin = make_plugin()(1, 2, 3)
+    plugin = make_plugin()(1, 2, 3)  # type: ignore[call-arg]
     client.register_worker_plugin(plugin, name="foo")
     client.unregister_worker_plugin(name="foo")
 

@@ -225,7 +225,7 @@ def test_room_is_made_of_the_pool() -> None:
             x.release()
             await until(lambda: a.store.pool.files == 1)
             spill = a.machine.state.settings.memory_spill
-            used = {"process": int(spill * 20 * 2**30) - SIZE // 2, "limit": 20 * 2**30}
+            used = {"process": int(spill * 20 * 2**30) - SIZE // 2, "limit": 20 * 2**30}  # type: ignore[operator]
             a.memory = lambda: used  # type: ignore[method-assign]
             y = client.submit(ones, workers=["a"], key="y")
             await y

@@ -62,7 +62,7 @@ def test_p2p_is_refused_in_words(client: Client, name: str, how: str) -> None:
         "dask.compute": dask.compute,
     }[how]
     with dask.config.set(config), pytest.raises((ValueError, RuntimeError), match=REFUSED):
-        doing(_shuffled(**asked)[name]())
+        doing(_shuffled(**asked)[name]())  # type: ignore[operator]
 
 
 def test_p2p_rechunks_are_refused_in_words(client: Client) -> None:

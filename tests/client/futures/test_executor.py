@@ -158,8 +158,8 @@ def test_coroutines_are_seen_to_run(client: Client, gate: str) -> None:
         future = executor.submit(wait_for, gate)
         wait_until(future.running)
         assert not future.cancel()
-        (stacks,) = client.call_stack(keys=[future.key]).values()
-        assert "in wait_for" in stacks[future.key][0]
+        (stacks,) = client.call_stack(keys=[future.key]).values()  # type: ignore[attr-defined]
+        assert "in wait_for" in stacks[future.key][0]  # type: ignore[attr-defined]
         GATES[gate].set()
         assert future.result(10) == gate and not future.running()
 
@@ -181,8 +181,8 @@ def test_a_call_that_runs_and_is_cancelled_by_the_client_ends(client: Client, ga
     with client.get_executor() as executor:
         future = executor.submit(block, gate)
         wait_until(future.running)
-        assert future.key is not None
-        client.cancel([future._future])
+        assert future.key is not None  # type: ignore[attr-defined]
+        client.cancel([future._future])  # type: ignore[attr-defined]
         with pytest.raises(cf.CancelledError):
             future.result(10)
         assert future.done()

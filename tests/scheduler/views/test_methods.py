@@ -170,12 +170,12 @@ def test_events_notes_and_logs() -> None:
             s.log_event(["topic", "other"], 2)
             s.log_worker_event(a.address, "topic", {"b": 3})
             events = s.get_events("topic")
-            assert [message for _, message in events] == [
+            assert [message for _, message in events] == [  # type: ignore[str-unpack]
                 {"a": 1},
                 2,
                 {"b": 3, "worker": a.address},
             ]
-            assert s.get_events()["other"][0][1] == 2 and len(s.events["topic"]) == 3
+            assert s.get_events()["other"][0][1] == 2 and len(s.events["topic"]) == 3  # type: ignore[call-overload]
             s.set_metadata(["a", "b"], 5)
             assert s.get_metadata(["a", "b"]) == 5 == s.task_metadata["a"]["b"]
             assert s.get_metadata(["a", "c"], default=None) is None

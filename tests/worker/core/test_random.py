@@ -99,7 +99,7 @@ class World:
     def registered(self, e: Effects) -> None:
         assert e.register is not None
         running = dict(zip(e.register.running, e.register.running_runs, strict=True))
-        ran = [(x.key, x.run) for x in [*self.started, *self.ended]]
+        ran = [(x.key, x.run) for x in [*self.started, *self.ended]]  # type: ignore[attr-defined]
         assert running.items() <= set(ran)
         self.open = running
 
