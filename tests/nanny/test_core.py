@@ -103,3 +103,13 @@ def test_a_process_that_was_up_once_gets_more_attempts():
     assert isinstance(policy.ended(End.NEVER_STARTED, 2), Restart)
     assert isinstance(policy.ended(End.NEVER_STARTED, 3), Restart)
     assert isinstance(policy.ended(End.NEVER_STARTED, 4), Close)
+
+
+def test_a_death_that_a_task_caused_makes_nobody_wait():
+    policy = RestartPolicy(pauses=(0, 1, 5))
+    policy.came_up(0)
+    for now in range(1, 6):
+        assert policy.ended(End.DIED, now, by_task=True) == Restart(0.0)
+        policy.came_up(now)
+    assert policy.ended(End.DIED, 7) == Restart(0)
+    assert policy.ended(End.DIED, 8) == Restart(1)

@@ -30,8 +30,8 @@ class FakeScheduler(Server):
         self.deaths = []
         super().__init__({"worker_died": self.died})
 
-    def died(self, address, reason):
-        self.deaths.append((address, reason))
+    def died(self, address, reason, running):
+        self.deaths.append((address, reason, running))
 
     async def start_unsafe(self):
         await self.listen("tcp://127.0.0.1:0")
@@ -82,7 +82,7 @@ def test_a_worker_that_dies_is_replaced_and_its_death_explained():
             await until(lambda: nanny.pid != pid and nanny.worker_address)
             assert nanny.worker_address != address
             await until(lambda: scheduler.deaths)
-            assert scheduler.deaths == [(address, told["reason"])]
+            assert scheduler.deaths == [(address, told["reason"], [])]
             assert (await nanny.death(pid=pid)) == told
             assert (await nanny.death(pid=1)) == {"reason": None}
             assert any("SIGKILL" in line for _, line in nanny.logs())

@@ -14,6 +14,7 @@ from typing import Any
 
 from shoal import config
 from shoal._base.logs import LogBuffer
+from shoal._base.running_board import BoardFile
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal._base.versions import own_versions
 from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
@@ -172,7 +173,7 @@ class Nanny(Server):
         self._interval = config.get_seconds("distributed.worker.memory.monitor-interval")
         self._policy = RestartPolicy(restart=restart)
         self._log = LogBuffer(config.get_int("distributed.admin.log-length"))
-        self._deaths: dict[int, str] = {}  # by process id
+        self._deaths: dict[int, tuple[str, list[int] | None]] = {}  # by process id
         self._keeper: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
         self._lives = 0
@@ -244,14 +245,15 @@ class Nanny(Server):
         """Return the versions of Python and of the packages that matter here."""
         return own_versions()
 
-    async def death(self, pid: int) -> dict[str, str | None]:
-        """Say how a process of this nanny ended; waits a moment when it did not yet."""
+    async def death(self, pid: int) -> dict[str, Any]:
+        """Say how a process of this nanny ended, and what it ran; waits when it did not yet."""
         process = self.process
         if process is not None and process.pid == pid:
             await process.explained(_DEATH_WAIT)
             if process.death:
-                return {"reason": process.death}
-        return {"reason": self._deaths.get(pid)}
+                return {"reason": process.death, "running": process.running}
+        reason, running = self._deaths.get(pid, (None, None))
+        return {"reason": reason, "running": running}
 
     async def run(
         self,
@@ -402,11 +404,13 @@ class Nanny(Server):
         if self._where["protocol"] == "ipc" and self._where["host"]:
             # An address of its own for each life: what is said of the last does not hit the next.
             options["host"] = f"{self._where['host']}-{self._lives}"
+        board = BoardFile()
         body = {
             "worker_class": self.worker_class,
             "scheduler": self.scheduler_addr,
             "options": options,
             "silence_logs": self._silence_logs,
+            "board": board.path,
         }
         return ServerProcess(
             _TARGET,
@@ -419,6 +423,7 @@ class Nanny(Server):
             config=self._config,
             template=self._template,
             modules=modules_of(self.worker_class),
+            board=board,
         )
 
     def _came_up(self) -> None:
@@ -431,22 +436,24 @@ class Nanny(Server):
         if starting and process.failure:
             # The worker itself said why it cannot start; it would say so again.
             return Close("the worker cannot start")
-        return self._policy.ended(end, time.monotonic())
+        return self._policy.ended(end, time.monotonic(), by_task=bool(process.running))
 
     def _note_end(self, process: ServerProcess) -> None:
         """Remember how a process ended, and tell the scheduler when it did so by accident."""
         if process.pid is not None:
-            self._deaths[process.pid] = process.death
+            self._deaths[process.pid] = process.death, process.running
             while len(self._deaths) > _KEPT_DEATHS:
                 del self._deaths[next(iter(self._deaths))]
         address = process.info.get("address")
         if process.end is End.DIED and address and self.scheduler_addr:
-            note = asyncio.create_task(self._tell_scheduler(address, process.death))
+            note = asyncio.create_task(self._tell_scheduler(address, process))
             self._notes.add(note)
             note.add_done_callback(self._notes.discard)
 
-    async def _tell_scheduler(self, address: str, reason: str) -> None:
-        call = self.rpc(self.scheduler_addr).worker_died(address=address, reason=reason)
+    async def _tell_scheduler(self, address: str, process: ServerProcess) -> None:
+        call = self.rpc(self.scheduler_addr).worker_died(
+            address=address, reason=process.death, running=process.running
+        )
         try:
             await asyncio.wait_for(call, 5)
         except Exception:  # it learns of it by its own stream, without the reason

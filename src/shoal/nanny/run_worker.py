@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Any
 
 from shoal._base.logs import quieten
+from shoal._base.running_board import LastWords, RunningBoard
 from shoal._base.stand_in import stand_in
 from shoal.nanny.child import Parent
 from shoal.nanny.serving import run, serve
@@ -28,7 +30,8 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
         The line to the nanny.
     body : dict
         ``worker_class`` (a class, or its ``module.name``), ``scheduler`` (address), ``options``
-        (keywords of the class), ``silence_logs`` (a log level, or None).
+        (keywords of the class), ``silence_logs`` (a log level, or None), ``board`` (the file in
+        which the nanny reads what runs).
     """
     if body["silence_logs"]:
         quieten(body["silence_logs"])
@@ -36,8 +39,13 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
     sys.setswitchinterval(_SWITCH)
     stand_in()  # what clients find by that name is pickled by it
 
+    board = RunningBoard(body["board"])
+    logging.getLogger().addHandler(LastWords(board))
+
     def make() -> Any:
-        return class_of(body["worker_class"])(body["scheduler"], **body["options"])
+        worker = class_of(body["worker_class"])(body["scheduler"], **body["options"])
+        worker.running_board = board
+        return worker
 
     return run(serve(parent, make, describe))
 

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from dask.utils import format_bytes
 
+from shoal._base.running_board import BoardFile
 from shoal.nanny.core import End, MemoryLimit
 from shoal.nanny.deaths import count_oom_kills, explain_death
 from shoal.nanny.process import ChildProcess
@@ -58,6 +59,13 @@ class ServerProcess:
         Configuration of the process; default this one's.
     template, modules
         A process to fork from, and what it is to import; see `ChildProcess`.
+    board : BoardFile, optional
+        Where the process writes what it runs.
+
+    Attributes
+    ----------
+    running : list of int or None
+        The runs that the process was in the midst of when it died; None where that is unknown.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class ServerProcess:
         config: dict[str, Any] | None = None,
         template: Template | None = None,
         modules: Sequence[str] = (),
+        board: BoardFile | None = None,
     ) -> None:
         self._child = ChildProcess(
             target,
@@ -88,6 +97,8 @@ class ServerProcess:
             modules=modules,
         )
         self._sockets = sockets
+        self._board = board
+        self.running: list[int] | None = None
         self._label = label
         self._limit = limit
         self._interval = monitor_interval
@@ -201,18 +212,34 @@ class ServerProcess:
         if self._closing is not None and not returncode:
             self.end = End.ASKED_RESTART if self._closing.get("restart") else End.CLOSED
             self.death = f"closed on purpose: {self._closing.get('reason') or 'asked to'}"
-        elif self.info:
+        elif self.info or self._ran():
             self.end = End.DIED
             self.death = died
         else:
             self.end = End.NEVER_STARTED
             self.death = self.failure or died
+        self._read_board()
         self._explained.set()
         if not self.up.done():
             self.up.set_exception(StartError(self.failure or f"its process was {died}"))
             self.up.exception()  # nobody may be waiting
         if not self._sockets:  # those are the owner's, and for the next process too
             _clean_up(self.info)
+
+    def _ran(self) -> bool:
+        """Whether it had begun a task, though it had not said yet that it is up."""
+        return self._board is not None and bool(self._board.running())
+
+    def _read_board(self) -> None:
+        if self._board is None:
+            return
+        if self.end is End.DIED:
+            self.running = self._board.running()
+            words = self._board.words()
+            self.death += f"; on host {socket.gethostname()}"
+            if words:
+                self.death += f"; its last words: {words!r}"
+        self._board.close()
 
 
 def _clean_up(info: Mapping[str, Any]) -> None:

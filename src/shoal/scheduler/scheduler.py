@@ -511,26 +511,30 @@ class Scheduler(
         """Ask the nanny how the worker died before its tasks are blamed for it."""
         assert ws.info.nanny is not None
         dead = False
+        running: list[int] | None = None
         try:
             answer = await asyncio.wait_for(
                 self.rpc(ws.info.nanny).death(pid=ws.info.pid), _POST_MORTEM
             )
             if answer.get("reason"):
-                reason, dead = answer["reason"], True
+                reason, dead, running = answer["reason"], True, answer.get("running")
         except Exception as error:
             logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
         if self.state.workers.get(ws.address) is ws and ws.address not in self.worker_streams:
-            self.lose_worker(ws.address, reason, dead)
+            self.lose_worker(ws.address, reason, dead, running)
 
-    def lose_worker(self, address: str, reason: str, dead: bool = False) -> None:
-        """Take a worker as gone; for good when it is known to be dead."""
+    def lose_worker(
+        self, address: str, reason: str, dead: bool = False, running: list[int] | None = None
+    ) -> None:
+        """Take a worker as gone; for good when it is `dead`, in the midst of the runs `running`."""
         expected = address in self.core.state.leaving or address in self._closing_workers
         self._closing_workers.discard(address)
         log = logger.info if expected else logger.warning
         log("Remove worker %s: %s", address, reason)
         self.worker_streams.drop(address)
         self.rpc.remove(address)
-        self.feed(WorkerLost(address, reason, expected=expected, dead=dead or expected))
+        runs = None if running is None else tuple(running)
+        self.feed(WorkerLost(address, reason, expected, dead or expected, runs))
         self._notify()
 
     def close_worker(

@@ -53,6 +53,8 @@ class Cluster:
         self.events = 0
         self.faults: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()  # how often a worker's address was lost
+        self.deaths: dict[str, tuple[str, tuple[int, ...]]] = {}  # how, and in which runs
+        self.causes: dict[str, str | None] = {}  # of each death: the task, or None
         self.holders: dict[str, list[str]] = {}  # of scattered data
         self.retiring: dict[str, None] = {}  # addresses
         self.forced: dict[str, None] = {}  # keys that somebody cancelled for everybody
@@ -117,6 +119,12 @@ class Cluster:
     def note_loss(self, address: str) -> None:
         """A worker's process or connection was lost, or will be."""
         self.losses[address] += 1
+
+    def note_death(self, address: str, runs: tuple[int, ...], by: str | None) -> None:
+        """A process died in the midst of these runs; a task did it, or somebody from outside."""
+        reason = f"death {len(self.causes)}"
+        self.causes[reason] = by
+        self.deaths[address] = (reason, runs)
 
     def note_holder(self, key: str, address: str) -> None:
         """Scattered data is stored on a worker."""

@@ -60,6 +60,7 @@ class Executor:
         self._ready: list[tuple[tuple[float, int, int], int, TaskRun]] = []
         self._after: dict[TaskRun, set[TaskRun]] = {}  # what runs follow that did not end yet
         self._outcomes: list[Outcome] = []
+        self._alone: TaskRun | None = None  # runs in quarantine: nothing else may begin
 
     @property
     def idle(self) -> bool:
@@ -170,7 +171,12 @@ class Executor:
 
     def start_some(self) -> None:
         """Let free threads take runs."""
-        while self.busy < self.nthreads and self._ready and not self.paused:
+        while self.busy < self.nthreads and self._ready and not self.paused and not self._alone:
+            options = self._ready[0][2].compute.options
+            if options is not None and options.alone and self._ready[0][2] in self._queued:
+                if self.busy:
+                    return
+                self._alone = self._ready[0][2]
             task = heappop(self._ready)[2]
             if task in self._queued:
                 del self._queued[task]
@@ -191,6 +197,7 @@ class Executor:
         inputs = [value for _, value in found if value is not None]
         if len(inputs) < len(found):
             missing = [dep for dep, value in found if value is None]
+            self._leave_quarantine(task)
             self._has_ended(task)
             self._tell(Outcome(task.key, task.run, "missing", missing=tuple(missing)))
             return
@@ -206,15 +213,24 @@ class Executor:
     def _secede(self, task: TaskRun, seconds: float) -> None:
         self.busy -= 1
         self.running[task] = self.running[task]._replace(on_thread=False)
+        self._leave_quarantine(task)
         self.node.handle(Seceded(task.key, task.run, seconds * 0.3))
         self.node.later(seconds * 0.7, self._end, task)
         self.start_some()
 
+    def _leave_quarantine(self, task: TaskRun) -> None:
+        if self._alone is task:
+            self._alone = None
+
     def _end(self, task: TaskRun) -> None:
-        run = self.running.pop(task, None)
-        if run is None:
+        if task not in self.running:
             return  # it ended while the loop was at work
-        _, spec, inputs, on_thread = run
+        if self.running[task].spec.kind == "deadly":
+            self.running[task].spec.ended += 1
+            self.node.slot.kill(by=task.key)
+            return
+        _, spec, inputs, on_thread = self.running.pop(task)
+        self._leave_quarantine(task)
         discarded = task in self._discarded
         self._discarded.pop(task, None)
         if on_thread:

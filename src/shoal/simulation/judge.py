@@ -52,7 +52,7 @@ class Judge:
             return
         error = loads(failure.exception)
         if isinstance(error, KilledWorker):
-            self._killed(record.key, error)
+            self._killed(record.key, failure.blame, error)
         elif isinstance(error, DataLostError):
             assert model.needs(record.key, error.key), f"{record.key} fails: {error}"
             self._may_be_lost(client, error.key, str(error))
@@ -66,7 +66,9 @@ class Judge:
             wishes = options is not None and (options.workers or options.resources)
             assert wishes or self.cluster.losses, f"{record.key} fails: {error}"
 
-    def _killed(self, key: str, error: KilledWorker) -> None:
+    def _killed(self, key: str, blamed: str, error: KilledWorker) -> None:
+        cause = self.cluster.causes.get(error.deaths[-1][1])
+        assert cause is None or cause == blamed, f"{blamed} is blamed for what {cause} did"
         allowed = self.cluster.scheduler_settings.allowed_failures
         assert len(error.deaths) > allowed, f"{key} killed {error.deaths}, {allowed} are allowed"
         for address, times in Counter(address for address, _ in error.deaths).items():

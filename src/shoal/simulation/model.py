@@ -25,8 +25,9 @@ class Spec:
     """What a task does when it runs, and how often it did.
 
     `kind` is ``"ok"``, ``"error"`` (it always fails), ``"flaky"`` (its first `times` runs fail),
-    ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"``, ``"actor"`` (its
-    result lives where it was made) or ``"data"`` (scattered, no task).
+    ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"``, ``"deadly"`` (it
+    kills the process that runs it), ``"actor"`` (its result lives where it was made) or
+    ``"data"`` (scattered, no task).
     """
 
     __slots__ = (
@@ -76,7 +77,7 @@ class Spec:
         """Whether no error of its own may be the end of it."""
         if self.kind == "flaky":
             return self.options is not None and self.options.retries >= self.times
-        return self.kind != "error"
+        return self.kind not in ("error", "deadly")
 
 
 class Model:

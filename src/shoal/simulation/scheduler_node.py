@@ -148,7 +148,10 @@ class SchedulerNode:
             # A nanny knows of a death; whether it can be reached is another question.
             lives = any(node.alive and node.address == ws.address for node in self.cluster.nodes)
             dead = not lives and self.cluster.rng.random() < 0.5
-            self.feed(WorkerLost(ws.address, reason, dead=dead))
+            runs = None
+            if dead and ws.address in self.cluster.deaths:
+                reason, runs = self.cluster.deaths[ws.address]
+            self.feed(WorkerLost(ws.address, reason, dead=dead, running=runs))
 
     def retire(self, address: str) -> None:
         """Empty a worker, then close it."""

@@ -40,10 +40,12 @@ class Slot:
         self.cluster.trace.write(self.cluster.clock.now, f"{address} starts, of {self.name}")
         self.node = WorkerNode(self.cluster, self, address)
 
-    def kill(self) -> None:
-        """Kill the process with -9; the nanny starts another one."""
+    def kill(self, by: str | None = None) -> None:
+        """Kill the process with -9; the nanny starts another one. `by` is the task that did it."""
         if self.node is not None:
             self.cluster.note_loss(self.node.address)
+            runs = tuple(task.run for task in self.node.executor.running)
+            self.cluster.note_death(self.node.address, runs, by)
             self.node.die()
             self.closed(True)
 

@@ -36,6 +36,7 @@ class User:
             profile.quirks,
             profile.seconds,
             actors=0.25 if primitives else 0.0,
+            deadly=profile.deadly,
         )
         if profile.no_workers_timeout is not None:
             self.workload.named.append("nobody")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Workload"]
 
+_MOST_KILLERS = 2  # each costs its workers all that they hold, several times
 _SIZES = (28, 28, 28, 500, 5_000, 2_000_000)
 
 
@@ -32,6 +33,8 @@ class Workload:
         About how long a task takes.
     actors : float
         The share of tasks that make actors.
+    deadly : float
+        The share of tasks that kill the process that runs them.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Workload:
         quirks: float,
         seconds: float,
         actors: float = 0.0,
+        deadly: float = 0.0,
     ) -> None:
         self.rng = rng
         self.owner = owner
@@ -49,6 +53,8 @@ class Workload:
         self.quirks = quirks
         self.seconds = seconds
         self.actors = actors
+        self.deadly = deadly
+        self.killers = 0
         self.made = 0
 
     def graph(self, size: int, known: list[str]) -> list[Spec]:
@@ -62,7 +68,10 @@ class Workload:
         self.made += 1
         seconds = self.seconds * rng.choice((0.01, 0.5, 1.0, 1.0, 2.0))
         spec = Spec(f"{name}-{self.owner}-{self.made}", name, deps, seconds, rng.choice(_SIZES))
-        if rng.random() < self.quirks:
+        if self.deadly and self.killers < _MOST_KILLERS and rng.random() < self.deadly:
+            self.killers += 1
+            spec.kind = "deadly"
+        elif rng.random() < self.quirks:
             self._make_special(spec)
         elif self.actors and rng.random() < self.actors:
             spec.kind, spec.options = "actor", TaskOptions(actor=True)

@@ -48,6 +48,7 @@ class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
     actor: bool = False
     executor: str | None = None
     annotations: dict[str, Any] | None = None
+    alone: bool = False  # said by the scheduler: run it while nothing else runs on the worker
 
 
 # --------------------------------------------------------------------------- client -> scheduler

@@ -20,6 +20,7 @@ import psutil
 from shoal import config
 from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
+from shoal._base.running_board import RunningBoard
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.retiring import hand_over
@@ -189,8 +190,8 @@ class Worker(WorkerFace, Server):
         for op, function in OPERATIONS.items():
             self.handlers.setdefault(op, partial(function, self))
         self.local_directory = ""
-        self.close_reason = ""
-        self.close_restart = False
+        self.running_board: RunningBoard | None = None  # where a nanny reads what runs
+        self.close_reason, self.close_restart = "", False
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self._functions = FunctionCache()
         self.plugin_host = WorkerPlugins(self)
@@ -211,6 +212,20 @@ class Worker(WorkerFace, Server):
 
     # -- life --------------------------------------------------------------------
 
+    def _make_pool(self) -> ThreadPool:
+        return ThreadPool(
+            self.nthreads,
+            functions=self._functions,
+            store=self.store,
+            loop=self._loop,
+            on_outcomes=self._outcomes,
+            on_seceded=self._seceded,
+            worker=self,
+            executors=self._executors,
+            inline_result=config.get_bytes("shoal.inline-result"),
+            board=self.running_board,
+        )
+
     async def start_unsafe(self) -> None:
         self.log_buffer.attach()
         self._loop = asyncio.get_running_loop()
@@ -225,17 +240,7 @@ class Worker(WorkerFace, Server):
             max_shared=max_shared(self.memory_limit),
         )
         self.data = Data(self.store)
-        self.pool = ThreadPool(
-            self.nthreads,
-            functions=self._functions,
-            store=self.store,
-            loop=self._loop,
-            on_outcomes=self._outcomes,
-            on_seceded=self._seceded,
-            worker=self,
-            executors=self._executors,
-            inline_result=config.get_bytes("shoal.inline-result"),
-        )
+        self.pool = self._make_pool()
         self.exchange = Exchange(self)
         self.profiler = Profiler(self)
         self.profiler.start()
@@ -510,8 +515,7 @@ class Worker(WorkerFace, Server):
             return
         interval = config.get_seconds("distributed.worker.memory.monitor-interval")
         while True:
-            used = self._memory_in_use()
-            self.feed(core.MemoryMeasured(used, self.store.memory_bytes))
+            self.feed(core.MemoryMeasured(self._memory_in_use(), self.store.memory_bytes))
             await asyncio.sleep(interval)
 
     def _memory_in_use(self) -> int:

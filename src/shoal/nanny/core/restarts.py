@@ -76,8 +76,19 @@ class RestartPolicy:
         self._ever_up = True
         self._failures = 0
 
-    def ended(self, end: End, now: float) -> Decision:
-        """Note that the process ended, and say what to do."""
+    def ended(self, end: End, now: float, *, by_task: bool = False) -> Decision:
+        """Note that the process ended, and say what to do.
+
+        Parameters
+        ----------
+        end : End
+            How it ended.
+        now : float
+            Seconds of the caller's clock.
+        by_task : bool
+            It died in the midst of a task, which is counted against the task: the next process
+            need not wait for it.
+        """
         up_since, self._up_since = self._up_since, None
         if end is End.CLOSED:
             return Close("it closed on purpose")
@@ -86,6 +97,8 @@ class RestartPolicy:
             return Restart(0.0)
         if not self.restart:
             return Close("restarts are switched off")
+        if by_task and end is End.DIED:
+            return Restart(0.0)
         if end is End.NEVER_STARTED:
             self._failures += 1
             if self._failures >= (self.later_attempts if self._ever_up else self.attempts):

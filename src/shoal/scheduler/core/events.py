@@ -51,13 +51,15 @@ class WorkerLost(msgspec.Struct, gc=False):
     """A worker's stream ended.
 
     `expected`: it was told to close, or said goodbye, or is connected anew. `dead`: its process is
-    known to have ended; otherwise it may come back with what it holds.
+    known to have ended; otherwise it may come back with what it holds. `running`: the numbers of
+    the runs that it died in the midst of, as its nanny knows them; None where nobody knows.
     """
 
     address: str
     reason: str = "the connection to it was lost"
     expected: bool = False
     dead: bool = False
+    running: tuple[int, ...] | None = None
 
 
 class Tick(msgspec.Struct, gc=False):

@@ -23,6 +23,8 @@ def explain(s: SchedulerState, key: str) -> str:
     if ts.rare is not None and ts.rare.deaths:
         deaths = "; ".join(f"{worker}: {how}" for worker, how in ts.rare.deaths)
         text += f" Workers died while they ran it: {deaths}."
+        if ts.rare.alone:
+            text += " Other tasks ran there too, so it runs alone on its worker now."
     return text
 
 

@@ -144,6 +144,7 @@ class Rare:
     """What only few tasks have."""
 
     __slots__ = (
+        "alone",
         "avoid",
         "blame",
         "deaths",
@@ -160,6 +161,7 @@ class Rare:
     def __init__(self) -> None:
         self.retries_used = 0
         self.deaths: list[tuple[str, str]] = []  # (worker, how it died) while it ran this task
+        self.alone = False  # it runs with nothing else on its worker: see `policies.blame`
         self.error: Erred | None = None
         self.blame = ""  # the key whose run failed: this one, or one it depends on
         self.avoid: WorkerState | None = None  # where it should rather not run next

@@ -234,7 +234,9 @@ async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut do
     asyncio.get_running_loop().call_soon(lambda: scheduler.close_soon(reason))
 
 
-def worker_died(scheduler: Scheduler, address: str, reason: str) -> None:
-    """A nanny tells that the process of a worker has ended."""
+def worker_died(
+    scheduler: Scheduler, address: str, reason: str, running: list[int] | None = None
+) -> None:
+    """A nanny tells that the process of a worker has ended, and in the midst of which runs."""
     if address in scheduler.state.workers:
-        scheduler.lose_worker(address, reason, dead=True)
+        scheduler.lose_worker(address, reason, dead=True, running=running)

@@ -148,6 +148,8 @@ class Elsewhere:
     ) -> None:
         pool = self._pool
         current.set(TaskContext(pool.worker, task, self, coroutine=True))
+        slot = pool.board.claim()
+        pool.board.slots[slot] = task.run
         start = time.time()
         result = None
         try:
@@ -158,7 +160,10 @@ class Elsewhere:
             if self._closed:
                 return
             outcome = failed(task, error, start)
+        finally:
+            pool.board.free(slot)
         pool.report(task, outcome, result)
+        pool.coroutine_ended()
 
     # ------------------------------------------------------------------ seceding
 

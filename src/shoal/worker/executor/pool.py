@@ -18,17 +18,18 @@ import asyncio
 import logging
 import threading
 import time
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.running_board import RunningBoard
 from shoal.task_context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
 from shoal.worker.executor.elsewhere import Elsewhere
 from shoal.worker.executor.following import Following
+from shoal.worker.executor.quarantine import Quarantine
+from shoal.worker.executor.ready_queue import insert, rank, sorted_anew
 from shoal.worker.executor.run import failed, prepare, succeeded
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ __all__ = ["ThreadPool"]
 
 logger = logging.getLogger("shoal.worker.executor")
 
-_rank = attrgetter("compute.priority")  # lower ones run first
 _TOGETHER = 1e-3  # seconds within which outcomes of short runs are told together
 _AHEAD = 1e-3  # seconds of work that are left when the loop is woken, if it can be
 _LATEST = 6e-3  # seconds after which it is woken anyway
@@ -75,6 +75,8 @@ class ThreadPool:
         threads by all others.
     inline_result : int
         Results up to this many bytes come along with their outcome, where a client waits for them.
+    board : RunningBoard, optional
+        Where it is written what runs, for whoever has to know when this process is dead.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class ThreadPool:
         worker: Any = None,
         executors: Mapping[str, Executor] | None = None,
         inline_result: int = 1024,
+        board: RunningBoard | None = None,
         name: str = "shoal-task",
     ) -> None:
         self.nthreads = nthreads
@@ -102,6 +105,8 @@ class ThreadPool:
         self.on_begin: Callable[[str], None] | None = None
         # Where somebody wants the task stream: called with each run, when it began, its outcome.
         self.trace: Callable[[TaskRun, float, Outcome], None] | None = None
+        self.board = board or RunningBoard()
+        self._quarantine = Quarantine()
         self._following = Following(self)
         self.fresh = self._following.fresh
         self._on_outcomes = on_outcomes
@@ -109,7 +114,7 @@ class ThreadPool:
         self._name = name
         self._elsewhere = Elsewhere(self, executors or {})
         self.lock = threading.Lock()
-        # In the order of `_rank`; some may be revoked. Only who puts runs in holds the lock.
+        # In the order of `rank`; some may be revoked. Only who puts runs in holds the lock.
         self._queue: deque[TaskRun] = deque()
         self.unstarted: dict[TaskRun, bool] = {}
         self._discarded: set[TaskRun] = set()
@@ -124,7 +129,7 @@ class ThreadPool:
         self._loop_comes = False
         self._loop_will_look = False
         self._last_word = 0.0  # when the loop was last woken, by the clock of outcomes
-        self._paused = False
+        self.paused = False  # no run is to start
         self._closed = False
         # Paused, closed, somebody rejoins or did not wait for a place: threads have to look.
         self._wanted_back = False
@@ -153,6 +158,7 @@ class ThreadPool:
     ) -> None:
         """Put runs into the ready queue, some of them not before others have ended."""
         elsewhere: list[tuple[TaskRun, str]] = []
+        alone: list[TaskRun] = []
         replaced = "default" in self._elsewhere.executors
         fresh = list(runs)
         self.unstarted.update(dict.fromkeys(fresh, True))
@@ -162,7 +168,9 @@ class ThreadPool:
             for task in everywhere:
                 options = task.compute.options
                 name = None if options is None else options.executor
-                if replaced or (name is not None and name not in _OWN):
+                if options is not None and options.alone:
+                    alone.append(task)
+                elif replaced or (name is not None and name not in _OWN):
                     elsewhere.append((task, name or "default"))
                 else:
                     fresh.append(task)
@@ -171,8 +179,11 @@ class ThreadPool:
                 fresh = [task for task in fresh if task not in after]
                 fresh += self._following.add(after)
             self._line_up(fresh)
-            if not self._paused:
-                self._wake(len(fresh))
+            if alone:
+                self._quarantine.waiting += alone
+                self._look_again()
+            if not self.paused:
+                self._wake(len(fresh) + len(alone))
         for task, name in elsewhere:
             self._elsewhere.submit(task, name)
 
@@ -188,7 +199,8 @@ class ThreadPool:
         if revoked and self._following.leaders:
             self._following.revoked(revoked)
         if len(self._queue) > 2 * len(self.unstarted) + 100:
-            self._sweep()
+            with self.lock:
+                self._rebuild(())
         return revoked, kept
 
     def discard(self, runs: Iterable[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
@@ -207,12 +219,12 @@ class ThreadPool:
     def pause(self) -> None:
         """Start no run until `resume`."""
         with self.lock:
-            self._paused = self._wanted_back = True
+            self.paused = self._wanted_back = True
 
     def resume(self) -> None:
         """Go on after `pause`."""
         with self.lock:
-            self._paused = False
+            self.paused = False
             self._look_again()
             self._wake(len(self.unstarted))
         self._elsewhere.resume()
@@ -262,10 +274,10 @@ class ThreadPool:
     def _line_up(self, runs: list[TaskRun]) -> None:
         """With the lock held: put runs into the queue, where they belong."""
         queue = self._queue
-        runs.sort(key=_rank)  # mostly they come in order: this only looks
+        runs.sort(key=rank)  # mostly they come in order: this only looks
         try:
-            if _rank(runs[0]) < _rank(queue[-1]):
-                if _rank(runs[-1]) < _rank(queue[0]):
+            if rank(runs[0]) < rank(queue[-1]):
+                if rank(runs[-1]) < rank(queue[0]):
                     queue.extendleft(reversed(runs))
                 else:
                     self._rebuild(runs)
@@ -275,24 +287,9 @@ class ThreadPool:
         queue.extend(runs)
 
     def _rebuild(self, runs: Iterable[TaskRun]) -> None:
-        """With the lock held: sort the queue anew, with these added and what was revoked left out.
-
-        Threads that find the queue empty wait for the lock. Each run is taken out of the old one by
-        a thread or by this, so there is none that is taken twice.
-        """
+        """With the lock held: sort the queue anew; threads that find it empty wait for the lock."""
         queue, self._queue = self._queue, deque()
-        left = list(runs)
-        try:
-            while True:
-                left.append(queue.popleft())
-        except IndexError:
-            pass
-        unstarted = self.unstarted
-        self._queue = deque(sorted((task for task in left if task in unstarted), key=_rank))
-
-    def _sweep(self) -> None:
-        with self.lock:
-            self._rebuild(())
+        self._queue = sorted_anew(queue, runs, self.unstarted)
 
     def ended(self) -> dict[TaskRun, Any]:
         """Return the results that are not in the store yet."""
@@ -302,22 +299,9 @@ class ThreadPool:
         """With the lock held: put runs into the queue that followed others."""
         runs = [task for task in runs if task in self.unstarted]
         for task in runs:
-            self._insert(task)
-        if runs and not self._paused:
+            insert(self._queue, task)
+        if runs and not self.paused:
             self._wake(len(runs))
-
-    def _insert(self, task: TaskRun) -> None:
-        """With the lock held: put one run into the queue; threads may take the first meanwhile."""
-        queue = self._queue
-        try:
-            if _rank(queue[-1]) <= _rank(task):
-                queue.append(task)
-            elif _rank(task) < _rank(queue[0]):
-                queue.appendleft(task)
-            else:
-                queue.insert(bisect_right(queue, _rank(task), key=_rank), task)
-        except IndexError:  # they took the last
-            queue.append(task)
 
     # ------------------------------------------------------------------ the threads' side
 
@@ -326,6 +310,7 @@ class ThreadPool:
         gate.acquire()
         member = True
         running, unstarted, monotonic = self.running, self.unstarted, time.monotonic
+        slots, slot = self.board.slots, self.board.claim()
         try:
             while True:
                 task: TaskRun | None
@@ -334,6 +319,7 @@ class ThreadPool:
                         raise IndexError
                     task = self._queue.popleft()
                 except IndexError:
+                    slots[slot] = 0
                     task, stay = self._take(gate, member)
                     if not stay:
                         return
@@ -347,6 +333,7 @@ class ThreadPool:
                 if not unstarted.pop(task, False):
                     del running[task]
                     continue
+                slots[slot] = task.run
                 if self.on_begin is not None:
                     self.call_loop(self.on_begin, task.key)
                 context = TaskContext(self.worker, task, self)
@@ -354,6 +341,7 @@ class ThreadPool:
                 self._run(task)
                 member = not context.seceded
         finally:
+            self.board.free(slot)
             with self.lock:
                 self._threads.discard(threading.current_thread())
 
@@ -375,14 +363,31 @@ class ThreadPool:
                 if self._returning:  # a thread that rejoins takes the place of this one
                     self._let_return()
                     return None, self._stay_as_spare(gate)
-                if self._paused:
+                if self.paused:
                     self._parked.append(gate)
                     return None, True
+                if self._quarantine.waiting:
+                    task = self._take_alone()
+                    if task is not None:
+                        return task, True
+                    if self._quarantine.waiting:  # others still run
+                        self._parked.append(gate)
+                        return None, True
             try:
                 return self._queue.popleft(), True
             except IndexError:
                 self._parked.append(gate)
                 return None, True
+
+    def _take_alone(self) -> TaskRun | None:
+        """With the lock held: take the next run that must be alone, once no other thread works."""
+        if self._members - len(self._parked) > 1 or self._quarantine.occupied(self.running):
+            return None
+        task = self._quarantine.next(self.unstarted)
+        if task is None:
+            self._look_again()
+            self._wake(len(self.unstarted))
+        return task
 
     def _run(self, task: TaskRun) -> None:
         """Run a task on this thread, and report it unless it goes on as a coroutine."""
@@ -409,6 +414,7 @@ class ThreadPool:
     def secede(self, context: TaskContext) -> None:
         """Called in a task on one of the threads: another thread takes its place."""
         with self.lock:
+            self._quarantine.note_seceded(context.task)
             if self._members > self.nthreads:
                 self._members -= 1
                 self._look_again()
@@ -416,7 +422,7 @@ class ThreadPool:
                 self._let_return()
             else:
                 self._members -= 1
-                if not self._paused:
+                if not self.paused:
                     self._wake(len(self.unstarted))
         self.tell_seceded(context)
 
@@ -470,7 +476,11 @@ class ThreadPool:
     def _look_again(self) -> None:
         """With the lock held: see whether threads have to look before they take another run."""
         self._wanted_back = (
-            self._closed or self._paused or bool(self._returning) or self._members > self.nthreads
+            self._closed
+            or self.paused
+            or bool(self._returning)
+            or self._members > self.nthreads
+            or bool(self._quarantine.waiting)
         )
 
     # ------------------------------------------------------------------ for `Elsewhere`
@@ -480,17 +490,20 @@ class ThreadPool:
         """The tasks that run on the loop."""
         return self._elsewhere.coroutines
 
-    @property
-    def paused(self) -> bool:
-        """Whether no run is to start."""
-        return self._paused
-
     def run_here(self, task: TaskRun, context: TaskContext) -> None:
         """Run a task on a thread that is not one of the pool."""
         if self.begin(task):
+            slot = self.board.claim()
+            self.board.slots[slot] = task.run
             current.set(context)
             self._run(task)
             current.set(None)
+            self.board.free(slot)
+
+    def coroutine_ended(self) -> None:
+        """Have a thread look for work where one that had to be alone was a coroutine."""
+        with self.lock:
+            self._wake(1 if self._quarantine.waiting else 0)
 
     def begin(self, task: TaskRun) -> bool:
         """Claim a run; False when it was revoked."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shoal.scheduler.core.handlers.lives import is_life_of, take_life
 from shoal.scheduler.core.handlers.worker import adopt_copy, arrive_in_memory
 from shoal.scheduler.core.outgoing import tell_client, tell_free, tell_worker
+from shoal.scheduler.core.policies.blame import find_suspects
 from shoal.scheduler.core.policies.estimates import estimate
 from shoal.scheduler.core.policies.relief import relieve_paused, take_back
 from shoal.scheduler.core.policies.restrictions import workers_changed
@@ -111,7 +112,12 @@ def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int, life: int
 
 
 def worker_lost(
-    s: SchedulerState, ws: WorkerState, reason: str, expected: bool, dead: bool
+    s: SchedulerState,
+    ws: WorkerState,
+    reason: str,
+    expected: bool,
+    dead: bool,
+    running: tuple[int, ...] | None = None,
 ) -> None:
     """A worker is gone, one way or the other."""
     graceful = expected or ws.address in s.leaving
@@ -130,7 +136,8 @@ def worker_lost(
     workers_changed(s)
     ws.status = "closed"
     s.patient_until = s.now + s.settings.recovery_window if may_return else None
-    drop_worker_tasks(s, ws, reason, blame=not graceful)
+    suspects = set() if graceful else find_suspects(ws, running)
+    drop_worker_tasks(s, ws, reason, suspects)
     s.patient_until = None
     s.crowded.pop(ws, None)
     s.lifetimes.pop(ws, None)

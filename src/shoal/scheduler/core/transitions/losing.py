@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.outgoing import tell_client, tell_free
+from shoal.scheduler.core.policies.blame import blame
 from shoal.scheduler.core.slices import in_steps, start
 from shoal.scheduler.core.transitions.demand import leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail_actor_lost, fail_killed
@@ -160,38 +161,19 @@ def lose_result(s: SchedulerState, ts: TaskState) -> None:
             dependent.waiting_on = 1
 
 
-def drop_worker_tasks(s: SchedulerState, ws: WorkerState, reason: str, blame: bool) -> None:
-    """A worker is gone: place its queue anew, run its tasks again, count deaths against them."""
+def drop_worker_tasks(
+    s: SchedulerState, ws: WorkerState, reason: str, suspects: set[TaskState]
+) -> None:
+    """A worker is gone: place its queue anew, run its tasks again, count its death against those
+    that may be the cause of it.
+    """
     start(s, unplace_in_steps(s, list(ws.queue.live(ws)), "queued", ws))
     for ts in list(ws.ahead):
         leave_worker(s, ts)
-    suspects = _suspects(ws) if blame else set()
+    allowed = s.settings.allowed_failures
     for ts in list(ws.processing):
-        if ts in suspects:
-            ts.group.prefix.suspicious += 1
-            rare = ts.rarities()
-            rare.deaths.append((ws.address, reason))
-            rare.avoid = None
+        given_up = ts in suspects and blame(ts, suspects, ws.address, reason, allowed)
         rerun(s, ts)
-        if (
-            ts in suspects
-            and ts.rare is not None
-            and len(ts.rare.deaths) > s.settings.allowed_failures
-            and ts.state == "waiting"
-        ):
+        if given_up and ts.state == "waiting":
             fail_killed(s, ts)
     start(s, _lose_copies_in_steps(s, ws, reason, s.patient_until))
-
-
-def _suspects(ws: WorkerState) -> set[TaskState]:
-    """Return the tasks that may have been running when the worker died.
-
-    A worker runs what it has in priority order, so these are the first of each kind; the ones that
-    its last heartbeat named are certain.
-    """
-    ordered = sorted(
-        (ts for ts in ws.processing if ts not in ws.long_running), key=lambda ts: ts.priority
-    )
-    suspects = set(ordered[: ws.nthreads]) | ws.long_running
-    suspects.update(ts for ts in ordered if ts.key in ws.executing)
-    return suspects

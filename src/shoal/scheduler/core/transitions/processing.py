@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shoal.scheduler.core.outgoing import (
     flush_frees,
     say_finished,
@@ -150,6 +152,8 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
         message.buffers = tuple(ts.buffers)
     if ts.options is not NO_OPTIONS:
         message.options = ts.options
+    if ts.rare is not None and ts.rare.alone:
+        message.options = msgspec.structs.replace(ts.options, alone=True)
     # `tell_worker`, written out.
     s.touched_workers[ws] = None
     if ws.frees:
@@ -198,6 +202,7 @@ def finish(
     if rare is not None:
         rare.thief = None
         rare.avoid = None
+        rare.alone = False
         if rare.long_running:
             rare.long_running = False
             ws.long_running.discard(ts)

@@ -1,0 +1,134 @@
+"""What a process runs at this moment, where another process can read it after this one died.
+
+The worker writes a number into a slot before it begins a run, which costs a thread one store into
+mapped memory; its nanny maps the same file. What runs are, and who is to blame, others decide.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import tempfile
+from array import array
+from collections.abc import MutableSequence
+
+__all__ = ["SLOTS", "BoardFile", "LastWords", "RunningBoard"]
+
+SLOTS = 2048  # threads, coroutines and runs on other executors that are told apart
+_WORDS = 2048  # bytes of the latest lines of the log
+_SIZE = SLOTS * 8 + _WORDS
+
+
+class RunningBoard:
+    """The numbers of the runs that a process is in the midst of; 0 is none.
+
+    Parameters
+    ----------
+    path : str, optional
+        The file that another process made (`BoardFile`). None: nobody else reads the board.
+
+    Attributes
+    ----------
+    slots : mutable sequence of int
+        One for each thread that runs tasks; whoever claimed a slot writes into it.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self.slots: MutableSequence[int] = array("Q", bytes(SLOTS * 8))
+        self._map: mmap.mmap | None = None
+        if path is not None:
+            self._map = _map(path)
+            self.slots = memoryview(self._map)[: SLOTS * 8].cast("Q")  # type: ignore[assignment]
+            _remove(path)  # both have it mapped; nothing is left should both be killed
+        self._free = list(range(SLOTS - 1, 0, -1))
+
+    def claim(self) -> int:
+        """Return a free slot. The first is shared by all that find none."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return 0
+
+    def free(self, slot: int) -> None:
+        """Give a slot back."""
+        self.slots[slot] = 0
+        if slot:
+            self._free.append(slot)
+
+    def write_words(self, text: str) -> None:
+        """Leave the latest lines of the log for whoever looks for the cause of a death."""
+        if self._map is not None:
+            data = text.encode(errors="replace")[-_WORDS:]
+            self._map[SLOTS * 8 :] = data.ljust(_WORDS, b"\0")
+
+
+class LastWords(logging.Handler):
+    """Writes the latest warnings of a process onto its board.
+
+    Parameters
+    ----------
+    board : RunningBoard
+        Where they go.
+    """
+
+    def __init__(self, board: RunningBoard) -> None:
+        super().__init__(logging.WARNING)
+        self._board = board
+        self._text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one more line."""
+        try:
+            line = f"{record.levelname} {record.name}: {record.getMessage()}"
+        except Exception:  # a record whose arguments do not fit its text
+            return
+        self._text = f"{self._text}\n{line}".strip()[-_WORDS // 4 :]
+        self._board.write_words(self._text)
+
+
+class BoardFile:
+    """A board that a process to be started will write, and that is read when it is dead.
+
+    Parameters
+    ----------
+    folder : str, optional
+        Where its file is made; the folder of temporary files by default.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        fd, self.path = tempfile.mkstemp(prefix="shoal-running-", dir=folder)
+        try:
+            os.write(fd, bytes(_SIZE))
+        finally:
+            os.close(fd)
+        self._map = _map(self.path)
+
+    def running(self) -> list[int]:
+        """Return the numbers of the runs that were begun and had not ended."""
+        with memoryview(self._map) as whole, whole[: SLOTS * 8] as part, part.cast("Q") as slots:
+            return [run for run in slots if run]
+
+    def words(self) -> str:
+        """Return the latest warnings."""
+        return self._map[SLOTS * 8 :].rstrip(b"\0").decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """Give the memory back, and remove the file if the process never came to it."""
+        self._map.close()
+        _remove(self.path)
+
+
+def _map(path: str) -> mmap.mmap:
+    fd = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        return mmap.mmap(fd, _SIZE)
+    finally:
+        os.close(fd)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:  # it is gone, or mapped on a system where such files stay
+        pass
