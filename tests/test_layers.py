@@ -97,6 +97,7 @@ IMPORTED_BY_CALL = {
     "shoal.nanny.template": "a template imports what workers will need",
     "shoal.plugins.builtin.upload": "modules that the user uploaded",
     "shoal.preloading": "modules that the user names",
+    "shoal.worker.views.attributes": "a task's client is a layer above, made when a task asks",
     "shoal.scheduler.observe.identity": "the server of pages is a layer above, seldom wanted",
 }
 

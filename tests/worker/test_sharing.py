@@ -118,7 +118,7 @@ def test_all_readers_share_one_copy_whomever_they_ask() -> None:
                     first = inode
             assert inode == first
             assert a.store.shared_bytes == SIZE and b.store.shared_bytes == 0
-            assert a.memory()["process"] - a.metrics()["memory"] >= SIZE // 2
+            assert a.memory()["process"] - a.report.own()["memory"] >= SIZE // 2
 
     run(main())
 

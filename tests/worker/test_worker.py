@@ -257,7 +257,7 @@ def test_memory_spills_and_comes_back(tmp_path: Path) -> None:
             assert (await client.gather(futures[0]))[0] == 0
             del futures
             await until(lambda: a.store.disk_bytes == 0)
-        assert list(tmp_path.iterdir()) == []
+        assert list((tmp_path / "dask-scratch-space").iterdir()) == []
 
     run(main())
 

@@ -21,6 +21,7 @@ from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.server import Server
 from shoal.comm.status import Status
+from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import SchedulerFace
 from shoal.diagnostics.server_attributes import ServerAttributes
@@ -216,6 +217,7 @@ class Scheduler(
         self.extensions: dict[str, Any] = {}
         self.started_at = time.time()
         self._make_counters()
+        self.outbox = Outboxes(self)
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self.worker_streams = Streams(
             "worker", self._from_worker, self._worker_replaced, self._worker_closed
@@ -533,6 +535,7 @@ class Scheduler(
         log("Remove worker %s: %s", address, reason)
         self.worker_streams.drop(address)
         self.rpc.remove(address)
+        self.outbox.drop(address)
         runs = None if running is None else tuple(running)
         self.feed(WorkerLost(address, reason, expected, dead or expected, runs))
         self._notify()

@@ -458,6 +458,12 @@ class WorkerHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
     executing: dict[str, float]  # key -> seconds it runs already, for those over a second
 
 
+class ResourcesChanged(msgspec.Struct, array_like=True, gc=False, tag="resources"):
+    """What tasks may ask for on this worker from now on, all of it."""
+
+    resources: dict[str, float]
+
+
 class EventLogged(msgspec.Struct, array_like=True, gc=False, tag="event"):
     """Something to remember under these topics, and to tell those who subscribed to them."""
 
@@ -482,6 +488,7 @@ WorkerToScheduler: TypeAlias = (
     | Dropped
     | WorkerStatus
     | WorkerHeartbeat
+    | ResourcesChanged
     | EventLogged
     | WorkerGoodbye
 )

@@ -124,6 +124,10 @@ class Actors:
     def __len__(self) -> int:
         return len(self._hosted)
 
+    def instances(self) -> list[tuple[str, Any]]:
+        """Return the actors that live here, with their keys."""
+        return [(key, hosted.instance) for key, hosted in self._hosted.items()]
+
     def host(self, key: str, instance: Any) -> Actor:
         """Make an object an actor; it lives as long as what is returned. On any thread."""
         hosted = self._hosted[key] = _Hosted(key, instance)

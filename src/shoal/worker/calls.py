@@ -35,6 +35,7 @@ class Host(Protocol):
     nanny: str | None
     local_directory: str
     status: Status
+    introduction: dict[str, Any]
     plugin_host: WorkerPlugins
     store: Store
 
@@ -104,7 +105,7 @@ class ShellCalls:
             running_runs=known.running_runs,
             held_lives=known.held_lives,
             running_lives=known.running_lives,
-            extra={"plugins": worker.plugin_host.change},
+            extra={**worker.introduction, "plugins": worker.plugin_host.change},
         )
 
     def took_back(self, answer: Revoked) -> None:

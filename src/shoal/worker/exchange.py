@@ -51,6 +51,8 @@ class Exchange:
         """Get values from a peer and tell the core what came."""
         worker = self._worker
         start = time.time()
+        incoming = worker.transfers.incoming
+        incoming.active += 1
         try:
             values, borrowed = await self._get(fetch.peer, fetch.keys, fetch.lives)
         except Exception as error:
@@ -58,8 +60,11 @@ class Exchange:
                 logger.warning("fetching from %s failed: %s", fetch.peer, error, exc_info=True)
             worker.feed(core.FetchFailed(fetch.peer, fetch.keys, str(error), fetch.lives))
             return
+        finally:
+            incoming.active -= 1
         got = [(key, *describe(value)) for key, value in values.items()]
         absent = [key for key in fetch.keys if key not in values]
+        incoming.note(start, fetch.peer, {key: nbytes for key, nbytes, _ in got})
         if self.trace is not None:
             nbytes = sum(row[1] for row in got)
             self.trace(list(values), start, time.time(), fetch.peer, nbytes)
@@ -67,7 +72,7 @@ class Exchange:
         self._keep(values, borrowed)
 
     async def _get(
-        self, peer: str, keys: list[str], lives: dict[str, int]
+        self, peer: str, keys: list[str], lives: dict[str, int] | None
     ) -> tuple[dict[str, Any], dict[str, SharedBlob]]:
         """Return the values that a peer has, and the shared memory that some are mapped from."""
         server = self._worker.peers(peer)
@@ -79,6 +84,25 @@ class Exchange:
             answer = await server.get_data(keys=failed, lives=lives)
             data.update(answer["data"])
         return await unpack_values(data), borrowed
+
+    async def gather(self, who_has: Mapping[str, list[str]]) -> tuple[dict[str, Any], list[str]]:
+        """Return values that are on other workers, by key; and the keys that could not be had."""
+        found: dict[str, Any] = {}
+        left = {key: list(where) for key, where in who_has.items()}
+        while any(left.values()):
+            asked: dict[str, list[str]] = {}
+            for key, where in left.items():
+                if where:
+                    asked.setdefault(where.pop(), []).append(key)
+            for peer, keys in asked.items():
+                try:
+                    values, _ = await self._get(peer, keys, None)
+                except OSError as error:
+                    logger.info("could not gather from %s: %s", peer, error)
+                    continue
+                found.update(values)
+            left = {key: where for key, where in left.items() if key not in found}
+        return found, list(left)
 
     def _keep(self, values: Mapping[str, Any], borrowed: Mapping[str, SharedBlob]) -> None:
         """Others who ask here for what was borrowed get the same memory."""
@@ -97,6 +121,19 @@ class Exchange:
         host : str, optional
             The `host_identity` of who asks. Where it is ours, large values are referred to.
         """
+        outgoing = self._worker.transfers.outgoing
+        outgoing.active += 1
+        start = time.time()
+        try:
+            answer = await self._answer(comm, keys, host)
+        finally:
+            outgoing.active -= 1
+        known = self._worker.machine.state.data
+        sent = (*answer["data"], *answer["shared"])
+        outgoing.note(start, comm.peer_address, {key: known.get(key, (0,))[0] for key in sent})
+        return answer
+
+    async def _answer(self, comm: Comm, keys: list[str], host: str | None) -> dict[str, Any]:
         store = self._worker.store
         shared: dict[str, Any] = {}
         if host is not None and host == host_identity() and not isinstance(comm, InProc):

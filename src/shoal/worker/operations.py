@@ -13,6 +13,7 @@ from shoal._base.versions import own_versions
 from shoal.comm.addressing import get_address_host
 from shoal.comm.base import Comm
 from shoal.comm.function_calls import run_on
+from shoal.comm.stream_messages import receive
 from shoal.diagnostics.kernel import start_kernel
 from shoal.shared_memory import host_identity
 from shoal.task_context import on_worker
@@ -122,6 +123,20 @@ def _trace(worker: Worker, since: float) -> list[Any]:
     return [] if plugin is None else plugin.rows(since)
 
 
+def _get_monitor_info(worker: Worker, recent: bool = False, start: int = 0) -> dict[str, Any]:
+    return worker.get_monitor_info(recent, start)
+
+
+def _stream_messages(worker: Worker, messages: list[dict[str, Any]], sender: str) -> None:
+    receive(worker, messages)
+
+
+async def _upload_file(
+    worker: Worker, filename: str, data: Any, load: bool = True
+) -> dict[str, Any]:
+    return await worker.upload_file(filename, data, load)
+
+
 async def _start_ipython(worker: Worker) -> dict[str, Any]:
     host = get_address_host(worker.address) or "127.0.0.1"
     return await asyncio.to_thread(start_kernel, host, {"worker": worker, "dask_worker": worker})
@@ -142,6 +157,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "profile": _profile,
     "call_stack": _call_stack,
     "trace": _trace,
+    "get_monitor_info": _get_monitor_info,
+    "stream_messages": _stream_messages,
+    "upload_file": _upload_file,
     "dump_state": dump_state,
     "start_ipython": _start_ipython,
     "plugin_add": _plugin_add,

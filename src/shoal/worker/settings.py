@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,7 @@ from shoal import config
 from shoal._base.system import memory_available
 from shoal.worker.core import Settings
 
-__all__ = ["Lifetime", "all_executors", "max_shared", "positive", "read_settings"]
+__all__ = ["Given", "Lifetime", "all_executors", "max_shared", "positive", "read_settings"]
 
 
 _FETCH_AT_LEAST = 1_000_000
@@ -69,6 +69,17 @@ def max_shared(memory_limit: int) -> int:
 
 
 @dataclass
+class Given:
+    """Arguments of a worker that are used when it starts."""
+
+    local_directory: str | None
+    data: Any
+    plugins: list[Any]
+    preload: Any
+    preload_argv: Sequence[Any]
+
+
+@dataclass
 class Lifetime:
     """When a worker retires by itself.
 
@@ -94,11 +105,13 @@ class Lifetime:
 
 
 def all_executors(
-    main: Executor | str | None, others: Mapping[str, Executor] | None
+    main: Executor | str | Mapping[str, Executor] | None, others: Mapping[str, Executor] | None
 ) -> dict[str, Executor]:
     """Return the executors that users brought, by name; one for all tasks is the "default"."""
     found = dict(others or {})
-    if isinstance(main, Executor):
+    if isinstance(main, Mapping):
+        found |= main
+    elif isinstance(main, Executor):
         found["default"] = main
     elif main not in (None, "offload", "default"):
         raise ValueError(f"executor is a concurrent.futures.Executor or 'offload', not {main!r}")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -27,8 +27,10 @@ from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
 from shoal.comm.status import Status
+from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import WorkerFace
+from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -45,9 +47,19 @@ from shoal.worker.link import SchedulerLink
 from shoal.worker.operations import OPERATIONS
 from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.profiling import Profiler
-from shoal.worker.settings import Lifetime, all_executors, max_shared, positive, read_settings
-from shoal.worker.store.data import Data
-from shoal.worker.store.store import Store
+from shoal.worker.report import Report
+from shoal.worker.settings import (
+    Given,
+    Lifetime,
+    all_executors,
+    max_shared,
+    positive,
+    read_settings,
+)
+from shoal.worker.store import data_of, make_store
+from shoal.worker.transfers import Transfers
+from shoal.worker.views.attributes import WorkerAttributes
+from shoal.worker.views.methods import WorkerMethods
 
 __all__ = ["Worker"]
 
@@ -56,7 +68,7 @@ logger = logging.getLogger("shoal.worker")
 _FAREWELL = 2.0
 
 
-class Worker(WorkerFace, Server):
+class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Server):
     """Runs tasks on threads, keeps their results, and gives them to those who need them.
 
     Parameters
@@ -87,10 +99,24 @@ class Worker(WorkerFace, Server):
         Users' modules to run at the start, and their arguments.
     contact_address : str, optional
         The address to give to others, where it is not the one listened on.
-    executor : concurrent.futures.Executor or str, optional
-        Instead of the worker's own threads; ``"offload"`` stands for them.
+    executor : concurrent.futures.Executor, str or dict, optional
+        Instead of the worker's own threads; ``"offload"`` stands for them. A dict: as `executors`.
     executors : dict, optional
         Other executors by name; tasks choose with ``dask.annotate(executor=name)``.
+    data : MutableMapping, callable, or (callable, dict), optional
+        Where values are kept instead of the worker's own store, or what makes it.
+    plugins : sequence of WorkerPlugin, optional
+        Plugins of this worker.
+    extensions : dict, optional
+        Functions that are called with the worker when it is made: what they return is kept in
+        `extensions` under their names.
+    metrics, startup_information : dict, optional
+        Functions that are called with the worker, before each heartbeat and when it joins: what
+        they return is in the scheduler's `WorkerState`, in `metrics` and `extra`.
+    serializers, deserializers : list of str, optional
+        Families for what msgpack does not know, in requests to and of this worker.
+    timeout : float or str, optional
+        Seconds that starting may take.
     reconnect : bool
         Whether to look for the scheduler when the connection to it was lost.
     death_timeout : float or str, optional
@@ -134,8 +160,16 @@ class Worker(WorkerFace, Server):
         preload: str | Sequence[str] | None = None,
         preload_argv: Sequence[str] | Sequence[Sequence[str]] = (),
         contact_address: str | None = None,
-        executor: Executor | str | None = None,
+        executor: Executor | str | Mapping[str, Executor] | None = None,
         executors: Mapping[str, Executor] | None = None,
+        data: Any = None,
+        plugins: Sequence[Any] = (),
+        extensions: Mapping[str, Callable[[Worker], Any]] | None = None,
+        metrics: Mapping[str, Callable[[Worker], Any]] | None = None,
+        startup_information: Mapping[str, Callable[[Worker], Any]] | None = None,
+        serializers: Sequence[str] | None = None,
+        deserializers: Sequence[str] | None = None,
+        timeout: float | str | None = None,
         reconnect: bool = True,
         death_timeout: float | str | None = None,
         nanny: str | None = None,
@@ -153,49 +187,62 @@ class Worker(WorkerFace, Server):
         dashboard_address: str | None = None,
         http_prefix: str | None = None,
     ) -> None:
-        address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
-        self.scheduler_address = address
+        self.scheduler_address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.security = with_secret(Security.of(security), secret)
         self.nthreads = positive("nthreads", nthreads, CPU_COUNT)
         self.resources = dict(resources or config.get_dict("distributed.worker.resources"))
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
-        self._places = listening_addresses(address, protocol, host, interface, port)
-        self._contact_address = contact_address
-        self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
-        self.nanny = nanny
-        self._heartbeat_every = config.parse_optional_seconds("heartbeat", heartbeat_interval)
+        self._places = listening_addresses(self.scheduler_address, protocol, host, interface, port)
+        self.nanny, self._contact_address = nanny, contact_address
         super().__init__(
             {},
             blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
+            serializers=serializers,
+            deserializers=deserializers,
             connection_args=self.security.get_connection_args("worker"),
+            timeout=timeout,
             name=name,
         )
-        self._preload = (preload, preload_argv)
-        self._given_directory = local_directory
+        self._given = Given(local_directory, data, list(plugins), preload, preload_argv)
+        self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
+        self._read_durations(reconnect, death_timeout, heartbeat_interval)
         fractions = (memory_target_fraction, memory_spill_fraction, memory_pause_fraction)
+        self._make_core(fractions, validate)
+        self.report = Report(self, metrics, startup_information)
+        self._prepare(extensions or {}, all_executors(executor, executors))
+
+    def _read_durations(self, reconnect: bool, death_timeout: Any, heartbeat_interval: Any) -> None:
+        self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
+        self._death_timeout = config.parse_optional_seconds("death_timeout", death_timeout)
+        self._heartbeat_every = config.parse_optional_seconds("heartbeat", heartbeat_interval)
+
+    def _make_core(self, fractions: tuple[Any, Any, Any], validate: bool | None) -> None:
         self.machine = core.Machine(
             read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
         )
-        self._executors = all_executors(executor, executors)
-        self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
-        self._death_timeout = config.parse_optional_seconds("death_timeout", death_timeout)
         # Peers listen as long as they live: one that refuses is gone.
         self.peers = ConnectionPool(
             connection_args=self.security.get_connection_args("worker"), retry=False
         )
-        self._prepare()
 
-    def _prepare(self) -> None:
-        """Set up what depends on no argument."""
+    def _prepare(
+        self, extensions: Mapping[str, Callable[[Worker], Any]], executors: dict[str, Executor]
+    ) -> None:
+        """Set up what depends on few arguments."""
+        self._executors = executors
         for op, function in OPERATIONS.items():
             self.handlers.setdefault(op, partial(function, self))
         self.local_directory = ""
         self.running_board: RunningBoard | None = None  # where a nanny reads what runs
         self.close_reason, self.close_restart = "", False
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
+        self._make_counters()
+        self.transfers = Transfers()
+        self.outbox = Outboxes(self)
         self._functions = FunctionCache()
         self.plugin_host = WorkerPlugins(self)
         self._equipping: asyncio.Task[None] | None = None
+        self.introduction: dict[str, Any] = {}  # what users want to be told when it joins
         self.dashboard_link = ""  # of the scheduler: workers have no pages
         # Made by `shoal.client.in_task.task_client` for the first task that asks for a client.
         self.client_of_tasks: Any = None
@@ -203,12 +250,12 @@ class Worker(WorkerFace, Server):
         self._alarm = Alarm(self._tick)
         self._link: SchedulerLink | None = None
         self._last_words: asyncio.Task[None] | None = None
-        preload, argv = self._preload
         self._preloads = Preloads(
             self,
-            config.get_list("distributed.worker.preload", preload),
-            argv or config.get_list("distributed.worker.preload-argv"),
+            config.get_list("distributed.worker.preload", self._given.preload),
+            self._given.preload_argv or config.get_list("distributed.worker.preload-argv"),
         )
+        self.extensions = {name: make(self) for name, make in extensions.items()}
 
     # -- life --------------------------------------------------------------------
 
@@ -222,6 +269,7 @@ class Worker(WorkerFace, Server):
             on_seceded=self._seceded,
             worker=self,
             executors=self._executors,
+            name=f"Dask-Default-Threads-{os.getpid()}",
             inline_result=config.get_bytes("shoal.inline-result"),
             board=self.running_board,
         )
@@ -232,14 +280,15 @@ class Worker(WorkerFace, Server):
         self._clock = self._loop.time
         self._started = self._loop.time()
         self._welcome: asyncio.Future[None] = self._loop.create_future()
-        self.local_directory = make_directory(self._given_directory)
-        self.store = Store(
+        self.local_directory = make_directory(self._given.local_directory)
+        self.store = make_store(
+            self._given.data,
             self.local_directory,
             max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
             on_lost=self._data_lost,
             max_shared=max_shared(self.memory_limit),
         )
-        self.data = Data(self.store)
+        self.data = data_of(self.store)
         self.pool = self._make_pool()
         self.exchange = Exchange(self)
         self.profiler = Profiler(self)
@@ -277,15 +326,21 @@ class Worker(WorkerFace, Server):
             self.name = self.address
         logger.debug("Listening at %s, files in %s", self.address, self.local_directory)
         await self._preloads.start()
-        linking = self.background(self._keep_link(self._link))
+        for plugin in self._given.plugins:
+            await self.plugin_host.add(plugin)
+        await self._join(self._link)
+        self.background(self._watch_memory())
+        # Who starts workers by job scripts waits for these words in their logs.
+        logger.info("Registered to: %s as %s, %s", self.scheduler_address, self.name, self.address)
+
+    async def _join(self, link: SchedulerLink) -> None:
+        """Wait until the scheduler has welcomed this worker, or nothing comes of it."""
+        linking = self.background(self._keep_link(link))
         futures: list[asyncio.Future[Any]] = [linking, self._welcome]
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         if not self._welcome.done():
             raise OSError(f"this worker could not join: {self.close_reason or linking.result()}")
         self._welcome.result()
-        self.background(self._watch_memory())
-        # Who starts workers by job scripts waits for these words in their logs.
-        logger.info("Registered to: %s as %s, %s", self.scheduler_address, self.name, self.address)
 
     @property
     def address(self) -> str:
@@ -333,6 +388,8 @@ class Worker(WorkerFace, Server):
         if link is not None:
             await link.say_goodbye(self.close_reason, _FAREWELL)
         self._alarm.off()
+        self._stop_monitor()
+        self._shut_executors()
         if hasattr(self, "pool"):
             self.profiler.stop()
             seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
@@ -422,13 +479,16 @@ class Worker(WorkerFace, Server):
 
     async def _equip(self) -> None:
         """Get the plugins that workers are to have, before the first task comes."""
+        started = self._clock()
         try:
             known = await self.rpc(self.scheduler_address).worker_plugins()
         except Exception as error:  # the stream will tell if the scheduler is gone
             logger.debug("The scheduler does not say which plugins workers have: %s", error)
         else:
+            self.report.latency = self._clock() - started
             await self.plugin_host.sync(known["plugins"], known["change"])
             await self._find_pages()
+        self.introduction = await self.report.introduce()
         if self._link is not None and self._link.up:
             self.feed(core.Connected())
 
@@ -458,24 +518,15 @@ class Worker(WorkerFace, Server):
         return seconds and max(0.0, seconds - (self._clock() - self._started))
 
     async def _heartbeat(self, interval: float) -> None:
-        interval = self._heartbeat_every or interval
+        self.report.interval = self._heartbeat_every or interval
         while True:
-            self._say([m.WorkerHeartbeat(self.metrics(), self.pool.long_running_tasks())])
-            await asyncio.sleep(interval)
+            await self.say_how_it_is()
+            await asyncio.sleep(self.report.interval)
 
-    def metrics(self) -> dict[str, Any]:
-        """Return what people want to know of a worker at work."""
-        memory = self._process.memory_info().rss
-        return {
-            "time": time.time(),
-            "cpu": self._process.cpu_percent(),
-            "memory": memory,
-            "managed_bytes": self.store.memory_bytes,
-            "spilled_bytes": self.store.disk_bytes,
-            "executing": self.pool.executing,
-            "ready": self.pool.ready,
-            "in_memory": len(self.store),
-        }
+    async def say_how_it_is(self) -> None:
+        """Send a heartbeat."""
+        metrics = await self.report.measure()
+        self._say([m.WorkerHeartbeat(metrics, self.pool.long_running_tasks())])
 
     # -- plugins and events ------------------------------------------------------------
 

@@ -203,6 +203,7 @@ def test_what_runs() -> None:
             assert "count" in await s.get_profile()
             assert set(await s.get_profile(merge_workers=False)) == set(s.workers)
             monitors = await s.get_worker_monitor_info(recent=True)
+            assert set(monitors) == set(s.workers)
             assert all(found["memory"] > 0 for found in monitors.values())
             assert s.monitor.recent()["memory"] == s.monitor.quantities["memory"][-1]
 

@@ -16,7 +16,7 @@ from shoal.comm.addressing import normalize_address
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["client_here", "get_client", "worker_here"]
+__all__ = ["client_here", "client_of", "get_client", "worker_here"]
 
 _lock = threading.Lock()
 
@@ -62,7 +62,7 @@ def get_client(
         address = normalize_address(address)
     worker = worker_here()
     if worker is not None and address in (None, worker.scheduler_address):
-        client = _client_of(worker, timeout)
+        client = client_of(worker, timeout)
         if not client.asynchronous:
             client.sync(client._started)
         return client
@@ -85,10 +85,11 @@ def client_here() -> Client:
         return current_client(allow_global=False)
     except ValueError:
         worker = worker_here()
-        return get_client() if worker is None else _client_of(worker, None)
+        return get_client() if worker is None else client_of(worker, None)
 
 
-def _client_of(worker: Any, timeout: float | str | None) -> Client:
+def client_of(worker: Any, timeout: float | str | None = None) -> Client:
+    """Return the client of the tasks of a worker, made at first use."""
     # Nobody waits under the lock: the loop may want it, too, and is what others wait for.
     with _lock:
         client: Client | None = worker.client_of_tasks

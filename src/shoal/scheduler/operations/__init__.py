@@ -81,4 +81,5 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     # users' functions
     "run_function": functions.run_function,
     "start_ipython": functions.start_ipython,
+    "stream_messages": functions.stream_messages,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import config
 from shoal.comm.addressing import get_address_host
 from shoal.comm.function_calls import run_on
+from shoal.comm.stream_messages import receive
 from shoal.diagnostics.kernel import start_kernel
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
@@ -17,7 +18,7 @@ from shoal.wire.pickling import loads
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["open_pickle", "run_function", "start_ipython"]
+__all__ = ["open_pickle", "run_function", "start_ipython", "stream_messages"]
 
 
 async def run_function(
@@ -57,6 +58,11 @@ def open_pickle(data: Any, what: str) -> Any:
         )
     blob = Blob(data) if isinstance(data, bytes) else getattr(data, "blob", data)
     return loads(blob)
+
+
+def stream_messages(scheduler: Scheduler, messages: list[dict[str, Any]], sender: str) -> None:
+    """Call the scheduler's stream handlers that a worker's messages name."""
+    receive(scheduler, messages, worker=sender)
 
 
 async def start_ipython(scheduler: Scheduler) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class WorkerState(View):
     @property
     def extra(self) -> dict[str, Any]:
         """What it told of itself when it joined (``Worker(startup_information=)``)."""
-        return self._core.info.extra
+        return {k: v for k, v in self._core.info.extra.items() if k != "plugins"}
 
     @property
     def status(self) -> Status:

@@ -200,6 +200,18 @@ class WorkerMethods(SchedulerPart):
             self._this.coerce_address(worker)
         ]
 
+    def worker_send(self, worker: str, msg: dict[str, Any]) -> None:
+        """Send a message to one of the `stream_handlers` of a worker; it gets its fields.
+
+        Parameters
+        ----------
+        worker : str
+            The address.
+        msg : dict
+            With the name of the handler in `op`.
+        """
+        self._this.outbox.to(worker).send(msg)
+
     def workers_list(self, workers: Names) -> list[str]:
         """Return the addresses of workers that are named by address, name or host; all for None."""
         return [ws.address for ws in information.find_workers(self._this, addresses(workers))]

@@ -22,6 +22,7 @@ __all__ = [
     "MemoryMeasured",
     "Outcome",
     "Outcomes",
+    "ResourcesSet",
     "Revoked",
     "Seceded",
     "Tick",
@@ -123,6 +124,12 @@ class MemoryMeasured(msgspec.Struct, gc=False):
     managed_bytes: int  # what the store holds in memory
 
 
+class ResourcesSet(msgspec.Struct, gc=False):
+    """This is what tasks may ask for from now on."""
+
+    resources: dict[str, float]
+
+
 class Tick(msgspec.Struct, gc=False):
     """The deadline of an earlier batch of effects has come."""
 
@@ -145,6 +152,7 @@ Event: TypeAlias = (
     | DataLost
     | Revoked
     | MemoryMeasured
+    | ResourcesSet
     | Tick
     | Close
 )

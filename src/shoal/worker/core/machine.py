@@ -23,6 +23,7 @@ from shoal.worker.core.transitions import (
     free_run,
     give_up_unmade,
     held_back,
+    set_resources,
     take_out_stillborn,
 )
 
@@ -70,6 +71,7 @@ class Machine:
             events.DataAdded: self._data_added,
             events.DataLost: self._data_lost,
             events.MemoryMeasured: self._memory_measured,
+            events.ResourcesSet: self._resources_set,
             events.Connected: self._connected,
             events.Disconnected: self._disconnected,
             events.Tick: self._tick,
@@ -168,6 +170,12 @@ class Machine:
             s.effects.send.append(m.WorkerGoodbye(event.reason))
         s.closing = True
         s.effects.close = (event.reason, False)
+
+    def _resources_set(self, event: events.ResourcesSet) -> None:
+        s = self.state
+        set_resources(s, event.resources)
+        if s.connected:
+            s.effects.send.append(m.ResourcesChanged(event.resources))
 
     def _tick(self, event: events.Tick) -> None:
         """Whatever is due is done after every event."""

@@ -122,6 +122,7 @@ class WorkerState:
         "orphans",
         "paused",
         "peers",
+        "resources",
         "retries",
         "scattered",
         "serial",
@@ -145,7 +146,8 @@ class WorkerState:
         self.also: dict[str, set[int]] = {}  # other lives of which it is a copy, for it is equal
         self.scattered: dict[str, None] = {}  # those that a client put here
         self.functions: set[bytes] = set()
-        self.available = dict(settings.resources)
+        self.resources = dict(settings.resources)
+        self.available = dict(settings.resources)  # below zero: fewer than are taken
         self.constrained: dict[Need, list[tuple[tuple[float, int, int], int, TaskRun]]] = {}
         self.missing_keys: dict[str, MissingKey] = {}
         self.peers: dict[str, Peer] = {}

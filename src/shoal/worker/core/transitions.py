@@ -42,6 +42,7 @@ __all__ = [
     "give_up_other_life",
     "give_up_unmade",
     "held_back",
+    "set_resources",
     "start_or_wait",
     "take_out_stillborn",
 ]
@@ -301,6 +302,15 @@ def _take_resources(s: WorkerState, need: Need) -> bool:
     for name, amount in need:
         available[name] -= amount
     return True
+
+
+def set_resources(s: WorkerState, resources: dict[str, float]) -> None:
+    """Have other resources; runs keep what they took."""
+    for name in {**s.resources, **resources}:
+        more = resources.get(name, 0.0) - s.resources.get(name, 0.0)
+        s.available[name] = s.available.get(name, 0.0) + more
+    s.resources = resources
+    _return_resources(s, ())
 
 
 def _return_resources(s: WorkerState, need: Need) -> None:

@@ -3,6 +3,7 @@
 Values live here and nowhere else in a worker; its core knows only their keys and sizes.
 """
 
+from shoal.worker.store.making import data_of, make_store
 from shoal.worker.store.store import Store
 
-__all__ = ["Store"]
+__all__ = ["Store", "data_of", "make_store"]

@@ -16,11 +16,13 @@ from shoal.scheduler.core.handlers.lives import (
 from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
+from shoal.scheduler.core.policies.restrictions import workers_changed
+from shoal.scheduler.core.slices import start as start_change
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.bulk import finish_many
 from shoal.scheduler.core.transitions.demand import add_want, leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.failing import fail
-from shoal.scheduler.core.transitions.losing import lose_copies, rerun
+from shoal.scheduler.core.transitions.losing import lose_copies, rerun, unplace_in_steps
 from shoal.scheduler.core.transitions.processing import (
     add_copy,
     assign,
@@ -281,6 +283,13 @@ def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) ->
             ts.estimate = elapsed
 
 
+def _on_resources(s: SchedulerState, ws: WorkerState, msg: m.ResourcesChanged) -> None:
+    ws.info.resources = msg.resources
+    workers_changed(s)
+    if s.unrunnable:
+        start_change(s, unplace_in_steps(s, list(s.unrunnable), "no-worker", None))
+
+
 def _on_event(s: SchedulerState, ws: WorkerState, msg: m.EventLogged) -> None:
     for topic in msg.topics:
         s.log_event(topic, msg.message)
@@ -304,6 +313,7 @@ WORKER_HANDLERS: dict[type, Callable[[SchedulerState, WorkerState, Any], None]] 
     m.Dropped: _on_dropped,
     m.WorkerStatus: _on_status,
     m.WorkerHeartbeat: _on_heartbeat,
+    m.ResourcesChanged: _on_resources,
     m.EventLogged: _on_event,
     m.WorkerGoodbye: _on_goodbye,
 }

@@ -1,0 +1,70 @@
+"""What a worker sent to others and fetched from them lately, and how fast that was."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+__all__ = ["Direction", "Transfers"]
+
+_LENGTH = 100_000
+_LARGE = 1_000_000  # smaller ones say more of latency than of bandwidth
+
+
+class Direction:
+    """Transfers of one direction.
+
+    Attributes
+    ----------
+    log : deque of dict
+        The last ones: `start`, `stop`, `middle`, `duration`, `who`, `keys` (sizes by key), `total`,
+        `bandwidth`.
+    active : int
+        How many are under way.
+    count, nbytes : int
+        How many there were, and how large they were together.
+    """
+
+    def __init__(self) -> None:
+        self.log: deque[dict[str, Any]] = deque(maxlen=_LENGTH)
+        self.active = 0
+        self.count = 0
+        self.nbytes = 0
+
+    def note(self, start: float, who: str, sizes: dict[str, int]) -> None:
+        """A transfer that began at `start` has ended now."""
+        stop = time.time()
+        total = sum(sizes.values())
+        duration = max(stop - start, 1e-6)
+        self.count += 1
+        self.nbytes += total
+        self.log.append(
+            {
+                "start": start,
+                "stop": stop,
+                "middle": (start + stop) / 2,
+                "duration": duration,
+                "who": who,
+                "keys": sizes,
+                "total": total,
+                "bandwidth": total / duration,
+            }
+        )
+
+    def bandwidths(self) -> dict[str, float]:
+        """Return bytes a second by peer, of transfers that were large enough to tell."""
+        sums: dict[str, tuple[float, float]] = {}
+        for each in self.log:
+            if each["total"] >= _LARGE:
+                nbytes, seconds = sums.get(each["who"], (0.0, 0.0))
+                sums[each["who"]] = nbytes + each["total"], seconds + each["duration"]
+        return {who: nbytes / seconds for who, (nbytes, seconds) in sums.items()}
+
+
+class Transfers:
+    """All transfers of a worker."""
+
+    def __init__(self) -> None:
+        self.incoming = Direction()
+        self.outgoing = Direction()
