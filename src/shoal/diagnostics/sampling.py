@@ -6,19 +6,21 @@ and without any it ends.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import TypeAlias
 
 from shoal.diagnostics.profile import Tree, add_stack, merge, new_tree
 
-__all__ = ["Samples", "loop_stack", "watch"]
+__all__ = ["Samples", "loop_stack", "undisturbed", "watch"]
 
 logger = logging.getLogger("shoal.diagnostics")
 
@@ -121,18 +123,37 @@ class _Sampler:
         while not ended.wait(pause):
             busy = 0
             looks = list(self._looks.items())
-            frames = sys._current_frames()
-            frames.pop(me, None)
-            for look, _ in looks:
-                try:
-                    busy += look(frames)
-                except Exception:
-                    logger.debug("a look at running code failed", exc_info=True)
+            with undisturbed():
+                frames = sys._current_frames()
+                frames.pop(me, None)
+                for look, _ in looks:
+                    try:
+                        busy += look(frames)
+                    except Exception:
+                        logger.debug("a look at running code failed", exc_info=True)
             del frames  # they keep the variables of all functions alive
             pause = min((every for _, every in looks), default=_IDLE_PAUSE) if busy else _IDLE_PAUSE
 
 
 _sampler = _Sampler()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Look at frames of running threads in here, and never at their `f_locals`.
+
+    Before Python 3.12 a step from a frame to the one that called it may run the collector, which
+    may let go of the interpreter; the thread that is looked at returns from that frame meanwhile,
+    and the step ends in memory that is free. `f_locals` does the same where an old value goes.
+    """
+    if sys.version_info >= (3, 12) or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def loop_stack(frame: FrameType) -> list[FrameType]:

@@ -12,7 +12,7 @@ from dask.utils import key_split
 
 from shoal import config
 from shoal.diagnostics.profile import Tree, stack_text
-from shoal.diagnostics.sampling import Samples, loop_stack, watch
+from shoal.diagnostics.sampling import Samples, loop_stack, undisturbed, watch
 from shoal.worker.executor.pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -68,18 +68,13 @@ class Profiler:
 
     def _running(self, frames: Mapping[int, FrameType]) -> Iterable[tuple[Any, list[FrameType]]]:
         """Yield the tasks on threads of this worker, and the users' part of their stacks."""
-        pool = self._pool
-        for frame in frames.values():
+        for thread, task in self._pool.at_work.copy().items():
             stack: list[FrameType] = []
-            at: FrameType | None = frame
+            at = frames.get(thread)
             while at is not None and at.f_code is not _RUN:
                 stack.append(at)
                 at = at.f_back
-            if at is None:
-                continue
-            local = at.f_locals
-            task = local.get("task")
-            if local.get("self") is pool and task is not None:
+            if at is not None:
                 stack.reverse()
                 yield task, stack
 
@@ -93,8 +88,8 @@ class Profiler:
     def call_stack(self, keys: Iterable[str] | None = None) -> dict[str, list[str]]:
         """Return what tasks execute at this moment, by key; of all tasks by default."""
         wanted = None if keys is None else set(keys)
-        frames = sys._current_frames()
-        at_work = [*self._running(frames), *self._awaiting()]
+        with undisturbed():
+            at_work = [*self._running(sys._current_frames()), *self._awaiting()]
         return {
             task.key: stack_text(stack)
             for task, stack in at_work

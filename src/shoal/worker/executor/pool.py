@@ -125,6 +125,7 @@ class ThreadPool:
         self._returning: deque[threading.Lock] = deque()  # seceded threads that want to rejoin
         self._last_return = 0.0  # when one of them last got its place
         self.running: dict[TaskRun, float] = {}  # since when
+        self.at_work: dict[int, TaskRun] = {}  # what threads run, or ran last, by their number
         self._outcomes: deque[tuple[TaskRun, Outcome, Any]] = deque()  # the last is the result
         self._loop_comes = False
         self._loop_will_look = False
@@ -320,6 +321,7 @@ class ThreadPool:
                     task = self._queue.popleft()
                 except IndexError:
                     slots[slot] = 0
+                    self.at_work.pop(threading.get_ident(), None)
                     task, stay = self._take(gate, member)
                     if not stay:
                         return
@@ -391,6 +393,7 @@ class ThreadPool:
 
     def _run(self, task: TaskRun) -> None:
         """Run a task on this thread, and report it unless it goes on as a coroutine."""
+        self.at_work[threading.get_ident()] = task
         trace = self.trace
         begun = 0.0 if trace is None else time.time()
         start = None
