@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
 from shoal.client.core.invariants import check
 from shoal.client.core.machine import Machine
@@ -23,7 +24,7 @@ from shoal.client.core.state import (
     Function,
     Record,
 )
-from shoal.simulation.model import Spec, function_id
+from shoal.simulation.model import Spec, function_id, is_name
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire.blob import Blob
 from shoal.wire.messages import ClientHeartbeat
@@ -54,6 +55,8 @@ class ClientNode:
         self.machine = Machine(self.address, first_life=first_life)
         self.machine.state.part = cluster.scheduler_settings.slice
         self.futures: dict[str, Record] = {}  # what the user holds, whatever became of it
+        # What names stand for that are used again, where that is not all they ever stood for.
+        self.meanings: dict[str, list[str]] = {}
         self.cancelled: dict[str, None] = {}  # by this user
         self.fired: dict[str, None] = {}
         self.foreign: dict[str, None] = {}  # keys of others
@@ -179,6 +182,7 @@ class ClientNode:
             for key, future in self.futures.items()
             if records.get(key) is future
             and future.wanted
+            and not is_name(key)
             and (not statuses or future.status in statuses)
         ]
 
@@ -187,7 +191,7 @@ class ClientNode:
         records = []
         for spec in specs:
             self.cluster.model.add(spec)
-            record = Record(spec.key, self._call(spec), spec.key.encode(), spec.deps)
+            record = self.record(spec)
             record.wanted = wanted(spec)
             records.append(record)
         needed = {dep for record in records for dep in record.deps}
@@ -197,11 +201,21 @@ class ClientNode:
                 self.futures[record.key] = record
         self.handle(e.Submitted(records))
 
+    def record(self, spec: Spec) -> Record:
+        """Return the record of a task."""
+        wire = self.cluster.model.wire
+        deps = tuple(wire(dep) for dep in spec.deps)
+        return Record(wire(spec.key), self._call(spec), spec.key.encode(), deps)
+
+    def begins(self, key: str) -> None:
+        """A future of a key that was used before is another one's."""
+        self._statuses[key] = "pending"
+
     def again(self, key: str) -> None:
         """Submit a task that the core still knows, though no future is left, once more."""
         self.cluster.resubmitted = True
         spec = self.cluster.model.specs[key]
-        record = self.futures[key] = Record(key, self._call(spec), key.encode(), spec.deps)
+        record = self.futures[key] = self.record(spec)
         self._statuses[key] = "pending"
         self.verified.pop(key, None)
         self.handle(e.Submitted([record]))
@@ -209,7 +223,11 @@ class ClientNode:
     def forgotten(self) -> list[str]:
         """Return keys of tasks that the core knows and no future refers to."""
         records = self.machine.state.records
-        return [key for key, r in records.items() if r.call is not None and key not in self.futures]
+        return [
+            key
+            for key, record in records.items()
+            if record.call is not None and key not in self.futures and not is_name(key)
+        ]
 
     def _call(self, spec: Spec) -> Call:
         function = self._functions.get(spec.function)
@@ -257,15 +275,27 @@ class ClientNode:
             self.promised[key] = None
         if key not in self.machine.state.records:
             self.foreign[key] = None
+            self.meanings.pop(key, None)  # whatever it meant to the one who had it
             record = self.futures[key] = Record(key)
             self._statuses[key] = "pending"
             self.handle(e.Submitted([record]))
 
-    def scatter(self, spec: Spec, copies: int) -> None:
-        """Put data on workers, then tell the scheduler."""
-        self.cluster.model.add(spec)
-        value = self.cluster.model.expected(spec.key)
+    def scatter(
+        self,
+        spec: Spec,
+        copies: int,
+        equal: bool = True,
+        then: Callable[[bool], None] | None = None,
+    ) -> None:
+        """Put data on workers, then tell the scheduler; `then` hears whether it is there."""
+        model = self.cluster.model
+        model.add(spec)
+        value = model.expected(spec.key)
         life = self.machine.draw_life()
+        key = model.wire(spec.key)
+        if not equal and (key in self.machine.state.records or key in self.futures):
+            model.goes_by(spec.key, set_aside_key(key, life))
+            key = model.wire(spec.key)
         addresses = list(self.machine.state.workers)
         chosen = self.cluster.rng.sample(addresses, min(copies, len(addresses)))
         left = len(chosen)
@@ -279,19 +309,33 @@ class ClientNode:
                 if result:
                     holders.append(address)
                 if not left and holders:
-                    extras = Extras(nbytes=spec.nbytes, holders=holders)
-                    record = Record(spec.key, type="int", extras=extras, status=FINISHED, life=life)
+                    extras = Extras(nbytes=spec.nbytes, holders=holders, equal=equal)
+                    record = Record(key, type="int", extras=extras, status=FINISHED, life=life)
                     record.holder = holders[0]
-                    self.futures[spec.key] = record
-                    self._statuses[spec.key] = FINISHED
-                    self.handle(e.Submitted([record]))
+                    self._has_put(record)
+                if not left and then is not None:
+                    then(bool(holders))
 
             return answered
 
         self.asking += left
+        if not chosen and then is not None:
+            then(False)
         for address in chosen:
-            question = ("put", {spec.key: value}, (life, True))
+            question = ("put", {key: value}, (life, equal))
             self.cluster.network.ask(self, address, question, stored(address))
+
+    def _has_put(self, record: Record) -> None:
+        """Hold a future of data that is on workers, unless there is one: then it is a copy."""
+        key = record.key
+        known = self.futures.get(key)
+        if known is not None and self.machine.state.records.get(key) is known and known.wanted:
+            self.handle(e.PutAgain(record))
+            return
+        self.futures[key] = record
+        self.verified.pop(key, None)
+        self._statuses[key] = FINISHED
+        self.handle(e.Submitted([record]))
 
     def read(self, key: str) -> None:
         """Fetch a result that did not come along: from its holder, else through the scheduler."""
@@ -302,7 +346,7 @@ class ClientNode:
 
         def from_scheduler(value: bytes | None) -> None:
             self._reading.pop(key, None)
-            if value is not None:
+            if value is not None and self.futures.get(key) is record:
                 self.cluster.judge.value(self, key, value)
                 if record.status == FINISHED:
                     self.verified[key] = None

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shoal.simulation.model import Spec
+from shoal._base.keys import decode_key
+from shoal.simulation.model import Spec, name_of
 from shoal.simulation.store import Store
 from shoal.wire.blob import Blob
 from shoal.wire.failures import Failure
@@ -185,14 +186,16 @@ class Executor:
     def _start(self, task: TaskRun) -> None:
         node = self.node
         compute = task.compute
-        spec = node.cluster.model.specs[task.key]
+        key = compute.args.decode()
+        assert decode_key(task.key) == name_of(key), f"{task} got the arguments of another"
+        spec = node.cluster.model.specs[key]
         assert compute.function in self.functions, f"{task} runs a function that is not known"
-        assert compute.args == task.key.encode(), f"{task} got the arguments of another"
-        assert tuple(compute.deps) == spec.deps, f"{task} got inputs {compute.deps}"
+        needed = [decode_key(node.cluster.model.wire(dep)) for dep in spec.deps]
+        assert [decode_key(dep) for dep in compute.deps] == needed, f"{task} got {compute.deps}"
         given = compute.dep_values or (None,) * len(spec.deps)
         found = [
             (dep, self.store.get(dep) if value is None else value)
-            for dep, value in zip(spec.deps, given, strict=True)
+            for dep, value in zip(compute.deps, given, strict=True)
         ]
         inputs = [value for _, value in found if value is not None]
         if len(inputs) < len(found):
@@ -248,7 +251,7 @@ class Executor:
             outcome.kind = "reschedule"
         else:
             spec.completed += 1
-            value = node.cluster.model.compute(task.key, inputs)
+            value = node.cluster.model.compute(spec.key, inputs)
             outcome.nbytes = spec.nbytes
             outcome.type = "int" if spec.nbytes < 100 else "array"
             if not discarded:

@@ -2,23 +2,38 @@
 
 A value is a digest of the task's key and its inputs' values, so a wrong, missing or swapped input
 anywhere changes every value that was computed from it.
+
+Names that are used again (see `names`) mean another spec each time: its key is the name and a
+version, ``name#3``. On the wire there is the name; a task's arguments say the version.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
+from shoal._base.keys import decode_key
 from shoal.wire.blob import Blob
 from shoal.wire.messages import TaskOptions
 
-__all__ = ["Model", "Spec", "function_id"]
+__all__ = ["Model", "Spec", "function_id", "is_name", "name_of"]
 
+_VERSION = "#"
 _INLINE = 1024  # results up to this size travel with the message that they are done
 
 
 def function_id(name: str) -> bytes:
     """Return the id of a function."""
     return name.encode().ljust(16, b".")
+
+
+def is_name(key: str) -> bool:
+    """Whether a wire key is one of those names that are used again; only `names` knows how."""
+    return key.startswith("again-")
+
+
+def name_of(key: str) -> str:
+    """Return the name of a version, or the key of what is no version."""
+    return key.partition(_VERSION)[0]
 
 
 class Spec:
@@ -80,11 +95,23 @@ class Spec:
         return self.kind not in ("error", "deadly")
 
 
+class _Specs(dict[str, Spec]):
+    """Specs by key, and by what stands for it on the wire."""
+
+    def __missing__(self, key: str) -> Spec:
+        name = str(decode_key(key))  # a life that had to make way for another
+        if name == key:
+            raise KeyError(key)
+        return self[name]
+
+
 class Model:
     """All tasks of a cluster's life, by key."""
 
     def __init__(self) -> None:
-        self.specs: dict[str, Spec] = {}
+        self.specs = _Specs()
+        self.versions: dict[str, list[str]] = {}  # of names that are used again
+        self._wires: dict[str, str] = {}  # of versions that do not go by their name on the wire
         self._values: dict[str, bytes] = {}
 
         self._dependents: dict[str, dict[str, None]] = {}
@@ -93,8 +120,25 @@ class Model:
     def add(self, spec: Spec) -> None:
         """Learn a task."""
         self.specs[spec.key] = spec
+        if _VERSION in spec.key:
+            name = name_of(spec.key)
+            self.specs[name] = spec
+            self.versions.setdefault(name, []).append(spec.key)
         for dep in spec.deps:
             self._dependents.setdefault(dep, {})[spec.key] = None
+
+    def wire(self, key: str) -> str:
+        """Return what stands for a spec's key on the wire."""
+        return self._wires.get(key) or name_of(key)
+
+    def goes_by(self, key: str, wire: str) -> None:
+        """A version of a name has another name on the wire, for its own is still in use."""
+        self._wires[key] = wire
+
+    def meanings(self, wire: str) -> list[str]:
+        """Return all that a wire key may have meant so far."""
+        name = str(decode_key(wire))
+        return self.versions.get(name, [name])
 
     def compute(self, key: str, inputs: list[bytes]) -> bytes:
         """Do what the task's function does."""
@@ -122,7 +166,11 @@ class Model:
         return self.expected(key) if self.specs[key].nbytes <= _INLINE else None
 
     def needs(self, key: str, input: str) -> bool:
-        """Return whether a key is, or needs at any distance, another one."""
+        """Return whether a wire key is, or may need at any distance, another one."""
+        meanings = self.meanings(key)
+        return any(self._needs(one, other) for other in self.meanings(input) for one in meanings)
+
+    def _needs(self, key: str, input: str) -> bool:
         known, found = self._needing.get(input, (0, set()))
         if known != len(self.specs):
             found = {input}
@@ -138,11 +186,11 @@ class Model:
     def closure(self, key: str) -> dict[str, Spec]:
         """Return the key's spec and those of all that it needs."""
         found = {key: self.specs[key]}
-        stack = [key]
+        stack = self.meanings(key).copy()
         while stack:
             for dep in self.specs[stack.pop()].deps:
                 if dep not in found:
-                    found[dep] = self.specs[dep]
+                    found[dep] = found[self.wire(dep)] = self.specs[dep]
                     stack.append(dep)
         return found
 

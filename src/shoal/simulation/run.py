@@ -59,8 +59,9 @@ class Life:
         self._check_actors()
         self._check_queue()
         for user in cluster.users:
-            if user.client.alive and user.primitives is not None:
-                user.primitives.sweep()  # what somebody left who is gone
+            for other in (user.primitives, user.names):
+                if user.client.alive and other is not None:
+                    other.sweep()  # what somebody left who is gone
         self._until(self._settled, self._unsettled)
         for client in cluster.present:
             client.release(list(client.futures))

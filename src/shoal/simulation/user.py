@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from shoal.simulation.model import Spec
+from shoal.simulation.model import Spec, is_name
+from shoal.simulation.names import NamesUser, uses_names
 from shoal.simulation.primitives import PrimitivesUser, uses_primitives
 from shoal.simulation.workloads import Workload
 
@@ -50,6 +51,9 @@ class User:
         if primitives:
             self._actions["tell"] = 1.5
             self.primitives = PrimitivesUser(cluster, client, (6 if guest else 2) * self.left)
+        self.names: NamesUser | None = None
+        if not guest and uses_names(cluster.seed):
+            self.names = NamesUser(cluster, client, 6 * self.left)
         if not guest:
             client.later(0.0, self.submit)
         client.later(self._pause(), self._act)
@@ -59,7 +63,8 @@ class User:
         """Whether this user has nothing more in mind."""
         if not self.client.alive:
             return True
-        at_it = self.primitives is not None and not self.primitives.done
+        others = [other for other in (self.primitives, self.names) if other is not None]
+        at_it = any(not other.done for other in others)
         return not (self.left or self.client.asking or at_it)
 
     def _pause(self) -> float:
@@ -138,7 +143,7 @@ class User:
 
     def release(self) -> None:
         """Drop some futures, or most."""
-        live = list(self.client.futures)
+        live = [key for key in self.client.futures if not is_name(key)]
         self.client.release(self._some(live, max(3, len(live) // 2)))
 
     def cancel(self) -> None:

@@ -115,6 +115,9 @@ class ModelScheduler:
     def on_FireAndForget(self, msg: m.FireAndForget) -> None:
         self.fired.update(msg.keys)
 
+    def on_Ask(self, msg: m.Ask) -> None:
+        """Primitives are nothing to a scheduler of tasks."""
+
     def on_ClientGoodbye(self, msg: m.ClientGoodbye) -> None:
         self.left = True
 

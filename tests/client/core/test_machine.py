@@ -7,6 +7,7 @@ import pytest
 from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
 from shoal.client.core import functions
+from shoal.client.core.asks import Asking
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import Call, Extras, Failure, Record
 from shoal.wire import messages as m
@@ -171,6 +172,29 @@ def test_a_life_is_said_again_as_it_was(duet: Duet) -> None:
     [scattered] = [message for message in messages if type(message) is m.Scattered]
     assert (graph.lives, scattered.lives) == ([life], [77])
     assert graph.told >= life
+
+
+def test_words_about_what_is_told_again_are_heard(duet: Duet) -> None:
+    duet.submit(task("a"), task("b"))
+    told = duet.records["a"].told
+    duet.release("b")
+    effects = duet.machine.handle(e.Interrupted([duet.records["a"]], []), 0.0)
+    again = effects.messages[-1]
+    assert again.told > told
+    duet.hear(m.KeysInMemory(["a"], ["int"], [b"1"], [], told))
+    assert duet.records["a"].status == "finished"
+
+
+def test_who_submits_what_is_kept_by_others_hears_what_is_known(duet: Duet) -> None:
+    """A variable that is being set keeps the key; nobody says again that it is finished."""
+    duet.submit(task("a"))
+    duet.finish("a")
+    ask = m.Ask(1, "variable", "v", "set", [b"v"], ["a"])
+    duet.handle(e.RequestMade(Asking(ask, lambda asking: None)))
+    duet.release("a")
+    again = task("a")
+    assert duet.submit(again).changed == [again]
+    assert (again.status, again.value) == ("finished", b"1")
 
 
 def test_another_life_that_others_share(duet: Duet) -> None:

@@ -142,6 +142,24 @@ def test_what_waits_for_the_old_definition_gets_what_it_makes() -> None:
     assert cluster.state("x") == cluster.state("y") == "memory"
 
 
+def test_the_old_definition_makes_way_though_its_client_told_of_it_again() -> None:
+    """It was cut off, and set the old life aside itself meanwhile."""
+    cluster = two_workers()
+    cluster.say("c", graph("x", 1), graph("y", 2, deps=[["x"]]))
+    finish_all(cluster)
+    cluster.lose_client("c")
+    cluster.client("c", reconnect=True)
+    old = set_aside_key("x", 1)
+    cluster.say("c", graph(old, 9, lives=[1]), graph("y", 9, deps=[[old]], lives=[2]))
+    cluster.say("c", graph("x", 9, b"other", lives=[3]))
+    assert not cluster.told("c", m.KeysShared)
+    assert cluster.s.tasks["x"].life == 3
+    finish_all(cluster)
+    cluster.say("c", m.Release(["x", "y", old]))
+    cluster.advance(20.0)
+    assert not cluster.states()
+
+
 def test_a_key_that_another_client_wants_keeps_its_definition() -> None:
     cluster = two_workers()
     cluster.client("c2")

@@ -6,16 +6,18 @@ so that all of it can be said again to another scheduler. See `shoal.scheduler.c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shoal._base.keys import set_aside_key
 from shoal.client.core.outgoing import life_of
+from shoal.client.core.state import ERROR, FINISHED, PENDING
 
 if TYPE_CHECKING:
     from shoal.client.core.state import ClientState, Record
     from shoal.wire.blob import Buffer
 
-__all__ = ["means_another", "set_aside"]
+__all__ = ["inherit", "means_another", "needs", "set_aside"]
 
 
 def means_another(old: Record, new: Record) -> bool:
@@ -47,3 +49,33 @@ def set_aside(s: ClientState, record: Record) -> None:
     for other in table.values():
         if key in other.deps:
             other.deps = tuple([name if dep == key else dep for dep in other.deps])
+
+
+def inherit(old: Record, new: Record) -> bool:
+    """Let a record that takes the place of a wanted one know what is known of it.
+
+    The scheduler does not say again what it said. Return whether the outcome is known.
+    """
+    new.told = old.told
+    if new.status != PENDING or old.status not in (FINISHED, ERROR):
+        return False
+    if new.extras is None:
+        new.extras = old.extras
+    new.type, new.value, new.holder, new.why = old.type, old.value, old.holder, old.why
+    new.status = old.status
+    return True
+
+
+def needs(s: ClientState, deps: Iterable[str], key: str) -> bool:
+    """Whether any of these keys is, or depends on, `key`."""
+    table = s.records
+    seen: set[str] = set()
+    stack = list(deps)
+    while stack:
+        dep = stack.pop()
+        if dep == key:
+            return True
+        if dep not in seen and dep in table:
+            seen.add(dep)
+            stack += table[dep].deps
+    return False

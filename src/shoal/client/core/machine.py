@@ -24,7 +24,7 @@ from shoal.client.core.functions import (
     untell_function,
     untell_functions,
 )
-from shoal.client.core.lives import means_another, set_aside
+from shoal.client.core.lives import inherit, means_another, needs, set_aside
 from shoal.client.core.outgoing import STEP, life_of, tell_records
 from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
 from shoal.client.core.state import (
@@ -270,13 +270,15 @@ class Machine:
             new.position = old.position
             new.life = life_of(old)
         else:
-            if self._needs(new.deps, new.key):
+            if needs(s, new.deps, new.key):
                 self._finish_off(new, CANCELLED, f"{new.key} would depend on itself")
                 return
             if new.call is not None:
                 new.call.function.tasks += 1
             self._link(new)
         new.dependents = old.dependents
+        if old.wanted and inherit(old, new):
+            self._effects.changed.append(new)
         s.records[new.key] = new
         if new.key in s.fired:
             s.fired[new.key] = False
@@ -286,8 +288,9 @@ class Machine:
 
     def _define(self, old: Record, new: Record) -> bool:
         """Let a record of a key that nobody could compute know how; return whether that was so."""
+        s = self.state
         is_data = old.extras is not None and old.extras.holders
-        if old.call is not None or is_data or self._needs(new.deps, new.key):
+        if old.call is not None or is_data or needs(s, new.deps, new.key):
             return False
         assert new.call is not None
         old.call, old.args, old.deps, old.extras = new.call, new.args, new.deps, new.extras
@@ -295,20 +298,6 @@ class Machine:
         new.call.function.tasks += 1
         self._link(old)
         return True
-
-    def _needs(self, deps: Iterable[str], key: str) -> bool:
-        """Whether any of these keys is, or depends on, `key`."""
-        table = self.state.records
-        seen: set[str] = set()
-        stack = list(deps)
-        while stack:
-            dep = stack.pop()
-            if dep == key:
-                return True
-            if dep not in seen and dep in table:
-                seen.add(dep)
-                stack += table[dep].deps
-        return False
 
     def _released(self, event: e.Released) -> None:
         s = self.state

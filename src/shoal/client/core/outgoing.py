@@ -59,20 +59,20 @@ def tell_records(
 
 
 def date(s: ClientState, records: Sequence[Record]) -> list[int]:
-    """Note when these are told; return the lives of their keys, `[]` where all begin now."""
+    """Note when these are told first; return the lives of their keys, `[]` where all begin now.
+
+    What is told again may be known: words about it that are on their way mean it.
+    """
     if s.over:
         s.over = False
         s.told += STEP
     told = s.told
     again = False
     for record in records:
-        if record.told:
+        if not record.told:
+            record.told = told
+        if record.life or record.told != told:
             again = True
-            if not record.life:
-                record.life = record.told
-        elif record.life:
-            again = True
-        record.told = told
     return [life_of(record) for record in records] if again else []
 
 

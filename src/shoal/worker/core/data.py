@@ -148,6 +148,7 @@ def _call(s: WorkerState, key: str, life: int, equal: int) -> None:
     if lives:
         s.also[key] = lives
     s.data[key] = (nbytes, type_name, life or before)
+    _satisfy(s, key)
 
 
 def drop(

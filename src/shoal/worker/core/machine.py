@@ -146,6 +146,7 @@ class Machine:
         used = {task.compute.function for task in s.tasks.values()}
         s.effects.forget = [function for function in s.functions if function not in used]
         s.functions &= used
+        s.also.clear()  # which of them counts, this scheduler says of the one that it is told
         s.effects.register = self.registration()
 
     def _disconnected(self, event: events.Disconnected) -> None:

@@ -113,8 +113,8 @@ def set_aside(
     if any(client is not s.adopted for client in ts.wanted_by) or ts.options.actor:
         return False
     name = set_aside_key(ts.key, ts.life)
-    if name in s.tasks:
-        return False
+    if name in s.tasks:  # its client came back, and told of it by that name
+        name = f"{name}.{ts.serial}"
     if ts.state in ACTIVE:
         ws = leave_worker(s, ts)
         if ws is not None:
