@@ -41,6 +41,10 @@ class Comm(ABC):
         self.name: str | None = None
         self.deserialize = deserialize
         self.allow_offload = True
+        # What the peer has proven to be; None for who may be anything. And a digest of its
+        # certificate, the same for all connections of one process.
+        self.peer_role: str | None = None
+        self.peer_identity: str | None = None
 
     @abstractmethod
     async def read(self, deserializers: Sequence[str] | None = None) -> Any:

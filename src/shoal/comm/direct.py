@@ -11,6 +11,10 @@ import asyncio
 import contextlib
 import os
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.comm.secure_direct import SecureDirect
 
 __all__ = ["DirectSocket", "open_direct"]
 
@@ -19,6 +23,8 @@ class DirectSocket:
     """The socket, by a descriptor of our own: nobody closes it between a look and a write."""
 
     __slots__ = ("_socket",)
+
+    holds = False  # what came and was not taken is with the operating system
 
     def __init__(self, fileno: int) -> None:
         self._socket = socket.socket(fileno=fileno)
@@ -53,14 +59,18 @@ class DirectSocket:
             self._socket.close()
 
 
-def open_direct(transport: asyncio.Transport) -> DirectSocket | None:
-    """Return the way past a transport; None where there is none, as with TLS and on Windows."""
-    if os.name != "posix" or transport.get_extra_info("sslcontext") is not None:
+def open_direct(transport: asyncio.Transport) -> DirectSocket | SecureDirect | None:
+    """Return the way past a transport; None where there is none, as on Windows."""
+    if os.name != "posix":
         return None
+    encrypted = getattr(transport, "open_direct", None)
+    if encrypted is None and transport.get_extra_info("sslcontext") is not None:
+        return None  # the loop's own TLS
     found = transport.get_extra_info("socket")
     if found is None or found.fileno() < 0:
         return None
     try:
-        return DirectSocket(os.dup(found.fileno()))
+        descriptor = os.dup(found.fileno())
     except OSError:  # no descriptor is free
         return None
+    return DirectSocket(descriptor) if encrypted is None else encrypted(descriptor)

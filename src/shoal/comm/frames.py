@@ -1,36 +1,44 @@
 """Frames over a byte stream: one `asyncio.BufferedProtocol` for tcp, tls and Unix sockets.
 
 A batch on the wire is a count of frames (u32), their lengths (u64 each), and the frames. Everything
-is little-endian. Lengths are checked before memory is taken. Small batches are parsed out of one
-buffer; large ones are received straight into memory of their own, which the frames then refer to.
+is little-endian. Lengths are checked before memory is taken, and memory is taken as bytes arrive,
+not as they are announced. Small batches are parsed out of one buffer; large ones are received
+straight into memory of their own, which the frames then refer to.
 
-Before the handshake has ended, the connection carries preambles instead (see `handshake`).
+Before the handshake has ended, the connection carries words instead (see `handshake`), and has a
+small buffer for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
+import ssl
 import struct
+import sys
+from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from shoal.comm.direct import DirectSocket, open_direct
+from shoal.comm.secure import SecureChannel
+from shoal.comm.secure_direct import SecureDirect
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
 
-__all__ = ["MAX_PREAMBLE", "FrameProtocol"]
+__all__ = ["MAX_FRAMES", "FrameProtocol"]
 
-MAX_PREAMBLE = 65_536
-MAX_FRAMES = 1 << 24
+MAX_FRAMES = 1 << 20
 
 # Batches up to this size are copied together and written at once, and parsed out of one buffer.
 _JOIN_BELOW = 64 * 1024
 _BUFFER_SIZE = _JOIN_BELOW
 # From this size on, memory is mapped: the pages are taken when data arrives, not when a length is
-# read.
+# read. So are smaller frames when all connections together wait for this much.
 _MAP_FROM = 1 << 20
+_MOST_AHEAD = 16 << 20
+_HANDSHAKE_BYTES = 4096
 _HIGH_WATER = 4 << 20
 
 _COUNT = struct.Struct("<I")
@@ -46,10 +54,17 @@ class FrameProtocol(asyncio.BufferedProtocol):
     ----------
     max_message : int
         Largest batch accepted, in bytes.
+    on_connected : callable, optional
+        Called with this when it has a transport.
+    handshake_bytes : int
+        Most that is kept of what comes before the handshake has ended.
     """
 
     def __init__(
-        self, max_message: int, on_connected: Callable[[FrameProtocol], None] | None = None
+        self,
+        max_message: int,
+        on_connected: Callable[[FrameProtocol], None] | None = None,
+        handshake_bytes: int = _HANDSHAKE_BYTES,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
@@ -57,14 +72,18 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self.closed_by: BaseException | None = None
         self.closed = False
         self._on_connected = on_connected
-        self._buffer = bytearray(_BUFFER_SIZE)
+        self.handshake_bytes = handshake_bytes
+        self.has_proven = False  # the peer has shown that it knows the secret; see `handshake`
+        self._buffer = bytearray(handshake_bytes)
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
-        # A large batch at work: its frames, and where the next byte goes.
+        # A large batch at work: the frames it has so far, their lengths, and where the next byte
+        # goes.
         self._large: list[memoryview] | None = None
-        self._large_index = 0
+        self._lengths: Sequence[int] = ()
         self._large_offset = 0
+        self._ahead = 0  # bytes of the frame at work that count as waited for
         self._raw = True  # before the handshake ended
         self._raw_waiter: asyncio.Future[None] | None = None
         self._received: deque[list[BytesLike]] = deque()
@@ -75,7 +94,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._paused_reading = False
         self._writable: asyncio.Future[None] | None = None
         self.on_writable: Callable[[], None] | None = None
-        self.direct: DirectSocket | None = None  # see `open_direct`
+        self.direct: DirectSocket | SecureDirect | None = None  # see `open_direct`
         self._rest = False  # the end of what was written directly is on its way to the transport
         self._done: asyncio.Future[None] = self.loop.create_future()
 
@@ -90,7 +109,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._large is not None:
-            return self._large[self._large_index][self._large_offset :]
+            return self._large[-1][self._large_offset :]
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end == len(self._buffer):
@@ -98,8 +117,6 @@ class FrameProtocol(asyncio.BufferedProtocol):
             rest = bytes(self._view[self._start : self._end])
             self._view[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
-        if self._raw:
-            return self._view[self._end : MAX_PREAMBLE]
         return self._view[self._end :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -111,7 +128,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         if self._raw:
             if self._raw_waiter is not None and not self._raw_waiter.done():
                 self._raw_waiter.set_result(None)
-            if self._end - self._start >= MAX_PREAMBLE:
+            if self._end - self._start == len(self._buffer):
                 self._pause()
             return
         self._parse()
@@ -127,6 +144,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         if self.direct is not None:
             self.direct.close()
         self._large = None
+        self._arrived()
         error = self.closed_error()
         for waiter in (self._reader, self._raw_waiter, self._writable):
             if waiter is not None and not waiter.done():
@@ -172,10 +190,10 @@ class FrameProtocol(asyncio.BufferedProtocol):
             raise ProtocolError(f"a batch of {count} frames; the limit is {MAX_FRAMES}")
         header = 4 + 8 * count
         if available < header:
-            if header > _BUFFER_SIZE:
-                self._grow(header)
+            if available == len(self._buffer):
+                self._grow(min(header, 2 * available))
             return False
-        lengths = struct.unpack_from(f"<{count}Q", self._buffer, start + 4)
+        lengths = _lengths(self._buffer, start + 4, count)
         total = sum(lengths)
         if total > self.max_message:
             raise ProtocolError(
@@ -196,42 +214,64 @@ class FrameProtocol(asyncio.BufferedProtocol):
         return False
 
     def _grow(self, size: int) -> None:
-        """Make room for the header of a batch of very many frames."""
+        """Make room for more of the header of a batch of very many frames."""
         rest = bytes(self._view[self._start : self._end])
         self._view.release()
-        self._buffer = bytearray(2 * size)
+        self._buffer = bytearray(size)
         self._view = memoryview(self._buffer)
         self._view[: len(rest)] = rest
         self._start, self._end = 0, len(rest)
 
     def _begin_large(self, lengths: Sequence[int], body: int) -> None:
-        """Receive the rest of a batch into memory of its own."""
-        frames = [_memory(length) for length in lengths]
-        position = body
-        index = offset = 0
-        for index, frame in enumerate(frames):  # noqa: B007 where it stopped is used below
-            part = min(len(frame), self._end - position)
+        """Receive the rest of a batch into memory of its own, frame by frame."""
+        self._large = []
+        self._lengths = lengths
+        position, end = body, self._end
+        self._start = self._end = 0
+        self._next_frame()
+        while position < end:
+            frame = self._large[-1]
+            part = min(len(frame), end - position)
             frame[:part] = self._view[position : position + part]
             position += part
-            offset = part
-            if part < len(frame):
-                break
-        self._start = self._end = 0
-        self._large = frames
-        self._large_index = index
-        self._large_offset = offset
-        self._advance_large()
+            self._large_offset = part
+            self._advance_large()
+        if len(self._buffer) > _BUFFER_SIZE:
+            self._view.release()
+            self._buffer = bytearray(_BUFFER_SIZE)
+            self._view = memoryview(self._buffer)
 
-    def _advance_large(self) -> None:
+    def _next_frame(self) -> None:
+        """Take memory for the next frame that is not empty, if there is one."""
         frames = self._large
         assert frames is not None
-        while self._large_offset == len(frames[self._large_index]):
-            self._large_index += 1
+        self._arrived()
+        while len(frames) < len(self._lengths):
+            length = self._lengths[len(frames)]
+            frames.append(self._memory(length))
             self._large_offset = 0
-            if self._large_index == len(frames):
-                self._large = None
-                self._deliver(list(frames), sum(map(len, frames)))
+            if length:
                 return
+        self._large, self._lengths = None, ()
+        self._deliver(list(frames), sum(map(len, frames)))
+
+    def _advance_large(self) -> None:
+        if self._large is not None and self._large_offset == len(self._large[-1]):
+            self._next_frame()
+
+    def _memory(self, length: int) -> memoryview:
+        global _ahead
+        if length < _MAP_FROM and _ahead + length <= _MOST_AHEAD:
+            _ahead += length
+            self._ahead = length
+            return memoryview(bytearray(length))
+        return _mapped(length)
+
+    def _arrived(self) -> None:
+        """What was waited for has come, or will not."""
+        global _ahead
+        _ahead -= self._ahead
+        self._ahead = 0
 
     # ------------------------------------------------------------------ reading
 
@@ -313,6 +353,13 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     async def read_raw(self, nbytes: int) -> bytes:
         """Return exactly so many bytes, before the handshake ended."""
+        await self._raw_bytes(nbytes)
+        data = bytes(self._view[self._start : self._start + nbytes])
+        self._start += nbytes
+        self._resume()
+        return data
+
+    async def _raw_bytes(self, nbytes: int) -> None:
         while self._end - self._start < nbytes:
             if self.closed:
                 raise self.closed_error()
@@ -321,19 +368,32 @@ class FrameProtocol(asyncio.BufferedProtocol):
                 await self._raw_waiter
             finally:
                 self._raw_waiter = None
-        data = bytes(self._view[self._start : self._start + nbytes])
-        self._start += nbytes
-        self._resume()
-        return data
 
     def write_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
         if self.transport is not None:
             self.transport.write(data)
 
+    async def first_raw(self) -> int:
+        """Return the first byte that has not been read, before the handshake ended; keep it."""
+        await self._raw_bytes(1)
+        return self._buffer[self._start]
+
+    async def secure(self, context: ssl.SSLContext, server_side: bool) -> bytes:
+        """Encrypt the connection from here on; return the peer's certificate."""
+        if self.transport is None:
+            raise self.closed_error()
+        received = bytes(self._view[self._start : self._end])
+        self._start = self._end = 0
+        channel = SecureChannel(self.transport, self, context, server_side)
+        self.transport = channel
+        self._resume()
+        return await channel.shake_hands(received)
+
     def begin_frames(self) -> None:
         """The handshake ended: from now on the connection carries batches."""
         self._raw = False
+        self._grow(_BUFFER_SIZE)
         self._resume()
         if self._start != self._end:
             self._parse()
@@ -345,6 +405,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         transport = self.transport
         if transport is None or self.closed:
             raise self.closed_error()
+        if len(frames) > MAX_FRAMES:
+            raise ValueError(f"a message of {len(frames)} buffers; the limit is {MAX_FRAMES}")
         if len(frames) == 1 and len(frames[0]) < _JOIN_BELOW:
             frame = frames[0]
             size = len(frame)
@@ -444,9 +506,19 @@ class FrameProtocol(asyncio.BufferedProtocol):
         return error
 
 
-def _memory(length: int) -> memoryview:
-    if length < _MAP_FROM:
-        return memoryview(bytearray(length))
+# Bytes that all connections of this process wait for, and have taken memory for.
+_ahead = 0
+
+
+def _lengths(buffer: bytearray, start: int, count: int) -> Sequence[int]:
+    if count < _JOIN_BELOW or sys.byteorder != "little":
+        return struct.unpack_from(f"<{count}Q", buffer, start)
+    found = array("Q")  # a tuple of numbers takes five times as much
+    found.frombytes(memoryview(buffer)[start : start + 8 * count])
+    return found
+
+
+def _mapped(length: int) -> memoryview:
     if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
         return memoryview(mmap.mmap(-1, length))
     # Private: a child that a task forks must not share it. No huge pages are asked for: half the

@@ -1,11 +1,19 @@
 """The first words on a connection: are you shoal, of my version, and do you know the secret?
 
-Each word is magic (6 bytes), protocol version (u16), length (u32) and a msgpack map. The client
-opens with a nonce; the server answers with its own nonce and the proof that it knows the secret;
-the client proves the same; the server says yes. A proof is an HMAC-SHA256 of both nonces under the
-secret (the challenge-response of RFC 2104 and ISO/IEC 9798-4), so the secret itself never travels
-and a proof is of no use on another connection. Nothing is unpickled here, and at most
-`MAX_PREAMBLE` bytes are read.
+Each word is magic (6 bytes), protocol version (u16), kind (u16), length (u16) and content. Nothing
+of a word is decoded before it is known that its sender holds the secret, nothing is unpickled, and
+little is read.
+
+Over networks, who connects knocks: a nonce, wishes, and an HMAC of both under the secret, so that
+a listener does no more for strangers than to compute one. Then both speak mutual TLS 1.3 with
+certificates that the secret's authorities signed (`certificates`). Who accepts is TLS's client, and
+proves itself last: only to who has proven to hold the secret on this very connection. Its first
+encrypted word repeats the digest of the knock. The certificates say which roles meet, and a worker
+answers only under addresses of its own.
+
+On sockets that one user alone can reach, and on networks where encryption is turned off, both sides
+prove the same by HMAC of both nonces (the challenge-response of ISO/IEC 9798-4), the side that
+connects first. On ``tls`` the user's certificates are the proof, and the words carry wishes only.
 """
 
 from __future__ import annotations
@@ -13,94 +21,373 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import ssl
 import struct
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import msgspec
 
-from shoal.comm.frames import MAX_PREAMBLE, FrameProtocol
+from shoal.comm.certificates import identity_of, role_of_certificate
+from shoal.comm.frames import FrameProtocol
+from shoal.comm.keys import Keys
+from shoal.comm.strangers import clean
 from shoal.errors import CommClosedError, HandshakeError, InterruptedHandshakeError
 
-__all__ = ["PROTOCOL_VERSION", "accept", "introduce"]
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Agreed",
+    "BusyError",
+    "Terms",
+    "UnknownSecretError",
+    "accept",
+    "introduce",
+    "refuse",
+]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION: Final = 2
 
 _MAGIC = b"SHOAL\n"
-_WORD = struct.Struct("<6sHI")
+_WORD = struct.Struct("<6sHHH")
+_NONCE, _MAC = 16, 32
 _HTTP_VERBS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"DELE", b"CONN", b"PATC", b"PRI ")
+_TLS_RECORD: Final = 0x16
+
+# Kinds of words.
+_HELLO, _CHALLENGE, _ANSWER, _KNOCK, _WELCOME, _ERROR = 1, 2, 3, 4, 5, 9
+# Kinds of errors.
+_OTHER, _UNKNOWN, _BUSY = 0, 1, 2
+
+_UNKNOWN_TEXT = (
+    "the peer has another cluster secret than this process; both must use the same "
+    "'shoal.secret', SHOAL_SECRET or secret file"
+)
+
+
+class UnknownSecretError(HandshakeError):
+    """The listener does not accept the secret that was used."""
+
+
+class BusyError(CommClosedError):
+    """The listener has no time for newcomers now."""
+
+
+class Wishes(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What who connects says of itself, once it is known to be a member."""
+
+    compressions: list[str]
+    dialed: str  # the address as it was given
+    reached: str  # the address that it led to
+
+
+class Terms(NamedTuple):
+    """What one side brings to a handshake.
+
+    Attributes
+    ----------
+    keys : sequence of Keys
+        Those it accepts, its own first.
+    role : str or None
+        What it is.
+    protection : {"tls", "local", "plain", "certificates"}
+        How connections of the scheme are protected: by TLS under the secret, by the operating
+        system, not at all, or by TLS with certificates of the user's.
+    compressions : sequence of str
+        That it knows, the best first.
+    """
+
+    keys: Sequence[Keys]
+    role: str | None
+    protection: str
+    compressions: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What came of a handshake.
+
+    Attributes
+    ----------
+    compression : str or None
+        Of what follows.
+    role : str or None
+        What the peer has proven to be; None for who may be anything.
+    identity : str or None
+        A digest of the peer's certificate: the same for all connections of one process.
+    """
+
+    compression: str | None
+    role: str | None = None
+    identity: str | None = None
+
+
+# ---------------------------------------------------------------------- who connects
 
 
 async def introduce(
-    protocol: FrameProtocol, secret: bytes, compressions: list[str]
-) -> dict[str, Any]:
-    """Do the client's part; return what was agreed.
+    protocol: FrameProtocol,
+    terms: Terms,
+    keys: Keys | None,
+    dialed: str = "",
+    reached: str = "",
+    expected: Collection[str] = (),
+) -> Agreed:
+    """Do the part of who connects.
+
+    Parameters
+    ----------
+    protocol : FrameProtocol
+        The connection.
+    terms : Terms
+        What this side brings.
+    keys : Keys or None
+        Those to use of the terms'.
+    dialed, reached : str
+        The address as it was given, and what it led to.
+    expected : collection of str
+        Roles that may answer; any that listens by default.
 
     Raises
     ------
     HandshakeError
         When the peer is something else, or the two do not belong together.
     """
-    nonce = secrets.token_bytes(16)
-    _say(protocol, {"nonce": nonce, "compression": compressions})
-    answer = await _hear(protocol, "the server")
-    theirs = _bytes(answer, "nonce")
-    if not hmac.compare_digest(_proof(secret, b"server", nonce, theirs), _bytes(answer, "proof")):
-        reason = (
-            "the peer has another cluster secret than this process; both must use the same "
-            "'shoal.secret', SHOAL_SECRET or secret file"
+    wishes = msgspec.msgpack.encode(Wishes(list(terms.compressions), dialed, reached))
+    nonce = secrets.token_bytes(_NONCE)
+    if terms.protection in ("tls", "certificates"):
+        return await _knock(protocol, terms, keys, nonce, wishes, expected)
+    assert keys is not None
+    key = _symmetric_key(keys, terms)
+    _say(protocol, _HELLO, nonce)
+    theirs = await _hear(protocol, _CHALLENGE, "the server")
+    if len(theirs) != _NONCE:
+        raise HandshakeError("the server's challenge is not whole")
+    _say(protocol, _ANSWER, _proof(key, b"connects", nonce, theirs, wishes) + wishes)
+    welcome = await _hear(protocol, _WELCOME, "the server")
+    proof, body = welcome[:_MAC], welcome[_MAC:]
+    if not hmac.compare_digest(_proof(key, b"accepts", nonce, theirs, wishes + body), proof):
+        raise UnknownSecretError(_UNKNOWN_TEXT)
+    protocol.begin_frames()
+    return Agreed(_compression(body))
+
+
+async def _knock(
+    protocol: FrameProtocol,
+    terms: Terms,
+    keys: Keys | None,
+    nonce: bytes,
+    wishes: bytes,
+    expected: Collection[str],
+) -> Agreed:
+    mac = _proof(keys.knock, b"knocks", nonce, wishes) if keys is not None else bytes(_MAC)
+    knock = nonce + mac + wishes
+    _say(protocol, _KNOCK, knock)
+    theirs, identity = None, None
+    if terms.protection == "tls":
+        assert keys is not None
+        if await _first(protocol) != _TLS_RECORD:
+            await _hear(protocol, 0, "the server")  # raises what it says
+        own = keys.role_for(terms.role)
+        der = await protocol.secure(identity_of(keys, own).connects, server_side=True)
+        theirs, identity = _seen(der, keys)
+        if expected and theirs not in expected:
+            raise HandshakeError(
+                f"a {theirs} answers there, not a {' or '.join(expected)}: the address is not "
+                "what it was, or somebody leads connections astray"
+            )
+    welcome = await _hear(protocol, _WELCOME, "the server")
+    if not hmac.compare_digest(hashlib.sha256(knock).digest(), welcome[:_MAC]):
+        raise HandshakeError("what this process sent was changed on its way")
+    protocol.begin_frames()
+    return Agreed(_compression(welcome[_MAC:]), theirs, identity)
+
+
+# ---------------------------------------------------------------------- who accepts
+
+
+async def accept(protocol: FrameProtocol, terms: Terms, addresses: Collection[str]) -> Agreed:
+    """Do the part of who accepts.
+
+    Parameters
+    ----------
+    protocol : FrameProtocol
+        The connection.
+    terms : Terms
+        What this side brings.
+    addresses : collection of str
+        Under which this side may be reached.
+
+    Raises
+    ------
+    HandshakeError
+        When the peer is something else, or the two do not belong together.
+    """
+    kind, content = await _hear_any(protocol, "the client")
+    if terms.protection in ("tls", "certificates"):
+        if kind == _HELLO:
+            raise HandshakeError(
+                "the client does not encrypt, this process does: 'shoal.comm.encryption' must be "
+                "the same in all processes"
+            )
+        _expect(kind, _KNOCK)
+        return await _accept_knock(protocol, terms, content, addresses)
+    if kind == _KNOCK:
+        raise HandshakeError(
+            "the client encrypts, this process does not: 'shoal.comm.encryption' must be the same "
+            "in all processes"
         )
-        _say(protocol, {"error": "wrong secret"})
-        raise HandshakeError(reason)
-    _say(protocol, {"proof": _proof(secret, b"client", nonce, theirs)})
-    welcome = await _hear(protocol, "the server")
-    protocol.begin_frames()
-    return {"compression": welcome.get("compression")}
-
-
-async def accept(protocol: FrameProtocol, secret: bytes, compressions: list[str]) -> dict[str, Any]:
-    """Do the server's part; return what was agreed.
-
-    Raises
-    ------
-    HandshakeError
-        When the peer is something else, or the two do not belong together.
-    """
-    try:
-        hello = await _hear(protocol, "the client")
-        nonce = secrets.token_bytes(16)
-        theirs = _bytes(hello, "nonce")
-        _say(protocol, {"nonce": nonce, "proof": _proof(secret, b"server", theirs, nonce)})
-        answer = await _hear(protocol, "the client")
-        proof = _bytes(answer, "proof")
-        if not hmac.compare_digest(_proof(secret, b"client", theirs, nonce), proof):
-            raise HandshakeError("the client does not know the cluster's secret")
-    except HandshakeError as error:
-        _refuse(protocol, error)
-        raise
-    offered = hello.get("compression") or []
-    compression = next((name for name in compressions if name in offered), None)
+    _expect(kind, _HELLO)
+    if len(content) != _NONCE:
+        raise HandshakeError("the client's hello is not whole")
+    nonce = secrets.token_bytes(_NONCE)
+    _say(protocol, _CHALLENGE, nonce)
+    answer = await _hear(protocol, _ANSWER, "the client")
+    proof, body = answer[:_MAC], answer[_MAC:]
+    for keys in terms.keys:
+        key = _symmetric_key(keys, terms)
+        if hmac.compare_digest(_proof(key, b"connects", content, nonce, body), proof):
+            break
+    else:
+        raise UnknownSecretError("the client does not know the cluster's secret")
+    wishes = _wishes(body)
+    said, compression = _choose(terms, wishes)
+    proof = _proof(key, b"accepts", content, nonce, body + said)
     # What the peer sends right after this is framed already.
-    _say(protocol, {"compression": compression})
+    _say(protocol, _WELCOME, proof + said)
     protocol.begin_frames()
-    return {"compression": compression}
+    return Agreed(compression)
 
 
-def _proof(secret: bytes, role: bytes, client_nonce: bytes, server_nonce: bytes) -> bytes:
-    return hmac.new(secret, role + client_nonce + server_nonce, hashlib.sha256).digest()
+async def _accept_knock(
+    protocol: FrameProtocol, terms: Terms, knock: bytes, addresses: Collection[str]
+) -> Agreed:
+    nonce, mac, body = knock[:_NONCE], knock[_NONCE : _NONCE + _MAC], knock[_NONCE + _MAC :]
+    role = identity = None
+    if terms.protection == "tls":
+        for keys in terms.keys:
+            if hmac.compare_digest(_proof(keys.knock, b"knocks", nonce, body), mac):
+                break
+        else:
+            raise UnknownSecretError("the client does not know the cluster's secret")
+        protocol.has_proven = True
+        own = keys.role_for(terms.role, listens=True)
+        der = await protocol.secure(identity_of(keys, own).accepts, server_side=False)
+        role, identity = _seen(der, keys)
+    wishes = _wishes(body)
+    if terms.protection == "tls" and own != "scheduler":
+        _check_address(wishes, own, addresses)
+    said, compression = _choose(terms, wishes)
+    _say(protocol, _WELCOME, hashlib.sha256(knock).digest() + said)
+    protocol.begin_frames()
+    return Agreed(compression, role, identity)
 
 
-def _say(protocol: FrameProtocol, word: dict[str, Any]) -> None:
-    payload = msgspec.msgpack.encode(word)
-    protocol.write_raw(_WORD.pack(_MAGIC, PROTOCOL_VERSION, len(payload)) + payload)
+def _check_address(wishes: Wishes, own: str, addresses: Collection[str]) -> None:
+    if wishes.reached not in addresses and wishes.dialed not in addresses:
+        raise HandshakeError(
+            f"the client wanted {clean(wishes.dialed)}, which is not where this {own} listens "
+            f"({', '.join(sorted(addresses))}); where a port is forwarded, say so with "
+            "contact_address"
+        )
 
 
-async def _hear(protocol: FrameProtocol, peer: str) -> dict[str, Any]:
+def refuse(protocol: FrameProtocol, error: BaseException) -> None:
+    """Tell the peer why it is refused, in its own language where that is known."""
+    text = str(error)
+    if "HTTP request" in text:
+        body = b"This port speaks shoal's own protocol, not HTTP.\n"
+        protocol.write_raw(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+    elif isinstance(error, _RefusedError | InterruptedHandshakeError) or (
+        isinstance(error.__cause__, ssl.SSLError)
+    ):
+        pass  # it knows
+    elif isinstance(error, UnknownSecretError):
+        _say(protocol, _ERROR, bytes([_UNKNOWN]))
+    elif isinstance(error, BusyError):
+        _say(protocol, _ERROR, bytes([_BUSY]))
+    else:
+        _say(protocol, _ERROR, bytes([_OTHER]) + clean(text).encode())
+
+
+# ---------------------------------------------------------------------- both
+
+
+def _symmetric_key(keys: Keys, terms: Terms) -> bytes:
+    if terms.protection == "local":
+        return keys.local
+    if keys.plain is None:
+        raise HandshakeError(
+            "the secret of a role needs encryption, and 'shoal.comm.encryption' is off"
+        )
+    return keys.plain
+
+
+def _proof(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 of the parts; all but the last have a fixed length."""
+    return hmac.digest(
+        key, b"shoal %d " % PROTOCOL_VERSION + b"".join(parts), hashlib.sha256
+    )
+
+
+def _seen(der: bytes, keys: Keys) -> tuple[str, str]:
+    try:
+        role = role_of_certificate(der, keys)
+    except ssl.SSLError as error:
+        raise HandshakeError(f"its certificate does not pass: {error}") from error
+    return role, hashlib.sha256(der).hexdigest()[:32]
+
+
+def _wishes(body: bytes) -> Wishes:
+    try:
+        return msgspec.msgpack.decode(body, type=Wishes)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise HandshakeError(f"the client sent garbage during the handshake: {error}") from error
+
+
+def _choose(terms: Terms, wishes: Wishes) -> tuple[bytes, str | None]:
+    offered = wishes.compressions
+    compression = next((name for name in terms.compressions if name in offered), None)
+    return msgspec.msgpack.encode(compression), compression
+
+
+def _compression(body: bytes) -> str | None:
+    try:
+        return msgspec.msgpack.decode(body, type=str | None)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise HandshakeError(f"the server sent garbage during the handshake: {error}") from error
+
+
+def _say(protocol: FrameProtocol, kind: int, content: bytes) -> None:
+    protocol.write_raw(_WORD.pack(_MAGIC, PROTOCOL_VERSION, kind, len(content)) + content)
+
+
+async def _first(protocol: FrameProtocol) -> int:
+    try:
+        return await protocol.first_raw()
+    except HandshakeError:
+        raise
+    except CommClosedError as error:
+        raise _hung_up("the server") from error
+
+
+async def _hear(protocol: FrameProtocol, kind: int, peer: str) -> bytes:
+    """Return the content of the next word, which has to be of a kind."""
+    heard, content = await _hear_any(protocol, peer)
+    _expect(heard, kind)
+    return content
+
+
+async def _hear_any(protocol: FrameProtocol, peer: str) -> tuple[int, bytes]:
     try:
         # Foreign protocols may send less than a whole word: look at the first bytes first.
         start = await protocol.read_raw(4)
-        _diagnose(start, protocol)
+        _diagnose(start)
         head = start + await protocol.read_raw(_WORD.size - 4)
-        magic, version, length = _WORD.unpack(head)
+        magic, version, kind, length = _WORD.unpack(head)
         if magic != _MAGIC:
             raise HandshakeError(f"{peer} does not speak shoal: it began with {head!r}")
         if version != PROTOCOL_VERSION:
@@ -108,23 +395,44 @@ async def _hear(protocol: FrameProtocol, peer: str) -> dict[str, Any]:
                 f"{peer} speaks version {version} of shoal's protocol, this process version "
                 f"{PROTOCOL_VERSION}; install the same shoal on both"
             )
-        if length > MAX_PREAMBLE - _WORD.size:
+        if length > protocol.handshake_bytes - _WORD.size:
             raise HandshakeError(f"{peer} announced {length} bytes before it was let in")
-        word = msgspec.msgpack.decode(await protocol.read_raw(length), type=dict[str, Any])
+        content = await protocol.read_raw(length)
     except HandshakeError:
         raise
     except CommClosedError as error:
-        raise InterruptedHandshakeError(
-            f"{peer} closed the connection during the handshake; does it expect TLS (tls://)?"
-        ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise HandshakeError(f"{peer} sent garbage during the handshake: {error}") from error
-    if "error" in word:
-        raise HandshakeError(f"{peer} refused the connection: {word['error']}")
-    return word
+        raise _hung_up(peer) from error
+    if kind == _ERROR:
+        _raise(content, peer)
+    return kind, content
 
 
-def _diagnose(start: bytes, protocol: FrameProtocol) -> None:
+def _hung_up(peer: str) -> InterruptedHandshakeError:
+    return InterruptedHandshakeError(
+        f"{peer} closed the connection during the handshake; does it expect TLS (tls://)?"
+    )
+
+
+class _RefusedError(HandshakeError):
+    """The peer has refused this side, and said why."""
+
+
+def _raise(content: bytes, peer: str) -> None:
+    code = content[0] if content else _OTHER
+    if code == _UNKNOWN:
+        raise UnknownSecretError(_UNKNOWN_TEXT)
+    if code == _BUSY:
+        raise BusyError(f"{peer} has too many handshakes under way; it is to be tried again later")
+    text = clean(content[1:].decode(errors="replace"))
+    raise _RefusedError(f"{peer} refused the connection: {text}")
+
+
+def _expect(kind: int, expected: int) -> None:
+    if kind != expected:
+        raise HandshakeError(f"a word of kind {kind} came during the handshake, not {expected}")
+
+
+def _diagnose(start: bytes) -> None:
     if start in _HTTP_VERBS:
         raise HandshakeError("this is not an HTTP server, but the peer sent an HTTP request")
     if start == b"HTTP":
@@ -133,23 +441,3 @@ def _diagnose(start: bytes, protocol: FrameProtocol) -> None:
         raise HandshakeError(
             "the peer speaks TLS, this side does not; use a tls:// address on both sides"
         )
-
-
-def _refuse(protocol: FrameProtocol, error: HandshakeError) -> None:
-    """Tell the peer why, in its own language where that is known."""
-    text = str(error)
-    if "HTTP request" in text:
-        body = b"This port speaks shoal's own protocol, not HTTP.\n"
-        protocol.write_raw(
-            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
-    elif "refused the connection" not in text and "closed the connection" not in text:
-        _say(protocol, {"error": text})
-
-
-def _bytes(word: dict[str, Any], name: str) -> bytes:
-    value = word.get(name)
-    if not isinstance(value, bytes):
-        raise HandshakeError(f"the peer's handshake lacks {name!r}")
-    return value

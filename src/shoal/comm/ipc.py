@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from shoal.comm.base import Comm, Connector, Listener
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.registry import Backend
 from shoal.comm.sockets import SocketConnector, SocketListener
+from shoal.errors import HandshakeError
 
 __all__ = ["IPCBackend"]
 
@@ -27,6 +29,7 @@ __all__ = ["IPCBackend"]
 _MAX_PATH = 107 if sys.platform == "linux" else 103
 
 _accepted = count(1)
+_CREDENTIALS = struct.Struct("3i")  # of a peer: process, user, group
 
 
 def _check_path(path: str) -> None:
@@ -41,6 +44,25 @@ def _check_path(path: str) -> None:
         )
 
 
+def check_peer_user(protocol: FrameProtocol) -> None:
+    """Refuse a process of another user, whatever it knows; where the system tells who it is.
+
+    Raises
+    ------
+    PermissionError
+        When it is neither this user's nor root's.
+    """
+    transport = protocol.transport
+    if transport is None or not hasattr(socket, "SO_PEERCRED"):
+        return
+    found = transport.get_extra_info("socket")
+    _, user, _ = _CREDENTIALS.unpack(
+        found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    if user not in (os.geteuid(), 0):
+        raise PermissionError(f"the process at the other end belongs to another user (uid {user})")
+
+
 class IPCConnector(SocketConnector):
     """Connects to a Unix domain socket."""
 
@@ -52,6 +74,11 @@ class IPCConnector(SocketConnector):
         _check_path(loc)
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_unix_connection(make_protocol, loc)
+        try:
+            check_peer_user(protocol)
+        except PermissionError as error:
+            protocol.abort()
+            raise HandshakeError(str(error)) from None
         return protocol, f"ipc://{loc}#client-{os.getpid()}-{next(_accepted)}", f"ipc://{loc}"
 
 
@@ -82,6 +109,8 @@ class IPCListener(SocketListener):
             _check_path(self._path)
             _remove_stale(self._path)
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            if sys.platform == "linux":
+                os.fchmod(self._socket.fileno(), 0o600)  # what is made by `bind` has it at once
             self._socket.bind(self._path)
             os.chmod(self._path, 0o600)
             self._socket.listen(1024)
@@ -96,6 +125,9 @@ class IPCListener(SocketListener):
                 os.unlink(self._path)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _check_peer(self, protocol: FrameProtocol) -> None:
+        check_peer_user(protocol)
 
     def _addresses(self, protocol: FrameProtocol) -> tuple[str, str]:
         return self.contact_address, f"{self.contact_address}#accepted-{next(_accepted)}"

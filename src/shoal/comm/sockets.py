@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from shoal import config
 from shoal.comm.base import Comm, Connector, Listener
 from shoal.comm.compression import available_compressions, compress_frames, decompress_frames
 from shoal.comm.frames import FrameProtocol
-from shoal.comm.handshake import accept, introduce
+from shoal.comm.handshake import (
+    Agreed,
+    BusyError,
+    Terms,
+    UnknownSecretError,
+    accept,
+    introduce,
+    refuse,
+)
+from shoal.comm.keys import Keys, keys_of
 from shoal.comm.secret import cluster_secret
-from shoal.errors import CommClosedError, HandshakeError
+from shoal.comm.strangers import Door, Reports, clean
+from shoal.errors import CommClosedError, HandshakeError, InterruptedHandshakeError
 from shoal.wire import open_codec
 from shoal.wire.blob import BytesLike
 from shoal.wire.serialize.chosen import by_families, needs_choosing, opener_of
 
-__all__ = ["SocketComm", "SocketConnector", "SocketListener"]
+__all__ = ["SocketComm", "SocketConnector", "SocketListener", "new_protocol", "terms_of"]
 
 logger = logging.getLogger("shoal.comm")
 
@@ -34,13 +43,19 @@ class SocketComm(Comm):
         local_address: str,
         peer_address: str,
         deserialize: bool = True,
-        compression: str | None = None,
+        agreed: Agreed | None = None,
     ) -> None:
         super().__init__(deserialize)
         self.protocol = protocol
-        self.compression = compression
+        self.agree(agreed or Agreed(None))
         self._local_address = local_address
         self._peer_address = peer_address
+
+    def agree(self, agreed: Agreed) -> None:
+        """Take over what the handshake found out."""
+        self.compression = agreed.compression
+        self.peer_role = agreed.role
+        self.peer_identity = agreed.identity
 
     async def read(self, deserializers: Sequence[str] | None = None) -> Any:
         frames = self.received(await self.protocol.read())
@@ -105,6 +120,42 @@ class SocketComm(Comm):
         return {} if certificate is None else {"peercert": certificate}
 
 
+def new_protocol(
+    on_connected: Callable[[FrameProtocol], None] | None = None,
+) -> Callable[[], FrameProtocol]:
+    """Return what makes connections, as they are configured."""
+    limit = config.get_bytes("shoal.comm.max-message")
+    handshake = config.get_bytes("shoal.comm.handshake-bytes")
+    if not _LEAST <= handshake <= _MOST:
+        raise ValueError(
+            f"'shoal.comm.handshake-bytes' is {handshake}; it must be {_LEAST} to {_MOST} bytes"
+        )
+    return lambda: FrameProtocol(limit, on_connected, handshake)
+
+
+_LEAST, _MOST = 1024, 65536
+
+
+def terms_of(protection: str, compress: bool, arguments: dict[str, Any]) -> Terms:
+    """Return what a side brings to handshakes.
+
+    Parameters
+    ----------
+    protection : str
+        See `Terms`.
+    compress : bool
+        Whether the scheme is worth it.
+    arguments : dict
+        What `Security.get_connection_args` returned: `secret` and `role` of it.
+    """
+    keys: tuple[Keys, ...] = ()
+    if protection != "certificates":
+        keys = keys_of(cluster_secret(arguments.get("secret")))
+    return Terms(
+        keys, arguments.get("role"), protection, available_compressions() if compress else []
+    )
+
+
 class SocketConnector(Connector):
     """Connects a stream socket and introduces itself."""
 
@@ -116,30 +167,41 @@ class SocketConnector(Connector):
     ) -> tuple[FrameProtocol, str, str]:
         """Connect; return the protocol, the local and the peer's address."""
 
-    async def connect(self, address: str, deserialize: bool = True, **connection_args: Any) -> Comm:
-        limit = config.get_bytes("shoal.comm.max-message")
-        secret = cluster_secret(connection_args.get("secret"))
-        try:
-            protocol, local, peer = await self._open(
-                address, lambda: FrameProtocol(limit), **connection_args
-            )
-        except ssl.SSLCertVerificationError as error:
-            raise HandshakeError(
-                f"its TLS certificate does not pass: {error.verify_message}"
-            ) from error
-        except ssl.SSLError as error:
-            raise HandshakeError(
-                f"no TLS connection ({error.reason or error}); does the peer speak TLS, and do the "
-                "certificates belong together?"
-            ) from error
-        try:
-            agreed = await introduce(
-                protocol, secret, available_compressions() if self.compress else []
-            )
-        except BaseException:
-            await _let_go(protocol)
-            raise
-        return SocketComm(protocol, local, peer, deserialize, agreed["compression"])
+    def _protection(self) -> str:
+        """Return how connections are protected: see `Terms`."""
+        return "local"
+
+    async def connect(
+        self,
+        address: str,
+        deserialize: bool = True,
+        expected: Collection[str] = (),
+        **connection_args: Any,
+    ) -> Comm:
+        terms = terms_of(self._protection(), self.compress, connection_args)
+        make_protocol = new_protocol()
+        # A listener that has not heard of the newest secret yet may know an older one.
+        for keys in terms.keys or (None,):
+            protocol, local, peer = await self._open(address, make_protocol, **connection_args)
+            try:
+                agreed = await introduce(
+                    protocol, terms, keys, peer, self._reached(protocol) or peer, expected
+                )
+            except UnknownSecretError as error:
+                await _let_go(protocol)
+                if keys is terms.keys[-1]:
+                    raise
+                _forget_frames(error)
+            except BaseException:
+                await _let_go(protocol)
+                raise
+            else:
+                return SocketComm(protocol, local, peer, deserialize, agreed)
+        raise AssertionError
+
+    def _reached(self, protocol: FrameProtocol) -> str:
+        """Return the numeric address that a name led to, where there is such a thing."""
+        return ""
 
 
 async def _let_go(protocol: FrameProtocol) -> None:
@@ -159,7 +221,7 @@ class SocketListener(Listener):
     ) -> None:
         self._handle_comm = handle_comm
         self._deserialize = deserialize
-        self._secret_given = connection_args.get("secret")
+        self._arguments = connection_args
         self._servers: list[asyncio.AbstractServer] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -173,11 +235,24 @@ class SocketListener(Listener):
     def _addresses(self, protocol: FrameProtocol) -> tuple[str, str]:
         """Return the local and the peer's address of an accepted connection."""
 
+    def _protection(self) -> str:
+        """Return how connections are protected: see `Terms`."""
+        return "local"
+
+    def _check_peer(self, protocol: FrameProtocol) -> None:
+        """Refuse a peer by what the operating system knows of it."""
+
+    async def _begin_encryption(self, protocol: FrameProtocol) -> None:
+        """Do what comes before the first word."""
+
     async def start(self) -> None:
-        self._limit = config.get_bytes("shoal.comm.max-message")
         self._timeout = config.get_seconds("distributed.comm.timeouts.connect")
-        self._secret = cluster_secret(self._secret_given)
-        self._servers = await self._serve(lambda: FrameProtocol(self._limit, self._accepted))
+        self._terms = terms_of(self._protection(), self.compress, self._arguments)
+        if self._terms.protection == "tls":
+            self._terms.keys[0].role_for(self._terms.role, listens=True)
+        self._door = Door(config.get_int("shoal.comm.handshakes"))
+        self._reports = Reports()
+        self._servers = await self._serve(new_protocol(self._accepted))
 
     def stop(self) -> None:
         for server in self._servers:
@@ -186,27 +261,45 @@ class SocketListener(Listener):
         for task in self._tasks:
             task.cancel()
 
+    def also_at(self, address: str) -> None:
+        """Say under what other address this listener can be reached, through a forwarded port."""
+        self._others = {*self._others, address}
+
+    _others: Collection[str] = frozenset()
+
     def _accepted(self, protocol: FrameProtocol) -> None:
+        out = self._door.enter(protocol)
+        if out is not None:
+            self._refuse(out, BusyError(f"more than {self._door.limit} handshakes were under way"))
+            if out is protocol:
+                return
         task = protocol.loop.create_task(self._greet(protocol))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _greet(self, protocol: FrameProtocol) -> None:
-        local, peer = self._addresses(protocol)
-        compressions = available_compressions() if self.compress else []
+        # A timer, not `wait_for`: that one's frames and errors refer to each other, and would stay
+        # in memory where the collector is off.
+        limit = protocol.loop.call_later(self._timeout, self._too_late, protocol)
         try:
-            agreed = await asyncio.wait_for(
-                accept(protocol, self._secret, compressions), self._timeout
-            )
-        except (TimeoutError, HandshakeError) as error:
-            self._report(peer, error)
-            await _let_go(protocol)
+            self._check_peer(protocol)
+            local, peer = self._addresses(protocol)
+            await self._begin_encryption(protocol)
+            own = {local, self.listen_address, self.contact_address, *self._others}
+            agreed = await accept(protocol, self._terms, own)
+        except (CommClosedError, PermissionError) as error:
+            self._refuse(protocol, error)
             return
         except BaseException:
             protocol.abort()
             raise
-        comm = SocketComm(protocol, local, peer, self._deserialize, agreed["compression"])
-        self._begin(comm)
+        finally:
+            limit.cancel()
+            self._door.leave(protocol)
+        self._begin(SocketComm(protocol, local, peer, self._deserialize, agreed))
+
+    def _too_late(self, protocol: FrameProtocol) -> None:
+        protocol.fail(HandshakeError(f"no handshake within {self._timeout:g} s"))
 
     def _begin(self, comm: SocketComm) -> None:
         result = self._handle_comm(comm)
@@ -216,16 +309,39 @@ class SocketListener(Listener):
             _running.add(task)
             task.add_done_callback(_finished)
 
-    def _report(self, peer: str, error: BaseException) -> None:
-        text = str(error) or f"no handshake within {self._timeout:g} s"
-        harmless = "closed the connection" in text
+    def _refuse(self, protocol: FrameProtocol, error: OSError) -> None:
+        """Say no, and forget all about it."""
+        transport = protocol.transport
+        if transport is not None and not protocol.closed:
+            self._report(self._addresses(protocol)[1], error)
+            refuse(protocol, error)
+            transport.close()
+            if not protocol.idle:
+                protocol.loop.call_later(1.0, protocol.abort)
+        else:
+            self._report("?", error)
+        protocol.closed_by = None
+        _forget_frames(error)
+
+    def _report(self, peer: str, error: OSError) -> None:
+        count = self._reports.count(peer.rpartition(":")[0])
+        if count is None:
+            return
         logger.log(
-            logging.DEBUG if harmless else logging.WARNING,
-            "refused a connection from %s to %s: %s",
-            peer,
+            logging.INFO if isinstance(error, InterruptedHandshakeError) else logging.WARNING,
+            "refused a connection from %s to %s: %s%s",
+            clean(peer),
             self.contact_address,
-            text,
+            clean(error),
+            f" (and {count - 1} more in the last minute)" if count > 1 else "",
         )
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Cut the ties of an error that was dealt with: its frames refer to it and to each other."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 _running: set[asyncio.Future[Any]] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from shoal.comm.sockets import SocketConnector, SocketListener
 
 __all__ = ["TCPBackend", "TLSBackend"]
 
+logger = logging.getLogger("shoal.comm")
+
 
 class TCPConnector(SocketConnector):
     """Connects over TCP."""
@@ -31,11 +34,15 @@ class TCPConnector(SocketConnector):
         host, port = parse_host_port(loc)
         context = self._context(connection_args)
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_connection(
-            make_protocol, host, port, ssl=context, server_hostname="" if context else None
-        )
+        transport, protocol = await loop.create_connection(make_protocol, host, port)
         _tune(transport)
         local = transport.get_extra_info("sockname")
+        if context is not None:
+            try:
+                await protocol.secure(context, server_side=False)
+            except BaseException:
+                protocol.abort()
+                raise
         return (
             protocol,
             f"{self.scheme}://{unparse_host_port(*local[:2])}",
@@ -46,6 +53,14 @@ class TCPConnector(SocketConnector):
         _refuse_plain(connection_args, "connect to")
         return None
 
+    def _protection(self) -> str:
+        return _protection()
+
+    def _reached(self, protocol: FrameProtocol) -> str:
+        transport = protocol.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        return f"{self.scheme}://{unparse_host_port(*peer[:2])}" if peer else ""
+
 
 class TLSConnector(TCPConnector):
     """Connects over TLS."""
@@ -54,6 +69,9 @@ class TLSConnector(TCPConnector):
 
     def _context(self, connection_args: dict[str, Any]) -> ssl.SSLContext | None:
         return _require_context(connection_args, "connect to")
+
+    def _protection(self) -> str:
+        return "certificates"
 
 
 class TCPListener(SocketListener):
@@ -81,6 +99,14 @@ class TCPListener(SocketListener):
         _refuse_plain(args, "listen on")
         return None
 
+    def _protection(self) -> str:
+        return _protection()
+
+    async def _begin_encryption(self, protocol: FrameProtocol) -> None:
+        if self._context is not None:
+            await protocol.secure(self._context, server_side=True)
+            protocol.has_proven = True
+
     async def _serve(
         self, make_protocol: Callable[[], FrameProtocol]
     ) -> list[asyncio.AbstractServer]:
@@ -92,7 +118,6 @@ class TCPListener(SocketListener):
                 make_protocol,
                 sock=sock,
                 backlog=config.get_int("distributed.comm.socket-backlog"),
-                ssl=self._context,
             )
             for sock in self._sockets
         ]
@@ -131,6 +156,9 @@ class TLSListener(TCPListener):
 
     def _make_context(self, args: dict[str, Any]) -> ssl.SSLContext | None:
         return _require_context(args, "listen on")
+
+    def _protection(self) -> str:
+        return "certificates"
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
@@ -192,11 +220,35 @@ def _tune(transport: asyncio.BaseTransport) -> None:
 
 
 def _refuse_plain(args: dict[str, Any], verb: str) -> None:
-    if args.get("require_encryption"):
-        raise RuntimeError(
-            f"encryption is required ('distributed.comm.require-encryption' or Security), so shoal "
-            f"does not {verb} tcp:// addresses; use tls://"
+    if not args.get("require_encryption"):
+        return
+    if args.get("ssl_context") is not None:
+        why = "with certificates"
+    elif not config.get_bool("shoal.comm.encryption"):
+        why = "and 'shoal.comm.encryption' is off"
+    else:
+        return
+    raise RuntimeError(
+        f"encryption is required ('distributed.comm.require-encryption' or Security) {why}, so "
+        f"shoal does not {verb} tcp:// addresses; use tls://"
+    )
+
+
+_warned = False
+
+
+def _protection() -> str:
+    """Return how ``tcp`` is protected: by TLS, unless the user has turned it off."""
+    global _warned
+    if config.get_bool("shoal.comm.encryption"):
+        return "tls"
+    if not _warned:
+        _warned = True
+        logger.warning(
+            "'shoal.comm.encryption' is off: whoever is on the network between the processes of "
+            "this cluster can read and change what they send, integrity is off too"
         )
+    return "plain"
 
 
 def _require_context(args: dict[str, Any], verb: str) -> ssl.SSLContext:

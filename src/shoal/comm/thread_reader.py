@@ -12,6 +12,7 @@ the loop, for which an answer that came twice is nothing. Linux only; elsewhere 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import threading
 import time
@@ -19,11 +20,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shoal.comm.busy_poll import give_way, worth_looking
-from shoal.comm.direct import DirectSocket
 from shoal.wire.blob import BytesLike
 
 if TYPE_CHECKING:
+    from shoal.comm.direct import DirectSocket
     from shoal.comm.frames import FrameProtocol
+    from shoal.comm.secure_direct import SecureDirect
 
 __all__ = ["ThreadReader", "can_read_in_threads"]
 
@@ -44,7 +46,7 @@ class ThreadReader:
     ----------
     protocol : FrameProtocol
         The connection.
-    direct : DirectSocket
+    direct : DirectSocket or SecureDirect
         Its socket.
 
     Attributes
@@ -53,7 +55,7 @@ class ThreadReader:
         Whether threads may read. Changed on the loop, by who holds `_reading`.
     """
 
-    def __init__(self, protocol: FrameProtocol, direct: DirectSocket) -> None:
+    def __init__(self, protocol: FrameProtocol, direct: DirectSocket | SecureDirect) -> None:
         self.lent = False
         self._protocol = protocol
         self._direct = direct
@@ -155,6 +157,12 @@ class ThreadReader:
                 pass
             finally:
                 _let_go(reading)
+                if self._direct.holds:  # no bell rings for it
+                    self._call_loop()
+
+    def _call_loop(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self._protocol.loop.call_soon_threadsafe(self.take_back)
 
     def _read(
         self,
@@ -166,7 +174,7 @@ class ThreadReader:
         deadline = None if seconds is None else self._looked + seconds
         wait = _POLL_INTERVAL if seconds is None else min(seconds, _POLL_INTERVAL)
         while not is_done() and not self._closed:
-            if self._something_comes(wait):
+            if self._direct.holds or self._something_comes(wait):
                 with self._step:
                     if self._reading is not reading:
                         return

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from shoal import config
 from shoal.comm.addressing import unparse_host_port
-from shoal.comm.compression import available_compressions
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.handshake import introduce
-from shoal.comm.secret import cluster_secret
-from shoal.comm.sockets import SocketComm
+from shoal.comm.sockets import SocketComm, new_protocol, terms_of
 from shoal.errors import CommClosedError
 
 __all__ = ["MAX_BUFFER_SIZE", "TCP", "TLS", "convert_stream_closed_error", "get_stream_address"]
@@ -69,6 +66,8 @@ class TCP(SocketComm):
         The cluster's secret; by default that of this user.
     """
 
+    _protection = "tls"
+
     def __init__(
         self,
         stream: IOStream,
@@ -77,7 +76,7 @@ class TCP(SocketComm):
         deserialize: bool = True,
         secret: str | None = None,
     ) -> None:
-        protocol = FrameProtocol(config.get_bytes("shoal.comm.max-message"))
+        protocol = new_protocol()()
         super().__init__(protocol, local_addr, peer_addr, deserialize)
         self._secret = secret
         self._greeting: asyncio.Task[None] | None = None
@@ -90,9 +89,11 @@ class TCP(SocketComm):
         await asyncio.shield(self._greeting)
 
     async def _greet(self) -> None:
-        secret = cluster_secret(self._secret)
-        agreed = await introduce(self.protocol, secret, available_compressions())
-        self.compression = agreed["compression"]
+        terms = terms_of(self._protection, True, {"secret": self._secret, "role": "client"})
+        for keys in terms.keys[:1] or (None,):
+            self.agree(
+                await introduce(self.protocol, terms, keys, self.peer_address, self.peer_address)
+            )
 
     async def read(self, deserializers: Sequence[str] | None = None) -> Any:
         await self._greeted()
@@ -106,7 +107,9 @@ class TCP(SocketComm):
 
 
 class TLS(TCP):
-    """The same over a stream that is encrypted already."""
+    """The same over a stream that is encrypted already, by certificates which are the proof."""
+
+    _protection = "certificates"
 
 
 class _StreamTransport(asyncio.Transport):
@@ -144,6 +147,12 @@ class _StreamTransport(asyncio.Transport):
             error = error.real_error
         self._stream.close()
         self._protocol.connection_lost(error)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(FrameProtocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
 
     # -- writing
 
