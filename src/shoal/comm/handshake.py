@@ -328,9 +328,7 @@ def _symmetric_key(keys: Keys, terms: Terms) -> bytes:
 
 def _proof(key: bytes, *parts: bytes) -> bytes:
     """HMAC-SHA256 of the parts; all but the last have a fixed length."""
-    return hmac.digest(
-        key, b"shoal %d " % PROTOCOL_VERSION + b"".join(parts), hashlib.sha256
-    )
+    return hmac.digest(key, b"shoal %d " % PROTOCOL_VERSION + b"".join(parts), hashlib.sha256)
 
 
 def _seen(der: bytes, keys: Keys) -> tuple[str, str]:

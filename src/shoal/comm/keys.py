@@ -110,9 +110,7 @@ def _keys_of_role(text: str) -> Keys:
             "the secret of a role is damaged: take all that 'shoal secret export' printed"
         )
     knock, local, seed = parts
-    authorities = {
-        each: points[at * _POINT : (at + 1) * _POINT] for at, each in enumerate(ROLES)
-    }
+    authorities = {each: points[at * _POINT : (at + 1) * _POINT] for at, each in enumerate(ROLES)}
     return Keys(knock, local, None, {role: seed}, authorities)
 
 

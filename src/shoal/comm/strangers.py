@@ -33,8 +33,7 @@ def clean(text: object, longest: int = _LONGEST) -> str:
     short = found[:longest]
     if not short.isprintable():
         short = "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode()
-            for each in short
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in short
         )[: 4 * longest]
     return short if len(found) <= longest else f"{short}... ({len(found)} characters)"
 
