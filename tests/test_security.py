@@ -11,6 +11,8 @@ import pytest
 
 from shoal import Security
 
+SECRET = "0123456789abcdef" * 2
+
 
 def test_nothing_given_is_plain() -> None:
     security = Security()
@@ -47,13 +49,13 @@ def test_configuration_and_arguments(tmp_path: Path) -> None:
 
 
 def test_temporary_ones_travel_and_hide_their_keys() -> None:
-    security = pickle.loads(pickle.dumps(Security.temporary(secret="s")))
+    security = pickle.loads(pickle.dumps(Security.temporary(secret=SECRET)))
     assert security.encrypted and security.require_encryption
     assert "PRIVATE" not in repr(security) and "in memory" in repr(security)
     for role in ("client", "scheduler", "worker"):
         args = security.get_connection_args(role)
         assert args["ssl_context"].verify_mode is ssl.CERT_REQUIRED
-        assert args["secret"] == "s" and args["require_encryption"]
+        assert args["secret"].reveal() == SECRET and args["require_encryption"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_missing_files_and_roles_are_named() -> None:
 def test_what_users_give_as_security() -> None:
     security = Security()
     assert Security.of(security) is security
-    assert Security.of({"secret": "x"}).secret == "x"
+    assert Security.of({"secret": SECRET}).secret == SECRET
     assert Security.of(None).tls_ca_file is None
     assert Security.of(True).encrypted
     with pytest.raises(TypeError, match="security is a Security or a dict"):

@@ -8,6 +8,7 @@ import tempfile
 from typing import Any, Final
 
 from shoal import config
+from shoal.comm.secret import Secret
 
 __all__ = ["Security"]
 
@@ -48,7 +49,8 @@ class Security:
     tls_worker_key, tls_worker_cert : str, optional
         The workers'.
     secret : str, optional
-        The cluster's secret; by default that of this user (see `shoal.comm.secret`).
+        The cluster's secret; by default that of this user (see `shoal.comm.secret`). Several are
+        separated by blanks: this process's own first, then those it accepts, too.
     **extra_conn_args
         Handed on to connections.
 
@@ -93,6 +95,8 @@ class Security:
             # Whoever made certificates means them to be used.
             require_encryption = bool(self.tls_ca_file) if configured is None else bool(configured)
         self.require_encryption = require_encryption
+        if secret is not None:
+            Secret(secret.split())  # refuses a weak one here
         self.secret = secret
         self.extra_conn_args = dict(extra_conn_args or {})
 
@@ -100,8 +104,7 @@ class Security:
     def temporary(cls, **kwargs: Any) -> Security:
         """Return a new key and a certificate signed by itself, kept in memory only.
 
-        Those who have this object, or a copy, can talk to each other, and nobody else. It needs the
-        package `cryptography`: ``pip install 'shoal[tls]'``.
+        Those who have this object, or a copy, can talk to each other, and nobody else.
         """
         key, cert = _self_signed()
         given = {
@@ -145,9 +148,18 @@ class Security:
             "cert": getattr(self, f"tls_{role}_cert"),
         }
 
-    def get_connection_args(self, role: str) -> dict[str, Any]:
-        """Return the arguments of `shoal.comm.connect` for a role."""
-        return self._args(role, ssl.Purpose.SERVER_AUTH)
+    def get_connection_args(self, role: str, *expected: str) -> dict[str, Any]:
+        """Return the arguments of `shoal.comm.connect` for a role.
+
+        Parameters
+        ----------
+        role : str
+            Of this process.
+        *expected : str
+            Roles that may answer; by default every one that listens.
+        """
+        args = self._args(role, ssl.Purpose.SERVER_AUTH)
+        return {**args, "expected": expected} if expected else args
 
     def get_listen_args(self, role: str) -> dict[str, Any]:
         """Return the arguments of `shoal.comm.listen` for a role."""
@@ -159,9 +171,10 @@ class Security:
             "ssl_context": _context(tls, purpose, role) if tls["ca_file"] else None,
             "require_encryption": self.require_encryption,
             "extra_conn_args": self.extra_conn_args,
+            "role": role,
         }
         if self.secret is not None:
-            args["secret"] = self.secret
+            args["secret"] = Secret(self.secret.split())  # which does not print itself
         return args
 
     def __repr__(self) -> str:
@@ -238,16 +251,12 @@ def _is_pem(value: Any) -> bool:
 
 def _self_signed() -> tuple[str, str]:
     """Return a new private key and a certificate for it, as PEM."""
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import NameOID
-    except ImportError:
-        raise ImportError(
-            "Security.temporary() needs the package 'cryptography'; run: pip install 'shoal[tls]'"
-        ) from None
     import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shoal-temporary")])

@@ -51,7 +51,7 @@ class Little(Server):
         self.holder = ""  # who is said to hold what is not sent along
 
     async def open(self, address: str = "inproc://") -> Little:
-        await self.listen(address)
+        await self.listen(address, role="scheduler")
         self.workers = [self.address]
         self.holder = self.address
         await self.start()

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 from helpers import run, until
@@ -318,14 +319,28 @@ def test_certificates_of_another_cluster_are_refused() -> None:
     run(main())
 
 
-def test_required_encryption_refuses_plain_tcp() -> None:
-    security = Security(require_encryption=True)
+def test_required_encryption_is_satisfied_by_the_secret_of_tcp() -> None:
+    args = Security(require_encryption=True).get_listen_args("worker")
 
     async def main() -> None:
-        with pytest.raises(RuntimeError, match="encryption is required"):
-            await connect("tcp://127.0.0.1:1", **security.get_connection_args("client"))
-        with pytest.raises(RuntimeError, match="encryption is required"):
-            listen("tcp://127.0.0.1:0", echo, **security.get_listen_args("worker"))
+        async with listener("tcp://127.0.0.1:0", echo, **args) as server:
+            comm = await connect(server.contact_address, **args)
+            await comm.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("certificates", [True, False])
+def test_required_encryption_refuses_other_tcp(certificates: bool) -> None:
+    """With certificates it is those that are meant; and encryption may be off."""
+    security = SECURITY if certificates else Security(require_encryption=True)
+
+    async def main() -> None:
+        with dask.config.set({"shoal.comm.encryption": certificates}):
+            with pytest.raises(RuntimeError, match="encryption is required"):
+                await connect("tcp://127.0.0.1:1", **security.get_connection_args("client"))
+            with pytest.raises(RuntimeError, match="encryption is required"):
+                listen("tcp://127.0.0.1:0", echo, **security.get_listen_args("worker"))
 
     run(main())
 

@@ -22,6 +22,7 @@ from shoal.core import Server, rpc
 from shoal.errors import HandshakeError, UnknownOperationError
 
 PLENTY = 64 * 1024
+GUESS = "fedcba9876543210" * 4
 
 
 def add(x: int, y: int) -> int:
@@ -63,8 +64,10 @@ async def say(server: Server, data: bytes, wait: bool = True) -> bytes:
             await writer.wait_closed()
 
 
-def hello(version: int = PROTOCOL_VERSION, length: int = 5, body: bytes = b"") -> bytes:
-    return struct.pack("<6sHI", b"SHOAL\n", version, length) + body
+def hello(
+    version: int = PROTOCOL_VERSION, length: int = 5, body: bytes = b"", kind: int = 4
+) -> bytes:
+    return struct.pack("<6sHHH", b"SHOAL\n", version, kind, length) + body
 
 
 @pytest.mark.parametrize(
@@ -73,12 +76,14 @@ def hello(version: int = PROTOCOL_VERSION, length: int = 5, body: bytes = b"") -
         (b"\x00\xff" * 40, "does not speak shoal"),
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP request"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 80, "TLS"),
-        (hello(length=2**32 - 1), "announced 4294967295 bytes"),
+        (hello(length=2**16 - 1), "announced 65535 bytes"),
         (hello(version=99, length=0), "version 99"),
-        (hello(length=5, body=b"\xc1\xc1\xc1\xc1\xc1"), "garbage"),
-        (hello(length=1, body=b"\x80"), "lacks 'nonce'"),
+        (hello(length=5, body=b"\xc1\xc1\xc1\xc1\xc1"), "does not know the cluster's secret"),
+        (hello(length=2000, body=b"\x91" * 2000), "does not know the cluster's secret"),
+        (hello(length=0, kind=1), "the client does not encrypt"),
+        (hello(length=0, kind=7), "a word of kind 7"),
     ],
-    ids=["garbage", "http", "tls", "bomb", "version", "not-msgpack", "no-nonce"],
+    ids=["garbage", "http", "tls", "bomb", "version", "no-knock", "nested", "plain", "kind"],
 )
 def test_strangers_are_refused(data: bytes, logged: str, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
@@ -106,7 +111,7 @@ def test_before_the_handshake_little_is_read() -> None:
         async with serving() as server:
             host, port = server.address.removeprefix("tcp://").rsplit(":", 1)
             _, writer = await asyncio.open_connection(host, int(port))
-            writer.write(hello(length=PLENTY - 100))
+            writer.write(hello(length=4000))
             with contextlib.suppress(ConnectionError):
                 for _ in range(3000):
                     writer.write(b"\x00" * PLENTY)
@@ -125,8 +130,8 @@ def test_a_wrong_secret(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with serving() as server:
             with pytest.raises(HandshakeError, match="another cluster secret"):
-                await connect(server.address, timeout=5, secret="guess")
-            await until(lambda: "wrong secret" in caplog.text)
+                await connect(server.address, timeout=5, secret=GUESS)
+            await until(lambda: "does not know the cluster's secret" in caplog.text)
 
     run(main())
 
@@ -136,9 +141,9 @@ def test_a_server_with_a_wrong_secret_learns_nothing() -> None:
 
     async def main() -> None:
         async with Server({}) as server:
-            await server.listen("tcp://127.0.0.1:0", secret="theirs")
+            await server.listen("tcp://127.0.0.1:0", secret=GUESS)
             with pytest.raises(HandshakeError, match="another cluster secret"):
-                await connect(server.address, timeout=5, secret="ours")
+                await connect(server.address, timeout=5, secret="0123456789abcdef" * 4)
 
     run(main())
 
@@ -268,7 +273,7 @@ def test_ports_are_closed_to_other_users_of_the_host(tmp_path: Any) -> None:
             mode = os.stat(server.address.removeprefix("ipc://")).st_mode
             assert stat.S_IMODE(mode) == 0o600
             with pytest.raises(HandshakeError, match="secret"):
-                await connect(server.address, timeout=5, secret="guess")
+                await connect(server.address, timeout=5, secret=GUESS)
 
     run(main())
 

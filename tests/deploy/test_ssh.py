@@ -101,7 +101,7 @@ def test_a_cluster_works_and_leaves_nothing():
     users = {c.host: c.options["username"] for c in Connection.made}
     assert users == {"a": "x", "b": "y", "c": "z"}
     wait_until(lambda: not any(map(psutil.pid_exists, pids)))
-    secret = cluster_secret().decode()
+    secret = cluster_secret().reveal()
     assert not any(secret in command for c in Connection.made for command in c.commands)
 
 

@@ -130,7 +130,7 @@ def test_a_cluster_over_ssh(server: SSHServer) -> None:
     wait_until(lambda: server.running == 0)
     assert not any(map(psutil.pid_exists, pids))
     assert len(server.commands) == 3
-    assert not any(cluster_secret().decode() in command for command in server.commands)
+    assert not any(cluster_secret().reveal() in command for command in server.commands)
 
 
 def test_what_was_started_ends_with_its_connection(server: SSHServer) -> None:

@@ -34,7 +34,7 @@ class FakeScheduler(Server):
         self.deaths.append((address, reason, running))
 
     async def start_unsafe(self):
-        await self.listen("tcp://127.0.0.1:0")
+        await self.listen("tcp://127.0.0.1:0", role="scheduler")
 
 
 def nanny_of(scheduler, kind="Idle", **kwargs):

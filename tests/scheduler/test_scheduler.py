@@ -67,7 +67,7 @@ def test_the_scheduler_file_is_private_and_leads_here(tmp_path: Path) -> None:
 def test_a_scheduler_file_carries_the_secret_along(tmp_path: Path) -> None:
     async def main() -> None:
         path = str(tmp_path / "scheduler.json")
-        with dask.config.set({"shoal.secret": "of the scheduler"}):
+        with dask.config.set({"shoal.secret": "0123456789abcdef" * 2}):
             scheduler = await local(scheduler_file=path)
         with pytest.raises(HandshakeError, match="secret"):
             await connect(scheduler.address, timeout=5)

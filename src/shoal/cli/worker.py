@@ -12,6 +12,7 @@ from shoal._base.stand_in import stand_in
 from shoal._base.system import CPU_COUNT
 from shoal.cli.parsing import Duration, MemoryLimitType, Ports, Resources
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
+from shoal.comm.secret import hide_environment_secret
 from shoal.core import Server
 from shoal.deploy.sizing import nprocesses_nthreads
 from shoal.nanny.nanny import Nanny
@@ -92,6 +93,7 @@ def worker(
 
     Instead of an address, --scheduler-file names a file that the scheduler wrote.
     """
+    hide_environment_secret()  # tasks need not see it
     count, threads = shape(nworkers, nthreads)
     if count > 1 and not nanny:
         raise click.UsageError(f"--nworkers {count} needs nannies; drop --no-nanny")

@@ -213,10 +213,14 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
                 connection_args=self.connection_args,
                 timeout=self._timeout,
             )
+            self.rpc.expected[address] = ("scheduler",)
             self.scheduler = self.rpc(address)
             self._session.stores.in_process = address.startswith("inproc:")
             self._connection = Connection(
-                self._session, address, self.connection_args, self._heartbeat
+                self._session,
+                address,
+                {**self.connection_args, "expected": ("scheduler",)},
+                self._heartbeat,
             )
             await self._connection.open(self._timeout)
             self._identity = await self.scheduler.identity()

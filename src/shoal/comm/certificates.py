@@ -65,7 +65,7 @@ def identity_of(keys: Keys, role: str) -> Identity:
 
 
 def _identity(keys: Keys, role: str) -> Identity:
-    x509, ec, hashes, serialization = _cryptography()
+    _, ec, _, serialization = _cryptography()
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(f"shoal {role} process", role, key.public_key(), keys)
     pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dask.config
 
@@ -22,6 +23,7 @@ from shoal.comm.addressing import (
 from shoal.security import Security
 
 __all__ = [
+    "listen_args",
     "listening_addresses",
     "ports_of",
     "read_scheduler_file",
@@ -114,6 +116,12 @@ def listening_addresses(
         if ":" not in name:  # host:port, not IPv6
             host, port = name, given if port is None else port
     return [f"{scheme}://{unparse_host_port(host, number)}" for number in ports_of(port)]
+
+
+def listen_args(security: Security, contact_address: str | None) -> dict[str, Any]:
+    """Return a worker's arguments of `shoal.comm.listen`, with the address that others are told."""
+    args = security.get_listen_args("worker")
+    return {**args, "also_at": (contact_address,)} if contact_address else args
 
 
 def ports_of(port: int | str | Sequence[int] | None) -> list[int]:

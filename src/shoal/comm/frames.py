@@ -140,6 +140,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self.closed = True
         if self.closed_by is None:
             self.closed_by = exc
+        _untie(self.transport)
         self.transport = None
         if self.direct is not None:
             self.direct.close()
@@ -504,6 +505,14 @@ class FrameProtocol(asyncio.BufferedProtocol):
         error = CommClosedError(text)
         error.__cause__ = cause
         return error
+
+
+def _untie(transport: asyncio.Transport | None) -> None:
+    """Break the reference of asyncio's own transports to themselves: they will not read again, and
+    would stay in memory until the collector comes.
+    """
+    if transport is not None:
+        getattr(transport, "__dict__", {}).pop("_read_ready_cb", None)
 
 
 # Bytes that all connections of this process wait for, and have taken memory for.

@@ -79,6 +79,7 @@ class Wishes(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     compressions: list[str]
     dialed: str  # the address as it was given
     reached: str  # the address that it led to
+    expected: list[str]  # roles that may answer
 
 
 class Terms(NamedTuple):
@@ -153,7 +154,9 @@ async def introduce(
     HandshakeError
         When the peer is something else, or the two do not belong together.
     """
-    wishes = msgspec.msgpack.encode(Wishes(list(terms.compressions), dialed, reached))
+    wishes = msgspec.msgpack.encode(
+        Wishes(list(terms.compressions), dialed, reached, list(expected))
+    )
     nonce = secrets.token_bytes(_NONCE)
     if terms.protection in ("tls", "certificates"):
         return await _knock(protocol, terms, keys, nonce, wishes, expected)
@@ -275,7 +278,9 @@ async def _accept_knock(
         der = await protocol.secure(identity_of(keys, own).accepts, server_side=False)
         role, identity = _seen(der, keys)
     wishes = _wishes(body)
-    if terms.protection == "tls" and own != "scheduler":
+    # Who wants the scheduler has reached one, by its certificate, and ports before schedulers are
+    # often forwarded.
+    if terms.protection == "tls" and not (own == "scheduler" and own in wishes.expected):
         _check_address(wishes, own, addresses)
     said, compression = _choose(terms, wishes)
     _say(protocol, _WELCOME, hashlib.sha256(knock).digest() + said)
@@ -284,12 +289,18 @@ async def _accept_knock(
 
 
 def _check_address(wishes: Wishes, own: str, addresses: Collection[str]) -> None:
-    if wishes.reached not in addresses and wishes.dialed not in addresses:
+    own_places = {_place(each) for each in addresses}
+    if _place(wishes.reached) not in own_places and _place(wishes.dialed) not in own_places:
         raise HandshakeError(
             f"the client wanted {clean(wishes.dialed)}, which is not where this {own} listens "
             f"({', '.join(sorted(addresses))}); where a port is forwarded, say so with "
             "contact_address"
         )
+
+
+def _place(address: str) -> str:
+    """Return host and port: schemes of third parties lead to ours."""
+    return address.rpartition("://")[2]
 
 
 def refuse(protocol: FrameProtocol, error: BaseException) -> None:

@@ -64,6 +64,8 @@ class Keys:
             When it is to listen in a role that its secret does not reach to.
         """
         wanted = role or "peer"
+        if listens and wanted not in LISTENERS:
+            wanted = "peer"
         if wanted in self.seeds:
             return wanted
         (own,) = self.seeds

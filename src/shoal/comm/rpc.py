@@ -6,7 +6,7 @@ import asyncio
 import logging
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from typing import Any
 
 from shoal.comm.addressing import normalize_address
@@ -197,6 +197,7 @@ class ConnectionPool:
         self.server = weakref.ref(server) if server is not None else None
         self.status = Status.init
         self._room = asyncio.Semaphore(limit)
+        self.expected: dict[str, Collection[str]] = {}  # address -> roles that may answer there
         self._free: dict[str, list[Comm]] = {}
         self._busy: dict[str, set[Comm]] = {}
         self._waiting = 0
@@ -280,7 +281,7 @@ class ConnectionPool:
                     self.timeout if timeout is None else timeout,
                     deserialize=self.deserialize,
                     retry=retry,
-                    **self.connection_args,
+                    **{**self.connection_args, **self._expectation(addr)},
                 )
         except OSError as error:  # the end of the scope's time is one
             if self._closed():
@@ -296,6 +297,10 @@ class ConnectionPool:
         comm.name = "ConnectionPool"
         comm.allow_offload = self.allow_offload
         return comm
+
+    def _expectation(self, addr: str) -> dict[str, Any]:
+        expected = self.expected.get(addr)
+        return {} if expected is None else {"expected": expected}
 
     def reuse(self, addr: str, comm: Comm) -> None:
         """Take a connection back."""

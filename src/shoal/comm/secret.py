@@ -25,9 +25,11 @@ from shoal import config
 
 __all__ = [
     "ROLE_PREFIX",
+    "VARIABLE",
     "Secret",
     "check_strength",
     "cluster_secret",
+    "explicit_secret",
     "hide_environment_secret",
     "new_secret",
     "secret_file",
@@ -161,15 +163,28 @@ def cluster_secret(given: Secret | str | None = None) -> Secret:
     return Secret(text.split()) if text else Secret(_from_file(secret_file()))
 
 
-def hide_environment_secret() -> None:
+def hide_environment_secret(given: str | None = None) -> None:
     """Take the secret out of this process's environment and keep it aside.
 
     For processes that run tasks: what a task prints or starts does not get it.
+
+    Parameters
+    ----------
+    given : str, optional
+        A secret that came in another way, to be kept in its place.
     """
     global _taken
     text = os.environ.pop(VARIABLE, None)
-    if text:
-        _taken = text
+    _taken = given or text or _taken
+
+
+def explicit_secret() -> str | None:
+    """Return the secret that configuration or environment gave this process, to be handed to the
+    processes that it starts; None where each finds it in the user's file.
+    """
+    if not config.get("shoal.secret") and not os.environ.get(VARIABLE) and not _taken:
+        return None
+    return cluster_secret().reveal()
 
 
 def _from_file(path: Path) -> list[str]:
@@ -177,7 +192,7 @@ def _from_file(path: Path) -> list[str]:
         try:
             _check_private(path)
             text = path.read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             _create(path)
             continue
         if not text.strip():

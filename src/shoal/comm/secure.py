@@ -152,6 +152,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
             InterruptedHandshakeError("the peer closed the connection during the TLS handshake")
         )
         self._protocol.connection_lost(exc)
+        getattr(self._transport, "__dict__", {}).pop("_read_ready_cb", None)  # see `frames`
 
     def pause_writing(self) -> None:
         self._pausing = True

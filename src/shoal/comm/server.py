@@ -25,6 +25,7 @@ from shoal.comm.base import Comm, Listener, listen
 from shoal.comm.requests import error_message
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.status import Status
+from shoal.comm.strangers import clean
 from shoal.errors import CommClosedError, ProtocolError, UnknownOperationError
 
 __all__ = ["Handler", "Server"]
@@ -387,7 +388,7 @@ class Server:
         except CommClosedError:
             raise
         except Exception as error:  # a pickle that cannot be opened, not a message at all
-            logger.warning("%r: a request of %s: %s", self, comm.peer_address, error)
+            logger.warning("%r: a request of %s: %s", self, comm.peer_address, clean(error))
             await comm.write(error_message(error))
             return False
         close = False
@@ -397,7 +398,8 @@ class Server:
         try:
             if not isinstance(message, dict) or not isinstance(message.get("op"), str):
                 raise ProtocolError(
-                    f"a request is a dict with the name of an operation in 'op', not {message!r}"
+                    "a request is a dict with the name of an operation in 'op', "
+                    f"not {clean(repr(message))}"
                 )
             message = dict(message)
             close = bool(message.pop("close", False))
@@ -405,6 +407,7 @@ class Server:
             op = message.pop("op")
             if "serializers" in message and not self._takes(op, "serializers"):
                 serializers = message.pop("serializers") or serializers
+            self.authorize(comm, op, message)
             result = self._call(comm, op, message)
             if inspect.isawaitable(result):
                 result = await result
@@ -424,6 +427,9 @@ class Server:
         if close:
             await comm.close()
         return False
+
+    def authorize(self, comm: Comm, op: str, arguments: dict[str, Any]) -> None:
+        """Refuse what a peer may not ask for, with a `PermissionError`; to be overridden."""
 
     def _call(self, comm: Comm, op: str, arguments: dict[str, Any]) -> Any:
         handler = self.handlers.get(op)

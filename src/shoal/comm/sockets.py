@@ -134,6 +134,7 @@ def new_protocol(
 
 
 _LEAST, _MOST = 1024, 65536
+_LOOK_EVERY = 1.0  # seconds between looks at the secret's file
 
 
 def terms_of(protection: str, compress: bool, arguments: dict[str, Any]) -> Terms:
@@ -248,6 +249,7 @@ class SocketListener(Listener):
     async def start(self) -> None:
         self._timeout = config.get_seconds("distributed.comm.timeouts.connect")
         self._terms = terms_of(self._protection(), self.compress, self._arguments)
+        self._looked = asyncio.get_running_loop().time()
         if self._terms.protection == "tls":
             self._terms.keys[0].role_for(self._terms.role, listens=True)
         self._door = Door(config.get_int("shoal.comm.handshakes"))
@@ -261,16 +263,25 @@ class SocketListener(Listener):
         for task in self._tasks:
             task.cancel()
 
-    def also_at(self, address: str) -> None:
-        """Say under what other address this listener can be reached, through a forwarded port."""
-        self._others = {*self._others, address}
-
-    _others: Collection[str] = frozenset()
+    def _renew_terms(self, now: float) -> None:
+        """Look whether the secret was replaced, now and then."""
+        if now < self._looked + _LOOK_EVERY or self._terms.protection == "certificates":
+            return
+        self._looked = now
+        try:
+            terms = terms_of(self._terms.protection, self.compress, self._arguments)
+        except (OSError, ValueError) as error:
+            if self._reports.count("the secret") is not None:
+                logger.warning("%s goes on with the secret it has: %s", self.contact_address, error)
+        else:
+            self._terms = terms
 
     def _accepted(self, protocol: FrameProtocol) -> None:
         out = self._door.enter(protocol)
         if out is not None:
-            self._refuse(out, BusyError(f"more than {self._door.limit} handshakes were under way"))
+            peer = self._addresses(out)[1] if out.transport is not None else "?"
+            text = f"more than {self._door.limit} handshakes were under way"
+            self._refuse(out, peer, BusyError(text))
             if out is protocol:
                 return
         task = protocol.loop.create_task(self._greet(protocol))
@@ -281,14 +292,17 @@ class SocketListener(Listener):
         # A timer, not `wait_for`: that one's frames and errors refer to each other, and would stay
         # in memory where the collector is off.
         limit = protocol.loop.call_later(self._timeout, self._too_late, protocol)
+        local, peer = self._addresses(protocol) if protocol.transport is not None else ("", "?")
         try:
             self._check_peer(protocol)
-            local, peer = self._addresses(protocol)
             await self._begin_encryption(protocol)
-            own = {local, self.listen_address, self.contact_address, *self._others}
+            # `also_at`: under what addresses it can be reached through forwarded ports.
+            others = self._arguments.get("also_at", ())
+            self._renew_terms(protocol.loop.time())
+            own = {local, self.listen_address, self.contact_address, *others}
             agreed = await accept(protocol, self._terms, own)
         except (CommClosedError, PermissionError) as error:
-            self._refuse(protocol, error)
+            self._refuse(protocol, peer, error)
             return
         except BaseException:
             protocol.abort()
@@ -309,17 +323,15 @@ class SocketListener(Listener):
             _running.add(task)
             task.add_done_callback(_finished)
 
-    def _refuse(self, protocol: FrameProtocol, error: OSError) -> None:
+    def _refuse(self, protocol: FrameProtocol, peer: str, error: OSError) -> None:
         """Say no, and forget all about it."""
+        self._report(peer, error)
         transport = protocol.transport
         if transport is not None and not protocol.closed:
-            self._report(self._addresses(protocol)[1], error)
             refuse(protocol, error)
             transport.close()
             if not protocol.idle:
                 protocol.loop.call_later(1.0, protocol.abort)
-        else:
-            self._report("?", error)
         protocol.closed_by = None
         _forget_frames(error)
 

@@ -15,6 +15,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from shoal.comm.addressing import unparse_host_port
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.handshake import introduce
+from shoal.comm.keys import LISTENERS
 from shoal.comm.sockets import SocketComm, new_protocol, terms_of
 from shoal.errors import CommClosedError
 
@@ -91,9 +92,9 @@ class TCP(SocketComm):
     async def _greet(self) -> None:
         terms = terms_of(self._protection, True, {"secret": self._secret, "role": "client"})
         for keys in terms.keys[:1] or (None,):
-            self.agree(
-                await introduce(self.protocol, terms, keys, self.peer_address, self.peer_address)
-            )
+            # Where such a stream leads to is the gateway's business.
+            where = self.peer_address
+            self.agree(await introduce(self.protocol, terms, keys, where, where, LISTENERS))
 
     async def read(self, deserializers: Sequence[str] | None = None) -> Any:
         await self._greeted()

@@ -127,7 +127,9 @@ class SpecCluster(Cluster):
         await scheduler
         security = self.security or Security()
         address = getattr(scheduler, "external_address", None) or scheduler.address
-        self.scheduler_comm = rpc(address, connection_args=security.get_connection_args("client"))
+        self.scheduler_comm = rpc(
+            address, connection_args=security.get_connection_args("client", "scheduler")
+        )
 
     async def _scheduler_up(self) -> None:
         if hasattr(self.scheduler, "up"):

@@ -96,7 +96,7 @@ class RemoteProcess(ProcessInterface):
             self._process = await self._connection.create_process(
                 f"exec sh -c {shlex.quote(script)}"
             )
-            self._process.stdin.write(cluster_secret().decode() + "\n")
+            self._process.stdin.write(cluster_secret().reveal() + "\n")
             self._came_up(await self._first_match())
         except BaseException:
             await self._disconnect()

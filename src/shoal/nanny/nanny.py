@@ -20,6 +20,7 @@ from shoal._base.versions import own_versions
 from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.function_calls import run_on
 from shoal.comm.retiring import hand_over
+from shoal.comm.secret import explicit_secret
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
 from shoal.nanny.options import modules_of, worker_environment
@@ -131,7 +132,7 @@ class Nanny(Server):
         **worker_kwargs: Any,
     ) -> None:
         self.scheduler_addr, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
-        self.security = with_secret(security or Security(), secret)
+        self.security = with_secret(security or Security(), secret or explicit_secret())
         self.nthreads = int(nthreads or CPU_COUNT)
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
         self.local_directory = local_directory
@@ -163,6 +164,7 @@ class Nanny(Server):
         self._read_settings(restart)
         connection_args = self.security.get_connection_args("worker")
         super().__init__(self._make_handlers(), connection_args=connection_args, name=name)
+        self.rpc.expected[self.scheduler_addr] = ("scheduler",)
         self._preloads = Preloads(self, *_preloads_of(preload_nanny, preload_nanny_argv))
         self.plugin_host = NannyPlugins(self)
 

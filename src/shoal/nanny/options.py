@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shoal import config
+from shoal.comm.secret import VARIABLE
 
 __all__ = ["modules_of", "worker_environment"]
 
@@ -15,7 +16,8 @@ __all__ = ["modules_of", "worker_environment"]
 def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the environment of a worker's process.
 
-    What the user's own environment says wins over the configuration, `env` over both.
+    What the user's own environment says wins over the configuration, `env` over both. The cluster's
+    secret is not in it: tasks would see it. It travels with the worker's arguments.
     """
     configured = {
         **config.get_dict("distributed.nanny.pre-spawn-environ"),
@@ -23,7 +25,9 @@ def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     }
     chosen = {name: str(value) for name, value in configured.items() if value is not None}
     given = {str(name): str(value) for name, value in (env or {}).items()}
-    return {**chosen, **os.environ, **given}
+    found = {**chosen, **os.environ, **given}
+    found.pop(VARIABLE, None)
+    return found
 
 
 def modules_of(named: type | str) -> list[str]:

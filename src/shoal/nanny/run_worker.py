@@ -10,6 +10,7 @@ from typing import Any
 from shoal._base.logs import quieten
 from shoal._base.running_board import LastWords, RunningBoard
 from shoal._base.stand_in import stand_in
+from shoal.comm.secret import hide_environment_secret
 from shoal.nanny.child import Parent
 from shoal.nanny.serving import run, serve
 
@@ -36,6 +37,8 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
     if body["silence_logs"]:
         quieten(body["silence_logs"])
 
+    security = body["options"].get("security")
+    hide_environment_secret(getattr(security, "secret", None))
     sys.setswitchinterval(_SWITCH)
     stand_in()  # what clients find by that name is pickled by it
 

@@ -53,6 +53,7 @@ from shoal.scheduler.observe.profiling import LoopProfile
 from shoal.scheduler.observe.task_stream import StreamRecord
 from shoal.scheduler.observe.topics import Topics
 from shoal.scheduler.operations import OPERATIONS
+from shoal.scheduler.permissions import check_request
 from shoal.scheduler.plugins.own import SchedulerPlugins
 from shoal.scheduler.plugins.registry import PluginRegistry
 from shoal.scheduler.settings import read_settings
@@ -284,7 +285,7 @@ class Scheduler(
         self._alarm.set(loop.time() + 1.0)
 
     def _secret(self) -> str:
-        return cluster_secret(self.security.secret).decode()
+        return cluster_secret(self.security.secret).reveal()
 
     async def close(self, reason: str = "", close_workers: bool = True) -> None:
         """Tell all peers, then stop.
@@ -445,6 +446,9 @@ class Scheduler(
         self.own_plugins.tell_all(heard)
 
     # -- peers -----------------------------------------------------------------------
+
+    def authorize(self, comm: Comm, op: str, arguments: dict[str, Any]) -> None:
+        check_request(comm, op, arguments, self.client_streams.owners)
 
     def _stream(self, comm: Comm, edge: str) -> Status:
         if self._machine is None or self.status not in (Status.starting, Status.running):

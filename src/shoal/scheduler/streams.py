@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from shoal.comm.base import Comm
 from shoal.comm.busy_poll import BusyPoll
+from shoal.comm.strangers import clean
 from shoal.comm.stream import MessageStream
+from shoal.scheduler.permissions import may_be
 from shoal.wire import messages as m
 from shoal.wire.codec import BatchCodec
 
 __all__ = ["Streams"]
+
+logger = logging.getLogger("shoal.scheduler")
+
+_REMEMBERED = 10_000  # names of clients whose identity is known
 
 _EDGES: dict[str, tuple[Any, Any, Any]] = {
     # edge: first message, sent, received
@@ -51,6 +59,8 @@ class Streams:
         self._on_replaced = on_replaced
         self._on_closed = on_closed
         self._streams: dict[str, MessageStream[Any]] = {}
+        # Who introduced itself by each name, also when its connection is lost: it may come back.
+        self.owners: OrderedDict[str, str | None] = OrderedDict()
         self._busy_poll: BusyPoll | None = None
         self._dismissals: set[asyncio.Task[None]] = set()
 
@@ -93,12 +103,29 @@ class Streams:
             stream.abort()
             return ""
         name: str = getattr(first, "address" if self._edge == "worker" else "client")
+        if self._edge == "client" and not self._own(stream.comm, name):
+            stream.abort()
+            return ""
         before = self._streams.pop(name, None)
         if before is not None:
             before.abort()
             self._on_replaced(name)
         self._streams[name] = stream
         return name
+
+    def _own(self, comm: Comm, name: str) -> bool:
+        if not may_be(comm, name, self.owners):
+            logger.warning(
+                "refused a client from %s: it called itself %s, which is another's name",
+                clean(comm.peer_address),
+                clean(name),
+            )
+            return False
+        self.owners[name] = comm.peer_identity or self.owners.get(name)
+        self.owners.move_to_end(name)
+        if len(self.owners) > _REMEMBERED:
+            self.owners.popitem(last=False)
+        return True
 
     def send(self, name: str, messages: list[Any]) -> None:
         """Send messages to a peer; those to one that is gone are dropped."""

@@ -8,6 +8,7 @@ unpickle (`deserialize=False`: the scheduler) gets those as `Serialized`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -112,21 +113,24 @@ def decode(
     if not frames:
         raise ProtocolError("a message without frames")
 
-    def unpack(code: int, data: memoryview) -> Any:
-        if code == OBJECT:
-            blob = unpack_blob(data, frames)
-            return opener(blob) if deserialize else Serialized(blob)
-        if code == BLOB:
-            return unpack_blob(data, frames)
-        if code == BUFFER:
-            return unpack_buffer(data, frames)
-        if code == TUPLE:
-            return tuple(msgspec.msgpack.decode(data, ext_hook=unpack))
-        if code == SET:
-            return set(msgspec.msgpack.decode(data, ext_hook=unpack))
-        raise ProtocolError(f"unknown extension {code} in a message")
-
+    # Not a closure: one that calls itself stays in memory until the collector comes, with the frames.
+    hook = partial(_unpack, frames, opener if deserialize else Serialized)
     try:
-        return msgspec.msgpack.decode(frames[0], ext_hook=unpack)
+        return msgspec.msgpack.decode(frames[0], ext_hook=hook)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
         raise ProtocolError(f"not a message: {error}") from error
+
+
+def _unpack(
+    frames: Sequence[BytesLike], opener: Callable[[Blob], Any], code: int, data: memoryview
+) -> Any:
+    if code == OBJECT:
+        return opener(unpack_blob(data, frames))
+    if code == BLOB:
+        return unpack_blob(data, frames)
+    if code == BUFFER:
+        return unpack_buffer(data, frames)
+    if code in (TUPLE, SET):
+        items = msgspec.msgpack.decode(data, ext_hook=partial(_unpack, frames, opener))
+        return tuple(items) if code == TUPLE else set(items)
+    raise ProtocolError(f"unknown extension {code} in a message")

@@ -22,7 +22,7 @@ from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
 from shoal._base.running_board import RunningBoard
 from shoal._base.system import CPU_COUNT, parse_memory_limit
-from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
+from shoal.comm.endpoints import listen_args, listening_addresses, scheduler_of, with_secret
 from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.server import Server
@@ -203,6 +203,8 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             timeout=timeout,
             name=name,
         )
+        self.rpc.expected[self.scheduler_address] = ("scheduler",)
+        self._listen_args = listen_args(self.security, contact_address)
         self._given = Given(local_directory, data, list(plugins), preload, preload_argv)
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self._read_durations(reconnect, death_timeout, heartbeat_interval)
@@ -221,9 +223,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
         )
         # Peers listen as long as they live: one that refuses is gone.
-        self.peers = ConnectionPool(
-            connection_args=self.security.get_connection_args("worker"), retry=False
-        )
+        self.peers = ConnectionPool(connection_args=self.rpc.connection_args, retry=False)
 
     def _prepare(
         self, extensions: Mapping[str, Callable[[Worker], Any]], executors: dict[str, Executor]
@@ -296,7 +296,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
         self.actors = Actors(self)
         self._link = SchedulerLink(
             self.scheduler_address,
-            self.security.get_connection_args("worker"),
+            self.security.get_connection_args("worker", "scheduler"),
             on_up=self._connected,
             on_down=self._disconnected,
             on_messages=self._from_scheduler,
@@ -320,7 +320,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             calls=self._calls,
         )
         self.listen_to_core()
-        await self.listen_on_first(self._places, **self.security.get_listen_args("worker"))
+        await self.listen_on_first(self._places, **self._listen_args)
         self.exchange.announce()
         if self.name is None:
             self.name = self.address

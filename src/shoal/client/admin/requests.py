@@ -185,8 +185,7 @@ async def write_scheduler_file(client: Client, path: str) -> None:
     """Write a scheduler file: whole or not at all, and readable by this user only."""
     identity = await client.scheduler.identity()
     content = {**identity, "address": client.scheduler.address}
-    secret = client.connection_args.get("secret") or cluster_secret()
-    content["secret"] = secret.decode() if isinstance(secret, bytes) else secret
+    content["secret"] = cluster_secret(client.connection_args.get("secret")).reveal()
     target = Path(path).absolute()
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".scheduler-")  # mode 0600
     try:

@@ -1,0 +1,53 @@
+"""What a peer may ask a scheduler for: by its role, and only for its own session.
+
+Who has the cluster's secret and who is on the same host as the same user may do everything. Who has
+the secret of clients is a client, and no other client than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shoal.comm.base import Comm
+
+__all__ = ["check_request", "may_be"]
+
+# What only workers and their nannies say.
+_OF_WORKERS = frozenset({"worker_died"})
+
+
+def check_request(
+    comm: Comm, op: str, arguments: Mapping[str, Any], owners: Mapping[str, str | None]
+) -> None:
+    """Refuse what the peer's role may not ask for.
+
+    Parameters
+    ----------
+    comm : Comm
+        The connection.
+    op : str
+        The operation.
+    arguments : mapping
+        Of the operation.
+    owners : mapping
+        The identity that each client introduced itself with.
+
+    Raises
+    ------
+    PermissionError
+        Which names what was asked.
+    """
+    if comm.peer_role != "client":
+        return
+    if op in _OF_WORKERS or (op == "stream" and arguments.get("edge") != "client"):
+        raise PermissionError(f"a client may not ask for {op!r}, as a worker may")
+    name = arguments.get("client")
+    if isinstance(name, str) and not may_be(comm, name, owners):
+        raise PermissionError(f"{op!r} for another client: a client speaks for itself alone")
+
+
+def may_be(comm: Comm, name: str, owners: Mapping[str, str | None]) -> bool:
+    """Whether a peer may speak for the client of a name: unless another process introduced it."""
+    owner = owners.get(name)
+    return owner is None or comm.peer_identity is None or owner == comm.peer_identity
