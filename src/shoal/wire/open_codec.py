@@ -113,7 +113,7 @@ def decode(
     if not frames:
         raise ProtocolError("a message without frames")
 
-    # Not a closure: one that calls itself stays in memory until the collector comes, with the frames.
+    # Not a closure: one that calls itself keeps the frames until the collector comes.
     hook = partial(_unpack, frames, opener if deserialize else Serialized)
     try:
         return msgspec.msgpack.decode(frames[0], ext_hook=hook)
