@@ -237,7 +237,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
                     room = _WRITE
                     while backlog and room > 0:
                         first = backlog[0]
-                        count = write(cast(Any, first))
+                        count = write(cast(Any, first[:room]))
                         room -= count
                         self._backlog_bytes -= count
                         if count == len(first):
@@ -256,8 +256,8 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
         """Give the transport what is encrypted."""
         with self.using:
             data = self.outgoing.read()
-            if self._direct is not None:
-                data = self._direct.take_unsent() + data
+            if self._direct is not None and (unsent := self._direct.take_unsent()):
+                data = unsent + data
         if data:
             self._transport.write(data)
 
