@@ -203,8 +203,6 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             timeout=timeout,
             name=name,
         )
-        self.rpc.expected[self.scheduler_address] = ("scheduler",)
-        self._listen_args = listen_args(self.security, contact_address)
         self._given = Given(local_directory, data, list(plugins), preload, preload_argv)
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self._read_durations(reconnect, death_timeout, heartbeat_interval)
@@ -222,6 +220,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
         self.machine = core.Machine(
             read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
         )
+        self.rpc.expected[self.scheduler_address] = ("scheduler",)
         # Peers listen as long as they live: one that refuses is gone.
         self.peers = ConnectionPool(connection_args=self.rpc.connection_args, retry=False)
 
@@ -320,7 +319,9 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             calls=self._calls,
         )
         self.listen_to_core()
-        await self.listen_on_first(self._places, **self._listen_args)
+        await self.listen_on_first(
+            self._places, **listen_args(self.security, self._contact_address)
+        )
         self.exchange.announce()
         if self.name is None:
             self.name = self.address
