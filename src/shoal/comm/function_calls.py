@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from shoal.wire.blob import Blob
@@ -12,6 +13,8 @@ from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import dumps, loads
 
 __all__ = ["run_on"]
+
+logger = logging.getLogger("shoal.comm")
 
 _detached: set[asyncio.Future[Any]] = set()
 
@@ -41,14 +44,17 @@ async def run_on(
             keywords[keyword] = server
         result = call(*positional, **keywords)
         if inspect.isawaitable(result):
-            task = asyncio.ensure_future(result)
             if not wait:
+                task = asyncio.ensure_future(_end_quietly(result))
                 _detached.add(task)
                 task.add_done_callback(_detached.discard)
                 return {"status": "OK", "result": dumps(None)}
-            result = await task
+            result = await result
         return {"status": "OK", "result": dumps(result)}
-    except Exception as error:
+    except BaseException as error:  # users' `sys.exit()` is no reason to end the server
+        this = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and this is not None and this.cancelling():
+            raise  # it is the server that ends
         failure = pack_failure(error)
         return {
             "status": "error",
@@ -56,6 +62,16 @@ async def run_on(
             "traceback": failure.traceback,
             "text": failure.exception_text,
         }
+
+
+async def _end_quietly(awaitable: Awaitable[Any]) -> None:
+    """Await what nobody waits for; what it raises is logged."""
+    try:
+        await awaitable
+    except asyncio.CancelledError:
+        pass
+    except BaseException as error:  # a loop ends with SystemExit or KeyboardInterrupt of a task
+        logger.warning("a function that was run without waiting failed", exc_info=error)
 
 
 def _takes(function: Callable[..., Any], keyword: str) -> bool:

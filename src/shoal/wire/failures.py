@@ -25,6 +25,7 @@ __all__ = ["Failure", "load_failure", "pack_failure"]
 
 _OWN = "shoal."
 _FOR_TESTS = "shoal.testing."  # functions to be submitted: they stand for users'
+_FRAMES = 40  # that are kept of each end of a traceback
 _NO_TRACEBACK = pickle.dumps(None)
 
 
@@ -149,6 +150,22 @@ def _pickle_traceback(frames: TracebackType | None) -> bytes:
     return data
 
 
+def _ends(frames: TracebackType) -> TracebackType:
+    """Return a traceback whose middle is left out if it is long: its pickle goes in as deep."""
+    steps: list[TracebackType] = []
+    at: TracebackType | None = frames
+    while at is not None:
+        steps.append(at)
+        at = at.tb_next
+    if len(steps) <= 2 * _FRAMES:
+        return frames
+    short: TracebackType | None = None
+    for step in reversed(steps[:_FRAMES] + steps[-_FRAMES:]):
+        short = TracebackType(short, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    assert short is not None
+    return short
+
+
 def _dumps(obj: Any) -> bytes:
     file = io.BytesIO()
     _Pickler(file, protocol=5).dump(obj)
@@ -164,7 +181,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, TracebackType):
-            return pickle_traceback(obj)
+            return pickle_traceback(_ends(obj))
         if isinstance(obj, BaseException):
             return pickle_exception(obj)
         return super().reducer_override(obj)

@@ -150,7 +150,11 @@ def _open(client: Client, reply: dict[str, Any]) -> Any:
         return load(client, reply["result"])
     if "traceback" not in reply or isinstance(reply["exception"], str):
         raise RemoteError(str(reply.get("text") or reply.get("exception")))
-    raise load_error(client, reply["exception"], reply["traceback"])
+    error = load_error(client, reply["exception"], reply["traceback"])
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        raise error
+    # Raised here as it is it would end the event loop, or be an error of a coroutine.
+    raise RemoteError(f"the function raised {error!r}") from error
 
 
 # ---------------------------------------------------------------------- workers
