@@ -1,0 +1,139 @@
+"""What the scheduler tells workers.
+
+Definitions only; the conventions are in the package's docstring.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from shoal.wire.blob import Buffer
+from shoal.wire.messages.several_edges import (
+    DefineFunctions,
+    ForgetFunctions,
+    Inline,
+    Priority,
+    TaskOptions,
+)
+
+__all__ = [
+    "Acquire",
+    "CloseWorker",
+    "Compute",
+    "ComputeMany",
+    "Free",
+    "SchedulerToWorker",
+    "Steal",
+    "WorkerRejected",
+    "WorkerWelcome",
+]
+
+
+class WorkerWelcome(msgspec.Struct, array_like=True, gc=False, tag="welcome"):
+    """Answer to `RegisterWorker`: the worker is known, and may drop and stop what nobody wants."""
+
+    scheduler: str
+    heartbeat_interval: float  # seconds
+    forget: list[str] = []  # held keys that nobody wants
+    stop: list[str] = []  # running keys that nobody wants
+    forget_lives: list[int] = []
+
+
+class WorkerRejected(msgspec.Struct, array_like=True, gc=False, tag="rejected"):
+    """Registration refused (a name that is taken, an incompatible version); the worker closes."""
+
+    reason: str
+
+
+class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
+    """Run a task. `deps[i]` is what placeholder i in the pickled arguments stands for.
+
+    The worker fetches what is missing and answers `Finished`, `Failed`, `Rescheduled` or
+    `MissingDeps`.
+    """
+
+    key: str
+    run: int
+    function: bytes
+    args: bytes
+    priority: Priority
+    duration: float  # estimate, seconds
+    wanted: bool  # a client waits for it: send a small result along
+    # Tuples, because there is only one that is empty: a decoder makes no object for it.
+    deps: tuple[str, ...] = ()
+    dep_nbytes: tuple[int, ...] = ()
+    dep_holders: tuple[list[str], ...] = ()
+    buffers: tuple[Buffer, ...] = ()
+    options: TaskOptions | None = None
+    # Per dependency its value, where it is small and elsewhere, else None; () when there is none.
+    dep_values: tuple[Inline | None, ...] = ()
+    life: int = 0
+    dep_lives: tuple[int, ...] = ()
+
+
+class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
+    """Run tasks that have nothing but a function and arguments: a `Compute` for each, in columns.
+
+    Their runs are numbered one after the other.
+    """
+
+    keys: list[str]
+    first_run: int
+    function: bytes
+    args: list[bytes]
+    priorities: list[Priority]
+    duration: float  # estimate of each, seconds
+    wanted: bool
+    life: int = 0  # of all of them
+
+
+class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
+    """Nobody needs these keys: drop the data; drop the task, or its result if it runs already.
+
+    Of another life than the one named nothing is dropped.
+    """
+
+    keys: list[str]
+    lives: list[int] = []
+
+
+class Steal(msgspec.Struct, array_like=True, gc=False, tag="steal"):
+    """Give back the tasks that did not start. The worker answers `StealReply`."""
+
+    keys: list[str]
+
+
+class Acquire(msgspec.Struct, array_like=True, gc=False, tag="acquire"):
+    """Fetch copies from peers (replicate, rebalance, retire).
+
+    The worker answers `Acquired` or `NotAcquired` for each key.
+    """
+
+    keys: list[str]
+    nbytes: list[int]
+    holders: list[list[str]]
+    lives: list[int] = []
+    equal: list[int] = []  # the life under which the worker has equal data already; [] if none has
+
+
+class CloseWorker(msgspec.Struct, array_like=True, gc=False, tag="close"):
+    """Close: the worker finishes nothing more, says `WorkerGoodbye` and ends."""
+
+    reason: str
+    restart: bool = False  # True: a nanny should start a new process
+
+
+SchedulerToWorker: TypeAlias = (
+    WorkerWelcome
+    | WorkerRejected
+    | DefineFunctions
+    | ForgetFunctions
+    | Compute
+    | ComputeMany
+    | Free
+    | Steal
+    | Acquire
+    | CloseWorker
+)

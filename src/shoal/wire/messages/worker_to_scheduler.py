@@ -1,0 +1,210 @@
+"""What workers tell the scheduler.
+
+Definitions only; the conventions are in the package's docstring.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from shoal.wire.blob import Blob
+from shoal.wire.messages.several_edges import Inline
+
+__all__ = [
+    "Acquired",
+    "Dropped",
+    "EventLogged",
+    "Failed",
+    "Finished",
+    "LongRunning",
+    "MissingDeps",
+    "NotAcquired",
+    "RegisterWorker",
+    "Rescheduled",
+    "ResourcesChanged",
+    "StealReply",
+    "WorkerGoodbye",
+    "WorkerHeartbeat",
+    "WorkerStatus",
+    "WorkerToScheduler",
+]
+
+
+class RegisterWorker(msgspec.Struct, array_like=True, gc=False, tag="register", kw_only=True):
+    """First message on a worker's stream, with all that the worker holds and runs. Idempotent."""
+
+    address: str
+    name: str | int  # a number only to show it: names are compared as text
+    nthreads: int
+    memory_limit: int  # bytes; 0: none
+    resources: dict[str, float]
+    pid: int
+    host: str
+    nanny: str | None
+    status: str  # "running" or "paused"
+    server_id: str
+    versions: dict[str, Any]
+    local_directory: str
+    services: dict[str, Any] = {}
+    reconnect: bool = False
+    lifetime: float | None = None  # seconds until the worker wants to retire
+    held: list[str] = []
+    held_nbytes: list[int] = []
+    held_types: list[str] = []
+    running: list[str] = []  # tasks that execute now (long-running ones too)
+    running_runs: list[int] = []
+    extra: dict[str, Any] = {}
+    held_lives: list[int] = []
+    running_lives: list[int] = []
+
+
+class Finished(msgspec.Struct, array_like=True, gc=False, tag="done"):
+    """Tasks that ended well; their results are stored on the worker that says so.
+
+    The scheduler tells the clients that want them, and assigns what waited for them.
+    """
+
+    keys: list[str]
+    runs: list[int]
+    nbytes: list[int]
+    types: list[str]
+    starts: list[float]  # wall clock, seconds
+    stops: list[float]
+    values: list[Inline | None]  # a number; what else is small if the key is wanted; else None
+
+
+class Failed(msgspec.Struct, array_like=True, gc=False, tag="failed"):
+    """A task raised. The scheduler retries it or puts it, and what depends on it, into error."""
+
+    key: str
+    run: int
+    exception: Blob
+    traceback: Blob
+    exception_text: str
+    traceback_text: str
+    start: float
+    stop: float
+
+
+class Rescheduled(msgspec.Struct, array_like=True, gc=False, tag="resched"):
+    """A task raised `Reschedule`. The scheduler runs it again, elsewhere if possible."""
+
+    key: str
+    run: int
+
+
+class LongRunning(msgspec.Struct, array_like=True, gc=False, tag="long"):
+    """The task seceded: it no longer takes a thread of the worker's pool."""
+
+    key: str
+    run: int
+    elapsed: float
+
+
+class MissingDeps(msgspec.Struct, array_like=True, gc=False, tag="missing"):
+    """A task cannot start: for each dependency named, no holder that the worker knew could serve
+    it.
+
+    The worker has dropped the task; the scheduler assigns it anew.
+    """
+
+    key: str
+    run: int
+    deps: list[str]
+    absent: list[list[str]]  # per dep: holders that answered "I do not have it"
+    unreachable: list[list[str]]  # per dep: holders that could not be reached
+    lives: list[int] = []  # per dep
+
+
+class StealReply(msgspec.Struct, array_like=True, gc=False, tag="stolen"):
+    """Answer to `Steal`: the tasks given back (with their runs); all others were kept.
+
+    The scheduler assigns those that were given back anew.
+    """
+
+    keys: list[str]
+    runs: list[int]
+    kept: list[str]
+
+
+class Acquired(msgspec.Struct, array_like=True, gc=False, tag="acquired"):
+    """Copies the worker now holds: fetched from peers, or (`scattered`) put there by a client."""
+
+    keys: list[str]
+    nbytes: list[int]
+    types: list[str]
+    scattered: bool = False
+    lives: list[int] = []
+    equal: bool = True  # of scattered: whether all data under these keys is equal
+
+
+class NotAcquired(msgspec.Struct, array_like=True, gc=False, tag="not-acquired"):
+    """Copies asked for with `Acquire` that could not be had."""
+
+    keys: list[str]
+    reason: str
+    lives: list[int] = []
+
+
+class Dropped(msgspec.Struct, array_like=True, gc=False, tag="dropped"):
+    """Data that the worker held and lost (a spill file that cannot be read, say).
+
+    The scheduler computes it again where it is needed.
+    """
+
+    keys: list[str]
+    reason: str
+    lives: list[int] = []
+
+
+class WorkerStatus(msgspec.Struct, array_like=True, gc=False, tag="status"):
+    """The worker pauses, goes on, or closes. The scheduler sends nothing new to one that pauses."""
+
+    status: str  # "running", "paused" or "closing"
+
+
+class WorkerHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
+    """The worker is alive, and what it measured of itself. Not answered."""
+
+    metrics: dict[str, Any]
+    executing: dict[str, float]  # key -> seconds it runs already, for those over a second
+
+
+class ResourcesChanged(msgspec.Struct, array_like=True, gc=False, tag="resources"):
+    """What tasks may ask for on this worker from now on, all of it. The scheduler places by it."""
+
+    resources: dict[str, float]
+
+
+class EventLogged(msgspec.Struct, array_like=True, gc=False, tag="event"):
+    """Something to remember under these topics, and to tell the clients that subscribed to them."""
+
+    topics: list[str]
+    message: Any  # plain values
+
+
+class WorkerGoodbye(msgspec.Struct, array_like=True, gc=False, tag="bye"):
+    """The worker closes on purpose. The scheduler blames no task for it, and closes the stream."""
+
+    reason: str
+
+
+WorkerToScheduler: TypeAlias = (
+    RegisterWorker
+    | Finished
+    | Failed
+    | Rescheduled
+    | LongRunning
+    | MissingDeps
+    | StealReply
+    | Acquired
+    | NotAcquired
+    | Dropped
+    | WorkerStatus
+    | WorkerHeartbeat
+    | ResourcesChanged
+    | EventLogged
+    | WorkerGoodbye
+)
