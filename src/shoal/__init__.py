@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.core import rpc
     from shoal.deploy.adaptive import Adaptive
     from shoal.deploy.local import LocalCluster
+    from shoal.deploy.spec import SpecCluster
     from shoal.deploy.ssh import SSHCluster
     from shoal.errors import (
         ActorLostError,
@@ -110,6 +111,7 @@ _WHERE = {
     "Adaptive": "shoal.deploy.adaptive",
     "LocalCluster": "shoal.deploy.local",
     "SSHCluster": "shoal.deploy.ssh",
+    "SpecCluster": "shoal.deploy.spec",
     "Nanny": "shoal.nanny.nanny",
     "Scheduler": "shoal.scheduler.scheduler",
     "Security": "shoal.security",
@@ -178,6 +180,7 @@ __all__ = [
     "SchedulerPlugin",
     "Security",
     "Semaphore",
+    "SpecCluster",
     "Sub",
     "TimeoutError",
     "UploadDirectory",

@@ -10,15 +10,17 @@ Exception
 ├── ValueError
 │   └── ProtocolError               a message that is not what the connection carries
 ├── RuntimeError
+│   ├── ActorLostError              an actor is gone with its worker
+│   ├── ClosedClientError           something is asked of a client that was closed
 │   └── RemoteError                 a remote exception that could not be pickled
 ├── AttributeError
 │   └── UnknownOperationError       an `op` the server does not have
 ├── KilledWorker                    a task died with too many workers
 ├── NoValidWorkerError              no worker may run the task
-├── ActorLostError                  an actor is gone with its worker
 ├── Reschedule                      raised by a task: run me elsewhere
 ├── TimeoutError                    the builtin
 └── CancelledError                  of concurrent.futures
+    ├── FuturesCancelledError       of several futures
     └── FutureCancelledError        with the key and the reason
         └── DataLostError           data that nobody holds and nobody can compute
 """
@@ -31,10 +33,12 @@ from concurrent.futures import CancelledError
 __all__ = [
     "ActorLostError",
     "CancelledError",
+    "ClosedClientError",
     "CommClosedError",
     "DataLostError",
     "FatalCommClosedError",
     "FutureCancelledError",
+    "FuturesCancelledError",
     "HandshakeError",
     "InterruptedHandshakeError",
     "KilledWorker",
@@ -133,7 +137,7 @@ class NoValidWorkerError(Exception):
         return f"No worker can run task {self.task!r}: {self.why}"
 
 
-class ActorLostError(Exception):
+class ActorLostError(RuntimeError):
     """An actor is not there any more: its worker is gone, or nobody wanted it any longer.
 
     Parameters
@@ -207,6 +211,27 @@ class DataLostError(FutureCancelledError):
 
     def __str__(self) -> str:
         return f"The data of {self.key!r} is lost and cannot be computed again: {self.reason}"
+
+
+class FuturesCancelledError(CancelledError):
+    """Several futures were cancelled.
+
+    Parameters
+    ----------
+    errors : list of FutureCancelledError
+        One for each.
+    """
+
+    def __init__(self, errors: list[FutureCancelledError]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.errors))
+
+
+class ClosedClientError(RuntimeError):
+    """Something is asked of a client that was closed, or whose cluster is gone."""
 
 
 class WorkerStartTimeoutError(TimeoutError):

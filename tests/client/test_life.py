@@ -99,8 +99,7 @@ def test_repr(client: Client, little: Little) -> None:
 def test_current(little: Little) -> None:
     with Client(little.address) as a:
         assert Client.current() is default_client() is a
-        with pytest.raises(ValueError, match="as_current"):
-            Client.current(allow_global=False)
+        assert Client.current(allow_global=False) is a  # of this block
         with Client(little.address) as b:
             assert Client.current() is b
             with a.as_current():
@@ -109,6 +108,8 @@ def test_current(little: Little) -> None:
         assert Client.current() is a
         with Client(little.address, set_as_default=False):
             assert Client.current() is a
+    with pytest.raises(ValueError, match="as_current"):
+        Client.current(allow_global=False)
     with pytest.raises(ValueError, match="no clients found"):
         Client.current()
     with pytest.raises(ValueError, match="not a task"):

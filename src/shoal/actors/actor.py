@@ -52,22 +52,40 @@ class Actor:
     1
     """
 
-    __slots__ = ("__weakref__", "_address", "_cls", "_connections", "_hold", "_hosted", "_key")
+    __slots__ = (
+        "__weakref__",
+        "_address",
+        "_cls",
+        "_connections",
+        "_hold",
+        "_hosted",
+        "_key",
+        "_names",
+    )
 
     _address: str
     _cls: type
     _hold: Any
     _hosted: Any
     _key: str
+    _names: tuple[str, ...]
     _connections: ActorConnections | None
 
-    def __init__(self, cls: type, address: str, key: str, hosted: Any = None) -> None:
+    def __init__(
+        self,
+        cls: type,
+        address: str,
+        key: str,
+        hosted: Any = None,
+        names: tuple[str, ...] = (),
+    ) -> None:
         # `__setattr__` is for users.
         put = functools.partial(object.__setattr__, self)
         put("_cls", cls)
         put("_address", address)
         put("_key", key)
         put("_hosted", hosted)  # keeps the object itself alive, where it lives
+        put("_names", names)  # of the object's own attributes, as it was when the proxy left it
         put("_connections", None)
         put("_hold", None)
 
@@ -85,8 +103,23 @@ class Actor:
         if self._is_self():
             return getattr(_running(), name)
         connections = self._find_connections()
+        is_async = connections.is_asynchronous()
+        if is_async and found is None and not self._may_have(name):
+            raise AttributeError(
+                f"the actor {self._key!r} ({self._cls.__name__}) has no attribute {name!r}; one "
+                "that it got later is returned by a method"
+            )
         future: ActorFuture[Any] = connections.call(self._address, self._key, name, None, None)
-        return future if connections.is_asynchronous() else future.result()
+        return future if is_async else future.result()
+
+    def _may_have(self, name: str) -> bool:
+        """Whether the object may have an attribute, as far as that is known without asking it."""
+        cls = self._cls
+        return name in self._own_names() or hasattr(cls, name) or hasattr(cls, "__getattr__")
+
+    def _own_names(self) -> tuple[str, ...]:
+        hosted = self._hosted
+        return self._names if hosted is None else tuple(getattr(hosted.instance, "__dict__", ()))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -114,7 +147,7 @@ class Actor:
     def __reduce__(self) -> tuple[Callable[..., Actor], tuple[Any, ...]]:
         if self._hold is not None:
             self._hold.__reduce__()  # those who pickle learn what to keep alive meanwhile
-        return load_actor, (self._cls, self._address, self._key)
+        return load_actor, (self._cls, self._address, self._key, self._own_names())
 
     # ------------------------------------------------------------------ calls
 
@@ -146,7 +179,7 @@ class Actor:
         """Return a proxy that belongs to the client or the actor of this context and holds the
         object.
         """
-        bound = Actor(self._cls, self._address, self._key)
+        bound = Actor(self._cls, self._address, self._key, names=self._own_names())
         put = functools.partial(object.__setattr__, bound)
         connections = client_hooks().connections(allow_global=False)
         if _connections_of_worker() is None:
@@ -157,9 +190,9 @@ class Actor:
         return bound
 
 
-def load_actor(cls: type, address: str, key: str) -> Actor:
+def load_actor(cls: type, address: str, key: str, names: tuple[str, ...] = ()) -> Actor:
     """Unpickle a proxy."""
-    return Actor(cls, address, key).bind()
+    return Actor(cls, address, key, names=names).bind()
 
 
 def _connections_of_worker() -> ActorConnections | None:
@@ -172,6 +205,8 @@ def _connections_of_worker() -> ActorConnections | None:
 
 def _method(actor: Actor, name: str, function: Any) -> Callable[..., BaseActorFuture[Any]]:
     def call(*args: Any, **kwargs: Any) -> BaseActorFuture[Any]:
+        # Plain methods always run in the actor's own thread, one at a time.
+        kwargs.pop("separate_thread", None)
         return actor._call(name, args, kwargs)
 
     call.__name__ = name

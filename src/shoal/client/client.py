@@ -13,6 +13,7 @@ import os
 import uuid
 import weakref
 from collections.abc import Callable, Generator, Iterable
+from contextvars import Token
 from typing import Any
 
 from dask.base import get_annotations
@@ -27,6 +28,7 @@ from shoal.client.admin import plugins as plugin_calls
 from shoal.client.admin import requests as admin
 from shoal.client.admin import versions
 from shoal.client.admin.data_methods import DataVerbs
+from shoal.client.admin.debug_methods import DebugMethods
 from shoal.client.collections.default import client_as_current, hand_back, take_over
 from shoal.client.collections.methods import CollectionMethods
 from shoal.client.core.events import CancelRequested, Closed, GaveUp, RetryRequested
@@ -34,8 +36,10 @@ from shoal.client.core.state import CANCELLED, Record
 from shoal.client.current import (
     current_client,
     default_client,
+    enter_client,
     forget_client,
     forget_clients,
+    leave_client,
     note_loss,
     remember_client,
 )
@@ -57,7 +61,9 @@ from shoal.comm.endpoints import with_secret
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
+from shoal.errors import ClosedClientError
 from shoal.plugins.builtin import UploadFile
+from shoal.preloading import Preloads
 from shoal.security import Security
 
 __all__ = ["Client", "TaskClient", "client_here", "default_client", "get_client"]
@@ -68,7 +74,7 @@ _UNSET = "__no_default__"
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
+class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMethodMixin):
     """Connect to a cluster and submit work to it.
 
     It is used like an executor of `concurrent.futures`; futures may be arguments of further calls.
@@ -141,6 +147,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         self.scheduler: PooledRPC = None  # type: ignore[assignment]  # until it is connected
         self.rpc: ConnectionPool = None  # type: ignore[assignment]
         self.connection_args: dict[str, Any] = {}
+        self.extensions: dict[str, Any] = dict(extensions or {})
+        self.scheduler_file = scheduler_file
+        self.preloads: Preloads | None = None  # until it is connected
+        self.generation = 0
+        self._entered: list[Token[Client | None]] = []
         self._asynchronous = asynchronous
         self._given_security = security
         self._connection_limit = connection_limit
@@ -224,6 +235,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             )
             await self._connection.open(self._timeout)
             self._identity = await self.scheduler.identity()
+            self.preloads = Preloads(
+                self,
+                config.get_list("distributed.client.preload"),
+                config.get_list("distributed.client.preload-argv"),
+            )
+            await self.preloads.start()
         except BaseException as error:
             self._status = "closed"
             hand_back(self)
@@ -262,17 +279,31 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         return started().__await__()
 
     async def __aenter__(self) -> Client:
-        return await self
+        await self
+        self._enter()
+        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._leave()
         await self._close()
+
+    def _enter(self) -> None:
+        """Be the current client of this context, as `as_current` has it."""
+        if self._set_as_default:
+            self._entered.append(enter_client(self))
+
+    def _leave(self) -> None:
+        if self._entered:
+            leave_client(self._entered.pop())
 
     def __enter__(self) -> Client:
         if self._asynchronous:
             raise RuntimeError("this client is asynchronous: use `async with`")
+        self._enter()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._leave()
         self.close()
 
     def start(self, **kwargs: Any) -> Any:
@@ -317,6 +348,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             self._starting.cancel()
             await asyncio.wait([self._starting])
         self._status = "closing"
+        if self.preloads is not None:
+            await self.preloads.teardown()
         forget_client(self)
         hand_back(self)
         self._session.drain()
@@ -371,7 +404,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
 
     def _check_open(self) -> None:
         if self._session.ended is not None:
-            raise RuntimeError(f"this client cannot be used any more: {self._session.ended}")
+            raise ClosedClientError(f"this client cannot be used any more: {self._session.ended}")
 
     # ------------------------------------------------------------------ which client
 
@@ -719,7 +752,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         link = getattr(self.cluster, "dashboard_link", None)
         return link if isinstance(link, str) and link else dashboard_link(self._identity)
 
-    def scheduler_info(self, n_workers: int = -1) -> dict[str, Any]:
+    @property
+    def refcount(self) -> dict[Any, int]:
+        """How many futures there are of each key here: a copy, by key."""
+        return {key: record.futures for key, record in self.futures.items()}
+
+    def scheduler_info(self, n_workers: int = -1, **kwargs: Any) -> dict[str, Any]:
         """Return what the scheduler is, and its workers.
 
         In asynchronous code this is what was known lately, and it is asked for again.
@@ -732,7 +770,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         if self.asynchronous:
             self._note_workers()
         else:
-            self._identity = self.sync(self._ask, "identity")
+            self._identity = self.sync(self._ask, "identity", **kwargs)
         if n_workers < 0:
             return self._identity
         workers = list(self._identity.get("workers", {}).items())[:n_workers]
@@ -742,7 +780,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         await self
         return await getattr(self.scheduler, op)(**kwargs)
 
-    def nthreads(self, workers: Any = None) -> Any:
+    def nthreads(self, workers: Any = None, **kwargs: Any) -> Any:
         """Return the number of threads of each worker.
 
         Examples
@@ -750,11 +788,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         >>> client.nthreads()  # doctest: +SKIP
         {'tcp://192.168.1.141:46784': 8}
         """
-        return self.sync(admin.ask_by_worker, self, "nthreads", workers)
+        return self.sync(admin.ask_by_worker, self, "nthreads", workers, **kwargs)
 
     ncores = nthreads
 
-    def who_has(self, futures: Any = None) -> Any:
+    def who_has(self, futures: Any = None, **kwargs: Any) -> Any:
         """Return the workers that hold each result.
 
         Parameters
@@ -762,17 +800,17 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         futures : list of Future or key, optional
             All by default.
         """
-        return self.sync(admin.ask_by_key, self, "who_has", futures)
+        return self.sync(admin.ask_by_key, self, "who_has", futures, **kwargs)
 
-    def has_what(self, workers: Any = None) -> Any:
+    def has_what(self, workers: Any = None, **kwargs: Any) -> Any:
         """Return the keys that each worker holds."""
-        return self.sync(admin.ask_by_worker, self, "has_what", workers)
+        return self.sync(admin.ask_by_worker, self, "has_what", workers, **kwargs)
 
     def processing(self, workers: Any = None) -> Any:
         """Return the keys that each worker runs, or is to run next."""
         return self.sync(admin.ask_by_worker, self, "processing", workers)
 
-    def nbytes(self, keys: Any = None, summary: bool = True) -> Any:
+    def nbytes(self, keys: Any = None, summary: bool = True, **kwargs: Any) -> Any:
         """Return the bytes of each key on the cluster.
 
         Parameters
@@ -782,7 +820,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         summary : bool
             Add up keys that begin with the same name.
         """
-        return self.sync(admin.sizes, self, keys, summary)
+        return self.sync(admin.sizes, self, keys, summary, **kwargs)
 
     def explain(self, future: Any) -> Any:
         """Return, in words, why a task is where it is.
@@ -795,8 +833,16 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
         (key,) = admin.keys_in(future) or [""]
         return self.sync(self._ask, "explain", key=key)
 
-    def story(self, *keys_or_stimuli: Any) -> Any:
-        """Return the remembered transitions of tasks: (key, start, finish, stimulus, time)."""
+    def story(self, *keys_or_stimuli: Any, on_error: str = "raise") -> Any:
+        """Return the remembered transitions of tasks: (key, start, finish, stimulus, time).
+
+        Parameters
+        ----------
+        *keys_or_stimuli
+            Futures, collections or keys.
+        on_error : {"raise", "ignore"}
+            Accepted for compatibility: the scheduler alone is asked.
+        """
         return self.sync(self._story, admin.keys_in(list(keys_or_stimuli)))
 
     async def _story(self, keys: list[str]) -> list[tuple[Any, ...]]:
@@ -1073,6 +1119,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, SyncMethodMixin):
             note_loss(reason)
         if self.rpc is not None:
             self.rpc.end(f"this client cannot be used any more: {reason}")
+
+    async def _know_workers(self, number: int) -> None:
+        """Have `scheduler_info` tell of so many workers, also where it may not ask."""
+        if len(self._identity.get("workers", {})) < number:
+            self._identity = await self.scheduler.identity()
 
     async def _refresh_identity(self) -> None:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ __all__ = [
     "as_current",
     "current_client",
     "default_client",
+    "enter_client",
     "forget_client",
     "forget_clients",
+    "leave_client",
     "note_loss",
     "remember_client",
 ]
@@ -52,6 +54,17 @@ def forget_clients() -> None:
     _current.set(None)
 
 
+def enter_client(client: Client) -> Token[Client | None]:
+    """Make a client the current one of this context until `leave_client`."""
+    return _current.set(client)
+
+
+def leave_client(token: Token[Client | None]) -> None:
+    """Make the client before it the current one again."""
+    with suppress(ValueError):  # entered in another context, which is over
+        _current.reset(token)
+
+
 @contextmanager
 def as_current(client: Client | None) -> Iterator[None]:
     """Make a client the current one of this thread and context."""
@@ -71,7 +84,8 @@ def current_client(allow_global: bool = True) -> Client:
         When there is none.
     """
     client = _current.get()
-    if client is not None:
+    # One that was closed inside its own `with` is not meant by those who come after.
+    if client is not None and (client.status not in ("closing", "closed") or client._is_left):
         return client
     if not allow_global:
         raise ValueError("not running inside `with client.as_current():`")

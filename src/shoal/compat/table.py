@@ -28,6 +28,8 @@ TABLE: dict[str, dict[str, str]] = {
         "shoal.client.client": "Executor=Client",
         "shoal.core": "Status",
         "shoal.deploy.spec": "SpecCluster",
+        "shoal.compat.clusters": "*",
+        "shoal._base.loop": "sync",
         "shoal._base.versions": "get_versions=own_versions",
     },
     # -- clients
@@ -37,8 +39,13 @@ TABLE: dict[str, dict[str, str]] = {
             "get_task_metadata get_task_stream performance_report wait"
         ),
         "shoal.client.futures.waiting": "ALL_COMPLETED FIRST_COMPLETED DoneAndNotDoneFutures",
-        "shoal.compat.waiting": "_wait _get_global_client",
-        "shoal.errors": "CancelledError FutureCancelledError TimeoutError",
+        "shoal.compat.waiting": (
+            "_wait _get_global_client ensure_default_client temp_default_client"
+        ),
+        "shoal.errors": (
+            "CancelledError ClosedClientError FutureCancelledError FuturesCancelledError "
+            "TimeoutError"
+        ),
         "shoal.client.client": "logger",
     },
     "distributed.cfexecutor": {"shoal": "ClientExecutor"},

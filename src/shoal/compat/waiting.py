@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from shoal.client.current import current_client
+from shoal.client.collections.default import take_over
+from shoal.client.current import as_current, current_client, remember_client
 from shoal.client.futures.future import futures_of, seconds_or_none
 from shoal.client.futures.waiting import (
     ALL_COMPLETED,
@@ -16,7 +19,10 @@ from shoal.client.futures.waiting import (
 )
 from shoal.task_context import current_task
 
-__all__ = ["thread_state"]
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["ensure_default_client", "temp_default_client", "thread_state"]
 
 
 async def _wait(
@@ -38,6 +44,19 @@ def _get_global_client() -> Any:
         return current_client()
     except ValueError:
         return None
+
+
+@contextmanager
+def temp_default_client(c: Client) -> Iterator[None]:
+    """Make a client the default one while the block runs."""
+    with as_current(c):
+        yield
+
+
+def ensure_default_client(client: Client) -> None:
+    """Make a client the default one, from now on."""
+    remember_client(client)
+    take_over(client)
 
 
 class _ThreadState(threading.local):

@@ -67,16 +67,8 @@ async def list_datasets(client: Client) -> tuple[Any, ...]:
 
 
 async def unpublish_dataset(client: Client, name: Any) -> None:
-    """Forget a dataset.
-
-    Raises
-    ------
-    KeyError
-        When there is none of that name.
-    """
-    asking = await _ask(client, name, "unpublish")
-    if not asking.answer.value:
-        raise KeyError(f"Dataset {name!r} not found")
+    """Forget a dataset, if there is one of that name."""
+    await _ask(client, name, "unpublish")
 
 
 async def _ask(
@@ -123,6 +115,8 @@ class Datasets(MutableMapping[Any, Any]):
 
     def __delitem__(self, name: Any) -> None:
         self._refuse_async("unpublish_dataset")
+        if name not in self:
+            raise KeyError(f"Dataset {name!r} not found")
         self._client.unpublish_dataset(name)
 
     def __contains__(self, name: Any) -> bool:

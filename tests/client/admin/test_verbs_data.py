@@ -59,12 +59,11 @@ def test_datasets_outlive_their_client() -> None:
             with pytest.raises(KeyError, match="'numbers' not found"):
                 await c.get_dataset("numbers")
             assert await c.get_dataset("numbers", default=None) is None
-            with pytest.raises(KeyError, match="'numbers' not found"):
-                await c.unpublish_dataset("numbers")
+            await c.unpublish_dataset("numbers")  # again: no error
             await c.publish_dataset(1, name="n")
             await c.publish_dataset(2, name="n", override=True)
             assert await c.get_dataset("n") == 2
-            with pytest.raises(ValueError, match="publish one object with name="):
+            with pytest.raises(ValueError, match="call signature"):
                 await c.publish_dataset(1)
             with pytest.raises(TypeError, match=r"use `await client\.publish_dataset"):
                 c.datasets["x"] = 1

@@ -76,8 +76,8 @@ def test_submit(client: Client) -> None:
         assert len(large.result(10)) == 100_000
 
 
-def test_equal_calls_all_run(client: Client) -> None:
-    with client.get_executor() as executor:
+def test_equal_calls_all_run_where_they_are_not_pure(client: Client) -> None:
+    with client.get_executor(pure=False) as executor:
         a, b = executor.submit(time.perf_counter), executor.submit(time.perf_counter)
         assert a.result(10) != b.result(10)
 
@@ -130,16 +130,18 @@ def test_cancel(client: Client, gate: str) -> None:
             queued.result(1)
         assert cf.wait([queued], timeout=1).done == {queued}
         wait_until(first.running)
-        assert not first.cancel() and not first.cancelled() and not first.done()
+        assert first.cancel() and first.cancelled() and not first.running()
+        with pytest.raises(cf.CancelledError):
+            first.result(1)
         GATES[gate].set()
-        assert first.result(10) == gate and not first.cancel() and not first.running()
 
 
 def test_running_is_what_runs_not_what_waits(client: Client, gate: str) -> None:
     workers = sorted(client.nthreads())
     with client.get_executor(workers=workers[:1]) as executor:
         assert executor.submit(inc, 1).result(10) == 2
-        first, second = executor.submit(block, gate), executor.submit(block, gate)
+        first = executor.submit(block, gate, pure=False)
+        second = executor.submit(block, gate, pure=False)
         wait_until(first.running)
         assert not second.running() and not second.done()
         assert "running" in repr(first) and "pending" in repr(second)
@@ -157,7 +159,6 @@ def test_coroutines_are_seen_to_run(client: Client, gate: str) -> None:
     with client.get_executor() as executor:
         future = executor.submit(wait_for, gate)
         wait_until(future.running)
-        assert not future.cancel()
         (stacks,) = client.call_stack(keys=[future.key]).values()  # type: ignore[attr-defined]
         assert "in wait_for" in stacks[future.key][0]  # type: ignore[attr-defined]
         GATES[gate].set()
@@ -196,7 +197,7 @@ def test_map_with_chunksize(client: Client) -> None:
 
 
 def test_shutdown_waits_or_cancels(client: Client, gate: str) -> None:
-    executor = client.get_executor()
+    executor = client.get_executor(pure=False)
     futures = [executor.submit(slow, 0.05) for _ in range(4)]
     executor.shutdown()
     assert all(future.done() for future in futures)
@@ -214,7 +215,7 @@ def test_shutdown_waits_or_cancels(client: Client, gate: str) -> None:
     assert blocked.result(10) == gate
 
     GATES[gate].clear()
-    executor = client.get_executor()
+    executor = client.get_executor(pure=False)
     waiting = [executor.submit(block, gate) for _ in range(5)]
     wait_until(lambda: sum(future.running() for future in waiting) == 2)
     executor.shutdown(wait=False, cancel_futures=True)

@@ -83,7 +83,7 @@ def _cases() -> list[Any]:
             worker_count = 5
 
             def setUp(self) -> None:
-                self.executor = _Begun(_client)
+                self.executor = _Begun(_client, pure=False)
 
             def tearDown(self) -> None:
                 self.executor.shutdown(wait=True)

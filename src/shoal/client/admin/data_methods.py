@@ -41,9 +41,10 @@ class DataVerbs(SyncMethodMixin):
         Parameters
         ----------
         *args
-            One object, which is published as `name`.
-        name : str or tuple, optional
-            Its name.
+            One object, which is published as `name`; several, which are published together, as a
+            tuple; or a dict of objects by name.
+        name : str, number or tuple, optional
+            The name.
         override : bool
             Replace what has the name already.
         **kwargs
@@ -61,22 +62,22 @@ class DataVerbs(SyncMethodMixin):
         >>> other_client.get_dataset("my_dataset")  # doctest: +SKIP
         """
         datasets: dict[Any, Any] = dict(kwargs)
-        if args or name is not None:
-            if len(args) != 1 or name is None:
+        if name is None and len(args) == 1 and isinstance(args[0], dict):
+            datasets.update(args[0])
+        elif args or name is not None:
+            if not args or name is None:
                 raise ValueError(
-                    "publish one object with name=, or several as keywords: "
-                    "publish_dataset(df, name='df') or publish_dataset(df=df, other=other)"
+                    "If name is provided, expecting call signature like publish_dataset(df, "
+                    "name='ds'); several are published as keywords, publish_dataset(df=df, "
+                    "other=other), or as a dict"
                 )
-            datasets[name] = args[0]
+            datasets[name] = args[0] if len(args) == 1 else args
         return self.sync(publish_datasets, self._client(), datasets, override)
 
     def unpublish_dataset(self, name: Any, **kwargs: Any) -> Any:
         """Take a name away; what has no other futures is dropped.
 
-        Raises
-        ------
-        KeyError
-            When nothing has that name.
+        Nothing happens when nothing has that name.
         """
         return self.sync(unpublish_dataset, self._client(), name)
 

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,11 +24,28 @@ __all__ = ["DumpArtefact", "dump_cluster_state"]
 
 
 async def dump_cluster_state(
-    client: Client, filename: str, exclude: Sequence[str] | None, format: str
+    client: Client,
+    filename: str,
+    exclude: Sequence[str] | None,
+    format: str,
+    write_from_scheduler: bool | None = None,
+    storage_options: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Write the state of the scheduler and all workers to a file; return its path."""
-    dump_ending(format)  # is there one?
+    ending = dump_ending(format)
     await client
+    if write_from_scheduler is None:
+        write_from_scheduler = "://" in filename
+    if write_from_scheduler:
+        await client.scheduler.dump_cluster_state_to_url(
+            url=filename, exclude=list(exclude or ()), format=format, **storage_options
+        )
+        return filename if filename.endswith(ending) else filename + ending
+    if storage_options:
+        raise TypeError(
+            f"storage options ({', '.join(storage_options)}) are for addresses, not for the path "
+            f"{filename!r}"
+        )
     state = await client.scheduler.dump_state(exclude=list(exclude or ()))
     state["versions"]["client"] = own_versions()
     path: str = await client.loop.run_in_executor(None, _write, state, str(filename), format)
@@ -76,22 +94,22 @@ class DumpArtefact(Mapping[str, Any]):
         ValueError
             When the name ends in none of ``.msgpack.gz``, ``.msgpack`` and ``.yaml``.
         """
-        name = str(filename)
-        data = Path(filename).read_bytes()
-        if name.endswith(".yaml"):
-            yaml = importlib.import_module("yaml")
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            return cls(yaml.load(data, Loader=loader))
-        if name.endswith(".msgpack.gz"):
-            return cls(msgspec.msgpack.decode(gzip.decompress(data)))
-        if name.endswith(".msgpack"):
-            return cls(msgspec.msgpack.decode(data))
-        raise ValueError(f"{name!r} ends in none of .msgpack.gz, .msgpack and .yaml")
+        return cls(_decode(str(filename), Path(filename).read_bytes()))
 
     @classmethod
     def from_url(cls, url: str, **kwargs: Any) -> DumpArtefact:
-        """Read a dump from a path or a ``file://`` address."""
-        return cls.from_file(url.removeprefix("file://"))
+        """Read a dump from a path, or from any place that fsspec knows.
+
+        Parameters
+        ----------
+        **kwargs
+            For fsspec.
+        """
+        if "://" not in url:
+            return cls.from_file(url)
+        fsspec = importlib.import_module("fsspec")  # not needed otherwise
+        with fsspec.open(url, "rb", **kwargs) as file:
+            return cls(_decode(url, file.read()))
 
     def __getitem__(self, name: str) -> Any:
         return self.dump[name]
@@ -133,3 +151,18 @@ class DumpArtefact(Mapping[str, Any]):
         answers = self.dump["workers"]
         known = self.dump["scheduler"]["workers"]
         return [address for address in known if "error" in answers.get(address, {"error": ""})]
+
+
+def _decode(name: str, data: bytes) -> dict[str, Any]:
+    found: dict[str, Any]
+    if name.endswith(".yaml"):
+        yaml = importlib.import_module("yaml")
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        found = yaml.load(data, Loader=loader)
+    elif name.endswith(".msgpack.gz"):
+        found = msgspec.msgpack.decode(gzip.decompress(data))
+    elif name.endswith(".msgpack"):
+        found = msgspec.msgpack.decode(data)
+    else:
+        raise ValueError(f"{name!r} ends in none of .msgpack.gz, .msgpack and .yaml")
+    return found

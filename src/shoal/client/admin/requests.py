@@ -173,6 +173,7 @@ async def wait_for_workers(client: Client, n_workers: int, timeout: float | None
     while True:
         there = len(client._session.machine.state.workers)
         if there >= n_workers:
+            await client._know_workers(there)
             return
         if client._session.ended is not None:
             raise RuntimeError(f"waiting for workers is of no use: {client._session.ended}")

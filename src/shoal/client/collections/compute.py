@@ -46,8 +46,8 @@ def get(
 ) -> Any:
     """Return the values of keys of a graph, or futures of them, nested as the keys are."""
     wanted = list(flatten(keys)) if isinstance(keys, list) else [keys]
-    if asynchronous:
-        return _get_async(client, dsk, keys, wanted, options, sync, direct)
+    if asynchronous and sync:
+        return _get_async(client, dsk, keys, wanted, options, direct)
     futures = send_graph(client._session, dsk, wanted, options)
     nested = _nest(keys, futures)
     if not sync:
@@ -65,13 +65,10 @@ async def _get_async(
     keys: Any,
     wanted: list[Any],
     options: Options,
-    sync: bool,
     direct: Any,
 ) -> Any:
     futures = await asyncio.to_thread(send_graph, client._session, dsk, wanted, options)
     nested = _nest(keys, futures)
-    if not sync:
-        return nested
     try:
         return await gather_async(client, nested, "raise", direct)
     finally:

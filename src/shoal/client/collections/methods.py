@@ -50,8 +50,9 @@ class CollectionMethods:
             For all tasks, or by key or collection.
         fifo_timeout : float or str
             Calls within this time have the same priority.
-        actors : bool or dict
-            Whether results are actors: for all tasks, or by key or collection.
+        actors : bool, collection, list or dict
+            Whether results are actors: for all tasks, those of a collection or of some keys, or by
+            key or collection.
         traverse : bool
             Whether to look for collections in containers in the list.
         **kwargs

@@ -91,10 +91,12 @@ class Options:
         return chosen
 
     def _take(self, name: str, value: Any) -> None:
-        if value in _DEFAULTS:
+        if name in ("actors", "allow_other_workers") and (
+            is_dask_collection(value) or isinstance(value, (list, tuple, set))
+        ):
+            value = dict.fromkeys(_targets(value), True)
+        elif value in _DEFAULTS:
             return
-        if name == "allow_other_workers" and isinstance(value, (list, tuple, set)):
-            value = dict.fromkeys(value, True)
         per_key = isinstance(value, Mapping) and (
             name != "resources" or all(isinstance(v, Mapping) for v in value.values())
         )
@@ -104,6 +106,13 @@ class Options:
         table = self._by_key.setdefault(name, {})
         for target, one in value.items():
             table.update(dict.fromkeys(_keys(target), one))
+
+
+def _targets(value: Any) -> list[Any]:
+    """Return what is meant by a collection, a key, or several of them."""
+    if is_dask_collection(value):
+        return _keys(value)
+    return [key for target in value for key in _keys(target)]
 
 
 def _name(item: tuple[str, Any]) -> str:

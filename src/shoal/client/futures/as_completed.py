@@ -134,6 +134,11 @@ class as_completed:
         return self._news
 
     @property
+    def thread_condition(self) -> threading.Condition:
+        """What is notified when a future is done; the same as `lock`."""
+        return self._news
+
+    @property
     def futures(self) -> _Pending:
         """Those that are not done yet: to be counted, and cleared."""
         return _Pending(self)
@@ -198,6 +203,10 @@ class as_completed:
         if not taken:
             raise StopIteration
         return self._answer(taken[0])
+
+    def next(self) -> Any:
+        """Return the next future, or pair of future and result; waits until there is one."""
+        return self.__next__()
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self

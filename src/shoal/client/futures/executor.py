@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.events import CancelRequested
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientExecutor"]
 
+_OF_MAP = ("timeout", "chunksize", "buffersize")  # by version of Python
 _TIMEOUT = 5.0  # seconds to wait for the cluster to say what runs
 _OPTIONS = frozenset(
     {
@@ -30,15 +32,18 @@ _OPTIONS = frozenset(
         "workers",
     }
 )
+_NOT_OPTIONS = frozenset({"func", "self"})  # parameters of `Client.submit` that are none
+_TAKEN = _OPTIONS | _NOT_OPTIONS | {"actor", "actors", "key"}
 
 
 class ClientExecutor(concurrent.futures.Executor):
     """Calls run on the cluster; futures are those of `concurrent.futures`.
 
-    Every call runs, equal ones too, and goes on when nobody keeps its future. Whether a call has
-    begun is known where it runs: `Future.running` and `Future.cancel` ask there, which takes about
-    a millisecond, and a call that runs is not cancelled. On the client's own loop, which must not
-    block, they go by what was known before.
+    Equal calls are one task, as with `Client.submit`: use ``pure=False`` for functions that return
+    something else each time. A call goes on when nobody keeps its future. Other than in
+    `concurrent.futures`, a call that runs can be cancelled too: nobody gets its result. Whether it
+    has begun is known where it runs: `Future.running` asks there, which takes about a millisecond.
+    On the client's own loop, which must not block, it goes by what was known before.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ class ClientExecutor(concurrent.futures.Executor):
         Where to.
     **kwargs
         Of `Client.submit`, for all calls: `workers`, `resources`, `retries`, `priority`,
-        `allow_other_workers`, `fifo_timeout`, `pure`.
+        `allow_other_workers`, `fifo_timeout`, `pure`. `submit` and `map` take them too.
     """
 
     def __init__(self, client: Client, **kwargs: Any) -> None:
@@ -56,7 +61,7 @@ class ClientExecutor(concurrent.futures.Executor):
                 f"get_executor() takes {', '.join(sorted(_OPTIONS))}; got {', '.join(unknown)}"
             )
         self._client = client
-        self._options = {"pure": False, **kwargs}
+        self._options = kwargs
         self._changed = threading.Condition()
         self._pending: dict[_Call, None] = {}
         self._shut = False
@@ -68,6 +73,14 @@ class ClientExecutor(concurrent.futures.Executor):
         self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> concurrent.futures.Future[Any]:
         """Have a function called on the cluster.
+
+        Parameters
+        ----------
+        fn : callable
+            The function.
+        *args, **kwargs
+            Its arguments. Keywords of `Client.submit` are for that, and win over those of the
+            executor, unless the function has parameters of these names.
 
         Raises
         ------
@@ -82,6 +95,26 @@ class ClientExecutor(concurrent.futures.Executor):
             self._pending[call] = None
         call.watch()
         return call
+
+    def map(
+        self, fn: Callable[..., Any], *iterables: Iterable[Any], **kwargs: Any
+    ) -> Iterator[Any]:
+        """Call a function with each row of arguments; return an iterator of the results.
+
+        Parameters
+        ----------
+        fn : callable
+            The function.
+        *iterables
+            Its arguments.
+        **kwargs
+            `timeout` and `chunksize` as in `concurrent.futures`; keywords of `Client.submit`, and
+            of the function.
+        """
+        own = {name: kwargs.pop(name) for name in _OF_MAP if name in kwargs}
+        if kwargs:
+            return _Caller(self, kwargs).map(fn, *iterables, **own)
+        return super().map(fn, *iterables, **own)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls.
@@ -99,7 +132,8 @@ class ClientExecutor(concurrent.futures.Executor):
         if cancel_futures:
             _look(self._client, pending)
             for call in pending:
-                call.give_up()
+                if not call._began:
+                    call.give_up()
         if not wait or not self._pending:
             return
         if self._client.loop == asyncio._get_running_loop():
@@ -120,10 +154,24 @@ class ClientExecutor(concurrent.futures.Executor):
 def _submit(
     client: Client, fn: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]
 ) -> Future:
-    # The names of the function's own keywords are its own business.
-    if kwargs.keys() & {*_OPTIONS, "key", "actor", "actors", "func", "self"}:
-        return client.submit(_CallWith(fn, kwargs), *args, **options)
-    return client.submit(fn, *args, **options, **kwargs)
+    taken = kwargs.keys() & _TAKEN
+    if not taken:
+        return client.submit(fn, *args, **options, **kwargs)
+    own = taken & (_parameters(fn) | _NOT_OPTIONS)
+    given = {name: kwargs[name] for name in taken - own}
+    rest = {name: value for name, value in kwargs.items() if name not in given}
+    if own:
+        return client.submit(_CallWith(fn, rest), *args, **{**options, **given})
+    return client.submit(fn, *args, **{**options, **given}, **rest)
+
+
+def _parameters(fn: Callable[..., Any]) -> set[str]:
+    """Return the names that a function has parameters of."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):  # builtins without one
+        return set()
+    return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
 
 
 class _CallWith:
@@ -136,6 +184,19 @@ class _CallWith:
 
     def __call__(self, *args: Any) -> Any:
         return self.fn(*args, **self.kwargs)
+
+
+class _Caller(concurrent.futures.Executor):
+    """An executor whose calls all have the same keywords."""
+
+    def __init__(self, executor: ClientExecutor, kwargs: dict[str, Any]) -> None:
+        self._executor = executor
+        self._kwargs = kwargs
+
+    def submit(
+        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> concurrent.futures.Future[Any]:
+        return self._executor.submit(fn, *args, **self._kwargs, **kwargs)
 
 
 class _Call(concurrent.futures.Future[Any]):
@@ -188,7 +249,7 @@ class _Call(concurrent.futures.Future[Any]):
 
     def _finish(self, outcome: tuple[Any, BaseException | None]) -> None:
         value, error = outcome
-        if isinstance(error, concurrent.futures.CancelledError) and not self._began:
+        if isinstance(error, concurrent.futures.CancelledError):
             self._settle(cancel=True)
         elif self._settle():
             if error is not None:
@@ -198,20 +259,15 @@ class _Call(concurrent.futures.Future[Any]):
         self._let_go()
 
     def begin(self) -> None:
-        """It was seen to run: from now on it cannot be cancelled."""
-        with self._settling:
-            if not self._settled and not self._began:
-                self._began = True
-                self.set_running_or_notify_cancel()
+        """It was seen to run."""
+        self._began = True
 
     def _settle(self, cancel: bool = False) -> bool:
         """Decide, once, that it is over; return whether this call did so."""
         with self._settling:
-            if self._settled or (cancel and self._began):
+            if self._settled:
                 return False
             self._settled = True
-            if self._began:
-                return True
         if cancel:
             super().cancel()
         self.set_running_or_notify_cancel()
@@ -223,14 +279,17 @@ class _Call(concurrent.futures.Future[Any]):
         if executor is not None:
             executor._ended(self)
 
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return text.replace("state=pending", "state=running") if self._began else text
+
     def running(self) -> bool:
         """Return whether the call runs at this moment."""
         self._ask()
-        return super().running()
+        return self._began and not self.done()
 
     def cancel(self) -> bool:
-        """Cancel the call, unless it runs or is done; return whether it is cancelled."""
-        self._ask()
+        """Cancel the call, unless it is done; return whether it is cancelled."""
         return self.give_up()
 
     def _ask(self) -> None:
@@ -239,7 +298,7 @@ class _Call(concurrent.futures.Future[Any]):
             _look(future.client, [self])
 
     def give_up(self) -> bool:
-        """Cancel the call, unless it is known to run or to be done."""
+        """Cancel the call, unless it is known to be done."""
         future = self._future
         if not self._settle(cancel=True):
             return self.cancelled()

@@ -92,14 +92,35 @@ class Future(TaskRef):
         if isinstance(key, Future):
             client = key.client if client is None else client
             key = key.key
-        session = default_client(client)._session
-        wire = encode_key(key)
+        self._record = Record(encode_key(key))
+        self._session = UNBOUND
+        try:
+            client = default_client(client)
+        except ValueError:
+            return  # until `bind_client`
+        self._bind(client._session, inform)
+
+    def _bind(self, session: Session, inform: bool = True) -> None:
+        key = self._record.key
         if inform:
-            record = session.share(Record(wire))
+            record = session.share(Record(key))
         else:
-            record = session.find(wire) or Record(wire, futures=1)
+            record = session.find(key) or Record(key, futures=1)
         self._session, self._record = session, record
         self._held = True
+
+    def bind_client(self, client: Client) -> None:
+        """Make this a future of a client, if it is none's yet.
+
+        A future that is made, or unpickled, where there is no client is nobody's.
+
+        Parameters
+        ----------
+        client : Client
+            Whose future it shall be.
+        """
+        if self._session is UNBOUND:
+            self._bind(client._session)
 
     @property
     def key(self) -> Any:  # type: ignore[override]  # a plain attribute of `TaskRef`
@@ -109,6 +130,11 @@ class Future(TaskRef):
     @property
     def client(self) -> Client:
         """The client whose future this is."""
+        return self._session.client
+
+    @property
+    def executor(self) -> Client:
+        """The same: what executes this."""
         return self._session.client
 
     @property
@@ -282,12 +308,12 @@ class Future(TaskRef):
 
     # ------------------------------------------------------------------ requests
 
-    def cancel(self, reason: str | None = None, **kwargs: Any) -> Any:
+    def cancel(self, reason: str | None = None, msg: str | None = None, **kwargs: Any) -> Any:
         """Cancel the task, and those that depend on it.
 
         Parameters
         ----------
-        reason : str, optional
+        reason, msg : str, optional
             What the error says that others get.
         force : bool
             Also when other clients want the result.
@@ -296,7 +322,7 @@ class Future(TaskRef):
         --------
         Client.cancel
         """
-        return self.client.cancel([self], reason=reason, **kwargs)
+        return self.client.cancel([self], reason=reason, msg=msg, **kwargs)
 
     def retry(self, **kwargs: Any) -> Any:
         """Run the task again if it failed.
@@ -334,10 +360,28 @@ class Future(TaskRef):
         kind = f" type: {_short(record.type)}," if record.type else ""
         return f"<Future: status: {self.status},{kind} key: {record.key}>"
 
+    __str__ = __repr__  # not the key, as of other references
+
     def _repr_html_(self) -> str:
         record = self._record
         kind = f" <b>type:</b> {_escape(_short(record.type))}," if record.type else ""
         return f"<b>Future:</b> {self.status},{kind} <b>key:</b> {_escape(record.key)}"
+
+
+class _Unbound:
+    """The session of futures that belong to no client."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(
+            "this future belongs to no client: it was made, or unpickled, where there was none; "
+            "make a Client and call future.bind_client(client)"
+        )
+
+    def __repr__(self) -> str:
+        return "<no client>"
+
+
+UNBOUND: Any = _Unbound()
 
 
 def make_future(session: Session, record: Record) -> Future:
@@ -418,8 +462,11 @@ class collect_pickled:
 
 
 def _load_future(key: str) -> Future:
-    here = client_here()
-    return make_future(here._session, here._session.share(Record(key)))
+    try:
+        session = client_here()._session
+    except ValueError:
+        return Future(decode_key(key))  # nobody's: see `bind_client`
+    return make_future(session, session.share(Record(key)))
 
 
 # ---------------------------------------------------------------------- types by name

@@ -195,28 +195,44 @@ class InsightVerbs(SyncMethodMixin):
     def dump_cluster_state(
         self,
         filename: str = "dask-cluster-dump",
-        exclude: Sequence[str] | None = None,
+        write_from_scheduler: bool | None = None,
+        exclude: Sequence[str] = (),
         format: Literal["msgpack", "yaml"] = "msgpack",
+        **storage_options: Any,
     ) -> Any:
-        """Write all that the scheduler and the workers know to a file here, to look for a bug in.
+        """Write all that the scheduler and the workers know to a file, to look for a bug in.
 
         Values and arguments of tasks are not in it. Read it with `DumpArtefact`.
 
         Parameters
         ----------
         filename : str
-            The file; its ending is added.
-        exclude : list of str, optional
+            The file, or an address that fsspec knows, such as ``"s3://bucket/dump"``; the ending is
+            added.
+        write_from_scheduler : bool, optional
+            Whether the scheduler writes it, to a place that it knows by that name. By default it
+            does so where `filename` is an address.
+        exclude : list of str
             Attributes to leave out, such as ``"log"``.
         format : {"msgpack", "yaml"}
             ``.msgpack.gz``, or ``.yaml``, which people can read, and which takes its time.
+        **storage_options
+            For fsspec.
 
         Returns
         -------
         str
             The path of the file.
         """
-        return self.sync(dump_cluster_state, self._self(), filename, exclude, format)
+        return self.sync(
+            dump_cluster_state,
+            self._self(),
+            str(filename),
+            exclude,
+            format,
+            write_from_scheduler,
+            storage_options,
+        )
 
     # ------------------------------------------------------------------ IPython
 

@@ -166,6 +166,8 @@ def submit_call(
     extras: Extras | None = None
     if data is not None:
         token = data
+        if len(data) > session.large:
+            _warn_if_large(session, len(data))
     else:
         packed = pack(session, args, kwargs, tokenize=pure and key is None)
         data, deps, extras, token = packed.data, packed.deps, packed.extras, packed.token
@@ -275,6 +277,7 @@ class _Plan:
             data = plain_rows(batch)
         if data is None:
             return [self.record(args) for args in batch]
+        self.largest = max(self.largest, *map(len, data))
         return list(map(Record, self._keys_of(self._name, data), repeat(self._call), data))
 
     def record(self, args: tuple[Any, ...]) -> Record:
@@ -282,6 +285,8 @@ class _Plan:
         data = None if self._kwargs else plain_arguments(args)
         if data is None:
             return self._packed(args)
+        if len(data) > self._session.large:
+            self.largest = max(self.largest, len(data))
         if self._keys is not None:
             return self._keyed(data, (), None)
         return Record(self._key_of(data), self._call, data)
@@ -314,8 +319,9 @@ def _warn_if_large(session: Session, nbytes: int) -> None:
     limit = session.large
     if nbytes > limit:
         warnings.warn(
-            f"sending {format_bytes(nbytes)} of arguments with a task: put large data on workers "
-            "once with `client.scatter(data)` and pass the future, or load it in the task",
+            f"Sending large graph of size {format_bytes(nbytes)}: so much are the arguments of one "
+            "task. Put large data on workers once with `client.scatter(data)` and pass the future, "
+            "or load it in the task",
             UserWarning,
             stacklevel=4,
         )

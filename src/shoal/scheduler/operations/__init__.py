@@ -20,6 +20,7 @@ from shoal.scheduler.operations import (
     notes,
     plugins,
     progress,
+    recipe,
 )
 
 __all__ = ["OPERATIONS"]
@@ -38,6 +39,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "task_status": information.task_status,
     "explain": information.explain_task,
     "story": information.tell_story,
+    "task_recipe": recipe.task_recipe,
     "events": information.events,
     "log_event": information.log_event,
     "get_metadata": notes.get_metadata,
