@@ -68,7 +68,8 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy --config-file mypy-tests.ini
 
 docs: .venvs/docs/.installed
-	.venvs/docs/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	rm -rf docs/_build
+	.venvs/docs/bin/python -m sphinx -j auto -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: $(addsuffix /.installed,$(RIVALS))

@@ -105,9 +105,10 @@ def _read(app: Any, docname: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
-def setup(app: Any) -> None:
+def setup(app: Any) -> dict[str, bool]:
     """Show diagrams that are written as text as what they are, and files as pages."""
     from pygments.lexers.special import TextLexer
 
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", _read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -137,7 +137,7 @@ def _row(setting: Setting) -> str:
     return f"| `{setting.key}` | `{setting.default}` | `{setting.variable}` | {meaning} |"
 
 
-def setup(app: Any) -> None:
+def setup(app: Any) -> dict[str, bool]:
     """Give Sphinx the directive `settings`."""
     from docutils import nodes
     from docutils.statemachine import StringList
@@ -159,3 +159,4 @@ def setup(app: Any) -> None:
             return list(box.children)
 
     app.add_directive("settings", SettingsTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
