@@ -95,6 +95,7 @@ IMPORTED_BY_CALL = {
     "shoal.nanny.child": "the process runs what its parent names",
     "shoal.nanny.run_worker": "the class of the worker is named by the nanny",
     "shoal.nanny.template": "a template imports what workers will need",
+    "shoal.nanny.views": "the class of the worker may be named by text",
     "shoal.plugins.builtin.upload": "modules that the user uploaded",
     "shoal.preloading": "modules that the user names",
     "shoal.worker.views.attributes": "a task's client is a layer above, made when a task asks",

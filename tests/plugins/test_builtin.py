@@ -111,7 +111,10 @@ def test_install_runs_the_command_once_per_worker(monkeypatch: pytest.MonkeyPatc
             Client(s.address, asynchronous=True, set_as_default=False) as client,
         ):
             monkeypatch.setattr(PipInstall, "command", lambda self: ["/bin/sh", "-c", "exit 0"])
-            assert len(await client.register_plugin(PipInstall(["ape"]))) == 1
+            await client.register_plugin(PipInstall(["ape"]))
+            assert [*s.plugins] == [*s.worker_plugins] == [PipInstall(["ape"]).name]
+            await client.unregister_scheduler_plugin(PipInstall(["ape"]).name)
+            assert not s.plugins and not s.worker_plugins
             failing = ["/bin/sh", "-c", "echo No matching ape >&2; exit 3"]
             monkeypatch.setattr(PipInstall, "command", lambda self: failing)
             with pytest.raises(RuntimeError, match=r"failed with code 3:\nNo matching ape"):

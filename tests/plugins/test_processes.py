@@ -205,7 +205,7 @@ def test_conda_is_called_once_on_each_host(tmp_path: Path, monkeypatch: pytest.M
         client.register_plugin(CondaInstall(["ape"], conda_options=["-c", "conda-forge"]))
         line, *others = notes.read_text().splitlines()
         assert line.startswith("install --yes") and line.endswith("-c conda-forge ape")
-        assert others in ([], [line])
+        assert set(others) <= {line} and len(others) <= 2  # the scheduler, and two workers
         conda.write_text("#!/bin/sh\necho PackagesNotFoundError >&2; exit 1\n")
         with pytest.raises(RuntimeError, match="PackagesNotFoundError"):
             client.register_plugin(CondaInstall(["bear"]))

@@ -26,6 +26,7 @@ TABLE: dict[str, dict[str, str]] = {
             "performance_report print progress rejoin rpc secede span wait warn worker_client"
         ),
         "shoal.client.client": "Executor=Client",
+        "shoal.plugins.builtin": "InstallPlugin",
         "shoal.core": "Status",
         "shoal.deploy.spec": "SpecCluster",
         "shoal.compat.clusters": "*",
@@ -72,15 +73,29 @@ TABLE: dict[str, dict[str, str]] = {
     "distributed.scheduler": {
         "shoal": "Scheduler KilledWorker",
         "shoal.errors": "NoValidWorkerError",
-        "shoal.scheduler.core.state": "ClientState TaskState WorkerState",
+        "shoal.scheduler.views.client": "ClientState",
+        "shoal.scheduler.views.group": "Computation TaskGroup TaskPrefix",
+        "shoal.scheduler.views.memory": "MemoryState",
+        "shoal.scheduler.views.task": "TaskState",
+        "shoal.scheduler.views.worker": "WorkerState",
         "shoal.scheduler.scheduler": "logger",
     },
     "distributed.worker": {
         "shoal": "Worker get_client get_worker secede Reschedule",
         "shoal.compat.waiting": "thread_state",
+        "shoal.worker.report": "DEFAULT_METRICS DEFAULT_STARTUP_INFORMATION",
         "shoal.worker.worker": "logger",
     },
-    "distributed.worker_memory": {"shoal._base.system": "parse_memory_limit"},
+    "distributed.worker_memory": {
+        "shoal._base.system": "parse_memory_limit",
+        "shoal.worker.views.memory": "WorkerMemoryManager",
+        "shoal.nanny.views": "NannyMemoryManager",
+    },
+    "distributed.worker_state_machine": {
+        "shoal.worker.views.state": "WorkerState",
+        "shoal.worker.views.task": "TaskState",
+    },
+    "distributed.system_monitor": {"shoal.diagnostics.monitor": "SystemMonitor"},
     "distributed.nanny": {
         "shoal": "Nanny",
         "shoal.nanny.nanny": "logger",

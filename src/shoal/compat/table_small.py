@@ -46,7 +46,9 @@ PARTS: dict[str, dict[str, str]] = {
             "UploadFile WorkerPlugin"
         ),
         "shoal.plugins": "*",
+        "shoal.plugins.builtin": "*",
     },
+    "distributed.chaos": {"shoal.plugins.builtin": "KillWorker"},
     "distributed.diagnostics.progressbar": {
         "shoal": "progress",
         "shoal.client.observe.progress": "* ProgressBar TextProgressBar",

@@ -16,7 +16,6 @@ from shoal import config
 from shoal._base.logs import LogBuffer
 from shoal._base.running_board import BoardFile
 from shoal._base.system import CPU_COUNT, parse_memory_limit
-from shoal._base.versions import own_versions
 from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.function_calls import run_on
 from shoal.comm.retiring import hand_over
@@ -27,6 +26,7 @@ from shoal.nanny.options import modules_of, worker_environment
 from shoal.nanny.plugins import NannyPlugins
 from shoal.nanny.server_process import ServerProcess, StartError
 from shoal.nanny.templates import Template
+from shoal.nanny.views import NannyAttributes, with_ours
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire.blob import Blob
@@ -42,7 +42,7 @@ _DEATH_WAIT = 3.0
 _KEPT_DEATHS = 100
 
 
-class Nanny(Server):
+class Nanny(NannyAttributes, Server):
     """Starts a worker in a process of its own, watches it, and starts it again when it dies.
 
     Parameters
@@ -86,7 +86,7 @@ class Nanny(Server):
     interface, host, port, protocol
         Network interface, host name, port of the nanny, and scheme, of nanny and worker.
     config : dict, optional
-        Configuration of the worker's process; default this process's.
+        Values of the configuration of the worker's process that differ from this process's.
     restart : bool
         Whether a process that dies is replaced.
     orphan_folders : sequence of str
@@ -135,11 +135,11 @@ class Nanny(Server):
         self.security = with_secret(security or Security(), secret or explicit_secret())
         self.nthreads = int(nthreads or CPU_COUNT)
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
-        self.local_directory = local_directory
+        self.given_directory = local_directory
         self.env = worker_environment(env)
         self.worker_class = worker_class or _WORKER_CLASS
         self.process: ServerProcess | None = None
-        self._config = config
+        self._config = with_ours(config)
         self._template = template
         self._silence_logs = silence_logs
         self._orphan_folders = list(orphan_folders)
@@ -174,7 +174,8 @@ class Nanny(Server):
         )
         self._interval = config.get_seconds("distributed.worker.memory.monitor-interval")
         self._policy = RestartPolicy(restart=restart)
-        self._log = LogBuffer(config.get_int("distributed.admin.log-length"))
+        self._make_counters()
+        self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self._deaths: dict[int, tuple[str, list[int] | None]] = {}  # by process id
         self._keeper: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
@@ -197,6 +198,8 @@ class Nanny(Server):
             "plugin_add": self.plugin_add,
             "plugin_remove": self.plugin_remove,
             "plugin_sync": self.plugin_sync,
+            "upload_file": self.upload_file,
+            "get_logs": self.get_logs,
         }
 
     def __repr__(self) -> str:
@@ -241,11 +244,7 @@ class Nanny(Server):
 
     def logs(self, n: int | None = None) -> list[tuple[str, str]]:
         """Return (level, line) of the latest log records of this process's nannies."""
-        return self._log.tail(n)
-
-    def versions(self) -> dict[str, Any]:
-        """Return the versions of Python and of the packages that matter here."""
-        return own_versions()
+        return self.log_buffer.tail(n)
 
     async def death(self, pid: int) -> dict[str, Any]:
         """Say how a process of this nanny ended, and what it ran; waits when it did not yet."""
@@ -290,7 +289,7 @@ class Nanny(Server):
 
     async def start_unsafe(self) -> None:
         """Listen, run the preloads, and start the worker."""
-        logging.getLogger("shoal.nanny").addHandler(self._log)
+        logging.getLogger("shoal.nanny").addHandler(self.log_buffer)
         if self._template is not None and self._template.can_fork(self.env):
             # While the scheduler comes up, which knows what else the process is to have.
             self._template.prepare([_TARGET.partition(":")[0], *modules_of(self.worker_class)])
@@ -318,6 +317,10 @@ class Nanny(Server):
         if self._first is not None:
             await asyncio.shield(self._first)
         return Status.running.name
+
+    def stay_down(self, reason: str) -> None:
+        """Start no other process when the present one ends."""
+        self._stopping = self._stopping or reason
 
     async def kill(self, timeout: float = 5, reason: str = "the nanny was asked to") -> str:
         """End the worker's process, which may take `timeout` seconds for it; start no other."""
@@ -363,7 +366,8 @@ class Nanny(Server):
             await self._preloads.teardown()
             await self.kill(timeout, reason)
         finally:
-            logging.getLogger("shoal.nanny").removeHandler(self._log)
+            self._stop_monitor()
+            logging.getLogger("shoal.nanny").removeHandler(self.log_buffer)
             if self.process is not None:
                 self.process.kill(reason)
             await super().close()

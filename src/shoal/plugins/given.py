@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import loads
 
-__all__ = ["GivenPlugins"]
+__all__ = ["GivenPlugins", "raise_first_error"]
 
 
 class GivenPlugins(ABC):
@@ -102,3 +103,13 @@ def _answer(error: Exception) -> dict[str, Any]:
 def _source(change: str) -> str:
     """Return the scheduler that made a change."""
     return change.rpartition("/")[0]
+
+
+def raise_first_error(answers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise the first error among the answers of those that were given a plugin."""
+    for address, answer in answers.items():
+        if answer["status"] != "OK":
+            error = loads(answer["exception"]) if isinstance(answer["exception"], Blob) else None
+            if isinstance(error, Exception):
+                raise error
+            raise RuntimeError(f"{address}: {answer.get('text')}")

@@ -53,15 +53,23 @@ async def register_any(
     """
     await client
     if isinstance(plugin, type):
+        if where is None:
+            raise TypeError(
+                f"register_plugin() takes a plugin, not its class: {plugin.__name__}(...)"
+            )
         plugin = plugin(**(kwargs or {}))
     elif kwargs:
         raise TypeError(
             f"{', '.join(map(repr, kwargs))} are arguments of a plugin's class; {plugin!r} is a "
             f"plugin already, which takes none"
         )
+    if where is not None:
+        plugin = getattr(plugin, "for_nannies", plugin)  # of one that takes care of all itself
     place = where or _kind_of(plugin)
     if where == "worker" and isinstance(plugin, NannyPlugin):
         place = "nanny"
+    elif isinstance(plugin, SchedulerPlugin) and not hasattr(plugin, "setup"):
+        place = "scheduler"  # one that takes care of workers itself, as PipInstall
     name = name_of(plugin, name)
     if idempotent is None:
         idempotent = bool(getattr(plugin, "idempotent", False))

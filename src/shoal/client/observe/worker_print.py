@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import builtins
-import os
 import sys
-import uuid
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+from shoal._base.process_id import process_id
 from shoal.client.in_task.task_client import worker_here
 
 __all__ = ["HANDLERS", "print", "warn"]
-
-# Where worker and client are one process, what was said there is not said again.
-_PROCESS = uuid.uuid4().hex
 
 
 def print(
@@ -127,4 +123,5 @@ HANDLERS: dict[str, Callable[[tuple[float, Any]], None]] = {
 
 
 def _process() -> str:
-    return f"{_PROCESS}-{os.getpid()}"  # children that are forks share the first part
+    """Return what tells this process: what was said in it is not said again."""
+    return process_id()

@@ -1,4 +1,4 @@
-"""`PipInstall`, `CondaInstall`: packages on workers."""
+"""`InstallPlugin`, `PipInstall`, `CondaInstall`: packages on the scheduler and on workers."""
 
 from __future__ import annotations
 
@@ -12,30 +12,117 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-import psutil
-
+from shoal.comm.status import Status
+from shoal.plugins.given import raise_first_error
+from shoal.plugins.scheduler import SchedulerPlugin
 from shoal.plugins.worker import WorkerPlugin
 
 if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
     from shoal.worker.worker import Worker
 
-__all__ = ["CondaInstall", "PipInstall"]
+__all__ = ["CondaInstall", "InstallOnWorker", "InstallPlugin", "PipInstall"]
 
 logger = logging.getLogger("shoal.plugins.install")
 
 
-class _Install(WorkerPlugin):
-    """Runs a package manager on each worker, one worker of an environment after the other."""
+class InstallPlugin(SchedulerPlugin):
+    """Run a function that installs something, on the scheduler and on all workers.
+
+    Workers that come later run it before their first task.
+
+    Parameters
+    ----------
+    install_fn : callable
+        The function; it is called without arguments, in a thread.
+    restart_workers : bool
+        Whether workers (with nannies) start anew, so that what they imported is replaced.
+
+    Examples
+    --------
+    >>> def install():
+    ...     subprocess.check_call([sys.executable, "-m", "pip", "install", "scikit-learn"])
+    >>> client.register_plugin(InstallPlugin(install, restart_workers=True))  # doctest: +SKIP
+    """
+
+    idempotent = True
+    _scheduler: Scheduler | None = None
+
+    def __init__(self, install_fn: Callable[[], Any], restart_workers: bool = False) -> None:
+        if not callable(install_fn):
+            raise TypeError(f"install_fn= must be a function, got {install_fn!r}")
+        self.install_fn = install_fn
+        self.restart_workers = restart_workers
+        self.name = f"{type(self).__name__}-{uuid.uuid4().hex}"
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Install here, then on all workers."""
+        self._scheduler = scheduler
+        await asyncio.to_thread(self.install_fn)
+        importlib.invalidate_caches()
+        plugin = InstallOnWorker(self.name, self.install_fn, self.restart_workers)
+        raise_first_error(await scheduler.register_worker_plugin(None, plugin, name=self.name))
+
+    async def close(self) -> None:
+        """Workers that come later do not install it; nothing is uninstalled."""
+        if self._scheduler is not None and self._scheduler.status is Status.running:
+            await self._scheduler.unregister_worker_plugin(None, self.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_scheduler": None}
+
+
+class InstallOnWorker(WorkerPlugin):
+    """The part of `InstallPlugin` that is on each worker.
+
+    Parameters
+    ----------
+    name : str
+        Of the plugin.
+    install_fn : callable
+        The function.
+    restart_workers : bool
+        Whether the worker starts anew.
+    """
+
+    idempotent = True
+
+    def __init__(self, name: str, install_fn: Callable[[], Any], restart_workers: bool) -> None:
+        self.name = name
+        self.install_fn = install_fn
+        self.restart_workers = restart_workers
+
+    async def setup(self, worker: Worker) -> None:
+        """Install; then restart the worker, unless this is what came after the restart."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self.install_fn)
+        importlib.invalidate_caches()
+        if not self.restart_workers:
+            return
+        if worker.nanny is None:
+            logger.warning("Worker %s has no nanny and cannot be restarted", worker.name)
+            return
+        note = ["shoal-installed", self.name, worker.nanny]
+        if (await worker.scheduler.get_metadata(keys=note))["found"]:
+            return
+        await worker.scheduler.set_metadata(keys=note, value=os.getpid())
+        # After the answer: it travels on a connection that closing ends.
+        loop.call_later(0.1, worker.close_soon, f"{self.name} was installed", True)
+
+
+class _Install(InstallPlugin):
+    """Runs a package manager, one process of an environment after the other."""
 
     def __init__(self, packages: Sequence[str], options: Sequence[str], restart: bool) -> None:
         if isinstance(packages, str) or not packages:
             raise ValueError(f"packages must be a list of requirements, got {packages!r}")
+        super().__init__(self._install, restart)
         self.packages = list(packages)
         self.options = list(options)
-        self.restart_workers = restart
         what = "\n".join([*sorted(self.packages), *self.options, str(restart)])
         digest = hashlib.sha256(what.encode()).hexdigest()[:16]
         self.name = f"{type(self).__name__}-{digest}"
@@ -44,37 +131,22 @@ class _Install(WorkerPlugin):
         """Return the command that installs the packages."""
         raise AssertionError("a subclass says how")
 
-    async def setup(self, worker: Worker) -> None:
-        """Install; then restart the worker when it began before the packages were there."""
-        loop = asyncio.get_running_loop()
-        changed = await loop.run_in_executor(None, self._install)
-        importlib.invalidate_caches()
-        if not (self.restart_workers and changed):
-            return
-        if worker.nanny is None:
-            logger.warning("Worker %s has no nanny and cannot be restarted", worker.name)
-            return
-        # After the answer: it travels on a connection that closing ends.
-        loop.call_later(0.1, worker.close_soon, f"packages were installed: {self.packages}", True)
-
-    def _install(self) -> bool:
-        """Install, and return whether something was installed since this process began."""
+    def _install(self) -> None:
         with _only_one_here():
             command = self.command()
             logger.info("Installing: %s", " ".join(command))
             done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(
-                    f"{' '.join(command)} failed with code {done.returncode}:\n"
-                    f"{(done.stderr or done.stdout).strip()[-4000:]}"
-                )
-            return os.stat(_site()).st_mtime > psutil.Process().create_time()
+        if done.returncode:
+            raise RuntimeError(
+                f"{' '.join(command)} failed with code {done.returncode}:\n"
+                f"{(done.stderr or done.stdout).strip()[-4000:]}"
+            )
 
 
 class PipInstall(_Install):
-    """Install packages with pip on all workers.
+    """Install packages with pip on the scheduler and on all workers.
 
-    Workers of one environment take turns. What is there already is left alone.
+    Processes of one environment take turns. What is there already is left alone.
 
     Parameters
     ----------
@@ -105,7 +177,7 @@ class PipInstall(_Install):
 
 
 class CondaInstall(_Install):
-    """Install packages with conda on all workers, where there is conda.
+    """Install packages with conda on the scheduler and on all workers, where there is conda.
 
     Parameters
     ----------
