@@ -87,7 +87,9 @@ dist: .venvs/release/.installed
 	cd /tmp && $(CURDIR)/.venvs/dist-check/bin/python -c 'from shoal import Client; c = Client(n_workers=1); print(c.submit(sum, [1, 2]).result()); c.close()'
 
 changelog: .venvs/release/.installed
-	.venvs/release/bin/towncrier build --yes
+	.venvs/release/bin/towncrier build --yes \
+	  --version "$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/shoal/__init__.py)"
+	sed -i.old -E 's/\(#([0-9]+)\.[a-z-]+\)/(#\1)/' CHANGELOG.md && rm CHANGELOG.md.old # 13.words.fix.md
 
 clean:
 	rm -rf .venv .venvs build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -66,7 +66,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.task_context import get_worker, rejoin, secede
     from shoal.worker.worker import Worker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> module that defines it. A test holds it, `__all__` and the imports above in step.
 _WHERE = {

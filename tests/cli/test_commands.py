@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import dask
 import pytest
 from click.testing import CliRunner
 from helpers import wait_until
@@ -115,6 +116,9 @@ def test_shapes():
 )
 def test_readable_traffic_is_warned_of(caplog, address, warned):
     warn_if_readable(address)
+    assert caplog.text == ""  # tcp is encrypted under the secret
+    with dask.config.set({"shoal.comm.encryption": False}):
+        warn_if_readable(address)
     assert ("not encrypted" in caplog.text) is warned
 
 

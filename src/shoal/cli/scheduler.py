@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shoal import config
 from shoal.cli.parsing import Duration, Ports
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
@@ -113,11 +114,13 @@ _written = pid_file
 def warn_if_readable(address: str) -> None:
     """Say once, when others can listen in on a scheduler's traffic, how to keep them from it."""
     scheme, _ = parse_address(address)
+    if config.get_bool("shoal.comm.encryption"):
+        return  # tcp is encrypted under the secret
     host = get_address_host(address)
     if scheme == "tcp" and host != "localhost" and not ip_address(resolved(host)).is_loopback:
         logger.warning(
-            "Traffic of %s is not encrypted: whoever controls the network can read it and change "
-            "it. Give --tls-ca-file, --tls-cert and --tls-key here and to workers, or listen on "
+            "Traffic of %s is not encrypted, as 'shoal.comm.encryption' is off: whoever controls "
+            "the network can read it and change it. Switch that on everywhere, or listen on "
             "--host 127.0.0.1",
             address,
         )
