@@ -8,6 +8,7 @@ from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
 from shoal.client.core import functions
 from shoal.client.core.asks import Asking
+from shoal.client.core.invariants import check
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import Call, Extras, Failure, Record
 from shoal.wire import messages as m
@@ -195,6 +196,19 @@ def test_who_submits_what_is_kept_by_others_hears_what_is_known(duet: Duet) -> N
     again = task("a")
     assert duet.submit(again).changed == [again]
     assert (again.status, again.value) == ("finished", b"1")
+
+
+def test_a_life_that_is_set_aside_twice(duet: Duet) -> None:
+    """Others still wanted the first one, so what was defined next was the same to the scheduler."""
+    duet.submit(task("a"), task("b", "a"))
+    duet.release("a")
+    again = task("a", call=Call(function("other"), "other"))
+    duet.machine.handle(e.Submitted([again, task("c", "a")]), 0.0)
+    duet.machine.handle(e.FromScheduler([m.KeysShared(["a"], [1], again.told)]), 0.0)
+    duet.machine.handle(e.Released(["a"]), 0.0)
+    duet.machine.handle(e.Submitted([task("a", call=Call(function("third"), "third"))]), 0.0)
+    check(duet.machine)
+    assert len(duet.records) == 5
 
 
 def test_another_life_that_others_share(duet: Duet) -> None:

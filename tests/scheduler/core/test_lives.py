@@ -160,6 +160,19 @@ def test_the_old_definition_makes_way_though_its_client_told_of_it_again() -> No
     assert not cluster.states()
 
 
+def test_an_input_that_nobody_wants_is_the_one_that_its_client_means() -> None:
+    """It was defined anew, used and dropped while its client was cut off."""
+    cluster = two_workers()
+    cluster.say("c", graph("x", 1), graph("y", 2, deps=[["x"]]))
+    finish_all(cluster)
+    cluster.say("c", m.Release(["x"]))
+    keys = {"keys": ["x", "z"], "args": [b"other", b"args"], "deps": [[], [0]], "wanted": [1]}
+    told = {"functions": [FUNCTION], "groups": ["x"], "told": 9, "lives": [3, 4]}
+    cluster.say("c", m.Graph(**keys, **told))
+    seen = finish_all(cluster)
+    assert [(task.key, task.args) for task in seen] == [("x", b"other"), ("z", b"args")]
+
+
 def test_a_key_that_another_client_wants_keeps_its_definition() -> None:
     cluster = two_workers()
     cluster.client("c2")

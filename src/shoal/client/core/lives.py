@@ -42,7 +42,10 @@ def set_aside(s: ClientState, record: Record) -> None:
     key = record.key
     table = s.records
     del table[key]
-    record.key = name = set_aside_key(key, life_of(record))
+    name = set_aside_key(key, life_of(record))
+    if name in table:  # others shared theirs with this client, after it had set one aside
+        name = f"{name}.{record.told}"
+    record.key = name
     table[name] = record
     if s.held_back.pop(key, None) is not None:
         s.held_back[name] = record

@@ -23,13 +23,19 @@ STEP = 1024
 
 
 def tell_records(
-    s: ClientState, records: Sequence[Record], also_wanted: Container[str] = ()
+    s: ClientState,
+    records: Sequence[Record],
+    also_wanted: Container[str] = (),
+    again: bool = False,
 ) -> list[Any]:
     """Return the messages that make records known; inputs must come before their users.
 
-    Tasks of the keys `also_wanted` are told as if they were wanted.
+    Tasks of the keys `also_wanted` are told as if they were wanted. `again`: after a reconnection,
+    so that the scheduler must hear which lives are meant.
     """
     lives = date(s, records)
+    if again and not lives:
+        lives = [life_of(record) for record in records]
     calls = [record.call for record in records]
     first = calls[0]
     if first is not None and calls.count(first) == len(calls):  # by far the most common

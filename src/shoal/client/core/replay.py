@@ -40,7 +40,7 @@ def introduce(s: ClientState) -> tuple[list[Any], list[int]]:
     cuts: list[int] = []
     for start in range(0, len(records), s.part):
         cuts.append(len(messages))
-        messages += tell_records(s, records[start : start + s.part], passing)
+        messages += tell_records(s, records[start : start + s.part], passing, again=True)
     fired = [record.key for record in records if record.key in s.fired]
     if fired:
         messages.append(FireAndForget(fired))

@@ -140,8 +140,12 @@ def _makes_way(
     life: int,
     wanted: frozenset[int] | None,
 ) -> bool:
-    """Whether a known task leaves its name to one of a message, for another life of it."""
-    if not life or (wanted is not None and i not in wanted):
+    """Whether a known task leaves its name to one of a message, for another life of it.
+
+    Inputs that nobody wants do with what is there, unless a client that came back says which life
+    it means.
+    """
+    if not life or (wanted is not None and i not in wanted and not m.lives):
         return False
     refs = m.deps[i] if m.deps else []
     deps = [m.keys[ref] if type(ref) is int else str(ref) for ref in refs]
