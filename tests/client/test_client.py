@@ -13,8 +13,10 @@ from helpers import wait_until
 
 from shoal.client.client import Client
 from shoal.client.futures import fetching
+from shoal.client.futures.future import Future
 from shoal.errors import CancelledError, FutureCancelledError
 from shoal.wire import messages as m
+from shoal.wire.messages import Graph
 
 from .little import Little
 
@@ -370,3 +372,11 @@ def test_wait_for_workers(client: Client, little: Little) -> None:
         client.wait_for_workers(2, timeout="20ms")
     with pytest.raises(ValueError, match="at least 1"):
         client.wait_for_workers(0)
+
+
+def test_tasks_of_a_message_that_cannot_be_sent_fail_and_say_so(client: Client) -> None:
+    future = Future("never-told", client)
+    message = Graph(keys=[future.key], functions=[], args=[b"\x90"])
+    client.loop.call_soon_threadsafe(client._session.unsendable, message, TypeError("no bytes"))
+    with pytest.raises(TypeError, match="cannot be sent to the scheduler: no bytes"):
+        future.result(timeout=10)

@@ -52,7 +52,9 @@ def encode_key(key: Any) -> str:
     ('inc-1', "('x', 0)")
     """
     if type(key) is str:
-        return repr(key) if _LITERAL.match(key) else key
+        if _LITERAL.match(key) or not (key.isascii() or _is_utf8(key)):
+            return repr(key)
+        return key
     if type(key) is not tuple or not _SIMPLE.issuperset(map(type, key)):
         plain = _plain(key, key)
         return repr(plain) if type(plain) is not str else encode_key(plain)
@@ -88,6 +90,14 @@ def set_aside_key(text: str, life: int) -> str:
 @lru_cache(maxsize=100_000)
 def _decode_literal(text: str) -> Any:
     return ast.literal_eval(text)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # of a file's name, perhaps: half a surrogate pair
+        return False
+    return True
 
 
 def _plain(part: Any, whole: Any) -> Any:

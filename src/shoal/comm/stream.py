@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from shoal.wire.blob import BytesLike
 from shoal.wire.codec import BatchCodec
 
 __all__ = ["MessageStream"]
+
+logger = logging.getLogger("shoal.comm")
 
 M = TypeVar("M")
 
@@ -55,6 +58,8 @@ class MessageStream(Generic[M]):
         self._flush_scheduled = False
         self._in_flight = False
         self._closing = False
+        # Called on the loop with a message that cannot be encoded, and why.
+        self.on_unsendable: Callable[[Any, Exception], None] | None = None
         self._on_messages: Callable[[list[M]], None] | None = None
         self._on_closed: Callable[[BaseException | None], None] | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -214,7 +219,7 @@ class MessageStream(Generic[M]):
                 and comm.protocol.direct
                 and not self._outbox
                 and not self._in_flight
-                and comm.send_directly(self._sends.encode(messages))
+                and comm.send_directly(self._encoded(list(messages)))
             ):
                 self._in_flight = not comm.protocol.idle
                 return
@@ -249,18 +254,37 @@ class MessageStream(Generic[M]):
             comm = self.comm
             try:
                 if isinstance(comm, SocketComm):
-                    comm.send_frames(self._sends.encode(outbox))
+                    comm.send_frames(self._encoded(outbox))
                     self._in_flight = not comm.protocol.idle
                 elif isinstance(comm, InProc):
                     comm.put(outbox)
                 else:
                     self._in_flight = True
-                    self._loop.create_task(self._write_comm(self._sends.encode(outbox)))
+                    self._loop.create_task(self._write_comm(self._encoded(outbox)))
             except CommClosedError:
                 return  # `_ended` is told by the connection
             if self._outbox and not self._in_flight:
                 self._flush_scheduled = True
                 self._loop.call_soon(self._flush)
+
+    def _encoded(self, messages: list[Any]) -> list[BytesLike]:
+        """Encode a batch without those messages that cannot be encoded: these fail alone."""
+        try:
+            return self._sends.encode(messages)
+        except Exception:
+            pass
+        good: list[Any] = []
+        for message in messages:
+            try:
+                self._sends.encode([message])
+            except Exception as error:
+                name = type(message).__name__
+                logger.error("a message %s to %s cannot be sent: %s", name, self.comm, error)
+                if self.on_unsendable is not None:
+                    self._loop.call_soon_threadsafe(self.on_unsendable, message, error)
+            else:
+                good.append(message)
+        return self._sends.encode(good)
 
     def _sent(self) -> None:
         with self._sending:

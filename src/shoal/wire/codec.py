@@ -9,6 +9,7 @@ import msgspec
 
 from shoal.errors import ProtocolError
 from shoal.wire.blob import Blob, Buffer, BytesLike
+from shoal.wire.encodable import encodable
 from shoal.wire.extensions import (
     BLOB,
     BUFFER,
@@ -48,11 +49,22 @@ class BatchCodec(Generic[M]):
         )
 
     def encode(self, messages: Sequence[M]) -> list[BytesLike]:
-        """Return the frames of a batch: the msgpack, then the large buffers."""
+        """Return the frames of a batch: the msgpack, then the large buffers.
+
+        Raises
+        ------
+        TypeError
+            When there is something in a message that has no place there.
+        """
         frames: list[BytesLike] = [b""]
         self._frames = frames
-        frames[0] = self._encoder.encode(messages)
-        self._frames = []
+        try:
+            frames[0] = self._encoder.encode(messages)
+        except (UnicodeEncodeError, OverflowError):
+            del frames[1:]
+            frames[0] = self._encoder.encode(encodable(list(messages)))
+        finally:
+            self._frames = []
         return frames
 
     def decode(self, frames: Sequence[BytesLike]) -> list[M]:

@@ -101,6 +101,7 @@ class Connection:
         stream: MessageStream[Any] = MessageStream(
             comm, sends=BatchCodec(ClientToScheduler), receives=BatchCodec(SchedulerToClient)
         )
+        stream.on_unsendable = self.session.unsendable
         self._stream = self.session.stream = stream
         stream.start(self._receive, lambda reason: self._lost(stream, reason), direct=True)
         self.session.hand(Connected())

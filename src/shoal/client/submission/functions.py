@@ -18,6 +18,7 @@ from dask.utils import funcname
 
 from shoal.client.core.state import Call, Function
 from shoal.client.submission.keys import CallDigest, blob_digest, group_of_key
+from shoal.wire.encodable import encodable_text
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import BoundFunction
 from shoal.wire.stateless import global_names, is_importable
@@ -130,8 +131,8 @@ class PickledFunctions:
 
 def _name(func: Any) -> str:
     if isinstance(func, (*_NAMED, types.MethodType, partial)) or hasattr(func, "__name__"):
-        return str(funcname(func))
-    return type(func).__name__
+        return encodable_text(str(funcname(func)))
+    return encodable_text(type(func).__name__)
 
 
 def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:

@@ -19,8 +19,9 @@ from shoal.client.futures.future import Future, make_future, make_futures
 from shoal.client.submission.arguments import pack
 from shoal.client.submission.keys import CallDigest, group_of_key, unique
 from shoal.task_context import nearness
+from shoal.wire.encodable import encodable_text
 from shoal.wire.messages import TaskOptions
-from shoal.wire.plain_values import plain_arguments, plain_rows
+from shoal.wire.plain_values import MOST, plain_arguments, plain_rows
 
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
@@ -147,7 +148,7 @@ def checked_retries(retries: Any) -> int:
     """Return how often a task is tried again."""
     if retries is None:
         return 0
-    return whole_number("retries=", retries, 0)
+    return min(whole_number("retries=", retries, 0), MOST)
 
 
 def submit_call(
@@ -261,7 +262,7 @@ class _Plan:
         self._keys_of = digest.keys_of
         self._pure = options.pure
         self._options = options
-        self._name = prefix or pickled.name
+        self._name = encodable_text(prefix) if prefix else pickled.name
         self._keys = None if keys is None else iter(keys)
         group = pickled.call.group
         if prefix:
