@@ -377,6 +377,6 @@ def test_wait_for_workers(client: Client, little: Little) -> None:
 def test_tasks_of_a_message_that_cannot_be_sent_fail_and_say_so(client: Client) -> None:
     future = Future("never-told", client)
     message = Graph(keys=[future.key], functions=[], args=[b"\x90"])
-    client.loop.call_soon_threadsafe(client._session.unsendable, message, TypeError("no bytes"))
+    client.loop.call_soon_threadsafe(client._connection._unsendable, message, TypeError("no bytes"))
     with pytest.raises(TypeError, match="cannot be sent to the scheduler: no bytes"):
         future.result(timeout=10)

@@ -8,15 +8,17 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
-from shoal.client.core.events import Connected, Disconnected, GaveUp
+from shoal.client.core.events import Connected, Disconnected, FromScheduler, GaveUp
 from shoal.client.session.latches import nudge
 from shoal.comm.base import connect
 from shoal.comm.stream import MessageStream
 from shoal.wire.codec import BatchCodec
+from shoal.wire.failures import pack_failure
 from shoal.wire.messages import (
     Answer,
     ClientHeartbeat,
     ClientToScheduler,
+    KeyErred,
     KeysInMemory,
     SchedulerToClient,
 )
@@ -101,7 +103,7 @@ class Connection:
         stream: MessageStream[Any] = MessageStream(
             comm, sends=BatchCodec(ClientToScheduler), receives=BatchCodec(SchedulerToClient)
         )
-        stream.on_unsendable = self.session.unsendable
+        stream.on_unsendable = self._unsendable
         self._stream = self.session.stream = stream
         stream.start(self._receive, lambda reason: self._lost(stream, reason), direct=True)
         self.session.hand(Connected())
@@ -128,6 +130,15 @@ class Connection:
         if type(message) is Answer:
             return message.id == self.session.asked_last
         return type(message) is KeysInMemory and message.keys == [self.session.one_by_one.awaited]
+
+    def _unsendable(self, message: Any, error: Exception) -> None:
+        """A message was not sent, and never will be: its tasks fail here, and say why."""
+        failure = pack_failure(TypeError(f"this cannot be sent to the scheduler: {error}"))
+        erred = [
+            KeyErred(key, failure.exception, failure.traceback, "")
+            for key in getattr(message, "keys", ())
+        ]
+        self.session.hand(FromScheduler(erred))
 
     def _lost(self, stream: MessageStream[Any], reason: BaseException | None) -> None:
         if stream is not self._stream:

@@ -41,8 +41,7 @@ from shoal.client.session.pending_graphs import (
 )
 from shoal.client.submission.functions import PickledFunctions
 from shoal.task_context import aside, current_task
-from shoal.wire.failures import pack_failure
-from shoal.wire.messages import Answer, KeyErred
+from shoal.wire.messages import Answer
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -445,15 +444,6 @@ class Session:
         """Say which loop this session lives on."""
         self.loop = loop
         self.wake()
-
-    def unsendable(self, message: Any, error: Exception) -> None:
-        """A message was not sent, and never will be: its tasks fail here, and say why."""
-        failure = pack_failure(TypeError(f"this cannot be sent to the scheduler: {error}"))
-        erred = [
-            KeyErred(key, failure.exception, failure.traceback, "")
-            for key in getattr(message, "keys", ())
-        ]
-        self.hand(FromScheduler(erred))
 
     def receive(self, messages: list[Any]) -> None:
         """Take in messages of the scheduler."""
