@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ PRINTING = ["src/shoal/cli/", "src/shoal/simulation/__main__.py"]
 
 # Functions of tests that may sleep: they stand for work that takes time on a worker.
 SLEEPERS = ("slow", "sleep", "block")
+
+# A comment or docstring names its subject: "the waiting thread", not "who waits".
+NAMELESS = re.compile(r'(?:# |"{3}|-- )[Ww]ho(?:ever)?\b')
 
 # The helpers that wait for a condition sleep between two looks at it.
 WAITING = ["tests/helpers.py", "tests/leaks.py"]
@@ -74,6 +78,10 @@ def problems(name: str, text: str) -> list[str]:
         waits = name.startswith("tests/") and name not in WAITING and is_sleep(what, call)
         if waits and not inside.startswith(SLEEPERS):
             found.append(where + "sleeps; wait for a condition with helpers.wait_until")
+    if name.startswith("src/"):
+        for number, line in enumerate(text.splitlines(), 1):
+            if NAMELESS.search(line):
+                found.append(f"line {number}: a comment without a subject: {line.strip()}")
     return found
 
 
@@ -100,6 +108,8 @@ DOC = '"""Doc."""\n'
         ("src/shoal/a.py", DOC + "x = 1\n" * 600, "601 lines"),
         ("src/shoal/a.py", DOC + "def f():\n" + "    x = 1\n" * 70, "f has 71 lines"),
         ("src/shoal/a.py", DOC + "print(1)\n", "print"),
+        ("src/shoal/a.py", DOC + "x = 1  # who waits for it\n", "subject"),
+        ("src/shoal/a.py", DOC + 'def f():\n    """Whoever asks."""\n', "subject"),
         ("tests/test_a.py", DOC + "import time\ntime.sleep(1)\n", "sleeps"),
         ("tests/test_a.py", DOC + "async def test():\n    await asyncio.sleep(0.1)\n", "sleeps"),
     ],

@@ -92,7 +92,7 @@ class Security:
             setattr(self, field, _version(field, getattr(self, field)))
         if require_encryption is None:
             configured = config.get("distributed.comm.require-encryption")
-            # Whoever made certificates means them to be used.
+            # A user who made certificates means them to be used.
             require_encryption = bool(self.tls_ca_file) if configured is None else bool(configured)
         self.require_encryption = require_encryption
         if secret is not None:
@@ -214,7 +214,7 @@ def _context(tls: dict[str, Any], purpose: ssl.Purpose, role: str) -> ssl.SSLCon
             raise FileNotFoundError(f"{what}: there is no file {value!r}")
     source: dict[str, Any] = {"cadata": ca} if _is_pem(ca) else {"cafile": ca}
     context = ssl.create_default_context(purpose=purpose, **source)
-    # Certificates say who belongs to the cluster; names of hosts change too often to be in them.
+    # Certificates say what belongs to the cluster; names of hosts change too often to be in them.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = (

@@ -1,4 +1,4 @@
-"""One timer for many deadlines: rings at the earliest, and is set again by who heard it."""
+"""One timer for many deadlines: rings at the earliest, then its function sets it again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Alarm:
         """
         if self._handle is not None:
             if deadline is not None and self._deadline <= deadline:
-                return  # who hears it then sets it again
+                return  # the function it calls sets it again
             self.off()
         if deadline is not None:
             self._deadline = deadline

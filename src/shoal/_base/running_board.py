@@ -57,7 +57,7 @@ class RunningBoard:
             self._free.append(slot)
 
     def write_words(self, text: str) -> None:
-        """Leave the latest lines of the log for whoever looks for the cause of a death."""
+        """Leave the latest lines of the log, for the nanny that explains a death."""
         if self._map is not None:
             data = text.encode(errors="replace")[-_WORDS:]
             self._map[SLOTS * 8 :] = data.ljust(_WORDS, b"\0")

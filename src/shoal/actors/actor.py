@@ -146,7 +146,7 @@ class Actor:
 
     def __reduce__(self) -> tuple[Callable[..., Actor], tuple[Any, ...]]:
         if self._hold is not None:
-            self._hold.__reduce__()  # those who pickle learn what to keep alive meanwhile
+            self._hold.__reduce__()  # whatever pickles it learns what to keep alive meanwhile
         return load_actor, (self._cls, self._address, self._key, self._own_names())
 
     # ------------------------------------------------------------------ calls

@@ -118,7 +118,7 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
             self._kept = None
             self.read = None
             self._outcome = (well, value)
-            # Who adds itself from now on looks at the outcome after that.
+            # A waiter that adds itself from now on looks at the outcome after that.
             while self._wakers:
                 self._wakers.pop()()
 

@@ -1114,7 +1114,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             self._identity_task = self.loop.create_task(self._refresh_identity())
 
     def _note_end(self, reason: str) -> None:
-        """The scheduler is gone for good: who asks it something need not wait to learn that."""
+        """The scheduler is gone for good: requests to it fail at once."""
         if self._is_left:
             note_loss(reason)
         if self.rpc is not None:

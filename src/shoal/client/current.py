@@ -96,7 +96,7 @@ def current_client(allow_global: bool = True) -> Client:
         if left is None and client._is_left:
             left = client
     if left is not None:
-        return left  # whoever uses it is told what became of its cluster
+        return left  # its methods say what became of the cluster
     why = f"; the last one was left alone: {_loss}" if _loss else ""
     raise ValueError(f"no clients found: start one with `Client()` or `Client(address)`{why}")
 

@@ -41,7 +41,7 @@ class Comm(ABC):
         self.name: str | None = None
         self.deserialize = deserialize
         self.allow_offload = True
-        # What the peer has proven to be; None for who may be anything. And a digest of its
+        # What the peer has proven to be; None for one that may be anything. And a digest of its
         # certificate, the same for all connections of one process.
         self.peer_role: str | None = None
         self.peer_identity: str | None = None
@@ -131,7 +131,7 @@ class Listener(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Accept no more connections. Those that are open stay open."""
+        """Accept no more connections. Open connections stay open."""
 
     @property
     @abstractmethod

@@ -20,7 +20,7 @@ _SOON = 2e-4
 _REST = 0.05
 _IN_VAIN = 3
 
-# Who asks may wait for this very processor.
+# The asking process may wait for this very processor.
 give_way: Callable[[], object] = getattr(os, "sched_yield", lambda: None)
 
 
@@ -52,7 +52,7 @@ class BusyPoll:
         self._looking = False
 
     def stay(self) -> None:
-        """Somebody was answered who is likely to ask again."""
+        """A peer was answered that is likely to ask again."""
         now = time.monotonic()
         since, self._answered = now - self._answered, now
         if self._looking:

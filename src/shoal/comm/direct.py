@@ -52,7 +52,7 @@ class DirectSocket:
         self._socket.recv(nbytes)
 
     def close(self) -> None:
-        """End the connection; who waits at it is woken."""
+        """End the connection; threads that wait at it are woken."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):

@@ -74,7 +74,7 @@ class BusyError(CommClosedError):
 
 
 class Wishes(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """What who connects says of itself, once it is known to be a member."""
+    """What the connecting side says of itself, once it is known to be a member."""
 
     compressions: list[str]
     dialed: str  # the address as it was given
@@ -123,7 +123,7 @@ class Agreed:
     identity: str | None = None
 
 
-# ---------------------------------------------------------------------- who connects
+# ---------------------------------------------------------------------- the connecting side
 
 
 async def introduce(
@@ -134,7 +134,7 @@ async def introduce(
     reached: str = "",
     expected: Collection[str] = (),
 ) -> Agreed:
-    """Do the part of who connects.
+    """Do the part of the connecting side.
 
     Parameters
     ----------
@@ -206,11 +206,11 @@ async def _knock(
     return Agreed(_compression(welcome[_MAC:]), theirs, identity)
 
 
-# ---------------------------------------------------------------------- who accepts
+# ---------------------------------------------------------------------- the accepting side
 
 
 async def accept(protocol: FrameProtocol, terms: Terms, addresses: Collection[str]) -> Agreed:
-    """Do the part of who accepts.
+    """Do the part of the accepting side.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ async def _accept_knock(
         der = await protocol.secure(identity_of(keys, own).accepts, server_side=False)
         role, identity = _seen(der, keys)
     wishes = _wishes(body)
-    # Who wants the scheduler has reached one, by its certificate, and ports before schedulers are
+    # The certificate says that this is a scheduler, as was wanted, and ports before schedulers are
     # often forwarded.
     if terms.protection == "tls" and not (own == "scheduler" and own in wishes.expected):
         _check_address(wishes, own, addresses)

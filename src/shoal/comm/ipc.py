@@ -45,7 +45,7 @@ def _check_path(path: str) -> None:
 
 
 def check_peer_user(protocol: FrameProtocol) -> None:
-    """Refuse a process of another user, whatever it knows; where the system tells who it is.
+    """Refuse a process of another user, whatever it knows; where the system tells the user's id.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from shoal.comm.secret import ROLE_PREFIX, Secret
 
 __all__ = ["EXPORTED", "LISTENERS", "ROLES", "Keys", "keys_of", "role_text", "scalar_of"]
 
-# "peer" are those who hold the secret and did not say what they are: calls and servers of users.
+# "peer" is a process that holds the secret and did not name its role: users' calls and servers.
 ROLES: Final = ("scheduler", "worker", "client", "peer")
 LISTENERS: Final = ("scheduler", "worker", "peer")
 # Roles whose keys can be handed out alone.

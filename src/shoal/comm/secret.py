@@ -1,4 +1,4 @@
-"""The cluster's secret: where it comes from, and who may read it. It is never sent anywhere.
+"""The cluster's secret: where it comes from, and which user may read it. It is never sent.
 
 In this order: given explicitly, configuration ``shoal.secret``, environment ``SHOAL_SECRET``
 (dask's configuration reads only ``DASK_*``), and the user's own file, made at first use and
@@ -48,7 +48,7 @@ _taken: str | None = None
 
 
 class Secret:
-    """Secrets of one cluster, the new one first; whoever prints it sees nothing of them.
+    """Secrets of one cluster, the new one first; its text shows nothing of them.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def new_secret() -> str:
 
 
 def check_strength(text: str) -> None:
-    """Refuse a secret that could be guessed by who has seen a connection.
+    """Refuse a secret that could be guessed from a recorded connection.
 
     The strength is taken by its length, as if its characters had been drawn by lot.
 

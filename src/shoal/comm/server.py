@@ -183,7 +183,7 @@ class Server:
         await self.rpc.close()
 
     def stop(self) -> None:
-        """Accept no more connections; those that are open stay open, and so does the server."""
+        """Accept no more connections; open connections stay open, and so does the server."""
         for listener in self.listeners:
             result: Any = listener.stop()
             if inspect.isawaitable(result):  # some third-party listeners

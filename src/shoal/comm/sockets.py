@@ -213,7 +213,7 @@ async def _let_go(protocol: FrameProtocol) -> None:
 
 
 class SocketListener(Listener):
-    """Accepts stream sockets, checks who they are, and hands them on."""
+    """Accepts stream sockets, checks their peers, and hands them on."""
 
     compress = True
 

@@ -1,4 +1,4 @@
-"""What those cost who have not proven anything: bounded numbers, bounded texts, bounded logs."""
+"""What unproven peers cost: bounded numbers, bounded texts, bounded logs."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Door:
         self._proven: set[FrameProtocol] = set()
 
     def enter(self, protocol: FrameProtocol) -> FrameProtocol | None:
-        """Let a newcomer begin; return who has to go for it: somebody silent, or the newcomer."""
+        """Let a newcomer begin; return the connection that has to go: a silent one, or its own."""
         if len(self._silent) + len(self._proven) < self.limit:
             self._silent[protocol] = None
             return None

@@ -1,4 +1,4 @@
-"""Graphics cards, as far as shoal knows them: not at all. Whoever asks is told that there are none.
+"""Graphics cards, as far as shoal knows them: not at all. Callers are told that there are none.
 
 Serialization of values in device memory is another matter: it is a table that other packages fill,
 and that nobody here reads.

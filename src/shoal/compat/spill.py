@@ -55,7 +55,7 @@ class AnyKeyFile(MutableMapping[Any, bytes]):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Write a bytes-like, or a list of them, one after the other."""
-        # A new file each time: who is reading the old one reads it to its end.
+        # A new file each time: a reader of the old one reads it to its end.
         self._count += 1
         name = f"{sha256(repr(key).encode()).hexdigest()[:32]}-{self._count}"
         parts = value if isinstance(value, (list, tuple)) else [value]

@@ -80,7 +80,7 @@ def install_as_distributed() -> None:
     sys.meta_path.insert(0, _finder)
     if _SHIM not in sys.path:
         sys.path.insert(0, _SHIM)
-    # Who trains models across workers takes hosts from addresses, which Unix sockets have none of.
+    # Libraries that train models across workers take hosts from addresses; Unix sockets have none.
     _protocol_before.append(config.get_optional_str("shoal.local-protocol"))
     dask.config.set({"shoal.local-protocol": _protocol_before[-1] or "tcp"})
     ask_dask_again()
@@ -112,7 +112,7 @@ def is_ours(module: ModuleType | None) -> bool:
 
 
 def forget_modules() -> None:
-    """Have Python look for `distributed` again; whoever has a module of it goes on with that."""
+    """Have Python look for `distributed` again; modules that are imported already stay in use."""
     ours, alias = sys.modules.get(_TOP), sys.modules.get(_ALIAS)
     if isinstance(ours, Facade) and alias and vars(alias).get("Client") is ours.Client:
         # dask's own module of that name, which took all names from ours.
@@ -198,7 +198,7 @@ class _Finder(MetaPathFinder):
         self,
         context: DistributionFinder.Context = DistributionFinder.Context(),  # noqa: B008
     ) -> Iterable[Distribution]:
-        # The shim's folder, which is on the path, is enough for those who list all.
+        # The shim's folder, which is on the path, is enough where all packages are listed.
         return [_Distribution()] if (context.name or "").lower() == _TOP else []
 
 

@@ -57,11 +57,11 @@ class Event(Named):
         return self._ask("wait", timeout=timeout, late=False)
 
     def set(self) -> Any:
-        """Make the flag true; all who wait are woken."""
+        """Make the flag true; all waiting calls return."""
         return self._tell("set")
 
     def clear(self) -> Any:
-        """Make the flag false; who waits from now on blocks."""
+        """Make the flag false; `wait` blocks from now on."""
         return self._tell("clear")
 
     def is_set(self) -> Any:

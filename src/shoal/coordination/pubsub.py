@@ -1,4 +1,4 @@
-"""`Pub` and `Sub`: values to all who listen, from worker to worker without the scheduler."""
+"""`Pub` and `Sub`: values to all subscribers, from worker to worker without the scheduler."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _OnTopic(Named):
 
 
 class Pub(_OnTopic):
-    """Publish values to all who subscribe to a topic.
+    """Publish values to all subscribers of a topic.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Pub(_OnTopic):
         self._join("publish", "republish", [])
 
     def put(self, msg: Any) -> None:
-        """Publish a message to all who subscribe. Does not wait for them.
+        """Publish a message to all subscribers. Does not wait for them.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Pub(_OnTopic):
             raise RuntimeError(f"cannot publish to {self.name!r}: {self._session.ended}")
         value = dumps(msg)
         if self._asking.answer is None and self._joining is not None:
-            # Made in a coroutine and not awaited: who subscribes is not known yet.
+            # Made in a coroutine and not awaited: the subscribers are not known yet.
             self._joining.add_done_callback(lambda _: self._hub.put(self.name, value))
         else:
             self._hub.put(self.name, value)

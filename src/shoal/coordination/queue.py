@@ -1,4 +1,4 @@
-"""`Queue`: values and futures from those who have them to those who want them."""
+"""`Queue`: values and futures, handed from one client or task to another."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Queue(Named):
         return self._ask("qsize")
 
     def close(self) -> Any:
-        """Forget the queue and what is in it; `RuntimeError` is raised for those who wait.
+        """Forget the queue and what is in it; calls that wait for it raise `RuntimeError`.
 
         In asynchronous code the result may be awaited, and need not.
         """

@@ -121,7 +121,7 @@ class Semaphore(Holdable):
     refresh = refresh_leases
 
     def close(self) -> Any:
-        """Close the semaphore for all; `RuntimeError` is raised for those who wait for a lease."""
+        """Close the semaphore for all; calls that wait for a lease raise `RuntimeError`."""
         self._held.clear()
         return self._tell("close")
 

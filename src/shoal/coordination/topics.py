@@ -36,7 +36,7 @@ _OPERATION = "pubsub"
 
 
 class Inbox:
-    """What came for one `Sub`, and who waits for it; first come, first served."""
+    """The values for one `Sub`, and the calls that wait for them; first come, first served."""
 
     __slots__ = ("_items", "_lock", "_waiting", "ended", "topic")
 
@@ -59,7 +59,7 @@ class Inbox:
                     self._items.append(value)
 
     def take(self) -> Blob | None:
-        """Return the next value if there is one: then nobody waits who came before."""
+        """Return the next value if there is one: then no earlier call waits."""
         try:
             return self._items.popleft()
         except IndexError:
@@ -105,7 +105,7 @@ class Inbox:
 
 
 class Waiter:
-    """Who waits for one value."""
+    """A call that waits for one value."""
 
     __slots__ = ("value", "wake")
 

@@ -93,7 +93,7 @@ class Variable(Named):
         return self._ask("get", timeout=timeout, load=_load, takes=True)
 
     def delete(self) -> Any:
-        """Delete the variable, for all who use it; `get` waits for the next `set`.
+        """Delete the variable, for all its users; `get` waits for the next `set`.
 
         What it held is released. In asynchronous code the result may be awaited, and need not.
         """

@@ -101,7 +101,7 @@ class AdaptiveCore:
             return {"status": "up", "n": wanted} if excess < 0 else {"status": "same"}
         started = {str(name) for name in requested}
         here = {str(name) for name in observed}
-        # Who did not come yet costs least: first those that nobody started.
+        # A worker that did not come up yet costs least: first the ones that were not started.
         absent = sorted(planned.keys() - here, key=lambda name: (name in started, name))
         idle = [name for name in map(str, spare) if name in planned]
         chosen = list(dict.fromkeys(absent + idle))[:excess]

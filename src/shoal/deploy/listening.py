@@ -68,11 +68,11 @@ class Listening:
 
     @property
     def address(self) -> str:
-        """The address at which others find who listens."""
+        """The address at which others find the listener."""
         return f"{self.protocol}://{self.location}"
 
     def close(self) -> None:
-        """Refuse whoever connects from now on."""
+        """Refuse all connections from now on."""
         self.sock.close()
         if self._path:
             with contextlib.suppress(FileNotFoundError):

@@ -24,7 +24,7 @@ from shoal.security import Security
 
 __all__ = ["LocalCluster"]
 
-# By name: who runs processes needs neither in this one.
+# By name: a cluster of processes needs neither class in this process.
 _SCHEDULER = "shoal.scheduler.scheduler.Scheduler"
 _WORKER = "shoal.worker.worker.Worker"
 _PLACES_FOR_FILES = ("distributed.worker.local-directory", "temporary-directory")

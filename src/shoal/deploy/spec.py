@@ -200,7 +200,7 @@ class SpecCluster(Cluster):
                 coming = [name for name in self.worker_spec if name not in self.workers]
                 if coming and self.status in (Status.starting, Status.running):
                     await self._add(coming)
-            # Without the lock: who leaves may take long, and others are to come meanwhile.
+            # Without the lock: a worker may take long to leave, and others are to come meanwhile.
             if leaving:
                 await self._retire(leaving)
         finally:
@@ -301,7 +301,7 @@ class SpecCluster(Cluster):
         n = whole_number("the number of workers", n, 0)
         if len(self.worker_spec) > n:
             names = list(self.worker_spec)
-            # Those that did not come up yet go first, then the newest.
+            # Workers that did not come up yet go first, then the newest.
             names.sort(key=lambda name: name in self.workers)
             fresh = [name for name in names if name not in self.workers]
             old = [name for name in names if name in self.workers][::-1]

@@ -71,7 +71,7 @@ def _start(kernelapp: Any, host: str) -> Any:
             pass  # only the main thread may
 
         def init_io(self) -> None:
-            # What code prints goes to who runs it; what the process prints goes where it went.
+            # What code prints goes to its caller; what the process prints goes where it went.
             iostream = importlib.import_module("ipykernel.iostream")
             displayhook = importlib.import_module("ipykernel.displayhook")
             stream = iostream.OutStream(self.session, self.iopub_thread, "stdout", watchfd=False)
@@ -85,7 +85,7 @@ def _start(kernelapp: Any, host: str) -> Any:
             made["print"] = print_there
 
         def log_connection_info(self) -> None:
-            pass  # it is told to who asked
+            pass  # the caller is told
 
     def run() -> None:
         asyncio = importlib.import_module("asyncio")

@@ -49,7 +49,7 @@ def add_stack(tree: Tree, frames: Iterable[FrameType]) -> None:
         children = node["children"]
         child = children.get(identifier)
         if child is None:
-            # The text of the line is looked up by who reads the profile, not here and now.
+            # The text of the line is looked up by the reader of the profile, not here and now.
             child = children[identifier] = {
                 "count": 0,
                 "identifier": identifier,

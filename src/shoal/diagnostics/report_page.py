@@ -155,7 +155,7 @@ def transfers_of(records: Iterable[Mapping[str, Any]]) -> list[Transfer]:
 
 
 def transfers_page(transfers: Sequence[Transfer], most: int = 500) -> Page:
-    """Show who gave how much to whom, and how fast."""
+    """Show how much went from which worker to which, and how fast."""
     title = "Data between workers"
     if not transfers:
         return Page(title, "<p>No worker needed data of another one.</p>")

@@ -89,7 +89,7 @@ def _merge_patiently(trees: list[Tree]) -> Tree:
 
 
 class _Sampler:
-    """The thread, and who is interested."""
+    """The thread, and the servers that are interested."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -23,7 +23,7 @@ _REFRESH_SECONDS = 2
 
 
 def serve(server: Any, sock: socket.socket, prefix: str = "", host: str = "") -> HTTPServer:
-    """Answer at a socket that listens, those who call this machine by `host` or another name."""
+    """Answer requests at a listening socket, whatever name of this machine they use."""
     start = f"/{prefix}" if prefix else ""
     given = {"server": server, "names": names_of(host)}
     routes: list[Any] = [

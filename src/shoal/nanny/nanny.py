@@ -374,7 +374,7 @@ class Nanny(NannyAttributes, Server):
 
     async def leave(self, reason: str) -> None:
         """Close as a signal wants it: the worker's data first, then worker and nanny."""
-        self._stopping = reason  # who signals often signals the worker's process too
+        self._stopping = reason  # a terminal signals the worker's process too
         address = self.worker_address
         if self.is_alive() and address and self.scheduler_addr:
             within = config.get_seconds("shoal.retire.at-signal")

@@ -99,7 +99,7 @@ class _Template:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except BaseException:  # said to who needs it: `_fork` tries it again
+            except BaseException:  # a process that needs it says so: `_fork` tries it again
                 return
 
     def _fork(self, request: dict[str, Any], fds: list[int]) -> _Forked | None:

@@ -82,7 +82,7 @@ class ShellCalls:
         return waiter
 
     def worker_retired(self, address: str, why_not: str | None) -> None:
-        """Wake who waits for a worker to be empty."""
+        """Wake the callers that wait for a worker to be empty."""
         waiter = self._retiring.pop(address, None)
         if waiter is not None and not waiter.done():
             if why_not is None:

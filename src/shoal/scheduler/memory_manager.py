@@ -72,7 +72,7 @@ class MemoryManager:
         """Ask the policies, and do what they suggest."""
         state = self._scheduler.core.state
         if state.recovering_until is not None:
-            return  # who holds what is not known yet
+            return  # the holders are not known yet
         drops: list[tuple[str, str]] = []
         moves: dict[str, list[str]] = {}
         for policy in list(self.policies):

@@ -353,7 +353,7 @@ class Scheduler(
 
     @property
     def services(self) -> dict[str, Any]:
-        """What else it serves: the pages are ``"dashboard"``, an object with a `port`."""
+        """Its other servers: the pages are ``"dashboard"``, an object with a `port`."""
         return {} if self._http_server is None else {"dashboard": self._http_server}
 
     @property
@@ -415,7 +415,7 @@ class Scheduler(
         self.rpc.remove(address)
         self._loop.call_soon(self._notify)  # the core hears of it in this turn
 
-    # -- those who want to hear of it ------------------------------------------------
+    # -- plugins and subscribers ----------------------------------------------------
 
     def plugin_registry(self, nanny: bool) -> PluginRegistry:
         """Return the plugins for workers, or for nannies."""
@@ -483,7 +483,7 @@ class Scheduler(
         streams = self.client_streams
         send = streams.send
         if len(messages) == 1:
-            # Who says one thing at a time waits for the answer, and goes on asking.
+            # A client that says one thing at a time waits for the answer, and goes on asking.
             send = streams.answer if type(messages[0]) is m.Ask else streams.send_now
         self.feed(FromClient(client, messages), send)
         if new:

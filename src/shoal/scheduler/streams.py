@@ -59,7 +59,7 @@ class Streams:
         self._on_replaced = on_replaced
         self._on_closed = on_closed
         self._streams: dict[str, MessageStream[Any]] = {}
-        # Who introduced itself by each name, also when its connection is lost: it may come back.
+        # The peer that introduced itself by each name, also when its connection is lost.
         self.owners: OrderedDict[str, str | None] = OrderedDict()
         self._busy_poll: BusyPoll | None = None
         self._dismissals: set[asyncio.Task[None]] = set()
@@ -140,7 +140,7 @@ class Streams:
             stream.send_now(messages)
 
     def answer(self, name: str, messages: list[Any]) -> None:
-        """`send_now` to who waits for it and is likely to ask again at once."""
+        """`send_now` to a peer that waits for it and is likely to ask again at once."""
         stream = self._streams.get(name)
         if stream is not None:
             stream.send_now(messages)

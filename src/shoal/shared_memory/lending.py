@@ -57,7 +57,7 @@ class Lender:
         return references
 
     async def close(self) -> None:
-        """Drop the copies; those who opened them keep them."""
+        """Drop the copies; processes that opened them keep them."""
         for result in await asyncio.gather(*self._writing.values(), return_exceptions=True):
             if isinstance(result, SharedBlob):
                 result.close()

@@ -59,7 +59,7 @@ def _python() -> ctypes.PyDLL:
 
 
 def map_for_writing(descriptor: int, length: int) -> int:
-    """Map the beginning of a file, shared with whoever maps it; return the address.
+    """Map the beginning of a file, shared with all that map it; return the address.
 
     Forked children do not inherit it.
 

@@ -1,4 +1,4 @@
-"""A segment: parts of bytes in memory that has no name, as those see it who did not write it.
+"""A segment: parts of bytes in memory that has no name, as its readers see it.
 
 The memory is one or a few anonymous files (see `file`), mapped one after the other as if they were
 one. They are in no folder, so nothing is left of them when the last process that has them open or

@@ -84,7 +84,7 @@ class ClientNode:
             function(*args)
 
     def _beat(self) -> None:
-        """Give a sign of life: who gives none loses its locks and leases."""
+        """Give a sign of life: a client that gives none loses its locks and leases."""
         if self.end is not None:
             self.end.send([ClientHeartbeat()])
         self.later(_BEAT, self._beat)
@@ -275,7 +275,7 @@ class ClientNode:
             self.promised[key] = None
         if key not in self.machine.state.records:
             self.foreign[key] = None
-            self.meanings.pop(key, None)  # whatever it meant to the one who had it
+            self.meanings.pop(key, None)  # whatever it meant to the client that had it
             record = self.futures[key] = Record(key)
             self._statuses[key] = "pending"
             self.handle(e.Submitted([record]))

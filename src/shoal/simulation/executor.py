@@ -162,7 +162,7 @@ class Executor:
         return revoked, kept
 
     def _has_ended(self, leader: TaskRun) -> None:
-        """What followed a run may begin."""
+        """The runs that followed one may begin."""
         for task in [task for task, leaders in self._after.items() if leader in leaders]:
             self._after[task].discard(leader)
             if not self._after[task]:

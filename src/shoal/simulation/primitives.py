@@ -108,7 +108,7 @@ class PrimitivesUser:
             assert answer is not None
             if answer.error:
                 late = answer.error == "TimeoutError"
-                closed = "closed" in answer.value  # by somebody who is done; or the client is
+                closed = "closed" in answer.value  # by another client; or this one is closed
                 assert late or closed, f"{kind}.{op}: {answer}"
                 return
             if then is not None:
@@ -228,7 +228,7 @@ class PrimitivesUser:
             self.ask("queue", "get", maxsize, n, then=self._got, seconds=seconds, name=name)
 
     def _leave_to_it(self, keys: list[str]) -> None:
-        """Often drop the futures in a value: it keeps them for those who get it."""
+        """Often drop the futures in a value: the value keeps them for its receiver."""
         if keys and self.rng.random() < 0.5:
             self.client.release(keys)
 

@@ -61,7 +61,7 @@ class Life:
         for user in cluster.users:
             for other in (user.primitives, user.names):
                 if user.client.alive and other is not None:
-                    other.sweep()  # what somebody left who is gone
+                    other.sweep()  # what a client that is gone left
         self._until(self._settled, self._unsettled)
         for client in cluster.present:
             client.release(list(client.futures))
@@ -163,7 +163,7 @@ class Life:
                     assert there, f"{client.address} has the actor {key}, which is gone"
 
     def _check_queue(self) -> None:
-        """What was put is in the queue, or on its way, or somebody got it; whoever died since."""
+        """Each item is in the queue, on its way, or was received, whichever process died."""
         users = [user.primitives for user in self.cluster.users if user.primitives is not None]
         coordination = self.cluster.scheduler.machine.state.coordination
         if coordination is None or self.cluster.scheduler_deaths:

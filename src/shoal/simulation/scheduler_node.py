@@ -92,7 +92,7 @@ class SchedulerNode:
     # -- peers -----------------------------------------------------------------------
 
     def accepted(self, end: End, edge: str) -> None:
-        """Take a connection; the first message says who it is."""
+        """Take a connection; the first message names the peer."""
         self.edges[end] = edge
 
     def received(self, end: End, messages: list[Any]) -> None:

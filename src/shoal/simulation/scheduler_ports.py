@@ -64,7 +64,7 @@ class Calls:
         """Its connection ends, and nothing else is there."""
 
     def worker_retired(self, address: str, why_not: str | None) -> None:
-        """Who asked for it is told."""
+        """The caller that asked for it is told."""
         self._node.retiring.pop(address, None)
 
     def idle(self) -> None:

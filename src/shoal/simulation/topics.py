@@ -65,7 +65,7 @@ class TopicsUser:
                 self.user.client.later(0.01 * i, self._publish)
 
     def leave(self) -> None:
-        """Leave the topic, as who drops its `Sub` and `Pub` objects."""
+        """Leave the topic, as a user does who drops the `Sub` and `Pub` objects."""
         for number in (self.subscription, self.publication):
             if number:
                 self.user.ask("topic", "leave", number, gives_back=number)
@@ -108,7 +108,7 @@ class TopicsUser:
             self.user.client.handle(e.Spoke([Publish(TOPIC, values, workers_too=home is None)]))
 
     def _judge_route(self) -> None:
-        """Publishers know of all who came a while ago."""
+        """Publishers know of all subscribers that came a while ago."""
         before = self.user.cluster.clock.now - _HEARD_OF
         for one in self._all():
             if one.subscription and one.since < before:

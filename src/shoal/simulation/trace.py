@@ -39,7 +39,7 @@ class Trace:
         line = f"{now:.6f} {text}"
         self.count += 1
         self.digest = crc32(line.encode(), self.digest)
-        if not text.endswith("Heartbeat"):  # who hangs says nothing else for long
+        if not text.endswith("Heartbeat"):  # a client that hangs says nothing else for long
             self.lines.append(line)
         if self._show is not None:
             self._show(line)

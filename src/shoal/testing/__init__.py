@@ -1,4 +1,4 @@
-"""Helpers for the tests of those who build on shoal; also `distributed.utils_test`.
+"""Helpers for the tests of packages that build on shoal; also `distributed.utils_test`.
 
 They need pytest. A test that is a coroutine gets a whole cluster on its own event loop by
 `gen_cluster`; a test of blocking code uses `cluster`, or the fixtures `client`, `s`, `a` and `b`,

@@ -1,4 +1,4 @@
-"""Checks for those who write transports."""
+"""Checks for authors of transports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def check_deserialize(addr: str) -> None:
         else:
             assert isinstance(received, Serialized), f"the {side}: got {type(received)}"
             assert received.deserialize() == value
-            # What was kept closed can be handed on to one who opens it.
+            # A value that was kept pickled can be handed on to a reader that unpickles it.
             again = await asyncio.wait_for(_send(addr, received, True), 10)
             assert again == value
 

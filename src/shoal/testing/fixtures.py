@@ -1,4 +1,4 @@
-"""Fixtures for pytest: import those that a test module uses, with all that they use."""
+"""Fixtures for pytest: import the ones that a test module uses, with all that they use."""
 
 from __future__ import annotations
 

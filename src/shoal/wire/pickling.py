@@ -39,7 +39,7 @@ SMALL = 65_536
 _PROTOCOL = 5
 
 _LONG = frozenset({bytes, bytearray})
-_SCALARS = frozenset({int, float, bool, type(None)})  # always in band, whoever pickles them
+_SCALARS = frozenset({int, float, bool, type(None)})  # always in band, with any pickler
 
 _reducers: dict[type, Any] = {}
 

@@ -332,7 +332,7 @@ def _of_reduced(value: Any) -> Any:
 
 
 def _of_lru_cache(value: Any) -> Iterator[Any]:
-    # It remembers results: those of a function that is taken to be pure by who wrapped it.
+    # It remembers results: the user who wrapped the function takes it to be pure.
     yield value.__wrapped__
 
 

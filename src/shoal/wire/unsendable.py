@@ -12,7 +12,7 @@ __all__ = ["Unsendable", "dumps_or_why"]
 
 
 class Unsendable:
-    """Says why a value did not come; whoever wants it gets the error.
+    """Says why a value did not come; a caller that wants it gets the error.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ class Actors:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._loop = worker.loop.asyncio_loop
-        # The proxy in the worker's store keeps them alive: who drops the key drops the actor.
+        # The proxy in the worker's store keeps them alive: dropping the key drops the actor.
         self._hosted: WeakValueDictionary[str, _Hosted] = WeakValueDictionary()
         self._threads = _Threads(self._drain, f"shoal-actors-{worker.name}")
         self._coroutines: set[asyncio.Task[None]] = set()

@@ -25,7 +25,7 @@ logger = logging.getLogger("shoal.worker")
 
 
 class Host(Protocol):
-    """What is needed of a worker."""
+    """The parts of a worker that are needed here."""
 
     id: str
     name: Any

@@ -165,7 +165,7 @@ class Exchange:
                 continue
             blob = self._worker.store.shared(key)
             if blob is None:
-                # Whoever stops waiting does not stop it for the others.
+                # A caller that stops waiting does not stop it for the others.
                 blob = await asyncio.shield(self._sharing.get(key) or self._begin_sharing(key))
             if blob is not None:
                 try:

@@ -89,7 +89,7 @@ class Report:
         seen = self._unmanaged
         while seen and seen[0][0] < now - self._old:
             seen.popleft()
-        # Whoever is larger than a later one is never the least again.
+        # A sample that is larger than a later one is never the least again.
         while seen and seen[-1][1] >= now_used:
             seen.pop()
         seen.append((now, now_used))

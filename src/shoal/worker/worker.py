@@ -69,7 +69,7 @@ _FAREWELL = 2.0
 
 
 class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Server):
-    """Runs tasks on threads, keeps their results, and gives them to those who need them.
+    """Runs tasks on threads, keeps their results, and gives them to the peers that need them.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             await self.plugin_host.add(plugin)
         await self._join(self._link)
         self.background(self._watch_memory())
-        # Who starts workers by job scripts waits for these words in their logs.
+        # Programs that start workers by job scripts wait for these words in their logs.
         logger.info("Registered to: %s as %s, %s", self.scheduler_address, self.name, self.address)
 
     async def _join(self, link: SchedulerLink) -> None:

@@ -43,7 +43,7 @@ NO_P2P = (
     "shuffle_method='p2p' or method='p2p' out of the call, or set dask.config.set("
     "{'dataframe.shuffle.method': 'tasks', 'array.rechunk.method': 'tasks'})"
 )
-"""What those are told who ask for it."""
+"""The error of a graph that asks for it."""
 
 _KEYS = frozenset((str, int, float, tuple))
 _SHORT = 1000  # characters of a text that tasks get a copy of instead of depending on it

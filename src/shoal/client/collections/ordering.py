@@ -115,7 +115,7 @@ class _Walk:
         self.left = list(map(len, users))  # users that did not run
         self.done = [False] * count
         self.peak = 0
-        # What was touched, by the number of inputs it lacks.
+        # Touched tasks, by the number of missing inputs.
         self._touched: list[deque[int]] = [deque() for _ in range(_WIDE + 1)]  # the last: or more
         self._ends: list[int] = []
 

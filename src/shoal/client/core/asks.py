@@ -20,7 +20,7 @@ CLAIM = -1  # the id of asks that nobody waits for are below zero
 
 
 class Asking(msgspec.Struct, eq=False):
-    """One ask, and who waits for the answer."""
+    """One ask, and how to wake the call that waits for the answer."""
 
     ask: Ask
     wake: Callable[[Asking], None]  # called when the answer is there, on the loop

@@ -528,7 +528,7 @@ class Machine:
     def _on_restarted(self, msg: m.Restarted) -> None:
         keys = self._forget_all("the cluster was restarted")
         if keys and self.state.connected:
-            # What was sent while the scheduler restarted is still known to it.
+            # Messages sent while the scheduler restarted are still known to it.
             self._effects.messages.append(m.Release(keys))
 
     def _on_closing(self, msg: m.SchedulerClosing) -> None:

@@ -68,7 +68,7 @@ class Failure(msgspec.Struct, gc=False, eq=False, frozen=True):
 
 
 class Extras(msgspec.Struct, gc=False, eq=False, kw_only=True):
-    """What few records have."""
+    """The attributes that few records have."""
 
     buffers: list[Buffer] = []  # large out-of-band buffers of the arguments
     keep: tuple[Any, ...] = ()  # to be kept alive as long as the record, such as futures in objects
@@ -97,7 +97,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     life: int = 0  # of its key, where it is not `told`: it was told again, or others share it
     futures: int = 0  # the shell's: how many futures refer to it
     ending: int = 0  # the shell's: how many of these are gone, and not counted down yet
-    watch: tuple[Any, ...] = ()  # the shell's: who is to be told when it is done
+    watch: tuple[Any, ...] = ()  # the shell's: latches and callbacks to be told when it is done
 
 
 class ClientState:

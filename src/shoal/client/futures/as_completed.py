@@ -140,12 +140,12 @@ class as_completed:
 
     @property
     def futures(self) -> _Pending:
-        """Those that are not done yet: to be counted, and cleared."""
+        """The futures that are not done yet: to be counted, and cleared."""
         return _Pending(self)
 
     @property
     def queue(self) -> _Done:
-        """Those that are done and were not returned yet."""
+        """The futures that are done and were not returned yet."""
         return _Done(self)
 
     # ------------------------------------------------------------------ news, on the loop
@@ -170,7 +170,7 @@ class as_completed:
         values: dict[str, Value] = {}
         try:
             values = await fetch(session.client, records, None)
-        except Exception as error:  # who iterates tries again, and gets the error
+        except Exception as error:  # the iterating caller tries again, and gets the error
             logger.info("results that are done cannot be fetched: %r", error)
         finally:  # whatever ended it, nobody waits for ever
             for record in records:
@@ -289,7 +289,7 @@ class as_completed:
         return taken
 
     def _put_back(self, taken: list[tuple[Future, Value | None]], failed: int) -> None:
-        """One of what was taken failed: the others are there for who goes on."""
+        """One of the taken futures failed: the others are there for a caller that goes on."""
         others = taken[:failed] + taken[failed + 1 :]
         with self._news:
             self._ready.extendleft(reversed(others))

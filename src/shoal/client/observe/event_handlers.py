@@ -1,4 +1,4 @@
-"""Handlers of logged events: who wants to hear of which topic, told again after a reconnection."""
+"""Handlers of logged events, by topic; subscriptions are told again after a reconnection."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Latch(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Wake who waits."""
+        """Wake the waiting thread or coroutine."""
 
 
 class ThreadLatch(Latch):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["OneByOne"]
 
 _POLL_INTERVAL = 0.02  # seconds after which the loop looks what was left in the outbox
-# Seconds for which a thread reads. What takes longer gains nothing by it, and who waits longer must
+# Seconds for which a thread reads. A longer task gains nothing by it, and a longer wait must
 # hear of what happens here: a task that another thread cancels, for one.
 _READ = 0.05
 
@@ -70,7 +70,7 @@ class OneByOne:
 
     def _look(self) -> None:
         told, self._told = self._told, False
-        # First: who saw that it was on has put what is to be handed over into the outbox before.
+        # First: a thread that saw it on has put its item into the outbox before.
         self.on = told
         self._session.wake()
         if told:

@@ -54,7 +54,7 @@ class PendingGraph:
     def __init__(self, records: dict[str, Record]) -> None:
         self.records = records
         self.keys = list(records)  # what is expected of it
-        self.claimed: list[Record] = []  # by those who wait for it; one each time
+        self.claimed: list[Record] = []  # by items that wait for it; one each time
         self.stopped = False
         self.error: BaseException | None = None
         self.held_up = False  # it depends on another, so all that it tells waits
@@ -114,7 +114,7 @@ OF_GRAPHS = frozenset((GraphAnnounced, GraphPart, GraphComplete))
 
 
 class SubmissionOrder:
-    """Who of a client's outbox may go on, and who waits.
+    """Which items of a client's outbox may go on, and which wait.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class SubmissionOrder:
         self.busy = 0
         self._session = session
         self._expected: dict[str, PendingGraph] = {}
-        self._needed: set[str] = set()  # what those who wait depend on
+        self._needed: set[str] = set()  # what the waiting items depend on
         self._waiting: list[Any] = []
 
     def sift(self, outbox: deque[Any]) -> deque[Any]:
@@ -230,7 +230,7 @@ class SubmissionOrder:
                 pending_graph.drop(key)
 
     def _finish(self, pending_graph: PendingGraph, passed: deque[Any]) -> None:
-        """Nothing more comes of it: who waited for it goes on, or fails as it did."""
+        """Nothing more comes of it: items that waited for it go on, or fail as it did."""
         for key in pending_graph.keys:
             if self._expected.get(key) is pending_graph:
                 del self._expected[key]
@@ -262,7 +262,7 @@ class SubmissionOrder:
                 record.why, record.wanted = why, False
                 record.status = ERROR if isinstance(why, Failure) else CANCELLED
                 if session.records.get(record.key) is record:
-                    del session.records[record.key]  # whoever asks again begins anew
+                    del session.records[record.key]  # the next caller begins anew
                 ended.append(record)
         session.tell_watchers(ended)
         return ended

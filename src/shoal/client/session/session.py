@@ -291,7 +291,7 @@ class Session:
 
     def release(self, record: Record) -> None:
         """A future is gone. Never blocks or raises: it is called by the garbage collector."""
-        record.ending += 1  # first: who finds it in the outbox counts it off
+        record.ending += 1  # first: `_flush` counts it off when it finds it in the outbox
         self.outbox.append((record,))
         if not self._awake and not self.one_by_one.on:
             try:
@@ -302,7 +302,7 @@ class Session:
     def release_now(
         self, records: Iterable[Record], pending_graph: PendingGraph | None = None
     ) -> None:
-        """Count these down; of those with no other future, whoever asks next begins anew."""
+        """Count these down; keys with no other future begin anew at the next call."""
         gone: list[str] = []
         table = self.records
         with self.lock:
@@ -566,7 +566,7 @@ class Session:
                 callback()
 
     def tell_watchers(self, records: list[Record]) -> None:
-        """Records have changed: wake who waits for them."""
+        """Records have changed: wake the waiting threads and coroutines."""
         woken: list[tuple[tuple[Any, ...], list[Record]]] = []
         watchers: tuple[Any, ...] = ()  # many records in a row mostly have the same
         together: list[Record] = []
@@ -575,7 +575,7 @@ class Session:
             for record in records:
                 status = record.status
                 if status in (CANCELLED, LOST) and table.get(record.key) is record:
-                    # Whoever submits this key again begins anew.
+                    # The next submit of this key begins anew.
                     del table[record.key]
                 watch = record.watch
                 if watch and status in DONE:

@@ -58,7 +58,7 @@ class FunctionState:
         self.id = id
         self.blob = blob
         self.references = 0  # clients' definitions + tasks
-        self.workers: dict[WorkerState, None] = {}  # who was sent it
+        self.workers: dict[WorkerState, None] = {}  # the workers it was sent to
 
 
 class PrefixState:
@@ -141,7 +141,7 @@ class Erred:
 
 
 class Rare:
-    """What only few tasks have."""
+    """The attributes that only few tasks have."""
 
     __slots__ = (
         "alone",
@@ -165,7 +165,7 @@ class Rare:
         self.error: Erred | None = None
         self.blame = ""  # the key whose run failed: this one, or one it depends on
         self.avoid: WorkerState | None = None  # where it should rather not run next
-        self.thief: WorkerState | None = None  # who gets it once the victim gives it back
+        self.thief: WorkerState | None = None  # gets it once the victim gives it back
         self.long_running = False
         self.kept_run = -1  # the run that its worker did not give back
         self.unrunnable_since = 0.0

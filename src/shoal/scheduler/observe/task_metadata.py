@@ -1,4 +1,4 @@
-"""What became of the tasks that were submitted while somebody collects that."""
+"""The outcomes of tasks that were submitted while a client collects them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the work for some keys is: counted here, and told to who asks until it is done.
+"""How far the work for some keys is: counted here, and told to the asking client until it is done.
 
 Counts are by kind of work, and of all tasks that the keys need, not of the keys alone.
 """

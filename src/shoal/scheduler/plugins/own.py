@@ -40,12 +40,12 @@ _HOOKS = (
     "close",
 )
 
-# What came: it is told before what it led to; what left, after.
+# Arrivals are told before what they led to; departures after.
 _ARRIVALS = ("add-worker", "add-client")
 
 
 class SchedulerPlugins:
-    """The plugins of one scheduler, and who is to be told what.
+    """The plugins of one scheduler, and which of them is to be told what.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class SchedulerPlugins:
         return self._hooks[hook]
 
     def _arrange(self) -> None:
-        """Find out who wants to hear of what."""
+        """Find out which plugins want to hear of what."""
         for hook in _HOOKS:
             methods = (
                 (name, overrides(plugin, SchedulerPlugin, hook))
@@ -238,7 +238,7 @@ class SchedulerPlugins:
             self._tell_news(topic, message)
 
     def _tell_news(self, topic: str, message: Any) -> None:
-        """Tell of an event that was logged; the core logs who came and went."""
+        """Tell of an event that was logged; the core logs which workers came and went."""
         self.call("log_event", topic, message)
         scheduler = self.scheduler
         match _action(topic, message):

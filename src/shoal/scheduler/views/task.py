@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSpec", "TaskState"]
 
-# What users ask for beside a function and its arguments, and are told again as annotations.
+# Options of users beside a function and its arguments; they are told again as annotations.
 _ASKED = ("workers", "allow_other_workers", "resources", "retries", "executor")
 
 

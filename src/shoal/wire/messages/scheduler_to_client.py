@@ -120,7 +120,7 @@ class Subscribers(msgspec.Struct, array_like=True, gc=False, tag="subscribers"):
     """Who subscribes to a topic that this client publishes to, each time that changes."""
 
     topic: str
-    workers: list[str]  # addresses: to be told directly by those who can
+    workers: list[str]  # addresses: publishers that can reach them tell them directly
     others: int  # subscribers that are told through the scheduler
 
 

@@ -1,4 +1,4 @@
-"""Data on this worker: how it comes, who waited for it, how it goes."""
+"""Data on this worker: how it comes, which runs waited for it, how it goes."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Effects(msgspec.Struct, gc=False):
     it anew is handed over. What is said to the scheduler is so by the time it is said.
     """
 
-    # First: the scheduler knows nobody who speaks before this.
+    # First: the scheduler knows no peer before this message.
     register: Registration | None = None  # say RegisterWorker with this
     # What runs need: before `execute`.
     keep: list[str] = []  # put the values that came with the event into the store

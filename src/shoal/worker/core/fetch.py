@@ -1,4 +1,4 @@
-"""Getting keys from peers: who is asked, for how much at a time, and who else when that fails.
+"""Getting keys from peers: which peer is asked, for how much at a time, and which one next.
 
 A key that is not here and should be is a `MissingKey`. It is in the queue of one peer, part of one
 request (`Flight`), waiting for a retry, or computed here: then its run is waited for. Requests are

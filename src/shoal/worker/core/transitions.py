@@ -152,7 +152,7 @@ def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
 
 
 def give_up_other_life(s: WorkerState, key: str, life: int) -> None:
-    """What waits for another life of a key than this one waits for something that is over."""
+    """A run that waits for another life of a key waits for something that is over."""
     item = s.missing_keys.get(key)
     if item is None or item.life == life:
         return

@@ -19,7 +19,7 @@ __all__ = ["Following"]
 
 
 class Following:
-    """Who follows whom, of the runs of a pool; its lock guards all but reading.
+    """Which run of a pool follows which; the pool's lock guards all but reading.
 
     Attributes
     ----------

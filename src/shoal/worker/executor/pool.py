@@ -114,7 +114,7 @@ class ThreadPool:
         self._name = name
         self._elsewhere = Elsewhere(self, executors or {})
         self.lock = threading.Lock()
-        # In the order of `rank`; some may be revoked. Only who puts runs in holds the lock.
+        # In the order of `rank`; some may be revoked. Only `submit` and its like hold the lock.
         self._queue: deque[TaskRun] = deque()
         self.unstarted: dict[TaskRun, bool] = {}
         self._discarded: set[TaskRun] = set()

@@ -166,7 +166,7 @@ class WorkerState:
 
     @property
     def has_what(self) -> dict[str, set[Any]]:
-        """Keys that tasks here need and others hold, by the address of who holds them."""
+        """Keys that tasks here need and others hold, by the address of the holder."""
         found: dict[str, set[Any]] = {}
         for run in self._worker.machine.state.tasks.values():
             for key, holders in zip(run.compute.deps, run.compute.dep_holders, strict=False):

@@ -1,4 +1,4 @@
-"""Events: a flag, and those who wait for it."""
+"""Events: a flag, and the requests that wait for it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def on_unask(s: SchedulerState, client: ClientState, msg: Unask) -> None:
 
 
 def on_took(s: SchedulerState, client: ClientState, msg: Took) -> None:
-    """What was handed over has arrived."""
+    """An answer's value has arrived."""
     coordination = s.coordination
     if coordination is not None:
         for id in msg.ids:

@@ -72,14 +72,14 @@ class Locks:
         return lock is not None and lock.holder is None and next(iter(lock.line), None) is request
 
     def _leave_lines(self, request: PendingRequest) -> list[PendingRequest]:
-        """Leave all lines; return who is first there now."""
+        """Leave all lines; return the requests that are first there now."""
         names: list[str] = request.args[0]
         for name in names:
             del self.by_name[name].line[request]
         return self._next(names)
 
     def _next(self, names: list[str]) -> list[PendingRequest]:
-        """Return who may have one of these locks now; forget those that nobody asks for."""
+        """Return the requests that may be granted now; forget locks that nobody asks for."""
         first: dict[PendingRequest, None] = {}
         for name in names:
             lock = self.by_name[name]

@@ -44,7 +44,7 @@ class Queue:
 
     @property
     def room(self) -> bool:
-        """Whether another item may be put. Who waits for many may have more than fit."""
+        """Whether another item may be put. A request for many may take more than fit."""
         if not self.maxsize:
             return True
         wanted = next(iter(self.getters.values()), 0)
@@ -138,7 +138,7 @@ def _get(coordination: CoordinationState, request: PendingRequest) -> None:
     queue = _queue(coordination, request)
     wanted: int = request.args[1]
     if wanted == ALL:
-        # Those who came before go first; what they do not wait for is left.
+        # Earlier requests go first; what they do not wait for is left.
         wanted = 0 if queue.getters else len(queue.items)
     if not wanted or (not queue.getters and len(queue.items) >= wanted):
         queue.give(coordination, request, wanted)

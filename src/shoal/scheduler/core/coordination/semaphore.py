@@ -1,4 +1,4 @@
-"""Semaphores: so many leases, given to those who ask in the order they came."""
+"""Semaphores: a number of leases, given to requests in the order they came."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATIONS", "Semaphore"]
 
-# Names of closed semaphores that are remembered, to refuse who did not hear of it.
+# Names of closed semaphores that are remembered, to refuse clients that did not hear of it.
 _CLOSED = 10_000
 
 
@@ -32,7 +32,7 @@ class Semaphore:
         coordination.hold(token, self)
 
     def serve(self, coordination: CoordinationState) -> None:
-        """Give what is free to those who are first."""
+        """Give free leases to the first requests."""
         if coordination.claims_until is None:
             while self.waiters and len(self.leases) < self.max_leases:
                 waiter = next(iter(self.waiters))

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 Token = tuple[str, int]
-"""Who holds something: the client, and the number of the ask that it was the answer to."""
+"""A holder: the client, and the number of the ask that the thing was the answer to."""
 
 # Answers remembered per client, for asks that are repeated after a reconnection.
 _REMEMBERED = 256
@@ -64,7 +64,7 @@ class PendingRequest:
 
     @property
     def token(self) -> Token:
-        """What names it among the asks of all clients."""
+        """Its name among the asks of all clients."""
         return self.client, self.id
 
 

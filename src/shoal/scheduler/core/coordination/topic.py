@@ -1,4 +1,4 @@
-"""Topics: who publishes, who subscribes, and the way through the scheduler for those who need it.
+"""Topics: their publishers, their subscribers, and the way through the scheduler.
 
 Workers publish to each other directly: their clients are told the addresses of the workers that
 subscribe. Clients, and whoever publishes to clients, send values through here. Subscriptions are
@@ -37,7 +37,7 @@ class Topic:
         return Subscribers(self.name, list(workers), others)
 
     def tell_publishers(self, coordination: CoordinationState) -> None:
-        """Who subscribes has changed."""
+        """The subscribers have changed."""
         for client in dict.fromkeys(client for client, _ in self.publishers):
             state = coordination.s.clients.get(client)
             if state is not None:
@@ -47,7 +47,7 @@ class Topic:
         """Nobody waits at a topic."""
 
     def put_back(self, coordination: CoordinationState, items: Any) -> None:
-        """What is published is gone."""
+        """Published values are gone."""
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
         """Somebody left."""

@@ -1,4 +1,4 @@
-"""Variables: one value that anybody may set, and those who wait for the first one."""
+"""Variables: one value that any client may set, and the requests that wait for the first one."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def blame(
     rare = ts.rarities()
     rare.deaths.append((worker, reason))
     rare.avoid = None
-    # What seceded was with others all the same: it may have waited for one of them.
+    # A seceded run was with others all the same: it may have waited for one of them.
     certain = len(suspects) == 1 or (rare.alone and not rare.long_running)
     rare.alone = rare.alone or not certain
     return certain and len(rare.deaths) > allowed

@@ -60,7 +60,7 @@ class ReduceReplicas:
             surplus = len(ts.who_has) - max(1, s.pinned.get(ts.key, 0), _users(ts))
             if surplus <= 0:
                 continue
-            # A retiring worker gives up its copy first; then who has most.
+            # A retiring worker gives up its copy first; then the one that has most.
             holders = sorted(ts.who_has, key=lambda ws: (not ws.retiring, -ws.nbytes))
             spare = [ws for ws in holders if is_spare(ts, ws)]
             for ws in spare[:surplus]:

@@ -224,7 +224,7 @@ def _fill_from_common_queue(s: SchedulerState, ws: WorkerState, share: int) -> N
     """Send a worker with room its share of queued tasks, or a turn's worth of work."""
     queue = s.queue
     enough = ws.occupancy + s.settings.pipeline / 4 * ws.nthreads
-    # Less than this is not worth a message to who has something to do.
+    # Less than this is not worth a message to a worker that has something to do.
     worth = ws.occupancy + (0.0 if ws in s.idle else _WORTH)
     room = _room_for(s, ws)
     while room > 0 and ws.occupancy < enough and (share > 0 or ws.occupancy < worth):

@@ -1,4 +1,4 @@
-"""What waits on a worker that starts nothing any more goes to others.
+"""Tasks that wait on a worker that starts nothing any more go to others.
 
 A paused worker may stay so for long, and a retiring one for ever: nobody should wait for them while
 another worker could go on.

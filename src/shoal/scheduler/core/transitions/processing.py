@@ -237,7 +237,7 @@ def _is_worth_keeping(value: Inline, type_name: str) -> bool:
 
 
 def came_into_memory(s: SchedulerState, ts: TaskState, value: Inline | None) -> None:
-    """A result exists: tell who waits for it. The caller has set `who_has`."""
+    """A result exists: tell what waits for it. The caller has set `who_has`."""
     move(s, ts, "memory")
     wanted_by = ts.wanted_by
     if wanted_by:
