@@ -117,7 +117,7 @@ class Published(msgspec.Struct, array_like=True, gc=False, tag="published"):
 
 
 class Subscribers(msgspec.Struct, array_like=True, gc=False, tag="subscribers"):
-    """Who subscribes to a topic that this client publishes to, each time that changes."""
+    """The subscribers to a topic that this client publishes to, told each time they change."""
 
     topic: str
     workers: list[str]  # addresses: publishers that can reach them tell them directly

@@ -1,4 +1,4 @@
-"""Who is to blame for the death of a worker, and when a task is given up for it.
+"""Blame: which task is the cause of a worker's death, and when it is given up for that.
 
 A nanny knows which runs its process died in the midst of. One run alone is the cause; several
 cannot be told apart, so each of them runs alone on a worker the next time, in quarantine: what was
