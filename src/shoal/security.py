@@ -1,4 +1,4 @@
-"""What a peer must prove to connect, and whether the connection is encrypted: TLS certificates and the secret."""
+"""What a peer must prove to connect, and how it is encrypted: TLS certificates and the secret."""
 
 from __future__ import annotations
 
