@@ -7,7 +7,7 @@ import sys
 
 import click
 
-import shoal.config  # noqa: F401  (defaults, before anybody reads the configuration)
+import shoal.config
 
 __all__ = ["cli", "main"]
 
@@ -40,7 +40,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="shoal", prog_name="shoal", message="%(prog)s %(version)s")
+@click.version_option(shoal.__version__, prog_name="shoal", message="%(prog)s %(version)s")
 def cli() -> None:
     """Run Python functions and task graphs on many processes and machines."""
 
