@@ -7,10 +7,12 @@ import sys
 import threading
 
 import click
+import dask.config
 import pytest
 from click.testing import CliRunner
-from helpers import run
+from helpers import run, until
 
+from shoal import Client, Nanny, Scheduler, Worker
 from shoal.preloading import Preloads, validate_preload_argv
 
 SCRIPT = """
@@ -132,9 +134,9 @@ def test_what_cannot_be_imported_is_named(name, text):
         Preloads(None, [name])
 
 
-def test_an_error_in_setup_is_the_services_and_one_in_teardown_is_logged(caplog):
-    with pytest.raises(ZeroDivisionError):
-        used("def dask_setup(s): 1 / 0")
+def test_errors_in_setup_and_teardown_are_logged(caplog):
+    assert used(["def dask_setup(s): 1 / 0", SCRIPT])[-1] == "down NAME"
+    assert "dask_setup of preload 'def dask_setup(s): 1 / 0' failed" in caplog.text
     done = used([SCRIPT, "def dask_teardown(s): 1 / 0"])
     assert done[-1] == "down NAME"
     assert "dask_teardown of preload 'def dask_teardown(s): 1 / 0' failed" in caplog.text
@@ -164,3 +166,37 @@ def test_arguments_are_checked_on_the_command_line(arguments, code, text, file):
     names = {"FILE": str(file), "COMMAND": str(with_command)}
     result = CliRunner().invoke(command, [names.get(each, each) for each in arguments])
     assert (result.exit_code, text in result.output) == (code, True), result.output
+
+
+def test_services_with_preloads_that_fail_and_one_that_says_where_the_scheduler_is(caplog):
+    bad = "def dask_setup(service): raise ValueError('broken preload')"
+
+    async def main():
+        async with Scheduler(host="127.0.0.1", preload=bad) as scheduler:
+            where = f"import dask\ndask.config.set(scheduler_address={scheduler.address!r})"
+            try:
+                async with (
+                    Worker(preload=[where, bad], nthreads=1),
+                    Nanny(preload_nanny=bad, nthreads=1) as nanny,
+                ):
+                    assert nanny.scheduler_addr == scheduler.address
+                    await until(lambda: len(scheduler.workers) == 2)
+            finally:
+                dask.config.config.pop("scheduler_address", None)
+                dask.config.config.pop("scheduler-address", None)
+        return caplog.text.count("broken preload")
+
+    assert run(main()) >= 3
+
+
+def test_clients_have_preloads():
+    noted = "def dask_setup(client): client.noted = 1\ndef dask_teardown(c): c.noted = 2"
+
+    async def main():
+        async with Scheduler(host="127.0.0.1") as scheduler:
+            with dask.config.set({"distributed.client.preload": [noted]}):
+                async with Client(scheduler.address, asynchronous=True) as client:
+                    assert client.noted == 1
+                assert client.noted == 2
+
+    run(main())

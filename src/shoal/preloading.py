@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from shoal import config
+
 if TYPE_CHECKING:
     import click
 
@@ -61,21 +63,36 @@ class Preloads:
         self._modules = [load(name) for name in names]
         self._started: list[tuple[str, ModuleType]] = []
 
+    @classmethod
+    def configured(
+        cls, service: Any, kind: str, preload: Any = None, preload_argv: Any = ()
+    ) -> Preloads:
+        """Make those of a kind of service: what is given, else ``distributed.KIND.preload``."""
+        return cls(
+            service,
+            config.get_list(f"distributed.{kind}.preload", preload),
+            preload_argv or config.get_list(f"distributed.{kind}.preload-argv"),
+        )
+
     def __len__(self) -> int:
         return len(self._names)
 
     async def start(self) -> None:
-        """Call each ``dask_setup``, in order. An error of one is the service's."""
+        """Call each ``dask_setup``, in order. Errors are logged: the service goes on without."""
         for name, module, argv in zip(self._names, self._modules, self._argv):
             setup = getattr(module, "dask_setup", None)
             self._started.append((name, module))
             if setup is None:
                 continue
-            if _is_command(setup):
-                await _call(*_parse(setup, argv), self._service)
+            try:
+                if _is_command(setup):
+                    await _call(*_parse(setup, argv), self._service)
+                else:
+                    await _call(setup, {}, self._service)
+            except Exception:
+                logger.exception("dask_setup of preload %s failed", _short(name))
             else:
-                await _call(setup, {}, self._service)
-            logger.info("Ran dask_setup of preload %s", _short(name))
+                logger.info("Ran dask_setup of preload %s", _short(name))
 
     async def teardown(self) -> None:
         """Call each ``dask_teardown``, the last one first. Errors are logged: the service stops."""

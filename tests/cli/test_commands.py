@@ -80,6 +80,12 @@ def test_help_and_version():
         (["worker", "a:1", "--resources", "GPU"], "'GPU' is not NAME=NUMBER"),
         (["worker", "a:1", "--scheduler-file", "f"], "not both"),
         (["swim"], "No such command 'swim'"),
+        (["worker", "a:1", "--nprocs", "2"], "No such option '--nprocs'"),
+        (["worker", "--scheduler-file", "f", "--nworker=4"], "'--nworker'"),
+        (["worker", "a:1", "--memory_limit=1GB"], "Did you mean '--memory-limit'?"),
+        (["scheduler", "--schedulerfile", "x"], "Did you mean '--scheduler-file'?"),
+        (["worker", "a:1", "--preload", "def f(): 0", "--mine=4"], "argument (--mine=4)"),
+        (["worker", "--scheduler-file", "f", "--preload", "x=1", "--mine", "4"], "(--mine 4)"),
     ],
 )
 def test_bad_options_are_one_clear_line(capsys, arguments, message):

@@ -11,11 +11,14 @@ import signal
 import stat
 import sys
 import threading
+from typing import Any
 
 import dask.config
 import pytest
 from helpers import run, until, wait_until
 
+from shoal import LocalCluster
+from shoal.client import client as client_module
 from shoal.client.client import Client
 from shoal.client.current import current_client, default_client
 from shoal.client.futures.future import Future
@@ -341,3 +344,48 @@ def test_closing_in_the_midst_of_starting() -> None:
         assert client.status == "closed"
 
     run(main())
+
+
+@pytest.mark.parametrize("given", ["cluster", "address", "get_client"])
+def test_asynchronous_clients_of_a_cluster_of_ordinary_code(given: str) -> None:
+    async def main(cluster: LocalCluster) -> int:
+        if given == "get_client":
+            made = cluster.get_client(asynchronous=True)
+        else:
+            made = Client(
+                cluster if given == "cluster" else cluster.scheduler_address, asynchronous=True
+            )
+        async with made as client:
+            assert client.loop.asyncio_loop is asyncio.get_running_loop()
+            return await client.submit(sum, [1, 2])
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        assert asyncio.run(main(cluster)) == 3
+        with cluster.get_client(name="plain") as client:
+            assert client.submit(sum, [1, 2]).result() == 3 and client.id.startswith("plain-")
+
+
+def test_what_holds_a_client_or_a_cluster_is_told_so() -> None:
+    class Holder:
+        def __init__(self, held: Any) -> None:
+            self.held = held
+
+        def use(self) -> None: ...
+
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for what in (client, cluster, client.get_executor()):
+            name = "LocalCluster" if what is cluster else "Client"
+            with pytest.raises(TypeError, match=f"there is a {name} in it"):
+                client.submit(Holder(what).use)
+            with pytest.raises(TypeError, match=f"there is a {name} in it"):
+                client.submit(lambda held=what: held)
+
+
+def test_clients_that_did_not_connect_are_not_open() -> None:
+    open_before = len(client_module._open_clients)
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
+        Client("tcp://127.0.0.1:1", timeout="200ms")
+    assert len(client_module._open_clients) == open_before

@@ -7,9 +7,11 @@ import os
 import signal
 from pathlib import Path
 
+import dask.config
 import pytest
 from helpers import run, until
 
+from shoal import Client, Scheduler
 from shoal.core import Server, rpc
 from shoal.nanny.nanny import Nanny
 from shoal.nanny.server_process import StartError
@@ -192,5 +194,20 @@ def test_functions_run_in_the_nannys_process():
             assert reply["status"] == "error"
             assert "ZeroDivisionError" in reply["text"]
             assert (await remote.versions())["packages"]["dask"]
+
+    run(main())
+
+
+def test_the_processes_configuration_and_seed_of_hashes():
+    async def main():
+        with dask.config.set({"mine.here": 1}):
+            async with (
+                Scheduler(host="127.0.0.1") as scheduler,
+                Nanny(scheduler.address, nthreads=1, config={"mine.given": 2}),
+                Client(scheduler.address, asynchronous=True) as client,
+            ):
+                assert await client.submit(dask.config.get, "mine") == {"here": 1, "given": 2}
+                seed = await client.submit(os.getenv, "PYTHONHASHSEED")
+                assert seed == os.environ.get("PYTHONHASHSEED", "6640")
 
     run(main())

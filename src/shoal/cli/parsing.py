@@ -9,9 +9,35 @@ from typing import Any
 import click
 from dask.utils import parse_timedelta
 
+from shoal import config
 from shoal._base.system import parse_memory_limit
 
-__all__ = ["Duration", "MemoryLimitType", "Ports", "Resources", "parse_ports", "parse_resources"]
+__all__ = [
+    "Duration",
+    "MemoryLimitType",
+    "Ports",
+    "PreloadCommand",
+    "Resources",
+    "parse_ports",
+    "parse_resources",
+]
+
+_PRELOADS = ("distributed.worker.preload", "distributed.scheduler.preload")
+
+
+class PreloadCommand(click.Command):
+    """A command that knows unknown options only where a preload may know them."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **more: Any,
+    ) -> click.Context:
+        preloads = any(arg.partition("=")[0].startswith("--preload") for arg in args)
+        more["ignore_unknown_options"] = preloads or any(map(config.get_list, _PRELOADS))
+        return super().make_context(info_name, args, parent, **more)
 
 
 def parse_resources(text: str) -> dict[str, float]:

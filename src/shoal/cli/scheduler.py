@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from shoal import config
-from shoal.cli.parsing import Duration, Ports
+from shoal.cli.parsing import Duration, Ports, PreloadCommand
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
     get_address_host,
@@ -29,7 +29,7 @@ logger = logging.getLogger("shoal.cli")
 _PORT = 8786
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=PreloadCommand)
 @click.option("--host", default=None, help="Name or address to listen on; default all.")
 @click.option("--port", type=Ports(), default=None, help=f"Port, or a range; default {_PORT}.")
 @click.option("--interface", default=None, help="Network interface to listen on, such as eth0.")

@@ -10,7 +10,7 @@ import click
 
 from shoal._base.stand_in import stand_in
 from shoal._base.system import CPU_COUNT
-from shoal.cli.parsing import Duration, MemoryLimitType, Ports, Resources
+from shoal.cli.parsing import Duration, MemoryLimitType, Ports, PreloadCommand, Resources
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.secret import hide_environment_secret
 from shoal.core import Server
@@ -26,8 +26,16 @@ _written = pid_file
 _WORKER = "shoal.worker.worker.Worker"
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("scheduler", required=False)
+def _address_and_argv(
+    context: click.Context, param: click.Parameter, value: Sequence[str]
+) -> Sequence[str]:
+    """Take the scheduler's address off the front; the rest is the preload's."""
+    if value and not value[0].startswith("-"):
+        context.params["scheduler"], value = value[0], value[1:]
+    return validate_preload_argv(context, param, value)
+
+
+@click.command(cls=PreloadCommand)
 @tls_options("worker")
 @click.option("--worker-port", type=Ports(), default=None, help="Port of the worker, or a range.")
 @click.option("--nanny-port", type=Ports(), default=None, help="Port of the nanny, or a range.")
@@ -68,9 +76,14 @@ _WORKER = "shoal.worker.worker.Worker"
 @click.option("--worker-class", default=None, help="Class to use, as module.name.")
 @click.option("--preload", multiple=True, help="Module, file or text to run in each worker.")
 @click.option("--preload-nanny", multiple=True, help="The same in the nannies' process.")
-@click.argument("preload_argv", nargs=-1, type=click.UNPROCESSED, callback=validate_preload_argv)
+@click.argument(
+    "preload_argv",
+    metavar="[SCHEDULER] [PRELOAD_ARGV]...",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    callback=_address_and_argv,
+)
 def worker(
-    scheduler: str | None,
     tls_ca_file: str | None,
     tls_cert: str | None,
     tls_key: str | None,
@@ -87,6 +100,7 @@ def worker(
     worker_class: str | None,
     worker_port: list[int | None] | None,
     nanny_port: list[int | None] | None,
+    scheduler: str | None = None,
     **options: Any,
 ) -> None:
     """Start workers that join the scheduler at the address SCHEDULER.

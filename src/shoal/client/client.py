@@ -53,7 +53,13 @@ from shoal.client.observe.methods import InsightVerbs
 from shoal.client.session.callbacks import Callbacks
 from shoal.client.session.connection import Connection
 from shoal.client.session.session import Session
-from shoal.client.starting import Target, load_security, make_local_cluster
+from shoal.client.starting import (
+    Target,
+    load_security,
+    make_local_cluster,
+    shares_loop,
+    start_preloads,
+)
 from shoal.client.submission.scatter import ScatterBatch, drop_spare_memory, scatter_data
 from shoal.client.submission.streaming import is_stream, stream, stream_rows
 from shoal.client.submission.submit import SubmitOptions, map_calls, submit_call
@@ -171,7 +177,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         if self._target.is_own:
             self._make_cluster(loop)
         cluster = self._target.cluster
-        if cluster is not None and loop is None:
+        self._preloads: Preloads | None = None
+        if cluster is not None and loop is None and shares_loop(cluster, asynchronous):
             loop = getattr(cluster, "loop", None)
         self._loop_runner = LoopRunner(loop=loop, asynchronous=asynchronous)
         self._starting: asyncio.Task[None] | None = None
@@ -243,11 +250,13 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             await self.preloads.start()
         except BaseException as error:
             self._status = "closed"
+            _open_clients.discard(self)
             hand_back(self)
             self._session.hand(GaveUp(f"the client could not connect: {error}"))
             await self._disconnect()
             raise
         self._status = "running"
+        self._preloads = await start_preloads(self)
 
     # ------------------------------------------------------------------ life
 
@@ -332,6 +341,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             self.sync(self._close, seconds)
         except RuntimeError:  # the loop is gone already
             self._status = "closed"
+            _open_clients.discard(self)
             hand_back(self)
         if self._target.is_own:
             self.cluster.close()
@@ -352,6 +362,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             await self.preloads.teardown()
         forget_client(self)
         hand_back(self)
+        if self._preloads is not None:
+            await self._preloads.teardown()
         self._session.drain()
         self._session.hand(Closed())
         try:
@@ -1147,6 +1159,13 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         return True
 
     # ------------------------------------------------------------------ for people
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"there is a {type(self).__name__} in it, and that cannot be pickled: a task gets one "
+            "by get_client() or worker_client(), and objects that hold one can leave it out in "
+            "__getstate__"
+        )
 
     def __repr__(self) -> str:
         if self.status != "running":

@@ -11,12 +11,13 @@ import dask.config
 from shoal import config
 from shoal.comm.addressing import normalize_address
 from shoal.comm.endpoints import read_scheduler_file
+from shoal.preloading import Preloads
 from shoal.security import Security
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
 
-__all__ = ["Target", "load_security", "make_local_cluster"]
+__all__ = ["Target", "load_security", "make_local_cluster", "shares_loop", "start_preloads"]
 
 
 class Target:
@@ -81,6 +82,15 @@ def make_local_cluster(**kwargs: Any) -> Any:
     return importlib.import_module("shoal.deploy.local").LocalCluster(**kwargs)
 
 
+def shares_loop(cluster: Any, asynchronous: bool) -> bool:
+    """Whether a client lives on the loop of the cluster that it was given.
+
+    One that is used from coroutines lives on theirs, which for a cluster that is used from ordinary
+    code is another.
+    """
+    return not asynchronous or bool(getattr(cluster, "_asynchronous", True))
+
+
 def load_security(given: Any, client: Client, cluster: Any) -> Security:
     """Return the `Security` of a client's arguments.
 
@@ -105,3 +115,13 @@ def load_security(given: Any, client: Client, cluster: Any) -> Security:
         security: Security = given
         return security
     raise TypeError(f"security= takes a Security, got the {type(given).__name__} {given!r}")
+
+
+async def start_preloads(client: Client) -> Preloads | None:
+    """Run the preloads of clients, where the configuration has some."""
+    names = config.get_list("distributed.client.preload")
+    if not names:
+        return None
+    preloads = Preloads(client, names, config.get_list("distributed.client.preload-argv"))
+    await preloads.start()
+    return preloads

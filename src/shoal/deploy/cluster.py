@@ -290,11 +290,21 @@ class Cluster(SyncMethodMixin):
         """Web address of the scheduler's pages; empty where there are none."""
         return dashboard_link(self.scheduler_info)
 
-    def get_client(self) -> Client:
-        """Return a new client of this cluster."""
+    def get_client(self, asynchronous: bool | None = None, **kwargs: Any) -> Client:
+        """Return a new client of this cluster.
+
+        Parameters
+        ----------
+        asynchronous : bool, optional
+            Whether it is used from coroutines; as the cluster by default.
+        **kwargs
+            More arguments of `Client`.
+        """
+        if asynchronous is None:
+            asynchronous = self._asynchronous
         # By name: clients can make clusters, so neither module can import the other.
         module = importlib.import_module("shoal.client.client")
-        client: Client = module.Client(self, asynchronous=self._asynchronous)
+        client: Client = module.Client(self, asynchronous=asynchronous, **kwargs)
         return client
 
     def _log(self, text: str) -> None:
@@ -331,6 +341,12 @@ class Cluster(SyncMethodMixin):
             found = await self.scheduler_comm.broadcast(msg={"op": "logs"}, workers=chosen)
             logs.update({address: _as_log(lines) for address, lines in found.items()})
         return logs
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"there is a {type(self).__name__} in it, and that cannot be pickled: use its "
+            "scheduler_address where others are to connect to it"
+        )
 
     def __repr__(self) -> str:
         workers = self.scheduler_info.get("workers", {}).values()

@@ -131,6 +131,7 @@ class Nanny(NannyAttributes, Server):
         template: Template | None = None,
         **worker_kwargs: Any,
     ) -> None:
+        self._preloads = _preloads_of(self, preload_nanny, preload_nanny_argv)
         self.scheduler_addr, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.security = with_secret(security or Security(), secret or explicit_secret())
         self.nthreads = int(nthreads or CPU_COUNT)
@@ -165,7 +166,6 @@ class Nanny(NannyAttributes, Server):
         connection_args = self.security.get_connection_args("worker")
         super().__init__(self._make_handlers(), connection_args=connection_args, name=name)
         self.rpc.expected[self.scheduler_addr] = ("scheduler",)
-        self._preloads = Preloads(self, *_preloads_of(preload_nanny, preload_nanny_argv))
         self.plugin_host = NannyPlugins(self)
 
     def _read_settings(self, restart: bool) -> None:
@@ -496,12 +496,12 @@ class Nanny(NannyAttributes, Server):
 
 
 def _preloads_of(
-    preload: Sequence[str] | str | None, argv: Sequence[Any] | None
-) -> tuple[Sequence[str] | str, Sequence[Any]]:
-    return (
-        config.get_list("distributed.nanny.preload") if preload is None else preload,
-        config.get_list("distributed.nanny.preload-argv") if argv is None else argv,
-    )
+    nanny: Nanny, preload: Sequence[str] | str | None, argv: Sequence[Any] | None
+) -> Preloads:
+    """Import the preloads, before all else: one may say where the scheduler is."""
+    names = config.get_list("distributed.nanny.preload") if preload is None else preload
+    given = config.get_list("distributed.nanny.preload-argv") if argv is None else argv
+    return Preloads(nanny, names, given)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

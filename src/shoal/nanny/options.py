@@ -12,6 +12,9 @@ from shoal.comm.secret import VARIABLE
 
 __all__ = ["modules_of", "worker_environment"]
 
+# Texts hash alike on all workers, so that what is grouped by hash comes together.
+_HASH_SEED = "6640"
+
 
 def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the environment of a worker's process.
@@ -24,6 +27,7 @@ def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
         **config.get_dict("distributed.nanny.environ"),
     }
     chosen = {name: str(value) for name, value in configured.items() if value is not None}
+    chosen.setdefault("PYTHONHASHSEED", _HASH_SEED)
     given = {str(name): str(value) for name, value in (env or {}).items()}
     found = {**chosen, **os.environ, **given}
     found.pop(VARIABLE, None)

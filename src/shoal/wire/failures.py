@@ -15,17 +15,18 @@ from types import CodeType, TracebackType
 from typing import Any
 
 import cloudpickle
-from tblib.pickling_support import pickle_exception, pickle_traceback
+from tblib.pickling_support import pickle_exception
 
 from shoal.errors import RemoteError
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, reduce_code
+from shoal.wire.tracebacks import reduce_traceback
 
 __all__ = ["Failure", "load_failure", "pack_failure"]
 
 _OWN = "shoal."
 _FOR_TESTS = "shoal.testing."  # functions to be submitted: they stand for users'
-_FRAMES = 40  # that are kept of each end of a traceback
+_CHAIN = 30  # causes that go along when there are too many to be pickled
 _NO_TRACEBACK = pickle.dumps(None)
 
 
@@ -123,7 +124,7 @@ def _shorten(text: str, length: int) -> str:
 
 def _pickle_exception(error: BaseException, text: str) -> bytes:
     try:
-        data = _dumps(error)
+        data = _dumps_chain(error)
         loaded = pickle.loads(data)
         if isinstance(loaded, BaseException):
             return data
@@ -139,6 +140,20 @@ def _pickle_exception(error: BaseException, text: str) -> bytes:
         return pickle.dumps(stand_in)
 
 
+def _dumps_chain(error: BaseException) -> bytes:
+    """Pickle an exception with those that led to it, of a very long chain the last ones."""
+    try:
+        return _dumps(error)
+    except (RecursionError, pickle.PicklingError):  # cloudpickle's word for it
+        last: BaseException | None = error
+        for _ in range(_CHAIN):
+            last = None if last is None else last.__cause__ or last.__context__
+        if last is None:
+            raise
+        last.__cause__ = last.__context__ = None
+        return _dumps(error)
+
+
 def _pickle_traceback(frames: TracebackType | None) -> bytes:
     if frames is None:
         return _NO_TRACEBACK
@@ -148,22 +163,6 @@ def _pickle_traceback(frames: TracebackType | None) -> bytes:
     except Exception:
         return _NO_TRACEBACK
     return data
-
-
-def _ends(frames: TracebackType) -> TracebackType:
-    """Return a traceback whose middle is left out if it is long: its pickle goes in as deep."""
-    steps: list[TracebackType] = []
-    at: TracebackType | None = frames
-    while at is not None:
-        steps.append(at)
-        at = at.tb_next
-    if len(steps) <= 2 * _FRAMES:
-        return frames
-    short: TracebackType | None = None
-    for step in reversed(steps[:_FRAMES] + steps[-_FRAMES:]):
-        short = TracebackType(short, step.tb_frame, step.tb_lasti, step.tb_lineno)
-    assert short is not None
-    return short
 
 
 def _dumps(obj: Any) -> bytes:
@@ -181,7 +180,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, TracebackType):
-            return pickle_traceback(_ends(obj))
+            return reduce_traceback(obj)
         if isinstance(obj, BaseException):
             return pickle_exception(obj)
         return super().reducer_override(obj)

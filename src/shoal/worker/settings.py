@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,8 +75,6 @@ class Given:
     local_directory: str | None
     data: Any
     plugins: list[Any]
-    preload: Any
-    preload_argv: Sequence[Any]
 
 
 @dataclass

@@ -187,6 +187,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
         dashboard_address: str | None = None,
         http_prefix: str | None = None,
     ) -> None:
+        self._preloads = Preloads.configured(self, "worker", preload, preload_argv)  # first of all
         self.scheduler_address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.security = with_secret(Security.of(security), secret)
         self.nthreads = positive("nthreads", nthreads, CPU_COUNT)
@@ -203,12 +204,11 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             timeout=timeout,
             name=name,
         )
-        self._given = Given(local_directory, data, list(plugins), preload, preload_argv)
+        self._given = Given(local_directory, data, list(plugins))
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self._read_durations(reconnect, death_timeout, heartbeat_interval)
-        fractions = (memory_target_fraction, memory_spill_fraction, memory_pause_fraction)
-        self._make_core(fractions, validate)
-        self.report = Report(self, metrics, startup_information)
+        fractions = memory_target_fraction, memory_spill_fraction, memory_pause_fraction
+        self._make_core(fractions, validate, Report(self, metrics, startup_information))
         self._prepare(extensions or {}, all_executors(executor, executors))
 
     def _read_durations(self, reconnect: bool, death_timeout: Any, heartbeat_interval: Any) -> None:
@@ -216,7 +216,10 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
         self._death_timeout = config.parse_optional_seconds("death_timeout", death_timeout)
         self._heartbeat_every = config.parse_optional_seconds("heartbeat", heartbeat_interval)
 
-    def _make_core(self, fractions: tuple[Any, Any, Any], validate: bool | None) -> None:
+    def _make_core(
+        self, fractions: tuple[Any, Any, Any], validate: bool | None, report: Report
+    ) -> None:
+        self.report = report
         self.machine = core.Machine(
             read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
         )
@@ -249,11 +252,6 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
         self._alarm = Alarm(self._tick)
         self._link: SchedulerLink | None = None
         self._last_words: asyncio.Task[None] | None = None
-        self._preloads = Preloads(
-            self,
-            config.get_list("distributed.worker.preload", self._given.preload),
-            self._given.preload_argv or config.get_list("distributed.worker.preload-argv"),
-        )
         self.extensions = {name: make(self) for name, make in extensions.items()}
 
     # -- life --------------------------------------------------------------------
