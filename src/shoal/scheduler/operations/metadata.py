@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["start_metadata", "stop_metadata"]
 
 
-async def start_metadata(scheduler: Scheduler, name: str) -> None:
+def start_metadata(scheduler: Scheduler, name: str) -> None:
     """Begin to collect, under a name that nobody else uses."""
     scheduler.add_plugin(MetadataCollector(scheduler), name=name)
 
 
-async def stop_metadata(scheduler: Scheduler, name: str) -> dict[str, Any]:
+def stop_metadata(scheduler: Scheduler, name: str) -> dict[str, Any]:
     """Return what was collected, and collect no more."""
     collector = scheduler.plugins.get(name)
     if not isinstance(collector, MetadataCollector):

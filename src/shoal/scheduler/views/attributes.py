@@ -8,7 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
+from shoal.preloading import Preloads
 from shoal.scheduler.core.handlers.timers import is_busy
+from shoal.scheduler.core.invariants import check
 from shoal.scheduler.views import tables
 from shoal.scheduler.views.group import Computation, TaskGroup, TaskPrefix, computations
 from shoal.scheduler.views.memory import MemoryState, memory_of_workers
@@ -274,6 +276,17 @@ class SchedulerAttributes:
         """Whether the state is checked after every event."""
         scheduler: Any = self
         return bool(scheduler.settings.validate)
+
+    @property
+    def preloads(self) -> Preloads:
+        """The users' modules that ran at the start."""
+        scheduler: Any = self
+        preloads: Preloads = scheduler._preloads
+        return preloads
+
+    def validate_state(self, allow_overlap: bool = False) -> None:
+        """Check the whole state; an `AssertionError` says what does not fit."""
+        check(self.state)
 
     @property
     def time_started(self) -> float:

@@ -49,7 +49,7 @@ class TaskGroup(View):
         Seconds of all their runs together.
     nbytes_total : int
         Bytes of all their results together, those that are gone included.
-    types : set of str
+    types : keys view of str
         Types of their results.
     start, stop : float
         When the first came to the scheduler, and when the last of those that ended did, in seconds
@@ -108,9 +108,9 @@ class TaskGroup(View):
         return {"compute": self._core.duration} if self._core.duration else {}
 
     @property
-    def types(self) -> set[str]:
+    def types(self) -> KeysView[str]:
         """Types of the results."""
-        return set(self._core.types)
+        return dict.fromkeys(self._core.types).keys()
 
     @property
     def start(self) -> float:
@@ -202,9 +202,10 @@ class TaskPrefix(View):
         return sum(group.nbytes for group in self._core.groups.values())
 
     @property
-    def types(self) -> set[str]:
+    def types(self) -> KeysView[str]:
         """Types of the results of its groups."""
-        return set().union(*(group.types for group in self._core.groups.values()))
+        groups = self._core.groups.values()
+        return dict.fromkeys(kind for group in groups for kind in group.types).keys()
 
     @property
     def suspicious(self) -> int:

@@ -154,13 +154,13 @@ class PluginMethods(SchedulerPart):
         call, positional, keywords = (x if isinstance(x, Blob) else dumps(x) for x in given)
         return await functions.run_function(self._this, call, positional, keywords, wait)
 
-    async def start_task_metadata(self, name: str) -> None:
+    def start_task_metadata(self, name: str) -> None:
         """Begin to collect what becomes of tasks, under a name; see `get_task_metadata`."""
-        await metadata.start_metadata(self._this, name)
+        metadata.start_metadata(self._this, name)
 
-    async def stop_task_metadata(self, name: str) -> dict[str, Any]:
+    def stop_task_metadata(self, name: str) -> dict[str, Any]:
         """Return what was collected, and collect no more."""
-        return await metadata.stop_metadata(self._this, name)
+        return metadata.stop_metadata(self._this, name)
 
     async def upload_file(self, filename: str, data: Any, load: bool = True) -> dict[str, Any]:
         """Write a file into the scheduler's folder, and make it importable.

@@ -16,6 +16,7 @@ from shoal.scheduler.views.part import Names, SchedulerPart, addresses
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
+    from shoal.comm.stream_messages import Outbox
     from shoal.scheduler.views.task import TaskState
     from shoal.scheduler.views.worker import WorkerState
 
@@ -199,6 +200,11 @@ class WorkerMethods(SchedulerPart):
         return (await self._this.broadcast(msg=msg, workers=[worker]))[
             self._this.coerce_address(worker)
         ]
+
+    @property
+    def stream_comms(self) -> dict[str, Outbox]:
+        """What takes messages to the `stream_handlers` of workers, by their addresses."""
+        return {address: self._this.outbox.to(address) for address in self._this.state.workers}
 
     def worker_send(self, worker: str, msg: dict[str, Any]) -> None:
         """Send a message to one of the `stream_handlers` of a worker; it gets its fields.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from shoal import task_context
 from shoal._base.keys import decode_key
 from shoal.comm.rpc import PooledRPC
+from shoal.preloading import Preloads
+from shoal.worker.core.invariants import check
 from shoal.worker.views.memory import WorkerMemoryManager
 from shoal.worker.views.state import WorkerState
 
@@ -36,6 +38,11 @@ class WorkerAttributes:
     @property
     def worker_address(self) -> str:
         """The address."""
+        return self._this.address
+
+    @property
+    def contact_address(self) -> str:
+        """The address that others are told."""
         return self._this.address
 
     @property
@@ -132,6 +139,15 @@ class WorkerAttributes:
     def _shut_executors(self) -> None:
         for executor in (self._own_executors or {}).values():
             executor.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def preloads(self) -> Preloads:
+        """The users' modules that ran at the start."""
+        return self._this._preloads
+
+    def validate_state(self) -> None:
+        """Check the whole state; an `AssertionError` says what does not fit."""
+        check(self._this.machine)
 
     # -- memory ----------------------------------------------------------------------------
 
