@@ -1,5 +1,5 @@
-"""Names of live objects: those that were chosen are there, and of the kind that is written down; those
-that were left out are not there, and have a reason.
+"""Names of live objects: those that were chosen are there, and of the kind that is written down;
+those that were left out are not there, and have a reason.
 """
 
 from __future__ import annotations
