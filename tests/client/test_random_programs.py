@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from helpers import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,8 @@ class Program:
         self.names = [f"data-{number}-{i}" for i in range(2)]
         self.variable = Variable(f"random-program-{number}", client=client)
         self.kept: tuple[str, Any] | None = None  # in the variable
-        self.actors: list[tuple[Any, int]] = []
+        self.actor_keys = [f"actor-{number}-{i}" for i in range(2)]
+        self.actors: dict[str, tuple[Any, int]] = {}
 
     # -- steps: each takes three numbers --------------------------------------------
 
@@ -170,23 +172,28 @@ class Program:
 
     def make_actor(self, a: int, b: int, c: int) -> None:
         if len(self.actors) < 2:
-            actor = self.client.submit(Counter, a, actor=True, pure=False).result(timeout=20)
-            self.actors.append((actor, a))
+            # Names of actors are used again, too: of those that are gone.
+            free = [key for key in self.actor_keys if key not in self.actors]
+            future = self.client.submit(Counter, a, actor=True, key=free[0])
+            self.actors[free[0]] = (future.result(timeout=20), a)
 
     def call_actor(self, a: int, b: int, c: int) -> None:
         if self.actors:
-            i = a % len(self.actors)
-            actor, n = self.actors[i]
+            key = list(self.actors)[a % len(self.actors)]
+            actor, n = self.actors[key]
             assert actor.add(b).result(timeout=20) == n + b
-            self.actors[i] = (actor, n + b)
+            self.actors[key] = (actor, n + b)
 
     def drop_actor(self, a: int, b: int, c: int) -> None:
         if self.actors:
-            del self.actors[a % len(self.actors)]
+            del self.actors[list(self.actors)[a % len(self.actors)]]
 
     def scale(self, a: int, b: int, c: int) -> None:
         if not self.actors:  # they cannot move
-            self.cluster.scale(1 + a % 3)
+            n = 1 + a % 3
+            self.cluster.scale(n)
+            workers = self.cluster.scheduler.workers
+            wait_until(lambda: len(workers) == n)  # an actor may be made there next
 
     # -- the model -------------------------------------------------------------------
 
@@ -205,9 +212,9 @@ class Program:
     @staticmethod
     def _call(function: Callable[..., int], args: list[Any]) -> Any:
         values = [arg.expected if isinstance(arg, Handle) else arg for arg in args]
-        for value in values:
-            if isinstance(value, Wrong):
-                return value
+        wrong = {n for value in values if isinstance(value, Wrong) for n in value.args}
+        if wrong:
+            return Wrong(*wrong)  # whichever of its inputs fails first
         try:
             return function(*values)
         except Wrong as error:
@@ -217,7 +224,7 @@ class Program:
         if isinstance(handle.expected, Wrong):
             error = handle.future.exception(timeout=20)
             assert isinstance(error, Wrong), handle.future
-            assert error.args == handle.expected.args
+            assert error.args[0] in handle.expected.args, handle.future
         else:
             assert handle.future.result(timeout=20) == handle.expected, handle.future
 

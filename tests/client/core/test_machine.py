@@ -211,6 +211,16 @@ def test_a_life_that_is_set_aside_twice(duet: Duet) -> None:
     assert len(duet.records) == 5
 
 
+def test_a_life_that_was_told_of_after_its_last_future_was_gone(duet: Duet) -> None:
+    duet.disconnect()
+    duet.submit(task("a"), task("b", "a"))
+    duet.release("a")
+    duet.connect()
+    old = duet.records["a"].told
+    again = duet.submit(task("a", call=Call(function("other"), "other"))).messages[-1]
+    assert again.told > old
+
+
 def test_another_life_that_others_share(duet: Duet) -> None:
     duet.submit(task("a"))
     duet.hear(m.KeysShared(["a"], [99], duet.records["a"].told))

@@ -7,7 +7,7 @@ from typing import Any
 from scheduler_harness import FUNCTION, Cluster
 
 from shoal._base.keys import set_aside_key
-from shoal.scheduler.core import FromClient
+from shoal.scheduler.core import ClientLost, FromClient
 from shoal.wire import messages as m
 
 
@@ -171,6 +171,18 @@ def test_an_input_that_nobody_wants_is_the_one_that_its_client_means() -> None:
     cluster.say("c", m.Graph(**keys, **told))
     seen = finish_all(cluster)
     assert [(task.key, task.args) for task in seen] == [("x", b"other"), ("z", b"args")]
+
+
+def test_what_a_client_said_before_it_was_lost_keeps_its_order() -> None:
+    """Slices put off what is released; what is said after it may mean another life."""
+    cluster = Cluster(slice=1, free_delay=0.0)
+    cluster.client()
+    cluster.worker("w1")
+    cluster.handle_slice(FromClient("c", [graph("x", 1), graph("y", 2, deps=[["x"]])]))
+    words = [m.Release(["x"]), graph("x", 3, b"other"), graph("z", 4, deps=[["x"]])]
+    cluster.handle_slice(FromClient("c", words))
+    cluster.handle_slice(ClientLost("c"))
+    assert cluster.s.tasks["x"].life == 3
 
 
 def test_a_key_that_another_client_wants_keeps_its_definition() -> None:

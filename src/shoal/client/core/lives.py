@@ -40,6 +40,7 @@ def _buffers(record: Record) -> list[Buffer]:
 def set_aside(s: ClientState, record: Record) -> None:
     """Let a record go on under a name of its own."""
     key = record.key
+    s.over = True  # it may have been told of after its last future was gone
     table = s.records
     del table[key]
     name = set_aside_key(key, life_of(record))

@@ -74,7 +74,7 @@ def take_life(s: SchedulerState, ts: TaskState, life: int) -> bool:
 def claim(s: SchedulerState, ts: TaskState, life: int) -> None:
     """A client defines what was known as somebody's input, or as brought by a worker, only."""
     if life and ts.life != life:
-        if ts in s.unclaimed and ts.life:
+        if ts.life and (ts in s.unclaimed or not (ts.waiters or _is_wanted(s, ts))):
             _give_up_copies(s, ts)
         if ts.state != "memory" or not ts.life:
             ts.life = life
@@ -83,6 +83,12 @@ def claim(s: SchedulerState, ts: TaskState, life: int) -> None:
     if ts.state == "erred":  # it was given up as lost data
         move(s, ts, "released")
         ts.rare = None
+
+
+def _is_wanted(s: SchedulerState, ts: TaskState) -> bool:
+    """Whether anybody wants it who is there: not one that is gone, and may come back."""
+    keeper = None if s.coordination is None else s.coordination.retaining_client
+    return any(c.real or c is s.fire_and_forget or c is keeper for c in ts.wanted_by)
 
 
 def _give_up_copies(s: SchedulerState, ts: TaskState) -> None:
@@ -110,7 +116,7 @@ def set_aside(
         [dep.key for dep in ts.deps],
     ):
         return False
-    if any(client is not s.adopted for client in ts.wanted_by) or ts.options.actor:
+    if _is_wanted(s, ts) or ts.options.actor:
         return False
     name = set_aside_key(ts.key, ts.life)
     if name in s.tasks:  # its client came back, and told of it by that name
