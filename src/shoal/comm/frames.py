@@ -24,6 +24,7 @@ from typing import Any, cast
 from shoal.comm.direct import DirectSocket, open_direct
 from shoal.comm.secure import SecureChannel
 from shoal.comm.secure_direct import SecureDirect
+from shoal.comm.unread import UnreadWatch
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
 
@@ -39,6 +40,7 @@ _BUFFER_SIZE = _JOIN_BELOW
 _MAP_FROM = 1 << 20
 _MOST_AHEAD = 16 << 20
 _HANDSHAKE_BYTES = 4096
+_UNREAD = 300.0
 _HIGH_WATER = 4 << 20
 
 _COUNT = struct.Struct("<I")
@@ -58,6 +60,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         Called with this when it has a transport.
     handshake_bytes : int
         Most that is kept of what comes before the handshake has ended.
+    unread : float
+        Seconds after which a peer is dropped that takes nothing of what waits for it.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         max_message: int,
         on_connected: Callable[[FrameProtocol], None] | None = None,
         handshake_bytes: int = _HANDSHAKE_BYTES,
+        unread: float = _UNREAD,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
@@ -93,6 +98,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._on_closed: ClosedCallback | None = None
         self._paused_reading = False
         self._writable: asyncio.Future[None] | None = None
+        self.unread: UnreadWatch | None = None  # while something waits to be sent
+        self._most_unread = unread
         self.on_writable: Callable[[], None] | None = None
         self.direct: DirectSocket | SecureDirect | None = None  # see `open_direct`
         self._rest = False  # the end of what was written directly is on its way to the transport
@@ -140,6 +147,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self.closed = True
         if self.closed_by is None:
             self.closed_by = exc
+        self._stop_watching()
         _untie(self.transport)
         self.transport = None
         if self.direct is not None:
@@ -160,16 +168,24 @@ class FrameProtocol(asyncio.BufferedProtocol):
             callback(error)
 
     def pause_writing(self) -> None:
+        if self.unread is None:
+            self.unread = UnreadWatch(self, self._most_unread)
         if self._writable is None:
             self._writable = self.loop.create_future()
 
     def resume_writing(self) -> None:
+        self._stop_watching()
         if self._writable is not None:
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
         if self.on_writable is not None:
             self.on_writable()
+
+    def _stop_watching(self) -> None:
+        if self.unread is not None:
+            self.unread.stop()
+            self.unread = None
 
     # ------------------------------------------------------------------ parsing
 

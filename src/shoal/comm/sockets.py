@@ -130,7 +130,8 @@ def new_protocol(
         raise ValueError(
             f"'shoal.comm.handshake-bytes' is {handshake}; it must be {_LEAST} to {_MOST} bytes"
         )
-    return lambda: FrameProtocol(limit, on_connected, handshake)
+    unread = config.get_seconds("shoal.comm.unread")
+    return lambda: FrameProtocol(limit, on_connected, handshake, unread)
 
 
 _LEAST, _MOST = 1024, 65536

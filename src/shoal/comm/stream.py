@@ -32,6 +32,9 @@ M = TypeVar("M")
 # Messages and keys of a batch, about: a peer has other things to do, too, than to read one of a
 # million tasks. What was sent by one call is not parted.
 _BATCH = 4000
+# Batches that may wait for a peer which has taken nothing for so many seconds.
+_MOST_BATCHES = 250
+_DEAF = 10.0
 
 
 class MessageStream(Generic[M]):
@@ -237,6 +240,20 @@ class MessageStream(Generic[M]):
         if self._weight >= _BATCH:
             self._cuts.append(len(self._outbox))
             self._weight = 0
+            if len(self._cuts) > _MOST_BATCHES and self._in_flight:
+                self._loop.call_soon_threadsafe(self._drop_deaf)
+
+    def _drop_deaf(self) -> None:
+        """Drop a peer for which much waits, and which has taken nothing for a while."""
+        comm = self.comm
+        unread = comm.protocol.unread if isinstance(comm, SocketComm) else None
+        if isinstance(comm, SocketComm) and unread is not None and unread.silent_for() >= _DEAF:
+            comm.protocol.fail(
+                CommClosedError(
+                    f"the peer does not read: {len(self._outbox)} messages wait for it, and it has "
+                    f"taken nothing for {_DEAF:g} s"
+                )
+            )
 
     def _flush(self) -> None:
         with self._sending:
