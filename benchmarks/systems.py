@@ -196,6 +196,7 @@ def ray() -> Iterator[System]:
 # Name -> (environment in .venvs, how it is called in tables, adapter).
 SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
     "shoal": ("bench-shoal", "shoal", shoal),
+    "shoal-plain": ("bench-shoal", "shoal, no encryption", shoal),
     "dask": ("bench-dask", "dask.distributed, defaults", dask),
     "dask-best": ("bench-dask", "dask.distributed, best settings", dask_best),
     "dask-2025": ("bench-dask-2025", "dask.distributed 2025.3.0, best settings", dask_best),
@@ -216,6 +217,7 @@ _BEST = {
     "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop",
 }
 ENVIRONMENT = {
+    "shoal-plain": {"DASK_SHOAL__COMM__ENCRYPTION": "false"},
     "dask-best": _BEST,
     "dask-2025": _BEST,
     "ray": {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"},

@@ -22,7 +22,7 @@ from shoal.comm.retiring import hand_over
 from shoal.comm.secret import explicit_secret
 from shoal.core import Server, Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
-from shoal.nanny.options import modules_of, worker_environment
+from shoal.nanny.options import modules_of, worker_config, worker_environment
 from shoal.nanny.plugins import NannyPlugins
 from shoal.nanny.server_process import ServerProcess, StartError
 from shoal.nanny.templates import Template
@@ -426,7 +426,7 @@ class Nanny(NannyAttributes, Server):
             limit=self._limit,
             monitor_interval=self._interval,
             orphan_folders=self._orphan_folders,
-            config=self._config,
+            config=worker_config(self._config),
             template=self._template,
             modules=modules_of(self.worker_class),
             board=board,

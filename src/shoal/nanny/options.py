@@ -7,10 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import dask.config
+
 from shoal import config
 from shoal.comm.secret import VARIABLE
 
-__all__ = ["modules_of", "worker_environment"]
+__all__ = ["modules_of", "worker_config", "worker_environment"]
 
 # Texts hash alike on all workers, so that what is grouped by hash comes together.
 _HASH_SEED = "6640"
@@ -43,3 +45,15 @@ def modules_of(named: type | str) -> list[str]:
     modules = [str(named).rpartition(".")[0]] if ours else []
     # Where this process has it, the others use it too.
     return [*modules, "uvloop"] if "uvloop" in sys.modules else modules
+
+
+def worker_config(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the configuration of a worker's process: `given`, or this process's.
+
+    Without the secret, which tasks would see: it travels with the worker's arguments.
+    """
+    found = dict(dask.config.config if given is None else given)
+    ours = found.get("shoal")
+    if isinstance(ours, dict) and ours.get("secret"):
+        found["shoal"] = {**ours, "secret": None}
+    return found

@@ -113,9 +113,7 @@ class ChildProcess:
         finally:
             theirs.close()
         self._process = process
-        config = cloudpickle.dumps(
-            _without_secret(dask.config.config if self._config is None else self._config)
-        )
+        config = cloudpickle.dumps(dask.config.config if self._config is None else self._config)
         header = {
             "entry": "shoal.nanny.child",
             "path": self._path(),
@@ -214,11 +212,3 @@ class ChildProcess:
             waited += pause
             pause = min(pause * 2, 0.05)
         kill_group(process)  # what its tasks started and left behind
-
-
-def _without_secret(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration for processes that run tasks, which would see the secret in it."""
-    ours = config.get("shoal")
-    if not isinstance(ours, dict) or not ours.get("secret"):
-        return config
-    return {**config, "shoal": {**ours, "secret": None}}
