@@ -291,3 +291,35 @@ def test_local_clusters_talk_over_tcp(folder):
     out = python("-m", "shoal", "run", path).stdout.split()
     assert out[0].startswith("tcp://127.0.0.1:")
     assert out[1].startswith("ipc://")
+
+
+def test_modules_below_the_name_that_dask_gives_it(folder):
+    text = """
+        import shoal; shoal.install_as_distributed()
+        from dask.distributed.protocol import dumps
+        from dask.distributed.deploy.local import LocalCluster
+        import distributed.protocol
+        assert dumps is distributed.protocol.dumps
+        assert LocalCluster is distributed.LocalCluster
+        """
+    python(script(folder, text))
+
+
+@pytest.mark.process
+def test_workers_are_daemons_under_the_name_as_configured(folder):
+    text = """
+        import sys, multiprocessing
+        import dask, shoal
+        shoal.install_as_distributed()
+        from dask.distributed import Client
+
+        def is_daemon():
+            return multiprocessing.current_process().daemon
+
+        if __name__ == "__main__":
+            for daemon in (True, False):
+                with dask.config.set({"distributed.worker.daemon": daemon}):
+                    with Client(n_workers=1, dashboard_address=None) as client:
+                        assert client.submit(is_daemon).result(20) is daemon
+        """
+    python(script(folder, text))

@@ -199,3 +199,22 @@ def test_arguments():
         adaptive.stop()
 
     run(main())
+
+
+def test_bounds_in_threads_and_memory() -> None:
+    with LocalCluster(
+        processes=False,
+        n_workers=1,
+        threads_per_worker=2,
+        memory_limit="1 GB",
+        dashboard_address=None,
+    ) as cluster:
+        adaptive = cluster.adapt(minimum_cores=3, maximum_memory="5.5 GB", interval="1 hour")
+        assert (adaptive.minimum, adaptive.maximum) == (2, 5)
+        adaptive = cluster.adapt(minimum=1, minimum_memory="2.5 GB", maximum_cores=7, maximum=9)
+        assert (adaptive.minimum, adaptive.maximum) == (3, 3)
+        assert adaptive.loop == cluster.loop and adaptive.scheduler is cluster.scheduler_comm
+        assert cluster.sync(adaptive.safe_target) == 3
+        adaptive.stop(reason="the test is over")
+        with pytest.raises(TypeError, match="cannot be found by its name 'x'"):
+            LocalCluster.from_name("x")

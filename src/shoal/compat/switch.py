@@ -153,12 +153,19 @@ def _is_shim(module: ModuleType) -> bool:
     return isinstance(file, str) and os.path.abspath(file).startswith(_SHIM + os.sep)
 
 
+def _at_home(name: str) -> str:
+    """Return the name of a module that may be meant as one of `dask.distributed`."""
+    if name == _ALIAS or name.startswith(_ALIAS + "."):
+        return _TOP + name[len(_ALIAS) :]
+    return name
+
+
 class _Loader(Loader):
     """Puts a facade where a module of the table is imported."""
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
-        real = facade(_TOP if name == _ALIAS else name)
+        real = facade(_at_home(name))
         if real.__spec__ is None:
             real.__spec__ = module.__spec__
             real.__loader__ = self
@@ -188,7 +195,7 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname in PROGRAMS:
             return ModuleSpec(fullname, _Program(), origin="shoal")
-        name = _TOP if fullname == _ALIAS else fullname
+        name = _at_home(fullname)
         if name not in TABLE:
             return None
         package = name == fullname and hasattr(facade(name), "__path__")

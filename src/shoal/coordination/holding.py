@@ -10,6 +10,7 @@ Tasks that wait for these leave their thread later than others, and never wait t
 from __future__ import annotations
 
 import logging
+import uuid
 from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,7 @@ class Holdable(Named):
 
     def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
         super().__init__(name, client)
+        self.id = uuid.uuid4().hex  # of this object, of which there may be several for a name
         # What this object holds, oldest first: through which client, and the number of the ask.
         self._held: deque[tuple[Client, int]] = deque()
 

@@ -9,6 +9,8 @@ from shoal.coordination.holding import Holdable, wait_time
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
+    from shoal.client.core.asks import Asking
+    from shoal.client.session.session import Session
 
 __all__ = ["Lock"]
 
@@ -43,6 +45,7 @@ class Lock(Holdable):
     """
 
     kind = "lock"
+    max_leases = 1
 
     def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
         super().__init__(name, client)
@@ -84,5 +87,15 @@ class Lock(Holdable):
         """Return whether somebody holds the lock."""
         return self._ask("locked", self._wire_name)
 
+    def get_value(self) -> Any:
+        """Return how many hold the lock: 1 or 0."""
+        return self._ask("locked", self._wire_name, load=_as_number)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Lock, (self.name,)
+
+
+def _as_number(session: Session, asking: Asking) -> int:
+    answer = asking.answer
+    assert answer is not None
+    return int(answer.value)

@@ -182,8 +182,26 @@ class Adaptive(AdaptiveCore):
         if not self._stopped:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def stop(self) -> None:
-        """Leave the cluster as it is from now on."""
+    @property
+    def loop(self) -> Any:
+        """The event loop of the cluster."""
+        return self.cluster.loop
+
+    @property
+    def scheduler(self) -> Any:
+        """The scheduler's operations."""
+        return self.cluster.scheduler_comm
+
+    def stop(self, reason: str = "unknown") -> None:
+        """Leave the cluster as it is from now on.
+
+        Parameters
+        ----------
+        reason : str
+            For the logs.
+        """
+        if not self._stopped:
+            logger.debug("adapting %s ends: %s", self.cluster.name, reason)
         self._stopped = True
         self._on_loop(self._end)
 
@@ -228,6 +246,10 @@ class Adaptive(AdaptiveCore):
         comm = self.cluster.scheduler_comm
         assert comm is not None
         return int(await comm.adaptive_target(target_duration=self.target_duration))
+
+    async def safe_target(self) -> int:
+        """Return `target` within the bounds."""
+        return self.within_bounds(await self.target())
 
     async def workers_to_close(self, target: int) -> list[Any]:
         """Ask the scheduler for names of workers that can go, the best to close first."""

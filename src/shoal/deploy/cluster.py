@@ -290,6 +290,20 @@ class Cluster(SyncMethodMixin):
         """Web address of the scheduler's pages; empty where there are none."""
         return dashboard_link(self.scheduler_info)
 
+    @classmethod
+    def from_name(cls, name: str) -> Cluster:
+        """Return an object for a cluster that runs already; of classes that can find one.
+
+        Raises
+        ------
+        TypeError
+            By classes that cannot.
+        """
+        raise TypeError(
+            f"a {cls.__name__} cannot be found by its name {name!r}: connect with its address, "
+            "Client(address)"
+        )
+
     def get_client(self, asynchronous: bool | None = None, **kwargs: Any) -> Client:
         """Return a new client of this cluster.
 

@@ -18,6 +18,7 @@ from shoal import config
 from shoal._base.logs import Silence
 from shoal._base.numbers import whole_number
 from shoal.core import Status, rpc
+from shoal.deploy.adaptive import Adaptive
 from shoal.deploy.cluster import Cluster
 from shoal.deploy.interface import NoOpAwaitable, ProcessInterface
 from shoal.security import Security
@@ -310,6 +311,46 @@ class SpecCluster(Cluster):
         while len(self.worker_spec) < n:
             self.worker_spec.update(self.new_worker_spec())
         return self._correct_soon()
+
+    def adapt(
+        self,
+        *,
+        minimum: int | None = None,
+        maximum: float | None = None,
+        minimum_cores: int | None = None,
+        maximum_cores: int | None = None,
+        minimum_memory: str | int | None = None,
+        maximum_memory: str | int | None = None,
+        **kwargs: Any,
+    ) -> Adaptive:
+        """Have the number of workers follow the work from now on; see `Cluster.adapt`.
+
+        Parameters
+        ----------
+        minimum, maximum : int, optional
+            Fewest and most workers.
+        minimum_cores, maximum_cores : int, optional
+            The same in threads of all workers together.
+        minimum_memory, maximum_memory : str or int, optional
+            The same in memory of all workers together, such as ``"20 GB"``.
+        **kwargs
+            Of `Cluster.adapt`.
+        """
+        least = [minimum] if minimum is not None else []
+        most = [maximum] if maximum is not None else []
+        if minimum_cores is not None:
+            least.append(math.ceil(minimum_cores / self._threads_per_worker()))
+        if minimum_memory is not None:
+            least.append(math.ceil(parse_bytes(minimum_memory) / self._memory_per_worker()))
+        if maximum_cores is not None:
+            most.append(math.floor(maximum_cores / self._threads_per_worker()))
+        if maximum_memory is not None:
+            most.append(math.floor(parse_bytes(maximum_memory) / self._memory_per_worker()))
+        return super().adapt(
+            minimum=max(least) if least else None,
+            maximum=min(most) if most else None,
+            **kwargs,
+        )
 
     def scale_up(self, n: int = 0, memory: Any = None, cores: int | None = None) -> Any:
         """Have `n` workers; the same as `scale`."""

@@ -7,9 +7,10 @@ import logging
 import sys
 from typing import Any
 
+from shoal import config
 from shoal._base.logs import quieten
 from shoal._base.running_board import LastWords, RunningBoard
-from shoal._base.stand_in import stand_in
+from shoal._base.stand_in import is_given_the_name, stand_in
 from shoal.comm.secret import hide_environment_secret
 from shoal.nanny.child import Parent
 from shoal.nanny.serving import run, serve
@@ -41,6 +42,10 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
     hide_environment_secret(getattr(security, "secret", None))
     sys.setswitchinterval(_SWITCH)
     stand_in()  # what clients find by that name is pickled by it
+    if is_given_the_name() and config.get_bool("distributed.worker.daemon"):
+        # There a worker is a daemon of `multiprocessing`, which joblib and others ask about. Others
+        # may start processes in tasks.
+        importlib.import_module("multiprocessing").current_process().daemon = True
 
     board = RunningBoard(body["board"])
     logging.getLogger().addHandler(LastWords(board))

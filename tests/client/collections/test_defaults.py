@@ -71,6 +71,19 @@ def test_a_client_that_is_no_default(clusters: list[LocalCluster]) -> None:
     assert dask.config.get("scheduler", None) is None
 
 
+def test_the_current_client_goes_before_a_scheduler_that_was_set(
+    clusters: list[LocalCluster],
+) -> None:
+    with Client(clusters[0]) as client:
+        with dask.config.set(scheduler="threads"):
+            assert asked_locally()
+            with client.as_current():
+                assert asked() == home(clusters[0])
+            assert asked_locally()
+        assert asked() == home(clusters[0])
+    assert dask.config.get("scheduler", None) is None
+
+
 def _in_thread(function: Any) -> BaseException:
     errors: list[BaseException] = []
 
@@ -152,7 +165,7 @@ def test_await_a_collection(clusters: list[LocalCluster], monkeypatch: Any) -> N
             assert await client.compute(x.sum()) == 20
             assert await client.get({"x": (inc, 1)}, ["x"]) == [2]
             assert await client.compute([x.sum(), x.max()], sync=True) == [20, 2]
-            assert await client.gather(await client.get({"y": (inc, 4)}, ["y"], sync=False)) == [5]
+            assert await client.gather(client.get({"y": (inc, 4)}, ["y"], sync=False)) == [5]
 
     run(main())
 

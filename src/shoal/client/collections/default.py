@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dask.config
@@ -148,7 +148,10 @@ def client_as_current(client: Client) -> Iterator[None]:
     context = _Context()
     take_over(context)
     try:
-        with as_current(client):
+        # The user may have set another scheduler since the client was made: here it is this.
+        other = dask.config.get("scheduler", None) is not _scheduler
+        found = dask.config.set(scheduler=_scheduler) if other else nullcontext()
+        with as_current(client), found:
             yield
     finally:
         hand_back(context)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from shoal.client.core.state import DONE, FINISHED, Record
+from shoal.client.current import current_client
 from shoal.client.futures.fetching import fetch
 from shoal.client.futures.future import Future, futures_of, is_empty, seconds_or_none
 from shoal.client.futures.outcome import Value, error_of, load, value_at_hand
@@ -132,6 +133,15 @@ class as_completed:
     def lock(self) -> threading.Condition:
         """What to hold while `futures` and `queue` are changed."""
         return self._news
+
+    @property
+    def loop(self) -> Any:
+        """The event loop of the client whose futures these are; of the current one by default."""
+        with self._news:
+            sessions = [session for session, _ in self._waiting]
+            sessions += [future._session for future, _ in self._ready]
+        client = sessions[0].client if sessions else current_client()
+        return client.loop
 
     @property
     def thread_condition(self) -> threading.Condition:
