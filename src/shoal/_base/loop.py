@@ -12,6 +12,7 @@ import inspect
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar, cast, overload
 
@@ -19,7 +20,14 @@ import dask.config
 
 from shoal._base.both_loops import BothLoops, as_asyncio_loop, both_loops
 
-__all__ = ["LoopRunner", "SyncMethodMixin", "as_asyncio_loop", "new_event_loop", "sync"]
+__all__ = [
+    "LoopRunner",
+    "SyncMethodMixin",
+    "as_asyncio_loop",
+    "is_inherited",
+    "new_event_loop",
+    "sync",
+]
 
 T = TypeVar("T")
 
@@ -58,11 +66,20 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+_inherited: dict[int, asyncio.AbstractEventLoop] = {}  # by id; kept, so that ids stay theirs
+
+
+def is_inherited(loop: Any) -> bool:
+    """Whether a loop ran in a thread of the process that this one was forked from."""
+    return bool(_inherited) and id(loop) in _inherited
+
+
 class _LoopThread:
     """A daemon thread that runs one event loop until it is told to stop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
         self.loop = loop
+        _threads.add(self)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -76,6 +93,8 @@ class _LoopThread:
 
     def stop(self, timeout: float) -> None:
         """End thread and loop; what still runs on the loop is cancelled."""
+        if is_inherited(self.loop):
+            return  # to close it would take the parent's connections from under it
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._cancel_all)
             self._thread.join(timeout)
@@ -89,6 +108,7 @@ class _LoopThread:
         self.loop.call_soon(self.loop.call_soon, self.loop.stop)
 
 
+_threads: weakref.WeakSet[_LoopThread] = weakref.WeakSet()
 _shared: _LoopThread | None = None
 _lock = threading.Lock()
 
@@ -116,6 +136,8 @@ def _forget_shared_loop() -> None:
     global _shared, _lock
     _shared = None
     _lock = threading.Lock()
+    _inherited.update((id(thread.loop), thread.loop) for thread in list(_threads))
+    _threads.clear()
 
 
 atexit.register(_stop_shared_loop)
@@ -176,6 +198,8 @@ class LoopRunner:
         """Stop the thread that `start` made for the caller's loop; the shared loop goes on."""
         if self._own is not None:
             own, self._own = self._own, None
+            if is_inherited(own.loop):
+                return
             own.loop.call_soon_threadsafe(own.loop.stop)
             own._thread.join(timeout)
 
@@ -274,7 +298,8 @@ def sync(
     Raises
     ------
     RuntimeError
-        When this is the loop's own thread (it would wait for itself), or the loop is closed.
+        When this is the loop's own thread (it would wait for itself), or the loop is closed, or
+        this process was forked from the one whose loop it is.
 
     Notes
     -----
@@ -285,6 +310,11 @@ def sync(
         raise RuntimeError(
             "a blocking call on the event loop's own thread would wait for itself forever; "
             "inside coroutines use asynchronous=True and await"
+        )
+    if is_inherited(loop):
+        raise RuntimeError(
+            "this was made before this process was forked and belongs to the parent: make a new "
+            "Client here, with the scheduler's address, or start processes with 'spawn'"
         )
     call = _Call(func, args, kwargs)
     loop.call_soon_threadsafe(call.start)  # raises RuntimeError when the loop is closed

@@ -30,6 +30,9 @@ def memory_available() -> int:
     return min(limit for limit in limits if limit > 0)
 
 
+_LEAST = 32 << 20  # bytes; a worker without any data takes about twice as many
+
+
 def parse_memory_limit(
     limit: str | float | None, nthreads: int, total_cores: int = CPU_COUNT
 ) -> int | None:
@@ -48,7 +51,7 @@ def parse_memory_limit(
     Raises
     ------
     ValueError
-        When `limit` is none of these.
+        When `limit` is none of these, or so small that it must be a mistake.
 
     Examples
     --------
@@ -76,6 +79,11 @@ def parse_memory_limit(
         raise ValueError(
             f"memory_limit={limit!r} is not a memory limit; give a size such as '4 GiB', a number "
             "of bytes, a fraction of the memory such as 0.5, 'auto', or 0 for none"
+        )
+    if 0 < size < _LEAST:
+        raise ValueError(
+            f"memory_limit={limit!r} is {size:,} bytes, in which no worker can live: Python alone "
+            f"takes more than {_LEAST >> 20} MiB; give the unit, as in '4 GiB'"
         )
     return min(size, total) or None
 

@@ -21,7 +21,7 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal import config
 from shoal._base.keys import decode_key
-from shoal._base.loop import LoopRunner, SyncMethodMixin
+from shoal._base.loop import LoopRunner, SyncMethodMixin, is_inherited
 from shoal._base.versions import own_versions
 from shoal.actors.connections import ActorConnections
 from shoal.client.admin import plugins as plugin_calls
@@ -52,6 +52,7 @@ from shoal.client.observe.event_handlers import TopicHandlers
 from shoal.client.observe.methods import InsightVerbs
 from shoal.client.session.callbacks import Callbacks
 from shoal.client.session.connection import Connection
+from shoal.client.session.forked import leave_to_parent
 from shoal.client.session.session import Session
 from shoal.client.starting import (
     Target,
@@ -343,7 +344,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             self._status = "closed"
             _open_clients.discard(self)
             hand_back(self)
-        if self._target.is_own:
+        if self._target.is_own and not is_inherited(self.loop.asyncio_loop):
             self.cluster.close()
         self._loop_runner.stop()
         return None
@@ -1234,6 +1235,8 @@ def _close_all() -> None:
 
 def _forget_all() -> None:
     # A forked child has neither the loop's thread nor a connection of its own.
+    for client in list(_open_clients):
+        leave_to_parent(client._session)
     _open_clients.clear()
     forget_clients()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dask.utils import format_bytes, parse_timedelta
 
-from shoal._base.loop import LoopRunner, SyncMethodMixin
+from shoal._base.loop import LoopRunner, SyncMethodMixin, is_inherited
 from shoal._base.numbers import whole_number
 from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive as _Adaptive
@@ -120,7 +120,7 @@ class Cluster(SyncMethodMixin):
         timeout : float, optional
             Seconds after which to stop waiting for that.
         """
-        if self.status == Status.closed:
+        if self.status == Status.closed or is_inherited(self.loop.asyncio_loop):
             return _nothing() if self.asynchronous else None
         result = self.sync(self._close, callback_timeout=timeout)
         if not self.asynchronous:
