@@ -233,6 +233,7 @@ class Scheduler(
         self.copying = Copying(self)
         self.stream_record = StreamRecord(self)
         self.memory_manager = MemoryManager(self)
+        self.extensions["amm"] = self.memory_manager
         self._heeding = False  # whether there is somebody to tell what happens in the core
         self._alarm = Alarm(self._tick)
         self._calls = ShellCalls(

@@ -282,6 +282,7 @@ def test_plugins_and_extensions_as_arguments() -> None:
         ) as s:
             assert len(started) == 1 and len(s.plugins) == 1
             assert s.extensions["mine"].scheduler is s
+            assert s.extensions["amm"] is s.memory_manager
             folder = Path(s.local_directory)
             answer = await s.upload_file("uploaded_to_scheduler.py", "value = 5")
             assert answer["status"] == "OK"
