@@ -169,6 +169,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         self._set_as_default = set_as_default
         self._connection: Connection | None = None
         self._session = Session(self, self.id, name, own_versions())
+        self._sends_code = config.get_int("distributed.diagnostics.computations.nframes") > 0
         self._callbacks = Callbacks(self._session)
         self._topics = TopicHandlers(self)
         self._identity: dict[str, Any] = {}
@@ -510,6 +511,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             or actor
             or actors
             or pure is False
+            or self._sends_code
             or get_annotations()
         ):
             options = SubmitOptions(

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, KeysView
 from contextlib import asynccontextmanager
 from typing import Any
 
+import dask
 import pytest
 from helpers import run, until
 
+from shoal import SchedulerPlugin
 from shoal.client.client import Client
 from shoal.core import Status
 from shoal.scheduler.scheduler import Scheduler
@@ -228,6 +230,33 @@ def test_computations_are_told_apart_by_time() -> None:
             assert {group.name for group in second.groups} == {"later"}
 
     run(main())
+
+
+def test_computations_have_the_code_of_who_sent_them() -> None:
+    async def main() -> None:
+        with dask.config.set({"distributed.diagnostics.computations.nframes": 1}):
+            async with cluster() as (c, s, _):
+                plugin = Graphs()
+                s.add_plugin(plugin, name="graphs")
+                x = c.submit(inc, 1, key="x")
+                y = c.compute(dask.delayed(inc)(2, dask_key_name="y"))
+                assert await c.gather([x, y]) == [2, 3]
+                code = [texts for one in s.computations for texts in one.code]
+                assert len(code) == 1 and "dask_key_name" in code[0][0]
+                assert s.tasks["x"].annotations == {} and plugin.seen == [{}, {}]
+        async with cluster() as (c, s, _):
+            assert await c.submit(inc, 1) == 2
+            assert [one.code for one in s.computations] in ([], [[]])
+
+    run(main())
+
+
+class Graphs(SchedulerPlugin):
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def update_graph(self, scheduler: Any, *, annotations: Any, **kwargs: Any) -> None:
+        self.seen.append(annotations)
 
 
 def test_the_log_of_changes() -> None:

@@ -15,6 +15,7 @@ from dask.utils import parse_timedelta
 from shoal.client.collections.dask_private import flatten
 from shoal.client.futures.future import Future
 from shoal.client.submission.submit import as_workers, checked_retries, sendable
+from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
 from shoal.wire.messages import TaskOptions
 
@@ -50,7 +51,7 @@ class Options:
             self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
         except (KeyError, TypeError) as error:
             raise ValueError(f"fifo_timeout={fifo_timeout!r}: use '60s' or a number") from error
-        around = dict(get_annotations())
+        around = {**get_annotations(), **users_code()}
         if "actor" in around:
             around["actors"] = around.pop("actor")
         self._for_all: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from shoal.client.core.state import Call, Extras, Record
 from shoal.client.futures.future import Future, make_future, make_futures
 from shoal.client.submission.arguments import pack
 from shoal.client.submission.keys import CallDigest, group_of_key, unique
+from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
 from shoal.wire.encodable import encodable_text
 from shoal.wire.messages import TaskOptions
@@ -66,6 +67,7 @@ class SubmitOptions:
         retries = _first(retries, extra.pop("retries", None))
         priority = priority or extra.pop("priority", 0)
         executor = extra.pop("executor", None)
+        extra |= users_code()
         if allow_other_workers not in (True, False, None):
             raise TypeError(f"allow_other_workers= must be True or False: {allow_other_workers!r}")
         if allow_other_workers and workers is None:

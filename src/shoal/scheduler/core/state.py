@@ -86,7 +86,6 @@ class GroupState:
     """Tasks that were made together, such as the chunks of one array operation."""
 
     __slots__ = (
-        "code",
         "counts",
         "created",
         "duration",
@@ -103,7 +102,6 @@ class GroupState:
         self.prefix = prefix
         self.created = now
         self.stop = 0.0  # when the last run ended
-        self.code: tuple[str, ...] = ()  # of the user who made it, where that was sent along
         self.size = 0  # tasks that are known now
         self.counts = {
             "released": 0,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.views.view import View
+from shoal.wire.annotations import CODE
 
 if TYPE_CHECKING:
     from collections.abc import KeysView
@@ -233,8 +234,18 @@ class Computation:
         self._cores = groups
         self._views = views
         self.groups = views.groups(groups)
-        self.code: list[tuple[str, ...]] = list(dict.fromkeys(g.code for g in groups if g.code))
         self.id = f"computation-{groups[0].name}"
+
+    @property
+    def code(self) -> list[tuple[str, ...]]:
+        """The users' code that sent them, once each; found by looking at all tasks there are."""
+        among = set(map(id, self._cores))
+        found: dict[tuple[str, ...], None] = {}
+        for ts in self._views.state.tasks.values():
+            noted = ts.options.annotations
+            if noted and CODE in noted and id(ts.group) in among:
+                found[tuple(noted[CODE])] = None
+        return list(found)
 
     @property
     def start(self) -> float:
