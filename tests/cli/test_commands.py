@@ -187,3 +187,16 @@ def test_a_worker_that_finds_no_scheduler_gives_up(nanny):
     assert done.returncode == 1
     assert "no scheduler at tcp://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.process
+def test_a_worker_looks_again_into_the_file_of_an_earlier_scheduler(tmp_path):
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": "tcp://127.0.0.1:9", "id": "gone"}))
+    arguments = ["--scheduler-file", str(file), "--host", "127.0.0.1"]
+    with running("worker", *arguments, "--nthreads", "1", "--death-timeout", "60") as worker:
+        with running("scheduler", "--port", "0", "--no-dashboard", *arguments):
+            wait_until(lambda: "gone" not in file.read_text(), 20)
+            with Client(scheduler_file=str(file)) as client:
+                client.wait_for_workers(1, timeout=30)
+        assert worker.poll() is None or worker.returncode == 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["end_now", "on_first_signal"]
+__all__ = ["end_now", "on_first_signal", "uninterrupted"]
 
 
 def on_first_signal(
@@ -50,3 +52,23 @@ def on_first_signal(
 def end_now(signum: int, frame: Any) -> None:
     """End the process with the exit code that shells give to this signal."""
     os._exit(128 + signum)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have Ctrl-C wait for the end of a few lines that must be done together.
+
+    Where Ctrl-C is somebody else's affair, and on other threads than the main one, nothing changes.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt

@@ -23,6 +23,7 @@ from shoal.comm.addressing import (
 from shoal.security import Security
 
 __all__ = [
+    "file_in_place",
     "listen_args",
     "listening_addresses",
     "ports_of",
@@ -43,7 +44,10 @@ def scheduler_of(host: str | None, port: int | None, file: str | None) -> tuple[
         When none is given, neither here nor in the configuration ``scheduler-address``.
     """
     if file is not None:
-        return read_scheduler_file(file)
+        if host is None:
+            return read_scheduler_file(file)
+        # Somebody read it a moment ago; it may have changed, and may be gone.
+        return file_in_place(file) or (host, None)
     if host is None:
         host = dask.config.get("scheduler-address", None)
     if host is None:
@@ -74,6 +78,14 @@ def read_scheduler_file(file: str | os.PathLike[str], wait: float = 10.0) -> tup
         if time.monotonic() > deadline:
             raise ValueError(problem + "; did the scheduler start with --scheduler-file?")
         time.sleep(0.05)
+
+
+def file_in_place(file: str | os.PathLike[str]) -> tuple[str, str | None] | None:
+    """Return address and secret from a scheduler file as it is now, None where it is none."""
+    try:
+        return read_scheduler_file(file, wait=-1.0)
+    except ValueError:
+        return None
 
 
 def listening_addresses(

@@ -12,6 +12,7 @@ __all__ = ["hand_over"]
 
 logger = logging.getLogger("shoal.worker")
 
+_REACHED = 3.0  # seconds in which a scheduler that is there says so
 _ANSWER = 2.0  # seconds that the scheduler may take to answer, beyond those for the data
 
 
@@ -29,6 +30,8 @@ async def hand_over(scheduler: Any, address: str, within: float | None = None) -
     """
     limit = config.get_seconds("shoal.retire.timeout", within)
     try:
+        async with asyncio.timeout(_REACHED):  # a scheduler that is gone is looked for much longer
+            await scheduler.identity(n_workers=0)
         async with asyncio.timeout(limit + _ANSWER):
             moved = await scheduler.retire_workers(
                 workers=[address], close_workers=False, within=limit

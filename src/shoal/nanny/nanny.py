@@ -141,8 +141,7 @@ class Nanny(NannyAttributes, Server):
         self.worker_class = worker_class or _WORKER_CLASS
         self.process: ServerProcess | None = None
         self._config = with_ours(config)
-        self._template = template
-        self._silence_logs = silence_logs
+        self._template, self._silence_logs = template, silence_logs
         self._orphan_folders = list(orphan_folders)
         self._given_listen_address = listen_address
         self._where = {"protocol": protocol, "host": host, "interface": interface}
@@ -160,11 +159,12 @@ class Nanny(NannyAttributes, Server):
             "nthreads": self.nthreads,
             "memory_limit": self.memory_limit,
             "security": self.security,
+            "scheduler_file": scheduler_file,
         }
-        self._options = _given(options) | _given(self._where)
+        self._options = _given(options | self._where)
         self._read_settings(restart)
-        connection_args = self.security.get_connection_args("worker")
-        super().__init__(self._make_handlers(), connection_args=connection_args, name=name)
+        args = self.security.get_connection_args("worker")
+        super().__init__(self._make_handlers(), connection_args=args, name=name)
         self.rpc.expected[self.scheduler_addr] = ("scheduler",)
         self.plugin_host = NannyPlugins(self)
 
@@ -433,6 +433,10 @@ class Nanny(NannyAttributes, Server):
         )
 
     def _came_up(self) -> None:
+        if self.process is not None and self.process.info.get("scheduler"):
+            self.scheduler_addr = self.process.info[
+                "scheduler"
+            ]  # a scheduler file may have changed
         self._policy.came_up(time.monotonic())
         if self._first is not None and not self._first.done():
             self._first.set_result(None)

@@ -62,6 +62,7 @@ def describe(worker: Any) -> dict[str, Any]:
     """Return what the nanny wants to know of a worker that is up."""
     return {
         "address": worker.address,
+        "scheduler": getattr(worker, "scheduler_address", None),
         "name": worker.name,
         "local_directory": getattr(worker, "local_directory", None),
     }

@@ -185,6 +185,7 @@ class Template:
             answer.set_result(forked)
         else:
             answer.set_exception(RuntimeError(message["error"]))
+            answer.exception()  # nobody may be waiting
 
     def _lost(self) -> None:
         control, self._control = self._control, None
@@ -194,4 +195,5 @@ class Template:
         for answer in self._requests.values():
             if not answer.done():
                 answer.set_exception(RuntimeError("the template process ended"))
+                answer.exception()  # nobody may be waiting
         self._requests.clear()

@@ -39,6 +39,8 @@ class SchedulerLink:
         Seconds to look for the scheduler at first; None: for ever.
     reconnect : float
         Seconds to look for it after the connection was lost; 0: not at all.
+    look_up : callable, optional
+        Returns the scheduler's address as it is known now, before each attempt; None: as before.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class SchedulerLink:
         on_messages: Callable[[list[Any]], None],
         patience: float | None,
         reconnect: float,
+        look_up: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.address = address
+        self._look_up = look_up
         self._args = connection_args
         self._on_up = on_up
         self._on_down = on_down
@@ -106,6 +110,7 @@ class SchedulerLink:
         slow = loop.time() + _SILENT
         while True:
             left = _ONE_TRY if deadline is None else min(_ONE_TRY, deadline - loop.time())
+            self.address = self._look_up() or self.address
             try:
                 comm = await connect(self.address, max(left, _PAUSE), **self._args)
                 await comm.write({"op": "stream", "edge": "worker", "reply": False})

@@ -10,6 +10,7 @@ from typing import Any
 
 from shoal import config
 from shoal._base.system import memory_available
+from shoal.comm.endpoints import file_in_place
 from shoal.worker.core import Settings
 
 __all__ = ["Given", "Lifetime", "all_executors", "max_shared", "positive", "read_settings"]
@@ -75,6 +76,18 @@ class Given:
     local_directory: str | None
     data: Any
     plugins: list[Any]
+    scheduler_file: str | None
+
+    def look_up(self, worker: Any) -> str | None:
+        """Return the scheduler's address as its file has it now, and have the worker know it.
+
+        A file may be that of an earlier scheduler, until the next one writes its own.
+        """
+        found = None if self.scheduler_file is None else file_in_place(self.scheduler_file)
+        if found is not None and found[0] != worker.scheduler_address:
+            worker.scheduler_address = found[0]
+            worker.rpc.expected[found[0]] = ("scheduler",)
+        return None if found is None else found[0]
 
 
 @dataclass

@@ -204,7 +204,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             timeout=timeout,
             name=name,
         )
-        self._given = Given(local_directory, data, list(plugins))
+        self._given = Given(local_directory, data, list(plugins), scheduler_file)
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self._read_durations(reconnect, death_timeout, heartbeat_interval)
         fractions = memory_target_fraction, memory_spill_fraction, memory_pause_fraction
@@ -299,6 +299,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             on_messages=self._from_scheduler,
             patience=self._death_timeout,
             reconnect=self._reconnect,
+            look_up=partial(self._given.look_up, self),
         )
         self._calls = ShellCalls(
             self,

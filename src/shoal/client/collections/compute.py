@@ -107,6 +107,31 @@ def compute(
             items[0] = delayed(items[0], traverse=False)  # is awaited, whatever is in it: dask-ml
     places = [i for i, item in enumerate(items) if is_dask_collection(item)]
     futures: dict[Any, Future] = {}
+    try:
+        _begin_groups(client, items, places, options, optimize_graph, futures)
+    except BaseException:  # frames that are kept with the error must keep no tasks
+        _release(client, futures)
+        raise
+    result = items[0] if single else items
+    if not sync or not places:
+        return result
+    if asynchronous:
+        return _values_async(client, result, futures)
+    try:
+        return gather_blocking(client, result, "raise", None)
+    finally:
+        _release(client, futures)
+
+
+def _begin_groups(
+    client: Client,
+    items: list[Any],
+    places: list[int],
+    options: Options,
+    optimize_graph: bool,
+    futures: dict[Any, Future],
+) -> None:
+    """Put futures in the places of collections; they are noted in `futures` as they are made."""
     for some in _groups([items[i] for i in places], optimize_graph):
         chosen = [places[i] for i in some]
         with client_as_current(client):  # what dask asks while it optimizes is about this client
@@ -118,15 +143,6 @@ def compute(
         futures.update(_begin(client, final, keys, options))
         for i, key in zip(chosen, keys, strict=True):
             items[i] = futures[key]
-    result = items[0] if single else items
-    if not sync or not places:
-        return result
-    if asynchronous:
-        return _values_async(client, result, futures)
-    try:
-        return gather_blocking(client, result, "raise", None)
-    finally:
-        _release(client, futures)
 
 
 async def _values_async(client: Client, result: Any, futures: dict[Any, Future]) -> Any:

@@ -15,6 +15,7 @@ from dask.utils import key_split
 
 from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
+from shoal._base.signals import uninterrupted
 from shoal.client.collections.graphs import Plan, materialize
 from shoal.client.collections.lower import Lowered, Lowering
 from shoal.client.core.state import PENDING, Call, Record
@@ -47,7 +48,7 @@ def begin_graph(
     def lower() -> None:
         try:
             with CollectorPaused():
-                _send(session, dsk, names, options, pending_graph)
+                _send(session, dsk, names, options, pending_graph, [])
         except BaseException as error:
             pending_graph.error = None if pending_graph.stopped or session.ended else error
         finally:
@@ -81,9 +82,17 @@ def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options
     CancelledError, DataLostError
         When the graph needs a future that was cancelled, or its data lost.
     """
-    with CollectorPaused():
-        sender = _send(session, dsk, keys, options, None)
-    return {key: sender.future(key) for key in dict.fromkeys(keys)}
+    made: list[_Sender] = []  # known from outside before it sends: Ctrl-C may come anywhere
+    try:
+        with CollectorPaused():
+            _send(session, dsk, keys, options, None, made)
+        with uninterrupted():
+            return {key: made[0].future(key) for key in dict.fromkeys(keys)}
+    except BaseException:
+        with uninterrupted():
+            for sender in made:
+                sender.let_go()
+        raise
 
 
 def _send(
@@ -92,7 +101,8 @@ def _send(
     keys: Iterable[Any],
     options: Options,
     pending_graph: PendingGraph | None,
-) -> _Sender:
+    made: list[_Sender],
+) -> None:
     graph, annotations, futures = materialize(dsk)
     options.annotate(annotations)
     wanted = list(dict.fromkeys(keys))
@@ -100,10 +110,10 @@ def _send(
     plan = Plan(session, graph, wanted, futures, new)
     try:
         sender = _Sender(session, plan, options, {plan.names[key] for key in wanted}, pending_graph)
+        made.append(sender)
         sender.send()
     finally:
         plan.release()
-    return sender
 
 
 class _Sender:
@@ -145,10 +155,21 @@ class _Sender:
                     self._results[name] = self._plan.held.pop(name)
             self._send_parts()
         except BaseException:
-            self._release(self._results.values())
+            self.let_go()
             raise
         finally:
-            self._release(self._passing)
+            with uninterrupted():
+                passing, self._passing = self._passing, []
+                self._release(passing)
+
+    def let_go(self) -> None:
+        """Want none of it: futures of it are released, and what was counted for others."""
+        with uninterrupted():
+            results, self._results = self._results, {}
+            futures, self._futures = self._futures, {}
+            self._release(record for name, record in results.items() if name not in futures)
+            for future in futures.values():
+                future.release()
 
     def _release(self, records: Iterable[Record]) -> None:
         self._session.release_now(records, self._pending_graph)
@@ -202,11 +223,12 @@ class _Sender:
 
     def _tell(self, records: list[Record]) -> None:
         wanted = self._wanted if self._pending_graph is None else ()
-        for record in self._session.share_graph(records, self._pending_graph):
-            if record.key in wanted:
-                self._results[record.key] = record
-            else:
-                self._passing.append(record)
+        with uninterrupted():
+            for record in self._session.share_graph(records, self._pending_graph):
+                if record.key in wanted:
+                    self._results[record.key] = record
+                else:
+                    self._passing.append(record)
 
 
 def _parts(count: int) -> Iterator[tuple[int, int]]:

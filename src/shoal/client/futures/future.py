@@ -21,6 +21,7 @@ from shoal.client.core.events import FireRequested
 from shoal.client.core.state import CANCELLED, DONE, ERROR, FINISHED, LOST, Record
 from shoal.client.current import default_client
 from shoal.client.futures.fetching import fetch
+from shoal.client.futures.late import late, late_async
 from shoal.client.futures.outcome import error_of, load, value_at_hand
 from shoal.client.in_task.task_client import client_here
 from shoal.errors import FutureCancelledError
@@ -239,7 +240,7 @@ class Future(TaskRef):
     def _block(self, deadline: _Deadline) -> None:
         self._check_held()
         if not self._session.block((self._record,), deadline.left()):
-            raise self._late(deadline.seconds)
+            raise late(self.client, self._late(deadline.seconds), self._record.key)
 
     def _fetch(self, deadline: _Deadline) -> Any:
         try:
@@ -253,11 +254,11 @@ class Future(TaskRef):
                     callback_timeout=deadline.left(),
                 )
         except TimeoutError:
-            raise self._late(deadline.seconds) from None
+            raise late(self.client, self._late(deadline.seconds), self._record.key) from None
         return values.get(self._record.key)
 
-    def _late(self, seconds: float | None) -> TimeoutError:
-        return TimeoutError(f"{self.key!r} is {self.status}, waited {seconds} s")
+    def _late(self, seconds: float | None) -> str:
+        return f"{self.key!r} is {self.status}, waited {seconds} s"
 
     def _check_held(self) -> None:
         if not self._held:
@@ -433,7 +434,8 @@ async def _bounded(awaitable: Awaitable[Any], timeout: float | None, future: Fut
     except TimeoutError:
         if not scope.expired():  # the task's own
             raise
-        raise future._late(timeout) from None
+        text = future._late(timeout)
+    raise await late_async(future.client, text, future._record.key)
 
 
 # ---------------------------------------------------------------------- pickling

@@ -12,6 +12,7 @@ from shoal.client.core.state import CANCELLED, DONE, LOST, Record
 from shoal.client.current import current_client
 from shoal.client.futures.as_completed import as_completed
 from shoal.client.futures.future import Future, futures_of, is_empty, seconds_or_none
+from shoal.client.futures.late import late, late_async
 from shoal.client.futures.outcome import error_of
 
 __all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "DoneAndNotDoneFutures", "wait", "wait_async"]
@@ -72,7 +73,7 @@ def wait(fs: Any, timeout: float | str | None = None, return_when: str = ALL_COM
     if any(future._session is not session for future in futures):
         _wait_for_several(futures, seconds, enough)
     elif not session.block(records, seconds, enough):
-        raise _late(records, seconds)
+        raise late(session.client, *_late(records, seconds))
     return _split(futures)
 
 
@@ -88,7 +89,7 @@ async def wait_async(
             if enough is not None and len(futures) - coming.count() >= enough:
                 break
     elif not await session.until(records, seconds, enough):
-        raise _late(records, seconds)
+        raise await late_async(session.client, *_late(records, seconds))
     return _split(futures)
 
 
@@ -124,9 +125,11 @@ def _warn_of_no_futures(fs: Any) -> None:
     )
 
 
-def _late(records: list[Record], seconds: float | None) -> TimeoutError:
-    left = sum(record.status not in DONE for record in records)
-    return TimeoutError(f"{left} of {len(records)} futures are not done, waited {seconds} s")
+def _late(records: list[Record], seconds: float | None) -> tuple[str, str]:
+    """Return what is not done, and the key of the first of these."""
+    left = [record.key for record in records if record.status not in DONE]
+    text = f"{len(left)} of {len(records)} futures are not done, waited {seconds} s"
+    return text, left[0] if left else records[0].key
 
 
 def _split(futures: list[Future]) -> DoneAndNotDoneFutures:

@@ -19,7 +19,7 @@ def explain(s: SchedulerState, key: str) -> str:
     ts = s.tasks.get(key)
     if ts is None:
         return f"{key!r} is not known: it was never submitted, or it was released or cancelled."
-    text = f"{key!r} is {ts.state}: {_EXPLANATIONS[ts.state](s, ts)}"
+    text = f"{key!r} {_STATES.get(ts.state, f'is {ts.state}')}: {_EXPLANATIONS[ts.state](s, ts)}"
     if ts.rare is not None and ts.rare.deaths:
         deaths = "; ".join(f"{worker}: {how}" for worker, how in ts.rare.deaths)
         text += f" Workers died while they ran it: {deaths}."
@@ -99,7 +99,7 @@ def _erred(s: SchedulerState, ts: TaskState) -> str:
     error = ts.rare.error
     if ts.rare.blame != ts.key:
         return f"{ts.rare.blame!r}, which it needs, failed: {error.exception_text}."
-    return f"it failed on {error.worker or 'no worker'}: {error.exception_text}."
+    return f"on {error.worker or 'no worker'}: {error.exception_text}."
 
 
 _EXPLANATIONS = {
@@ -111,6 +111,9 @@ _EXPLANATIONS = {
     "memory": _memory,
     "erred": _erred,
 }
+
+
+_STATES = {"memory": "is done", "erred": "failed", "no-worker": "has no worker that may run it"}
 
 
 def story(s: SchedulerState, names: list[str]) -> list[tuple[str, str, str, str, float]]:

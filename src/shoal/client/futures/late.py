@@ -1,0 +1,44 @@
+"""What is said when the time is over: that it is, and what the scheduler knows of the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from shoal._base.loop import sync
+
+if TYPE_CHECKING:
+    from shoal.client.client import Client
+
+__all__ = ["late", "late_async"]
+
+_PATIENCE = 0.5  # seconds for the scheduler's answer, as somebody waits for the error
+
+
+def late(client: Client, text: str, key: str) -> TimeoutError:
+    """Return the error for a thread that waited for a task in vain.
+
+    Parameters
+    ----------
+    text : str
+        What was not done in which time.
+    key : str
+        Of the task, or the first of several.
+    """
+    try:
+        error: TimeoutError = sync(
+            client.loop, late_async, client, text, key, callback_timeout=2 * _PATIENCE
+        )
+        return error
+    except Exception:  # the loop is gone, or busy: that it is late is true all the same
+        return TimeoutError(text)
+
+
+async def late_async(client: Client, text: str, key: str) -> TimeoutError:
+    """Return the error for a coroutine that waited for a task in vain."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            why = await client.scheduler.explain(key=key)
+    except Exception:  # whatever keeps the scheduler from answering
+        return TimeoutError(text)
+    return TimeoutError(f"{text}: {why}")
