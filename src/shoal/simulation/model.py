@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from shoal._base.keys import decode_key
+from shoal._base.keys import without_life
 from shoal.wire.blob import Blob
 from shoal.wire.messages import TaskOptions
 
@@ -99,7 +99,7 @@ class _Specs(dict[str, Spec]):
     """Specs by key, and by what stands for it on the wire."""
 
     def __missing__(self, key: str) -> Spec:
-        name = str(decode_key(key))  # a life that had to make way for another
+        name = without_life(key)  # a life that had to make way for another
         if name == key:
             raise KeyError(key)
         return self[name]
@@ -137,7 +137,7 @@ class Model:
 
     def meanings(self, wire: str) -> list[str]:
         """Return all that a wire key may have meant so far."""
-        name = str(decode_key(wire))
+        name = without_life(wire)
         return self.versions.get(name, [name])
 
     def compute(self, key: str, inputs: list[bytes]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections.abc import Generator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shoal._base.keys import decode_key
@@ -116,28 +115,34 @@ def error_of(client: Client, record: Record) -> BaseException | None:
 
 def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseException:
     """Unpickle an exception with its traceback; never raises."""
+    apart = _load_apart(client, exception, frames)
+    try:
+        return next(apart)
+    finally:
+        apart.close()
+
+
+def _load_apart(
+    client: Client | None, exception: Blob, frames: Blob
+) -> Generator[BaseException, None, None]:
+    """Yield an unpickled exception.
+
+    The frames of tracebacks refer to those that they were made in, and so on up to that of a user
+    who asked for the error, and to all in them: the future that failed, which would not end before
+    the collector comes. Those who call a generator are not among them once it has yielded.
+    """
     try:
         error = load(client, exception)
     except Exception as problem:
         # The worker could unpickle it: a class or module is missing here.
-        return RemoteError(f"the remote exception cannot be unpickled here: {problem!r}")
+        yield RemoteError(f"the remote exception cannot be unpickled here: {problem!r}")
+        return
     if not isinstance(error, BaseException):
-        return RemoteError(f"the remote exception is not an exception but {error!r}")
+        yield RemoteError(f"the remote exception is not an exception but {error!r}")
+        return
     with contextlib.suppress(Exception):  # the exception matters more than where it came from
-        apart = _apart(client, frames)
-        error = error.with_traceback(next(apart))
-        apart.close()
-    return error
-
-
-def _apart(client: Client | None, frames: Blob) -> Generator[TracebackType | None, None, None]:
-    """Yield an unpickled traceback.
-
-    Its frames refer to those that they were made in, and so on up to that of a user who asked for
-    the error, and to all in them: the future that failed, which would not end before the collector
-    comes. Those who call a generator are not among them once it has yielded.
-    """
-    yield load(client, frames)
+        error = error.with_traceback(load(client, frames))
+    yield error
 
 
 def _name_task(error: BaseException, key: str) -> None:
