@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
+import sys
 from typing import Any
 
 import dask
@@ -70,3 +72,10 @@ def test_damaged_frames_are_protocol_errors() -> None:
         damaged = [bytes(packed[0]), *[b"\xff" + struct.pack("<I", 7) for _ in packed[1:]]]
         with pytest.raises(ProtocolError):
             decompress_frames(damaged, name, LIMIT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere so much memory is taken at once")
+def test_what_is_too_large_for_a_codec_goes_as_it_is() -> None:
+    huge = memoryview(mmap.mmap(-1, 2**31 + 5))  # none of it is touched, but for samples
+    flags, same = compress_frames([huge], "lz4")
+    assert not any(flags) and same is huge

@@ -19,6 +19,7 @@ __all__ = ["available_compressions", "compress_frames", "decompress_frames"]
 
 # Smaller frames are not looked at.
 _MIN_SIZE = 10_000
+_MAX_SIZE = 0x7E000000  # bytes; LZ4 takes no more, larger ones go as they are
 # A compressed sample must be smaller than this part of itself, or the frame is left alone.
 _PAYS = 0.7
 _SAMPLE = 10_000
@@ -99,7 +100,7 @@ def compress_frames(frames: list[BytesLike], name: str) -> list[BytesLike]:
     out: list[BytesLike] = [flags]
     for i, frame in enumerate(frames):
         view = memoryview(frame).cast("B")
-        if len(view) >= _MIN_SIZE and _pays(view, shrink):
+        if _MIN_SIZE <= len(view) <= _MAX_SIZE and _pays(view, shrink):
             small = shrink(view)
             if len(small) < _PAYS * len(view):
                 flags[i] = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["memory_manager", "memory_of", "rebalance", "replicate"]
 
+logger = logging.getLogger("shoal.scheduler")
+
 _MEASURES = ("process", "optimistic", "managed", "managed_in_memory")
 
 
@@ -28,6 +31,9 @@ async def replicate(
 ) -> None:
     """Have `n` copies of each result on these workers: make some, or drop some.
 
+    Where a worker dies meanwhile, those that are left get the copies; its death is logged, and so
+    is that there are fewer copies than asked for.
+
     Raises
     ------
     ValueError
@@ -38,11 +44,15 @@ async def replicate(
     chosen = [ws for ws in find_workers(scheduler, workers) if ws.running]
     if not chosen:
         raise ValueError("there is no running worker to replicate to")
-    copies = len(chosen) if n is None else min(n, len(chosen))
+    asked = copies = len(chosen) if n is None else min(n, len(chosen))
     scheduler.feed(PinCopies(keys, copies))
     _drop_surplus(scheduler, keys, chosen, copies)
     failed: set[tuple[str, str]] = set()
     while True:
+        chosen = [ws for ws in chosen if scheduler.state.workers.get(ws.address) is ws]
+        if not chosen:
+            raise RuntimeError("no worker is left to hold copies")
+        copies = min(asked, len(chosen))
         plan = _next_generation(scheduler, keys, chosen, copies, branching_factor, failed)
         if not plan:
             break
@@ -53,6 +63,8 @@ async def replicate(
                 ts = scheduler.state.tasks.get(key)
                 if ts is not None and (holder is None or holder not in ts.who_has):
                     failed.add((key, address))
+    if copies < asked:
+        logger.warning("replicate: %d of %d workers are left to hold copies", copies, asked)
     short = [key for key in keys if _lacks(scheduler, key, chosen, copies)]
     if short:
         raise RuntimeError(
@@ -101,7 +113,9 @@ def _next_generation(
     plan: dict[str, list[str]] = {}
     load = {ws: ws.nbytes for ws in chosen}
     for key in keys:
-        ts = _task(scheduler, key)
+        ts = scheduler.state.tasks.get(key)
+        if ts is None or not ts.who_has:
+            continue  # it went with who had it: said at the end
         have = sum(ws in ts.who_has for ws in chosen)
         count = min(copies - have, branching_factor * len(ts.who_has))
         if count <= 0:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import encode_key
-from shoal.errors import CommClosedError
 from shoal.scheduler.core import FromClient, HoldersFailed
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.operations.information import find_workers
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["gather", "scatter", "scatter_values"]
+
+logger = logging.getLogger("shoal.scheduler")
 
 _DEFAULT_TIMEOUT = 30.0
 
@@ -72,36 +74,42 @@ async def scatter(
     life: int = 0,
     equal: bool = True,
 ) -> dict[str, Any]:
-    """Put data on workers, for a client that wants it: ``{key: [addresses]}``."""
-    chosen = await _wait_for_workers(
-        scheduler, workers, _DEFAULT_TIMEOUT if timeout is None else timeout
-    )
-    plan = _plan(chosen, list(data), broadcast)
-    pending = list(plan.items())
-    answers = await asyncio.gather(
-        *(
-            scheduler.rpc(address).update_data(
-                data={key: data[key] for key in keys}, life=life, equal=equal
-            )
-            for address, keys in pending
-        ),
-        return_exceptions=True,
+    """Put data on workers, for a client that wants it: ``{key: [addresses]}``.
+
+    Where a worker dies meanwhile, others get what it was to have.
+    """
+    deadline = asyncio.get_running_loop().time() + (
+        _DEFAULT_TIMEOUT if timeout is None else timeout
     )
     nbytes: dict[str, int] = {}
     types: dict[str, str] = {}
     holders: dict[str, list[str]] = {key: [] for key in data}
-    problem: BaseException | None = None
-    for (address, keys), answer in zip(pending, answers, strict=True):
-        if isinstance(answer, BaseException):
-            problem = answer
-            continue
-        nbytes.update(answer["nbytes"])
-        types.update(answer["types"])
-        for key in keys:
-            holders[key].append(address)
-    lost = [key for key in data if not holders[key]]
-    if lost:
-        raise CommClosedError(f"{len(lost)} of {len(data)} values could not be stored: {problem}")
+    gone: set[str] = set()
+    left = list(data)
+    while left:
+        chosen = await _wait_for_workers(scheduler, workers, deadline, gone)
+        pending = list(_plan(chosen, left, broadcast).items())
+        answers = await asyncio.gather(
+            *(
+                scheduler.rpc(address).update_data(
+                    data={key: data[key] for key in keys}, life=life, equal=equal
+                )
+                for address, keys in pending
+            ),
+            return_exceptions=True,
+        )
+        for (address, keys), answer in zip(pending, answers, strict=True):
+            if isinstance(answer, OSError):
+                gone.add(address)
+                logger.warning("scatter goes on without the worker %s: %s", address, answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                nbytes.update(answer["nbytes"])
+                types.update(answer["types"])
+                for key in keys:
+                    holders[key].append(address)
+        left = [key for key in left if not holders[key]]
     keys = list(data)
     if client in scheduler.state.clients:
         scheduler.feed(
@@ -140,13 +148,16 @@ async def scatter_values(
 
 
 async def _wait_for_workers(
-    scheduler: Scheduler, names: list[Any] | None, timeout: float
+    scheduler: Scheduler, names: list[Any] | None, deadline: float, gone: set[str]
 ) -> list[WorkerState]:
-    deadline = asyncio.get_running_loop().time() + timeout
+    """Wait until there are running workers of these names, other than those that have gone."""
+    began = asyncio.get_running_loop().time()
     while True:
-        problem = "no worker came"
+        problem = f"{len(gone)} could not be reached" if gone else "no worker came"
         try:
-            found = [ws for ws in find_workers(scheduler, names) if ws.running]
+            found = [
+                ws for ws in find_workers(scheduler, names) if ws.running and ws.address not in gone
+            ]
             if found:
                 return found
         except ValueError as error:
@@ -155,7 +166,8 @@ async def _wait_for_workers(
         try:
             await asyncio.wait_for(scheduler.workers_changed(), left)
         except TimeoutError:
-            raise TimeoutError(f"no worker to scatter to within {timeout:g} s: {problem}") from None
+            waited = deadline - began
+            raise TimeoutError(f"no worker to scatter to within {waited:g} s: {problem}") from None
 
 
 def _plan(
