@@ -12,12 +12,14 @@ import pytest
 from helpers import run
 
 from shoal import Client, Scheduler, Security, Worker
-from shoal.comm import Comm, CommClosedError, connect, listen
+from shoal.comm import Comm, CommClosedError, MessageStream, certificates, connect, listen, sockets
 from shoal.comm.certificates import export_role
 from shoal.comm.keys import keys_of
 from shoal.comm.secret import Secret, cluster_secret, new_secret
 from shoal.core import Server
 from shoal.errors import HandshakeError
+from shoal.wire import messages as m
+from shoal.wire.codec import BatchCodec
 
 Change = Callable[[bytes], bytes]
 
@@ -276,8 +278,6 @@ def test_several_secrets_let_a_cluster_change_them_on_the_way() -> None:
 
 
 def test_a_listener_notices_that_the_secret_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shoal.comm import sockets
-
     monkeypatch.setattr(sockets, "_LOOK_EVERY", 0.0)
     old, new = new_secret(), new_secret()
 
@@ -354,9 +354,6 @@ def test_the_secret_of_workers_makes_workers_that_serve_and_talk_to_each_other()
 
 def test_a_client_cannot_take_the_name_of_another() -> None:
     """Each process has a certificate of its own; the name of a client belongs to one."""
-    from shoal.comm import MessageStream, certificates
-    from shoal.wire import messages as m
-    from shoal.wire.codec import BatchCodec
 
     async def main() -> None:
         async with (
@@ -392,3 +389,24 @@ def test_the_secret_of_a_role_needs_encryption() -> None:
                     await connect(server.contact_address, secret=Secret([role_secret("client")]))
 
     run(main())
+
+
+def test_a_member_cannot_write_lines_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Scheduler(host="tcp://127.0.0.1:0", dashboard=False) as scheduler:
+            comm = await connect(scheduler.address, **args("client", "scheduler"))
+            await comm.write({"op": "stream", "edge": "client"})
+            stream: MessageStream[Any] = MessageStream(
+                comm,
+                sends=BatchCodec(m.ClientToScheduler),
+                receives=BatchCodec(m.SchedulerToClient),
+            )
+            ended = asyncio.get_running_loop().create_future()
+            stream.start(lambda messages: None, ended.set_result)
+            stream.send([m.ClientHello("me\nERROR forged", None, {}, False, [])])
+            await asyncio.wait_for(ended, 10)
+            assert not scheduler.client_streams._streams
+
+    with caplog.at_level("INFO", "shoal"):
+        run(main())
+    assert "me\\nERROR forged" in caplog.text and "\nERROR forged" not in caplog.text

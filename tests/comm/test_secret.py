@@ -92,6 +92,15 @@ def test_a_home_that_cannot_be_written_names_the_variable(home: Path) -> None:
         cluster_secret()
 
 
+def test_folders_that_are_made_are_the_users_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
+    cluster_secret()
+    for folder in (tmp_path / "home", *(tmp_path / "home").rglob("*/")):
+        assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+
+
 def test_it_can_be_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "0123456789abcdef" * 4
     monkeypatch.setenv("SHOAL_SECRET", text)

@@ -242,7 +242,9 @@ def write_secret_file(path: Path, texts: Iterable[str]) -> None:
 
 
 def _written_aside(path: Path, texts: Iterable[str]) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (*reversed(path.parent.parents), path.parent):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)  # ~/.config as well, where it is new
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # mode 0600
     with os.fdopen(descriptor, "w") as file:
         file.write("\n".join(texts) + "\n")

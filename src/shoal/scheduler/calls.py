@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from shoal.comm.strangers import clean
+
 __all__ = ["ShellCalls"]
 
 logger = logging.getLogger("shoal.scheduler")
@@ -57,16 +59,16 @@ class ShellCalls:
 
     def worker_refused(self, address: str, reason: str) -> None:
         """Tell people that a worker may not join."""
-        logger.warning("Worker %s was refused: %s", address, reason)
+        logger.warning("Worker %s was refused: %s", address, clean(reason))
 
     def worker_closed(self, address: str, reason: str) -> None:
         """Tell people that a worker's connection is dropped, and the shell, too."""
-        logger.warning("Closing the connection to worker %s: %s", address, reason)
+        logger.warning("Closing the connection to worker %s: %s", address, clean(reason))
         self._on_worker_closed(address)
 
     def client_closed(self, client: str, reason: str) -> None:
         """Tell people that a client broke the protocol, and the shell, too."""
-        logger.warning("Closing the connection to client %s: %s", client, reason)
+        logger.warning("Closing the connection to client %s: %s", client, clean(reason))
         self._on_client_gone(client)
 
     def client_left(self, client: str) -> None:

@@ -21,6 +21,7 @@ from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.server import Server
 from shoal.comm.status import Status
+from shoal.comm.strangers import clean
 from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import SchedulerFace
@@ -501,7 +502,7 @@ class Scheduler(
 
     def _client_closed(self, client: str, reason: str) -> None:
         if client in self.state.clients and self.status is not Status.closing:
-            logger.info("Lost client %s: %s", client, reason)
+            logger.info("Lost client %s: %s", client, clean(reason))
             self.topics.forget(client)
             self.feed(ClientLost(client, reason))
 
@@ -537,7 +538,7 @@ class Scheduler(
         expected = address in self.core.state.leaving or address in self._closing_workers
         self._closing_workers.discard(address)
         log = logger.info if expected else logger.warning
-        log("Remove worker %s: %s", address, reason)
+        log("Remove worker %s: %s", address, clean(reason))
         self.worker_streams.drop(address)
         self.rpc.remove(address)
         self.outbox.drop(address)

@@ -20,6 +20,7 @@ __all__ = ["Streams"]
 
 logger = logging.getLogger("shoal.scheduler")
 
+_LONGEST_NAME = 500
 _REMEMBERED = 10_000  # names of clients whose identity is known
 
 _EDGES: dict[str, tuple[Any, Any, Any]] = {
@@ -103,6 +104,10 @@ class Streams:
             stream.abort()
             return ""
         name: str = getattr(first, "address" if self._edge == "worker" else "client")
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            logger.warning("refused a %s that calls itself %s", self._edge, clean(name))
+            stream.abort()
+            return ""
         if self._edge == "client" and not self._own(stream.comm, name):
             stream.abort()
             return ""
