@@ -13,7 +13,10 @@ from shoal.comm import frames
 
 
 async def _taken(size: int) -> memoryview:
-    return frames.FrameProtocol(1 << 30)._memory(size)
+    protocol = frames.FrameProtocol(1 << 30)
+    memory = protocol._memory(size)
+    protocol._arrived()
+    return memory
 
 
 @pytest.mark.parametrize("size", [0, 1, frames._MAP_FROM - 1, frames._MAP_FROM, 5 << 20])

@@ -136,6 +136,31 @@ def test_what_an_interrupted_thread_was_reading_is_not_lost(next_reader: str) ->
     run(main())
 
 
+@pytest.mark.parametrize(
+    "frames", [[b"one"], [b"\x00", b"what compression adds"], [b"", b"a", b"", b"b"]]
+)
+def test_small_batches_of_few_frames_are_written_and_read_by_threads(frames: list[bytes]) -> None:
+    async def main() -> None:
+        async with pair() as (mine, theirs):
+            direct = mine.protocol.direct
+            assert direct is not None and mine.protocol.send_directly(frames)
+            came = [bytes(frame) for frame in await theirs.protocol.read()]
+            assert came == frames
+            assert mine.protocol.pause_between_batches()
+            theirs.protocol.send(frames)
+            arrival = select.poll()
+            arrival.register(direct.fileno(), select.POLLIN)
+            await until(lambda: bool(arrival.poll(0)))
+            data = direct.peek(16384)
+            assert mine.protocol.whole_batch(data) == frames
+            for wrong in (data[:-1], data + b"x", data[:3], b"\x05\x00\x00\x00" + data[4:]):
+                assert mine.protocol.whole_batch(wrong) is None
+            direct.skip(len(data))
+            mine.protocol.resume_reading()
+
+    run(main())
+
+
 def test_a_thread_that_reads_what_was_changed_breaks_the_connection() -> None:
     async def main() -> None:
         async with pair() as (mine, theirs):

@@ -35,6 +35,7 @@ MAX_FRAMES = 1 << 20
 # Batches up to this size are copied together and written at once, and parsed out of one buffer.
 _JOIN_BELOW = 64 * 1024
 _BUFFER_SIZE = _JOIN_BELOW
+_FEW = 4  # frames of a batch that a thread writes or reads itself: one, and what compression adds
 # From this size on, memory is mapped: the pages are taken when data arrives, not when a length is
 # read. So are smaller frames when all connections together wait for this much.
 _MAP_FROM = 1 << 20
@@ -361,10 +362,23 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def whole_batch(self, data: bytes) -> list[BytesLike] | None:
         """Return the frames if this is one small batch and nothing else."""
-        if len(data) < 12 or data[:4] != b"\x01\x00\x00\x00":
+        if len(data) < 12:
             return None
-        size = int.from_bytes(data[4:12], "little")
-        return [data[12:]] if len(data) == 12 + size else None
+        if data[:4] == b"\x01\x00\x00\x00":
+            size = int.from_bytes(data[4:12], "little")
+            return [data[12:]] if len(data) == 12 + size else None
+        count = int.from_bytes(data[:4], "little")
+        start = 4 + 8 * count
+        if not 0 < count <= _FEW or len(data) < start:
+            return None
+        lengths = struct.unpack_from(f"<{count}Q", data, 4)
+        if len(data) != start + sum(lengths):
+            return None
+        frames: list[BytesLike] = []
+        for length in lengths:
+            frames.append(data[start : start + length])
+            start += length
+        return frames
 
     # ------------------------------------------------------------------ handshake
 
@@ -450,13 +464,15 @@ class FrameProtocol(asyncio.BufferedProtocol):
         May be called on any thread, while nobody else sends.
         """
         direct = self.direct
-        if direct is None or len(frames) != 1 or self.closed or not self.idle:
+        if direct is None or len(frames) > _FEW or self.closed or not self.idle:
             return False
-        frame = frames[0]
-        size = len(frame)
-        if size >= _JOIN_BELOW:
+        sizes = [memoryview(frame).nbytes for frame in frames]
+        if sum(sizes) >= _JOIN_BELOW:
             return False
-        data = b"\x01\x00\x00\x00" + size.to_bytes(8, "little") + frame
+        if len(frames) == 1:
+            data = b"\x01\x00\x00\x00" + sizes[0].to_bytes(8, "little") + frames[0]
+        else:
+            data = b"".join((struct.pack(f"<I{len(frames)}Q", len(frames), *sizes), *frames))
         sent = direct.write(data)
         if 0 < sent < len(data):
             self._rest = True
