@@ -15,12 +15,13 @@ import shoal
 DOCS = ROOT / "docs"
 
 
-def test_the_drawing_of_transitions_is_that_of_the_tables() -> None:
-    spec = importlib.util.spec_from_file_location("draw", DOCS / "draw_transitions.py")
+@pytest.mark.parametrize("name", ["draw_transitions", "list_operations"])
+def test_what_is_made_of_tables_is_theirs(name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    draw = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(draw)
-    assert draw.TARGET.read_text() == draw.text(), "run: python docs/draw_transitions.py"
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert made.TARGET.read_text() == made.text(), f"run: python docs/{name}.py"
 
 
 def test_links_lead_somewhere() -> None:
