@@ -26,6 +26,7 @@ __all__ = ["SecureChannel"]
 
 _READ = 256 * 1024  # bytes read at once, by all connections of a thread into the same memory
 _WRITE = 256 * 1024  # bytes encrypted at once
+_RECORD = 16 * 1024  # most bytes of what is encrypted as one
 _LOW = 4  # the part of the limit below which the frames may go on
 
 
@@ -219,7 +220,10 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
 
     def write(self, data: Any) -> None:
         """Send bytes; large ones are kept until the peer has taken what is before them."""
-        if self._closing:
+        if self._closing or not data:
+            return
+        if len(data) <= _RECORD and not self._backlog and not self._pausing:
+            self._write_now(data)
             return
         view = memoryview(data)
         self._backlog.append(view if view.format == "B" else view.cast("B"))
@@ -227,6 +231,18 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
         if not self._pausing:
             self._encrypt()
         self._look_at_limits()
+
+    def _write_now(self, data: Any) -> None:
+        """Send what fits into one record, past the backlog, which is empty."""
+        try:
+            with self.using:
+                self.ssl.write(data)
+        except ssl.SSLError as error:
+            self._fail(error)
+            return
+        self._flush()
+        if self._pausing:  # the operating system did not take all of it
+            self._look_at_limits()
 
     def _encrypt(self) -> None:
         """Encrypt and send as much as the operating system takes."""
