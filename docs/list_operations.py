@@ -1,4 +1,4 @@
-"""Write the operations of each kind of server into protocol.md: `python docs/list_operations.py`."""
+"""Write the operations of each kind of server into protocol.md. Run it after changing one."""
 
 from __future__ import annotations
 
