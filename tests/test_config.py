@@ -194,3 +194,19 @@ def test_keys_others_rely_on_are_there():
         "distributed.deploy.lost-worker-timeout",
     ):
         config.get(key)
+
+
+def test_settings_that_nothing_heeds_are_refused_in_words(monkeypatch):
+    monkeypatch.setattr(config, "_told", set())
+    assert config.unheeded() == []
+    with dask.config.set(
+        {
+            "distributed.scheduler.worker-saturation": 2.0,
+            "distributed.comm.ucx.tcp": True,
+            "distributed.p2p.storage.disk": True,  # as by default
+        }
+    ):
+        told = config.unheeded()
+        assert len(told) == 2 and config.unheeded() == []
+    assert "worker-saturation' (2.0) is not heeded: how much a worker holds" in told[0]
+    assert "no transport of this name" in told[1]

@@ -35,6 +35,7 @@ __all__ = [
     "get_optional_str",
     "get_seconds",
     "get_str",
+    "unheeded",
 ]
 
 T = TypeVar("T")
@@ -42,6 +43,43 @@ T = TypeVar("T")
 _DURATION = "a duration such as '30s', '500ms' or 30"
 _SIZE = "a size such as '64 MiB', '1 kB' or 1000"
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+_UNHEEDED = {
+    "distributed.scheduler.worker-saturation": "how much a worker holds is 'shoal.pipeline'",
+    "distributed.scheduler.rootish-taskgroup": "no kind of task is placed by a rule of its own",
+    "distributed.scheduler.rootish-taskgroup-dependencies": "the same",
+    "distributed.comm.ucx": "there is no transport of this name",
+    "distributed.comm.websockets": "there is no transport of this name",
+    "distributed.p2p": "there is no peer-to-peer shuffle",
+    "distributed.rmm": "graphics cards are not looked at",
+}
+_told: set[str] = set()
+
+
+def unheeded() -> list[str]:
+    """Return a sentence for each setting that is another than the default and that nothing heeds.
+
+    Each is told once in a process.
+    """
+    found = []
+    for key, why in _UNHEEDED.items():
+        default = dask.config.get(key, config=_DEFAULTS)
+        value = dask.config.get(key, default)
+        if key not in _told and value != default and not _includes(default, value):
+            _told.add(key)
+            found.append(f"the setting {key!r} ({value!r}) is not heeded: {why}")
+    return found
+
+
+def _includes(default: Any, value: Any) -> bool:
+    """Whether all that a mapping says is said by another too: as a file that repeats defaults."""
+    if not isinstance(default, Mapping) or not isinstance(value, Mapping):
+        return bool(default == value)
+    return all(
+        key.replace("_", "-") in default and _includes(default[key.replace("_", "-")], each)
+        for key, each in value.items()
+    )
 
 
 def get(key: str, given: Any = None) -> Any:

@@ -72,6 +72,7 @@ from shoal.errors import ClosedClientError
 from shoal.plugins.builtin import UploadFile
 from shoal.preloading import Preloads
 from shoal.security import Security
+from shoal.wire.serialize.chosen import needs_choosing
 
 __all__ = ["Client", "TaskClient", "client_here", "default_client", "get_client"]
 
@@ -107,8 +108,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         Part of the client's id, which the scheduler's logs show.
     heartbeat_interval : float or str, optional
         Time between signs of life; a number is in milliseconds.
-    serializers, deserializers : list of str, optional
-        Accepted for compatibility. Values are pickled.
+    serializers : list of str, optional
+        Families of serialization for arguments and scattered data that are not plain: `TypeError`
+        for what none of them knows. By default ``["dask", "pickle"]``. Functions are pickled.
+    deserializers : list of str, optional
+        Families that results may have been serialized by; others are a `TypeError`, and nothing of
+        them is run. All by default.
     extensions : dict, optional
         Accepted for compatibility.
     direct_to_workers : bool, optional
@@ -161,6 +166,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         self._entered: list[Token[Client | None]] = []
         self._asynchronous = asynchronous
         self._given_security = security
+        for sentence in config.unheeded():
+            logger.warning("%s", sentence)
         self._connection_limit = connection_limit
         self._timeout = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
         self._heartbeat = _heartbeat_seconds(heartbeat_interval)
@@ -170,6 +177,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         self._connection: Connection | None = None
         self._session = Session(self, self.id, name, own_versions())
         self._sends_code = config.get_int("distributed.diagnostics.computations.nframes") > 0
+        self._session.serializers = _chosen(serializers)
+        self._session.deserializers = _chosen(deserializers)
         self._callbacks = Callbacks(self._session)
         self._topics = TopicHandlers(self)
         self._identity: dict[str, Any] = {}
@@ -728,7 +737,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         seconds = config.get_seconds("distributed.comm.timeouts.connect", _given(timeout))
         if self.asynchronous if asynchronous is None else asynchronous:
             return self._scatter(data, hash, workers, broadcast, direct, seconds)
-        batch = ScatterBatch(data, hash)
+        batch = ScatterBatch(data, hash, self._session.serializers)
         holders = self.sync(
             scatter_data, self, batch, workers, broadcast, direct, seconds, asynchronous=False
         )
@@ -744,7 +753,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         timeout: float,
     ) -> Any:
         await self
-        batch = ScatterBatch(data, hash)
+        batch = ScatterBatch(data, hash, self._session.serializers)
         holders = await scatter_data(self, batch, workers, broadcast, direct, timeout)
         return batch.futures(self, holders)
 
@@ -1209,6 +1218,12 @@ class TaskClient(Client):
             self._start_soon()
         else:
             self.loop.call_soon_threadsafe(self._start_soon)
+
+
+def _chosen(families: Iterable[str] | None) -> list[str] | None:
+    """Return families that something else than the usual pickle must serve, if that is so."""
+    names = None if families is None else list(families)
+    return names if needs_choosing(names) else None
 
 
 def _given(timeout: float | str | None) -> float | str | None:

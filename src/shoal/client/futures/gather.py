@@ -157,17 +157,18 @@ def _here(session: Session, records: list[Record]) -> tuple[dict[str, Value], li
 
 def _rebuild(client: Client, futures: Any, values: dict[str, Value]) -> Any:
     with as_current(client):  # futures in results become this client's
-        result = _Builder(values).build(futures)
+        result = _Builder(values, client._session.deserializers).build(futures)
     return None if result is _ABSENT else result
 
 
 class _Builder:
     """Puts results where futures were; one object for each key."""
 
-    __slots__ = ("loaded", "values")
+    __slots__ = ("families", "loaded", "values")
 
-    def __init__(self, values: dict[str, Value]) -> None:
+    def __init__(self, values: dict[str, Value], families: list[str] | None) -> None:
         self.values = values
+        self.families = families
         self.loaded: dict[str, Any] = {}
 
     def build(self, item: Any) -> Any:
@@ -193,5 +194,5 @@ class _Builder:
         value = self.values.get(key)
         if value is None:
             return _ABSENT
-        loaded = self.loaded[key] = unpack(value)
+        loaded = self.loaded[key] = unpack(value, self.families)
         return loaded

@@ -15,6 +15,7 @@ from shoal.errors import DataLostError, FutureCancelledError, RemoteError
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, loads_bytes
 from shoal.wire.plain_values import PLAIN_RESULTS
+from shoal.wire.serialize.chosen import loads_by_families
 from shoal.wire.unsendable import Unsendable
 
 if TYPE_CHECKING:
@@ -56,17 +57,24 @@ def load(client: Client | None, value: Value) -> Any:
     if type(value) in PLAIN_RESULTS:
         return value
     with as_current(client):
-        return unpack(value)
+        return unpack(value, None if client is None else client._session.deserializers)
 
 
-def unpack(value: Value) -> Any:
-    """Unpickle a result; futures in it become those of the current client."""
+def unpack(value: Value, families: list[str] | None = None) -> Any:
+    """Unpickle a result; futures in it become those of the current client.
+
+    With `families`, only what these serialized is opened; anything else is a `TypeError`.
+    """
     kind = type(value)
     if kind in PLAIN_RESULTS:
         return value
     if isinstance(value, AsItIs):
         found = value.value
         return found.bind() if type(found) is Actor else found
+    if families is not None:
+        assert isinstance(value, (Blob, bytes))
+        blob = value if isinstance(value, Blob) else Blob(value, [])
+        return loads_by_families(blob, families)
     if not isinstance(value, Blob):
         return loads_bytes(value)
     found = loads(value)

@@ -85,6 +85,9 @@ class Session:
         first_life = int(time.time() * 1e6) * STEP + crc32(id.encode()) % STEP
         self.machine = Machine(id, name, versions, first_life)
         self.functions = PickledFunctions()
+        # Families of serialization that a user named, where the usual pickle will not do.
+        self.serializers: list[str] | None = None
+        self.deserializers: list[str] | None = None
         self.records: dict[str, Record] = {}
         self.lock = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -18,11 +18,16 @@ from shoal.client.futures.future import Future, collect_pickled
 from shoal.client.submission.keys import SCALARS, arguments_token
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import Dependency
+from shoal.wire.serialize.chosen import by_families
 
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
 
 __all__ = ["Packed", "pack"]
+
+
+# Not values of the user's: they stand for such, and no family need know them.
+_AS_THEY_ARE = frozenset({Actor, Dependency})
 
 
 class Packed:
@@ -59,6 +64,9 @@ def pack(
     plain_kwargs = finder.replace(kwargs) if kwargs else None
     with collect_pickled() as kept:
         try:
+            if session.serializers is not None:
+                plain_args = by_families(plain_args, session.serializers, _AS_THEY_ARE)
+                plain_kwargs = by_families(plain_kwargs, session.serializers, _AS_THEY_ARE)
             blob = dumps((plain_args, plain_kwargs))
         except Exception as error:
             raise TypeError(_culprit(plain_args, plain_kwargs, error)) from error

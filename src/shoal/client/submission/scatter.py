@@ -22,6 +22,7 @@ from shoal.client.submission.submit import as_workers
 from shoal.shared_memory import Lender, Pool, host_identity, lending, make_pool, tend
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
+from shoal.wire.serialize.chosen import by_families
 
 if TYPE_CHECKING:
     from shoal.client.client import Client
@@ -44,7 +45,8 @@ class ScatterBatch:
         When a value cannot be pickled.
     """
 
-    def __init__(self, data: Any, hash: bool = True) -> None:
+    def __init__(self, data: Any, hash: bool = True, serializers: list[str] | None = None) -> None:
+        self._serializers = serializers
         self.data: dict[str, Blob] = {}
         self.types: dict[str, str] = {}
         self.nbytes: dict[str, int] = {}
@@ -67,6 +69,8 @@ class ScatterBatch:
             raise TypeError(f"{value!r} is on the cluster already; use it as it is")
         kind = type(value).__name__
         try:
+            if self._serializers is not None:
+                value = by_families(value, self._serializers)
             blob = dumps(value)
         except Exception as error:
             raise TypeError(f"a {kind} cannot be scattered: {error}") from error

@@ -75,10 +75,13 @@ def open_carried(header: dict[str, Any], frames: list[Any]) -> Any:
     return deserialize(header, [memoryview(frame) for frame in frames])
 
 
-def by_families(obj: Any, families: Sequence[str]) -> Any:
+def by_families(
+    obj: Any, families: Sequence[str], as_they_are: frozenset[type] = frozenset()
+) -> Any:
     """Return an object for which its pickle is what the families make of it.
 
-    Plain data is returned as it is; lists, tuples, sets and dicts are looked into.
+    Plain data is returned as it is; lists, tuples, sets and dicts are looked into. Objects of the
+    types `as_they_are` are left to pickle.
 
     Raises
     ------
@@ -86,14 +89,17 @@ def by_families(obj: Any, families: Sequence[str]) -> Any:
         When no family knows the object, or something in it.
     """
     kind = type(obj)
-    if kind in _PLAIN or kind in (Serialized, Blob):
+    if kind in _PLAIN or kind in (Serialized, Blob) or kind in as_they_are:
         return obj
     if kind is Serialize:
-        return Serialize(by_families(obj.data, families))
+        return Serialize(by_families(obj.data, families, as_they_are))
     if kind in (list, tuple, set, frozenset):
-        return kind(by_families(item, families) for item in obj)
+        return kind(by_families(item, families, as_they_are) for item in obj)
     if kind is dict:
-        return {by_families(k, families): by_families(v, families) for k, v in obj.items()}
+        return {
+            by_families(k, families, as_they_are): by_families(v, families, as_they_are)
+            for k, v in obj.items()
+        }
     return _Carried(*serialize(obj, serializers=families, on_error="raise"))
 
 
