@@ -51,3 +51,33 @@ def test_a_failed_future_ends_though_its_error_was_looked_at(client: Client) -> 
         assert alive() is None
     finally:
         gc.enable()
+
+
+def test_equal_data_is_scattered_again_and_again(client: Client) -> None:
+    """While results of it are held, and in the moment in which the last of it is dropped."""
+    held: list[Future] = []
+    for i in range(40):
+        data = client.scatter([7] * 50)
+        future = client.submit(lambda *values: sum(values), *data, i, pure=False)
+        del data
+        assert future.result(timeout=10) == 350 + i
+        if i % 3:
+            held.append(future)
+    assert client.gather(held) == [350 + i for i in range(40) if i % 3]
+
+
+def test_a_key_is_used_again_after_its_future_is_gone(client: Client) -> None:
+    for i in range(20):
+        assert client.submit(lambda i: i, i, key="same").result(timeout=10) == i
+        futures = client.map(lambda x, i: x + i, [0, 100], i=i, key=["same-0", "same-1"])
+        assert client.gather(futures) == [i, 100 + i]
+        del futures
+
+
+def test_a_key_is_used_again_while_tasks_wait_for_what_it_meant(client: Client) -> None:
+    made = []
+    for i in range(20):
+        first = client.submit(lambda i: i, i, key="meant")
+        made.append(client.submit(inc, first, pure=False))
+        del first
+    assert client.gather(made) == list(range(1, 21))
