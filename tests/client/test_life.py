@@ -9,8 +9,11 @@ import os
 import pickle
 import signal
 import stat
+import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -389,3 +392,22 @@ def test_clients_that_did_not_connect_are_not_open() -> None:
     with pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
         Client("tcp://127.0.0.1:1", timeout="200ms")
     assert len(client_module._open_clients) == open_before
+
+
+@pytest.mark.process
+def test_an_asynchronous_client_that_nobody_closes_ends_in_silence() -> None:
+    script = (
+        "import asyncio\n"
+        "from shoal import Client\n"
+        "async def main():\n"
+        "    global client\n"
+        "    client = await Client(n_workers=1, asynchronous=True, dashboard_address=None)\n"
+        "    print(await client.submit(abs, -1))\n"
+        "if __name__ == '__main__': asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    # The cluster's processes notice that this one has ended, and remove its folder.
+    wait_until(lambda: not list(Path(tempfile.gettempdir()).glob("shoal-*")), 20)

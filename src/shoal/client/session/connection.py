@@ -64,6 +64,7 @@ class Connection:
         self._lost_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._beat: asyncio.TimerHandle | None = None
+        self._sentinel: asyncio.Task[None] | None = None
         self._answers = 0  # to threads that wait, in a row
 
     async def open(self, timeout: float) -> None:
@@ -96,7 +97,18 @@ class Connection:
             self.session.on_workers.remove(look)
         if self.session.ended is not None:
             raise OSError(f"cannot connect to {self.address}: {self.session.ended}")
+        if self.session.asynchronous:
+            self._sentinel = self._loop.create_task(self._end_with_the_loop())
         self._pulse()
+
+    async def _end_with_the_loop(self) -> None:
+        """Notice that `asyncio.run` cancels all tasks: nothing is to be begun on its loop then."""
+        try:
+            await self._loop.create_future()
+        except asyncio.CancelledError:
+            self._closing = True
+            self._detach()
+            raise
 
     async def _begin(self, comm: Comm) -> None:
         await comm.write({"op": "stream", "edge": "client"})
@@ -193,6 +205,8 @@ class Connection:
     def _detach(self) -> None:
         stream, self._stream = self._stream, None
         self.session.stream = None
+        if self._sentinel is not None:
+            self._sentinel.cancel()
         if self._beat is not None:
             self._beat.cancel()
         if stream is not None:
