@@ -51,7 +51,7 @@ LAYERS = {
 # Modules of the layer "core", the state machines: they decide, and touch nothing outside. And what
 # carries out their effects by ports: the simulator has the same.
 PURE = [
-    r"shoal\.(scheduler|worker)\.applier",
+    r"shoal\.(scheduler|worker|client\.session)\.applier",
     r"shoal\.(scheduler|worker|client|nanny)\.core(\..+)?",
     r"shoal\.coordination\.(.+\.)?core(\..+)?",
 ]

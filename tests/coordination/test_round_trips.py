@@ -88,7 +88,7 @@ def test_asks_come_after_what_was_said_before(client: Client, name: str, monkeyp
     """A thread does not overtake what the loop has taken out of the outbox and not sent yet."""
     session = client._session
     inside, go = threading.Event(), threading.Event()
-    original = session.hand
+    original = session.applier.feed
 
     def hand(event: Any) -> None:
         if type(event) is Submitted:
@@ -97,7 +97,7 @@ def test_asks_come_after_what_was_said_before(client: Client, name: str, monkeyp
         original(event)
 
     borrow(client, name)
-    monkeypatch.setattr(session, "hand", hand)
+    monkeypatch.setattr(session.applier, "feed", hand)
     future = client.submit(inc, 5, pure=False)
     assert inside.wait(10)
     thread = threading.Thread(target=lambda: Queue(name).put(future))

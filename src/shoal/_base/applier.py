@@ -76,7 +76,7 @@ class Applier(Generic[Event, Effects, Given]):
         ]
         self._handle = handle
         self._clock = clock
-        self._events: deque[tuple[Event, Given | None]] = deque()
+        self._queue: deque[tuple[Event, Given | None]] = deque()
         self._busy = False
 
     def feed(self, event: Event, given: Given | None = None) -> None:
@@ -89,13 +89,13 @@ class Applier(Generic[Event, Effects, Given]):
         given : object, optional
             What the steps need of the shell for this event, and the core must not see.
         """
-        self._events.append((event, given))
+        self._queue.append((event, given))
         if self._busy:
             return
         self._busy = True
         try:
-            while self._events:
-                event, given = self._events.popleft()
+            while self._queue:
+                event, given = self._queue.popleft()
                 effects = self._handle(event, self._clock())
                 if self.watch is not None:
                     self.watch(event, effects)

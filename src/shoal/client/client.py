@@ -375,7 +375,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         hand_back(self)
         if self._preloads is not None:
             await self._preloads.teardown()
-        self._session.drain()
+        self._session.outbox.drain()
         self._session.hand(Closed())
         try:
             async with asyncio.timeout(timeout):
@@ -643,7 +643,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
 
     async def _cancel(self, futures: Any, force: bool, reason: str) -> None:
         self._session.post(CancelRequested(admin.keys_in(futures) or [], force, reason))
-        self._session.drain()
+        self._session.outbox.drain()
 
     def retry(self, futures: Any, asynchronous: bool | None = None) -> Any:
         """Run failed tasks again.
@@ -657,7 +657,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
 
     async def _retry(self, futures: Any) -> None:
         self._session.post(RetryRequested(admin.keys_in(futures) or []))
-        self._session.drain()
+        self._session.outbox.drain()
 
     # ------------------------------------------------------------------ data
 
@@ -1094,7 +1094,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
 
     async def _restart(self, timeout: float, wait_for_workers: bool) -> Client:
         await self
-        self._session.drain()
+        self._session.outbox.drain()
         records = list(self._session.records.values())
         await self.scheduler.restart(timeout=timeout, wait_for_workers=wait_for_workers)
         # The news is on the stream, and the answer came on another connection.

@@ -5,11 +5,14 @@ A task's client lives in its worker's process, and dies with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
+from shoal.client.core.effects import Effects
 from shoal.client.core.invariants import check
 from shoal.client.core.machine import Machine
 from shoal.client.core.outgoing import STEP
@@ -19,11 +22,14 @@ from shoal.client.core.state import (
     ERROR,
     FINISHED,
     LOST,
+    PENDING,
     Call,
     Extras,
     Function,
     Record,
 )
+from shoal.client.session.applier import ClientApplier
+from shoal.simulation.client_ports import Calls, Futures, Link
 from shoal.simulation.model import Spec, function_id, is_name
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire.blob import Blob
@@ -53,6 +59,15 @@ class ClientNode:
         self.end: End | None = None
         first_life = int((1 + cluster.clock.now) * 1e6) * STEP + number
         self.machine = Machine(self.address, first_life=first_life)
+        self.applier = ClientApplier(
+            self.machine,
+            lambda: cluster.clock.now,
+            speaking=nullcontext(),  # there is one thread
+            link=Link(self),
+            futures=Futures(self),
+            calls=Calls(self),
+        )
+        self.applier.watch = self._check
         self.machine.state.part = cluster.scheduler_settings.slice
         self.futures: dict[str, Record] = {}  # what the user holds, whatever became of it
         # What names stand for that are used again, where that is not all they ever stood for.
@@ -64,7 +79,10 @@ class ClientNode:
         self.verified: dict[str, None] = {}  # finished, and the value was looked at
         self.proxies: dict[str, str] = {}  # where actors are, as the value said
         self._waits_for = ""  # a key that was not settled when it was last looked at
-        self.asking = 0  # values on their way to workers
+        self.asking = 0  # values on their way to workers, and graphs that are being lowered
+        self.held: Counter[str] = Counter()  # keys that graphs need that are being lowered
+        self.dropped: dict[str, None] = {}  # of these, those that have no other future
+        self.not_lowered: dict[str, None] = {}  # keys whose graph could not be lowered
         self._reading: dict[str, None] = {}
         self._statuses: dict[str, str] = {}
         self._functions: dict[str, Function] = {}
@@ -106,22 +124,18 @@ class ClientNode:
 
     def handle(self, event: Any) -> None:
         """Give the core an event and carry out what follows."""
-        cluster = self.cluster
-        effects = self.machine.handle(event, cluster.clock.now)
-        cluster.events += 1
-        self._events += 1
-        if self._events % cluster.check_every == 0:
-            check(self.machine)
-        if effects.messages and self.end is not None:
-            for messages in effects.batches():
-                self.end.send(messages)
-        for record in effects.changed:
-            self._changed(record)
-        if self.on_news is not None:
-            for message in effects.news:
-                self.on_news(message)
+        self.applier.feed(event)
 
-    def _changed(self, record: Record) -> None:
+    def _check(self, event: Any, effects: Effects) -> None:
+        self.cluster.events += 1
+        self._events += 1
+        if self._events % self.cluster.check_every == 0:
+            check(self.machine)
+
+    def changed(self, record: Record) -> None:
+        """A future changed its status."""
+        if record.status == CANCELLED and self.futures.get(record.key) is not record:
+            return  # of a graph that was not wanted any more
         key = record.key
         self.verified.pop(key, None)
         before = self._statuses.get(key, "pending")
@@ -177,11 +191,14 @@ class ClientNode:
     def live(self, *statuses: str) -> list[str]:
         """Return keys with futures that can still be used, of these statuses or any."""
         records = self.machine.state.records
+        expected = self.machine.order.expected
         return [
             key
             for key, future in self.futures.items()
-            if records.get(key) is future
-            and future.wanted
+            if (
+                (records.get(key) is future and future.wanted)
+                or (future.status == PENDING and key in expected)
+            )
             and not is_name(key)
             and (not statuses or future.status in statuses)
         ]
@@ -205,7 +222,7 @@ class ClientNode:
         """Return the record of a task."""
         wire = self.cluster.model.wire
         deps = tuple(wire(dep) for dep in spec.deps)
-        return Record(wire(spec.key), self._call(spec), spec.key.encode(), deps)
+        return Record(wire(spec.key), self.call_of(spec), spec.key.encode(), deps)
 
     def begins(self, key: str) -> None:
         """A future of a key that was used before is another one's."""
@@ -223,13 +240,12 @@ class ClientNode:
     def forgotten(self) -> list[str]:
         """Return keys of tasks that the core knows and no future refers to."""
         records = self.machine.state.records
-        return [
-            key
-            for key, record in records.items()
-            if record.call is not None and key not in self.futures and not is_name(key)
-        ]
+        tasks = [key for key, record in records.items() if record.call is not None]
+        unwanted = [key for key in tasks if key not in self.futures and not self.held[key]]
+        return [key for key in unwanted if not is_name(key)]
 
-    def _call(self, spec: Spec) -> Call:
+    def call_of(self, spec: Spec) -> Call:
+        """Return what a task has in common with others like it."""
         function = self._functions.get(spec.function)
         if function is None:
             function = Function(function_id(spec.function), Blob(spec.function.encode()))
@@ -248,7 +264,9 @@ class ClientNode:
             if key not in self.machine.asks.carried:  # it stays, and may be found to be lost
                 self.foreign.pop(key, None)
             self.cluster.at_restart.pop(key, None)  # it may have to be computed again
-        self.handle(e.Released(keys))
+        held = [key for key in keys if self.held[key] > 0]
+        self.dropped.update(dict.fromkeys(held))
+        self.handle(e.Released([key for key in keys if key not in held]))
 
     def cancel(self, keys: list[str], force: bool) -> None:
         """Cancel tasks and what depends on them."""

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from shoal.simulation.cluster import Cluster
     from shoal.wire.messages import Inline
 
-__all__ = ["Judge"]
+__all__ = ["NOT_LOWERED", "Judge"]
+
+NOT_LOWERED = b"lowering"
+"""The error of a graph that its client could not lower."""
 
 _USER = b"user:"
 
@@ -45,6 +48,11 @@ class Judge:
         assert isinstance(record.why, Failure)
         failure = record.why
         model = self.cluster.model
+        if bytes(failure.exception.data) == NOT_LOWERED:
+            closure = model.closure(record.key)
+            because = f"{record.key} fails, and all that it needs was lowered"
+            assert any(key in client.not_lowered for key in closure), because
+            return
         because = f"{record.key} fails because of {failure.blame}"
         assert model.needs(record.key, failure.blame), because
         data = bytes(failure.exception.data)

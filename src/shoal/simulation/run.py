@@ -233,6 +233,8 @@ class Life:
             asks = client.machine.asks
             if left := [*asks.pending, *asks.held, *asks.claims, *asks.unasked, *asks.returns]:
                 found.append(f"{client.address} has asks {left[:_NAMED]}")
+            if client.machine.order.graphs or client.machine.order.expected:
+                found.append(f"{client.address} expects {list(client.machine.order.expected)}")
         return found
 
     def _left_on_workers(self) -> list[str]:

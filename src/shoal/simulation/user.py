@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from shoal.simulation.lowering import Lowering
 from shoal.simulation.model import Spec, is_name
 from shoal.simulation.names import NamesUser, uses_names
 from shoal.simulation.primitives import PrimitivesUser, uses_primitives
@@ -90,7 +91,11 @@ class User:
         known = self._some(self.client.live(), 8)
         share = self.rng.choice([1.0, 0.5, 0.0])
         specs = self.workload.graph(size, known)
-        self.client.submit(specs, lambda spec: self.rng.random() < share)
+        if self.rng.random() < 0.4:
+            fails = self.cluster.profile.quirks > 0 and self.rng.random() < 0.2
+            Lowering(self.client, self.rng, specs, share, fails)
+        else:
+            self.client.submit(specs, lambda spec: self.rng.random() < share)
 
     def call(self) -> None:
         """Have a task on some worker use the cluster itself, with a client of its own."""

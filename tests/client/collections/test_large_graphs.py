@@ -10,7 +10,7 @@ from helpers import wait_until
 from shoal import Client
 from shoal.client.collections import sending
 from shoal.client.core.events import Submitted
-from shoal.client.session import session
+from shoal.client.session import outbox
 from shoal.wire.messages import Graph
 
 GO = threading.Event()
@@ -84,7 +84,7 @@ def test_work_begins_before_all_is_sent(client: Client, monkeypatch: Any) -> Non
 
 def test_a_part_is_on_its_way_before_the_next_is_lowered(client: Client, monkeypatch: Any) -> None:
     """Or the thread that lowers would keep the loop from sending it, and workers wait for it."""
-    monkeypatch.setattr(session, "_TIMEOUT", 20)
+    monkeypatch.setattr(outbox, "_TIMEOUT", 20)
     tell = sending._Sender._tell
     left: list[int] = []
 

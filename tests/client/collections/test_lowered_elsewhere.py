@@ -68,9 +68,9 @@ def asynchronously(test: Callable[[Client], Awaitable[None]]) -> None:
             tasks = client.cluster.scheduler._machine.state.tasks
             await until(lambda: not client._session.machine.state.records, timeout=20)
             await until(lambda: not tasks, timeout=20)
-            turns = client._session._turns
-            await until(lambda: not turns.busy)
-            assert not (turns._expected or turns._waiting)
+            order = client._session.machine.order
+            await until(lambda: not order.graphs)
+            assert not (order.expected or order._waiting)
 
     GATES.clear()
     run(main())
@@ -132,10 +132,10 @@ def test_errors_reach_the_futures() -> None:
 
 def test_dropping_futures_ends_it() -> None:
     async def test(client: Client) -> None:
-        before = client._session._turns
+        order = client._session.machine.order
         future = client.compute(large("a", Gate("g")))
         await asyncio.sleep(0)
-        (pending_graph,) = set(before._expected.values())
+        (pending_graph,) = order.graphs
         del future
         gc.collect()
         await until(lambda: pending_graph.stopped)

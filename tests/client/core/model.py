@@ -80,6 +80,9 @@ class ModelScheduler:
                 known = dep in self.tasks or dep in self.data or dep in msg.keys
                 assert known, f"{key} depends on {dep}, which was not told"
             definition = (id, msg.args[i], deps)
+            if key not in self.tasks:  # it may have been given up
+                self.definitions.pop(key, None)
+                self.lives.pop(key, None)
             life = msg.lives[i] if msg.lives else msg.told
             wanted = msg.wanted is None or i in msg.wanted
             other = life not in (0, self.lives.get(key, life))

@@ -10,7 +10,7 @@ from shoal.client.core import events as e
 from shoal.client.core.asks import Asking
 from shoal.client.core.invariants import check
 from shoal.client.core.machine import Machine
-from shoal.client.core.state import Record
+from shoal.client.core.state import PendingGraph, Record
 from shoal.wire import messages as m
 
 from .model import INC, task
@@ -139,3 +139,46 @@ def test_what_has_ended_is_not_released_again(end: Any) -> None:
         client.answer()
         assert client.machine.state.records["x"] is again
     assert client.released() == released
+
+
+@pytest.mark.parametrize("first", ["unasked", "disconnected"])
+def test_what_was_handed_over_while_nobody_waited_is_given_back(first: str) -> None:
+    """Or the scheduler takes an item as arrived that nobody has seen, and a lock as held."""
+    client = Speaker()
+    asking = client.put()
+    events = [e.Unasked(asking), e.Disconnected()]
+    for event in events if first == "unasked" else reversed(events):
+        client.handle(event)
+    assert asking.answer is not None and asking.answer.error == "TimeoutError"
+    client.said.clear()
+    client.handle(e.Connected())
+    assert client.said[-2:] == [m.Unask(1, back=True), m.Resume([])]
+
+
+def test_a_key_of_a_graph_that_is_being_lowered_is_told_before_it_is_asked_with() -> None:
+    client = Speaker()
+    graph = PendingGraph({"x": Record("x")})
+    client.handle(e.GraphAnnounced(graph))
+    client.put("x")
+    client.put("other", id=2)
+    client.handle(e.Released(["x"]))
+    record = graph.records["x"]
+    record.call, record.args = INC, b"args"
+    client.handle(e.GraphPart(graph, [record]))
+    client.handle(e.GraphComplete(graph))
+    kinds = [type(each) for each in client.said[-4:]]
+    assert kinds == [m.Ask, m.DefineFunctions, m.Graph, m.Ask]
+    assert client.knows("x") and not client.released()
+    client.answer()
+    assert client.released() == ["x"]
+
+
+def test_who_waits_no_longer_is_not_asked_for() -> None:
+    client = Speaker()
+    graph = PendingGraph({"x": Record("x")})
+    client.handle(e.GraphAnnounced(graph))
+    asking = client.put("x")
+    client.handle(e.Unasked(asking))
+    assert asking.answer is not None and asking.answer.error == "TimeoutError"
+    client.handle(e.GraphComplete(graph))
+    assert not [each for each in client.said if type(each) is m.Ask]

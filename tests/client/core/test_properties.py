@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from shoal.client.core import events as e
 from shoal.client.core import functions
-from shoal.client.core.state import Call, Record
+from shoal.client.core.state import Call, Failure, PendingGraph, Record
 from shoal.wire import messages as m
+from shoal.wire.blob import Blob
 
 from .model import Duet, data, function, task
 
@@ -26,15 +27,27 @@ class ClientMachine(RuleBasedStateMachine):
         self.duet = Duet()
         self.calls = [Call(function(str(i)), "g", priority=float(i % 2)) for i in range(4)]
         self.ended = False
+        self.graphs: list[tuple[PendingGraph, list[str]]] = []  # with what is not lowered yet
+        self.announced: list[str] = []
+        self.dropped: set[str] = set()  # of these: no future is left, or it is cancelled
 
     def known(self, *keys: str) -> list[str]:
         records = self.duet.records
         return [k for k in keys if k in records and records[k].wanted]
 
+    def is_free(self, key: str) -> bool:
+        """Whether there is no future of a key, and none of one that waits for its turn."""
+        return not self.known(key) and key not in self.duet.machine.order.expected
+
+    def usable(self) -> list[str]:
+        """Return keys that are to come and have futures."""
+        expected = self.duet.machine.order.expected
+        return [key for key in self.announced if key in expected and key not in self.dropped]
+
     @rule(key=NAMES, deps=SOME, i=st.integers(0, 3))
     def submit(self, key: str, deps: list[str], i: int) -> None:
         # As the shell does: a key with a future is not submitted again, inputs have futures.
-        if not self.known(key):
+        if self.is_free(key):
             inputs = [dep for dep in self.known(*deps) if dep != key]
             self.duet.submit(task(key, *inputs, call=self.calls[i]))
 
@@ -50,21 +63,69 @@ class ClientMachine(RuleBasedStateMachine):
                 else []
             )
             wanted = data.draw(st.booleans())
-            if not self.known(key) and key not in inputs:
+            if self.is_free(key) and key not in inputs:
                 record = task(key, *inputs, call=self.calls[n % 4], wanted=wanted)
                 record.position = len(records) + 1
                 records.append(record)
         if records:
             self.duet.submit(*records)
 
+    @rule(n=st.integers(1, 3))
+    def announce(self, n: int) -> None:
+        """A thread begins to lower a graph; every key is new."""
+        first = len(self.announced)
+        keys = [f"g{first + i}" for i in range(n)]
+        self.announced += keys
+        graph = PendingGraph({key: Record(key) for key in keys})
+        self.graphs.append((graph, keys))
+        self.duet.handle(e.GraphAnnounced(graph))
+
+    @precondition(lambda self: self.graphs)
+    @rule(i=st.integers(0, 9), deps=SOME, other=st.integers(0, 99), n=st.integers(1, 2))
+    def lower(self, i: int, deps: list[str], other: int, n: int) -> None:
+        """It needs inputs that have futures, and perhaps another graph."""
+        graph, left = self.graphs[i % len(self.graphs)]
+        part = []
+        for key in left[:n]:
+            record = graph.records[key]
+            earlier = self.announced[: self.announced.index(key)]
+            needed = [earlier[other % len(earlier)]] if earlier else []
+            held = [dep for dep in needed if dep in self.usable()]
+            record.call, record.deps = self.calls[0], (*self.known(*deps), *held)
+            part.append(record)
+        del left[:n]
+        if part:
+            self.duet.handle(e.GraphPart(graph, part))
+
+    @precondition(lambda self: self.graphs)
+    @rule(i=st.integers(0, 9))
+    def complete(self, i: int) -> None:
+        graph, left = self.graphs.pop(i % len(self.graphs))
+        failure = Failure(Blob(b"e"), Blob(b"t"), "") if left and not graph.stopped else None
+        self.duet.handle(e.GraphComplete(graph, failure))
+
+    @rule(key=NAMES, other=st.integers(0, 99))
+    def submit_later(self, key: str, other: int) -> None:
+        """A task that needs one of a graph that is being lowered."""
+        expected = self.usable()
+        if expected and self.is_free(key):
+            self.duet.submit(task(key, expected[other % len(expected)], call=self.calls[1]))
+
+    @rule(i=st.integers(0, 99), cancel=st.booleans())
+    def drop_announced(self, i: int, cancel: bool) -> None:
+        if self.announced:
+            keys = [self.announced[i % len(self.announced)]]
+            self.dropped.update(keys)
+            self.duet.handle(e.CancelRequested(keys) if cancel else e.Released(keys))
+
     @rule(key=NAMES)
     def scatter(self, key: str) -> None:
-        if key not in self.duet.records:
+        if self.is_free(key) and key not in self.duet.records:
             self.duet.submit(data(key, "w1"))
 
     @rule(key=NAMES)
     def want(self, key: str) -> None:
-        if key not in self.duet.records:
+        if self.is_free(key) and key not in self.duet.records:
             self.duet.submit(Record(key))
 
     @rule(keys=SOME)
@@ -126,7 +187,10 @@ class ClientMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "duet"):
-            self.duet.release(*"abcdef")
+            while self.graphs:
+                self.complete(0)
+            assert not self.duet.machine.order.expected and not self.duet.machine.order.gone
+            self.duet.release(*"abcdef", *self.announced)
             for key in list(self.duet.machine.state.fired):
                 if self.duet.scheduler is not None:
                     self.duet.finish(key)

@@ -59,19 +59,19 @@ def test_the_thread_tells_and_reads(client: Client, monkeypatch: pytest.MonkeyPa
     session = client._session
     told: list[Submitted] = []  # by the loop
     read: list[FromScheduler] = []  # by the thread
-    hand, handle = session.hand, session.machine.handle
+    feed, handle = session.applier.feed, session.machine.handle
 
-    def watched_hand(event: Any) -> None:
+    def watched_feed(event: Any) -> None:
         if type(event) is Submitted:
             told.append(event)
-        hand(event)
+        feed(event)
 
     def watched_handle(event: Any, now: float) -> Any:
         if type(event) is FromScheduler and threading.current_thread() is threading.main_thread():
             read.append(event)
         return handle(event, now)
 
-    monkeypatch.setattr(session, "hand", watched_hand)
+    monkeypatch.setattr(session.applier, "feed", watched_feed)
     monkeypatch.setattr(session.machine, "handle", watched_handle)
     for _ in range(20):  # on a busy machine results come before the thread looks for them
         begin(client)

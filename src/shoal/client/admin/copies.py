@@ -30,7 +30,7 @@ async def _until_done(client: Client, items: Any) -> list[str]:
     """Wait until results are there, and return their keys; raise what a task raised."""
     await client
     session = client._session
-    session.drain()
+    session.outbox.drain()
     records = [future._record for future in _futures(items)]
     await session.until(records)
     for record in records:

@@ -286,7 +286,8 @@ class Lowering:
         extras = None
         referred = [arg for arg in args if type(arg) is Reference] if self._references else []
         if blob.buffers or kept or referred:
-            extras = Extras(buffers=blob.buffers, keep=(*kept, *referred))
+            mentioned = tuple(future._record.key for future in kept)
+            extras = Extras(buffers=blob.buffers, keep=(*kept, *referred), mentioned=mentioned)
             self._warn_if_large(blob.nbytes(), None)
         elif form is not None:
             self._pickles.add(form, bytes(blob.data))

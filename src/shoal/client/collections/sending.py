@@ -18,14 +18,14 @@ from shoal._base.keys import encode_key
 from shoal._base.signals import uninterrupted
 from shoal.client.collections.graphs import Plan, materialize
 from shoal.client.collections.lower import Lowered, Lowering
-from shoal.client.core.state import PENDING, Call, Record
+from shoal.client.core.events import GraphComplete
+from shoal.client.core.state import Call, Failure, PendingGraph, Record
 from shoal.client.futures.future import Future, make_future
-from shoal.client.session.pending_graphs import GraphComplete
 from shoal.client.submission.keys import group_of_key
+from shoal.wire.failures import pack_failure
 
 if TYPE_CHECKING:
     from shoal.client.collections.options import Options
-    from shoal.client.session.pending_graphs import PendingGraph
     from shoal.client.session.session import Session
 
 __all__ = ["begin_graph", "send_graph"]
@@ -50,8 +50,10 @@ def begin_graph(
             with CollectorPaused():
                 _send(session, dsk, names, options, pending_graph, [])
         except BaseException as error:
-            pending_graph.error = None if pending_graph.stopped or session.ended else error
-        finally:
+            wanted = not (pending_graph.stopped or session.ended)
+            failure = _failure(error) if wanted else None
+            session.post_anyway(GraphComplete(pending_graph, failure))
+        else:
             session.post_anyway(GraphComplete(pending_graph))
 
     # Annotations and the like around the call count there as well.
@@ -172,7 +174,7 @@ class _Sender:
                 future.release()
 
     def _release(self, records: Iterable[Record]) -> None:
-        self._session.release_now(records, self._pending_graph)
+        self._session.release_now(records)
 
     def _send_parts(self) -> None:
         tasks, names = self._plan.tasks, self._plan.names
@@ -193,7 +195,7 @@ class _Sender:
                 records.append(self._record(key, name, lowered, i, wanted))
             self._tell(records)
             if end < len(tasks):
-                self._session.let_hand()
+                self._session.outbox.let_hand()
 
     def _literals(self, i: int, more: bool) -> list[Record]:
         """Return tasks of large constants, which any later task may have, too."""
@@ -211,12 +213,9 @@ class _Sender:
             )
         new = None if self._pending_graph is None else self._pending_graph.records.get(name)
         if new is not None:
-            wanted = wanted and name not in self._wanted
-            with self._session.lock:
-                if new.status == PENDING and new.futures:
-                    new.args, new.deps, new.extras = lowered.args, lowered.deps, lowered.extras
-                    new.position, new.call = i + 1, call
-                    return new
+            new.args, new.deps, new.extras = lowered.args, lowered.deps, lowered.extras
+            new.position, new.call = i + 1, call
+            return new
         record = Record(name, call, lowered.args, lowered.deps, lowered.extras, wanted)
         record.position = i + 1
         return record
@@ -229,6 +228,12 @@ class _Sender:
                     self._results[record.key] = record
                 else:
                     self._passing.append(record)
+
+
+def _failure(error: BaseException) -> Failure:
+    """Return an error as it is told to the futures of a graph."""
+    packed = pack_failure(error)
+    return Failure(packed.exception, packed.traceback, "")
 
 
 def _parts(count: int) -> Iterator[tuple[int, int]]:

@@ -80,10 +80,11 @@ class Asks:
         """Nobody waits longer: what is the answer now?"""
         id = asking.ask.id
         if id not in self.pending:
+            if asking.answer is None:  # it waited for its turn, and was not asked
+                self._settle(asking, Answer(id, "", "TimeoutError"))
             return []
         if not self.connected:
-            self._drop(id)
-            self._settle(asking, Answer(id, "", "TimeoutError"))
+            self._time_is_over(asking)
             return []
         self.unasked[id] = None
         return [Unask(id)]
@@ -155,9 +156,7 @@ class Asks:
         self.connected = False
         unasked, self.unasked = self.unasked, {}
         for id in unasked:
-            asking = self.pending[id]
-            self._drop(id)
-            self._settle(asking, Answer(id, "", "TimeoutError"))
+            self._time_is_over(self.pending[id])
 
     def end(self, reason: str) -> None:
         """There will be no answers any more."""
@@ -177,6 +176,13 @@ class Asks:
         """Return what was held and is not any more, once."""
         lost, self.lost = self.lost, []
         return lost
+
+    def _time_is_over(self, asking: Asking) -> None:
+        """Nobody waits longer, and what the answer gives, if there was one, is given back."""
+        id = asking.ask.id
+        self._drop(id)
+        self.returns.append(id)
+        self._settle(asking, Answer(id, "", "TimeoutError"))
 
     def _drop(self, id: int) -> None:
         asking = self.pending.pop(id, None)

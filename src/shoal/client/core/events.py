@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from shoal.client.core.asks import Asking
-from shoal.client.core.state import Record
+from shoal.client.core.state import Failure, PendingGraph, Record
 
 __all__ = [
     "CancelRequested",
@@ -18,6 +18,9 @@ __all__ = [
     "FireRequested",
     "FromScheduler",
     "GaveUp",
+    "GraphAnnounced",
+    "GraphComplete",
+    "GraphPart",
     "Interrupted",
     "PutAgain",
     "Released",
@@ -70,6 +73,26 @@ class Released(msgspec.Struct, gc=False):
     """The last future of each of these keys is gone."""
 
     keys: list[str]
+
+
+class GraphAnnounced(msgspec.Struct, gc=False):
+    """A thread begins to lower a graph; futures of the graph's new records are there."""
+
+    graph: PendingGraph
+
+
+class GraphPart(msgspec.Struct, gc=False):
+    """Tasks of an announced graph, inputs first."""
+
+    graph: PendingGraph
+    records: list[Record]
+
+
+class GraphComplete(msgspec.Struct, gc=False):
+    """Nothing more comes of a graph: all was told, or (`failure`) the rest cannot be."""
+
+    graph: PendingGraph
+    failure: Failure | None = None
 
 
 class Interrupted(msgspec.Struct, gc=False):
@@ -138,6 +161,9 @@ Event: TypeAlias = (
     | Submitted
     | Released
     | PutAgain
+    | GraphAnnounced
+    | GraphPart
+    | GraphComplete
     | Interrupted
     | CancelRequested
     | RetryRequested

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from shoal.client.core.state import CANCELLED, ERROR, FINISHED, LOST, Failure
+from shoal.client.core.state import (
+    CANCELLED,
+    ERROR,
+    FINISHED,
+    HELD_UP,
+    LOST,
+    OPEN,
+    Failure,
+)
 
 if TYPE_CHECKING:
     from shoal.client.core.machine import Machine
@@ -39,6 +47,7 @@ def check(machine: Machine) -> None:
                 f"there are {tasks[id(function)]}"
             )
     _check_connection(s)
+    _check_order(machine)
     asks = machine.asks
     carried = Counter(key for asking in asks.pending.values() for key in asking.ask.keys)
     assert carried == Counter(asks.carried), f"{asks.carried} are said to be asked, not {carried}"
@@ -58,6 +67,17 @@ def _check_record(key: str, record: Record) -> None:
     if status == FINISHED:
         held = record.value is not None or record.holder or record.extras is not None
         assert held, f"{key!r} is finished, and nobody has the result"
+
+
+def _check_order(machine: Machine) -> None:
+    order, known = machine.order, machine.state.records
+    assert order.graphs or not (order.expected or order.gone), "something waits for no graph"
+    for graph in order.graphs:
+        assert graph.state in (OPEN, HELD_UP), f"a graph is {graph.state}, and goes on"
+        for key, record in graph.untold.items():
+            assert known.get(key) is not record, f"{key!r} is known, and not told yet"
+    for key, graph in order.expected.items():
+        assert graph in order.graphs, f"{key!r} waits for a graph that is closed"
 
 
 def _check_connection(s: ClientState) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.client.core import events as e
 from shoal.client.core.asks import Asks
+from shoal.client.core.dependents import with_dependents
 from shoal.client.core.effects import Effects
 from shoal.client.core.functions import (
     forget_functions,
@@ -26,6 +27,7 @@ from shoal.client.core.functions import (
 )
 from shoal.client.core.lives import inherit, means_another, needs, set_aside
 from shoal.client.core.outgoing import STEP, life_of, tell_records
+from shoal.client.core.pending_graphs import SubmissionOrder
 from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
 from shoal.client.core.state import (
     CANCELLED,
@@ -73,6 +75,7 @@ class Machine:
     ) -> None:
         self.state = ClientState(client, name, versions or {}, first_life)
         self.asks = Asks()
+        self.order = SubmissionOrder(self._carry_out, self._refuse)
         self._effects = Effects()
         self._now = 0.0
         self._loosened: list[str] = []  # needed by less than before this event
@@ -84,6 +87,9 @@ class Machine:
             e.Submitted: self._submitted,
             e.PutAgain: self._put_again,
             e.Released: self._released,
+            e.GraphAnnounced: self.order.announce,
+            e.GraphPart: self.order.take_part,
+            e.GraphComplete: self.order.complete,
             e.Interrupted: self._interrupted,
             e.CancelRequested: self._cancel_requested,
             e.RetryRequested: self._retry_requested,
@@ -115,7 +121,10 @@ class Machine:
         """Take one event in and return all that it leads to."""
         effects = self._effects = Effects()
         self._now = now
-        self._handlers[type(event)](event)
+        if self.order.graphs:
+            self.order.take(event)
+        else:
+            self._carry_out(event)
         if self.asks.freed:
             freed, self.asks.freed = self.asks.freed, []
             self._released(e.Released(freed))
@@ -125,6 +134,9 @@ class Machine:
         if self.state.idle_functions and self.state.connected:
             effects.messages += forget_functions(self.state)
         return effects
+
+    def _carry_out(self, event: e.Event) -> None:
+        self._handlers[type(event)](event)
 
     # -------------------------------------------------------------- connection
 
@@ -174,6 +186,7 @@ class Machine:
         s.held_back = {}
         s.fired = {}
         self.asks.left.clear()
+        self.order.end(reason)
         for record in records.values():
             record.dependents = 0
             if record.wanted:
@@ -340,8 +353,9 @@ class Machine:
         for record in event.records:
             if record.call is not None:
                 untell_function(s, record.call.function)
-        self._submitted(e.Submitted(event.records))
-        self._released(e.Released(event.released))
+        take = self.order.take if self.order.at_work else self._carry_out
+        take(e.Submitted(event.records))
+        take(e.Released(event.released))
         known = s.records
         gone = [key for key in event.released if key not in known or not known[key].wanted]
         if gone and s.connected:
@@ -349,25 +363,11 @@ class Machine:
 
     def _cancel_requested(self, event: e.CancelRequested) -> None:
         s = self.state
-        doomed = self._with_dependents(key for key in event.keys if key in s.records)
+        doomed = with_dependents(s, (key for key in event.keys if key in s.records))
         told = [key for key in doomed if key not in s.held_back]
         if told and s.connected:
             self._effects.messages.append(m.Cancel(told, event.force, event.reason))
         self._give_up_all(doomed.values(), CANCELLED, event.reason)
-
-    def _with_dependents(self, keys: Iterable[str]) -> dict[str, Record]:
-        """Return the records of these keys and of all that depends on them."""
-        table = self.state.records
-        doomed = {key: table[key] for key in keys}
-        grew = any(record.dependents for record in doomed.values())
-        while grew:
-            # Records mostly follow their inputs, so the second round mostly finds nothing new.
-            grew = False
-            for record in table.values():
-                if record.key not in doomed and not doomed.keys().isdisjoint(record.deps):
-                    doomed[record.key] = record
-                    grew = True
-        return doomed
 
     def _retry_requested(self, event: e.RetryRequested) -> None:
         s = self.state
@@ -544,8 +544,18 @@ class Machine:
         record.status = status
         self._effects.changed.append(record)
 
+    def _refuse(self, record: Record, why: Failure | str) -> None:
+        """End a record that the scheduler never hears of."""
+        record.wanted = False
+        record.why = why
+        record.status = ERROR if isinstance(why, Failure) else CANCELLED
+        self._effects.refused.append(record)
+        self._effects.changed.append(record)
+
     def _give_up_all(self, records: Iterable[Record], status: str, reason: str) -> None:
         ended = list(records)
+        if self.order.at_work and status == CANCELLED:
+            self.order.gone.update((record.key, reason) for record in ended)
         for record in ended:
             self.state.fired.pop(record.key, None)
             self.asks.left.pop(record.key, None)

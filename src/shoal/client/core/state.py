@@ -18,16 +18,20 @@ from shoal.wire.messages import Inline, TaskOptions
 
 __all__ = [
     "CANCELLED",
+    "CLOSED",
     "DONE",
     "ERROR",
     "FINISHED",
+    "HELD_UP",
     "LOST",
+    "OPEN",
     "PENDING",
     "Call",
     "ClientState",
     "Extras",
     "Failure",
     "Function",
+    "PendingGraph",
     "Record",
 ]
 
@@ -72,6 +76,7 @@ class Extras(msgspec.Struct, gc=False, eq=False, kw_only=True):
 
     buffers: list[Buffer] = []  # large out-of-band buffers of the arguments
     keep: tuple[Any, ...] = ()  # to be kept alive as long as the record, such as futures in objects
+    mentioned: tuple[str, ...] = ()  # their keys
     nbytes: int = 0  # of scattered data
     equal: bool = True  # all data under this key is equal, for it is a digest
     holders: list[str] = []  # of scattered data; empty: this is a task, or a key of somebody else
@@ -98,6 +103,41 @@ class Record(msgspec.Struct, gc=False, eq=False):
     futures: int = 0  # the shell's: how many futures refer to it
     ending: int = 0  # the shell's: how many of these are gone, and not counted down yet
     watch: tuple[Any, ...] = ()  # the shell's: latches and callbacks to be told when it is done
+
+
+OPEN = "open"
+HELD_UP = "held up"
+CLOSED = "closed"
+
+
+class PendingGraph:
+    """A graph whose futures are there and whose tasks are not all told yet.
+
+    The shell makes it and reads `stopped` in the thread that lowers the graph; only the core writes
+    to it.
+
+    Attributes
+    ----------
+    records : dict
+        The new records among those that are wanted; those that were not lowered have no call.
+    state : str
+        `OPEN`, `HELD_UP` or `CLOSED`; see `shoal.client.core.pending_graphs`.
+    stopped : bool
+        Nobody wants any of it: the rest need not be lowered.
+    untold : dict
+        Those of the records whose part did not come yet.
+    dropped : set
+        Keys of the records that nobody wants any more.
+    """
+
+    __slots__ = ("dropped", "records", "state", "stopped", "untold")
+
+    def __init__(self, records: dict[str, Record]) -> None:
+        self.records = records
+        self.state = OPEN
+        self.stopped = False
+        self.untold = dict(records)
+        self.dropped: set[str] = set()
 
 
 class ClientState:

@@ -346,7 +346,7 @@ def _look(client: Client, calls: list[_Call]) -> None:
 
 def _cancel(future: Future) -> None:
     session = future._session
-    session.drain()
+    session.outbox.drain()
     session.hand(CancelRequested([future._record.key], False, "cancelled through its executor"))
 
 

@@ -116,7 +116,7 @@ class ProgressBar:
         arguments: dict[str, Any] = {}
         if client is not None:
             await client
-            client._session.drain()
+            client._session.outbox.drain()
             arguments = client.connection_args
         while True:
             comm = await self._connect(arguments)

@@ -124,7 +124,7 @@ class Connection:
         if self._lost_since is not None:
             self._lost_since = None
             logger.info("connected to the scheduler at %s again", self.address)
-        self.session.receive(messages)
+        self.session.hand(FromScheduler(messages))
         if len(messages) == 1 and self._somebody_waits(messages[0]):
             self._answers += 1
             if self._answers > _IN_A_ROW and self._stream is not None:

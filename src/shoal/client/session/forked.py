@@ -7,12 +7,10 @@ uses the client there is told so at once, by every verb.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.events import GaveUp
-from shoal.client.session.one_by_one import OneByOne
 
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
@@ -27,17 +25,12 @@ REASON = (
 
 def leave_to_parent(session: Session) -> None:
     """In a forked child: end a session, without a word on the connections that are the parent's."""
-    # Other threads of the parent may have held these, and do not exist here.
-    session.lock = threading.Lock()
-    session.handing = threading.RLock()
-    session.speaking = threading.RLock()
-    session.one_by_one = OneByOne(session)
+    session.set_up()
     session.stream = None
     session.on_ended = None  # all that it does is on the loop
     session.on_workers = []
-    session.outbox.clear()
     if session.loop is not None:
-        session.loop = _AtOnce()  # type: ignore[assignment]
+        session.loop = session.outbox.loop = _AtOnce()  # type: ignore[assignment]
     session.hand(GaveUp(f"{REASON} (process {os.getpid()})"))
 
 

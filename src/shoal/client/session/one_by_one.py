@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.core.events import Event, FromScheduler, Interrupted, Released, Submitted
@@ -72,7 +71,7 @@ class OneByOne:
         told, self._told = self._told, False
         # First: a thread that saw it on has put its item into the outbox before.
         self.on = told
-        self._session.wake()
+        self._session.outbox.wake_if_needed()
         if told:
             asyncio.get_running_loop().call_later(_POLL_INTERVAL, self._look)
 
@@ -81,13 +80,13 @@ class OneByOne:
     def tell(self) -> bool:
         """Hand over what is in the outbox; return whether the loop need not."""
         session = self._session
-        if self._waited != threading.get_ident() or not session.may_speak():
+        if self._waited != threading.get_ident() or session.outbox.flushing:
             return False
         self._waited = 0
         records: list[Record] = []
         released: dict[str, None] = {}
         try:
-            with session.handing:
+            with session.outbox.handing:
                 if session.stream is None:
                     return False
                 self._told = True
@@ -108,7 +107,7 @@ class OneByOne:
                 outbox.popleft()
             elif type(item) is tuple:
                 outbox.popleft()
-                self._session.uncount(item[0], released)
+                self._session.futures.uncount(item[0], released)
             elif type(item) is Released:
                 released.update(dict.fromkeys(item.keys))  # first, as above
                 outbox.popleft()
@@ -118,18 +117,12 @@ class OneByOne:
 
     def _say(self, records: list[Record], released: dict[str, None]) -> None:
         session = self._session
-        with session.speaking:
-            messages: list[Any] = []
-            events: list[Event] = [Submitted(records)] if records else []
-            if released:
-                events.append(Released(list(released)))
-            for event in events:
-                effects = session.machine.handle(event, time.monotonic())
-                messages += effects.messages
-                if effects.changed:
-                    self._do_on_loop(session.follow, effects)
-            if messages and session.stream is not None:
-                session.stream.send_now(messages)
+        events: list[Event] = [Submitted(records)] if records else []
+        if released:
+            events.append(Released(list(released)))
+        for effects in session.applier.speak(*events):
+            if effects.changed:
+                self._do_on_loop(session.applier.follow, effects)
 
     def wait(self, record: Record, seconds: float | None) -> None:
         """Wait for a task in this thread, if the loop lends the connection.
@@ -151,12 +144,9 @@ class OneByOne:
                 return False
             if record.watch:  # others wait for it, too
                 return False
-            with session.speaking:
-                effects = session.machine.handle(FromScheduler(messages), time.monotonic())
-                if effects.messages:
-                    stream.send_now(effects.messages)
+            (effects,) = session.applier.speak(FromScheduler(messages))
             if any(changed.watch for changed in effects.changed):  # others wait for it by now
-                self._do_on_loop(session.follow, effects)
+                self._do_on_loop(session.applier.follow, effects)
             return True
 
         seconds = _READ if seconds is None else min(seconds, _READ)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -22,6 +20,8 @@ from shoal._base.local_stores import StoresInReach
 from shoal.client.core.events import (
     Event,
     FromScheduler,
+    GraphAnnounced,
+    GraphPart,
     Released,
     RequestMade,
     Submitted,
@@ -29,16 +29,13 @@ from shoal.client.core.events import (
 )
 from shoal.client.core.machine import Machine
 from shoal.client.core.outgoing import STEP
-from shoal.client.core.state import CANCELLED, DONE, FINISHED, LOST, Record
-from shoal.client.session.latches import AsyncLatch, Latch, ThreadLatch
+from shoal.client.core.state import DONE, PendingGraph, Record
+from shoal.client.session.applier import ClientApplier
+from shoal.client.session.future_table import FutureTable
+from shoal.client.session.latches import AsyncLatch, ThreadLatch
 from shoal.client.session.one_by_one import OneByOne
-from shoal.client.session.pending_graphs import (
-    OF_GRAPHS,
-    GraphAnnounced,
-    GraphPart,
-    PendingGraph,
-    SubmissionOrder,
-)
+from shoal.client.session.outbox import Outbox
+from shoal.client.session.ports import Calls, Link
 from shoal.client.submission.functions import PickledFunctions
 from shoal.task_context import aside, current_task
 from shoal.wire.messages import Answer
@@ -46,16 +43,9 @@ from shoal.wire.messages import Answer
 if TYPE_CHECKING:
     from shoal.client.client import Client
     from shoal.client.core.asks import Asking
-    from shoal.client.core.effects import Effects
     from shoal.comm.stream import MessageStream
 
 __all__ = ["Session"]
-
-logger = logging.getLogger("shoal.client")
-
-_AT_ONCE = 500  # futures counted down while others wait for the lock
-_TIMEOUT = 0.02  # seconds that a thread with more to tell waits for the loop
-_BATCH = 10_000  # records handed to the core in one turn of the loop
 
 
 class Session:
@@ -74,9 +64,26 @@ class Session:
 
     Attributes
     ----------
-    records : dict
-        The record of each key that has a future, guarded by `lock`. The loop takes the lock too,
-        so nothing slow happens under it.
+    machine : Machine
+        The client's core.
+    futures : FutureTable
+        Which keys have futures, and who waits for them; `records` and `lock` are its.
+    outbox : Outbox
+        What is to be told to the core.
+    applier : ClientApplier
+        Tells the core, and carries out what follows.
+    stream : MessageStream, optional
+        To the scheduler, while there is a connection.
+    ended : str, optional
+        Why nothing more can be done.
+    on_ended : callable, optional
+        Called with the reason when nothing more can be done.
+    on_news : callable, optional
+        Called with what comes from topics.
+    on_event : callable, optional
+        Called with each logged event of a topic that the client subscribed to.
+    on_workers : list of callable
+        Called whenever workers came or went, or the scheduler said welcome.
     """
 
     def __init__(self, client: Client, id: str, name: str | None, versions: dict[str, Any]) -> None:
@@ -88,32 +95,39 @@ class Session:
         # Families of serialization that a user named, where the usual pickle will not do.
         self.serializers: list[str] | None = None
         self.deserializers: list[str] | None = None
-        self.records: dict[str, Record] = {}
-        self.lock = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.stream: MessageStream[Any] | None = None
         self.ended: str | None = None
         # Bytes of arguments of one task that are worth a warning.
         self.large = config.get_bytes("distributed.admin.large-graph-warning-threshold")
         self.on_ended: Callable[[str], None] | None = None
-        # Called with what comes from topics.
         self.on_news: Callable[[list[Any]], None] | None = None
-        # Called with each logged event of a topic that the client subscribed to.
         self.on_event: Callable[[Any], None] | None = None
+        self.on_workers: list[Callable[[], None]] = []
         self.ask_ids = itertools.count(1)
         self.asked_last = 0  # the last ask that a thread waits for
-        # Called whenever workers came or went, or the scheduler said welcome.
-        self.on_workers: list[Callable[[], None]] = []
-        self._turns = SubmissionOrder(self)
-        self.outbox: deque[Any] = deque()
-        self._awake = False
-        self._flushing = False  # what the loop took out of the outbox is not handed over yet
-        # Held while the outbox is handed over: what is before what is the order that counts.
-        self.handing = threading.RLock()
-        # Held while the core is told something and what it says is sent: see `say`.
-        self.speaking = threading.RLock()  # a destructor may run in between
-        self.one_by_one = OneByOne(self)
+        self.futures = FutureTable()
+        self.records = self.futures.records
+        self.set_up()
         self.stores = StoresInReach()
+
+    def set_up(self) -> None:
+        """Make the locks, and what is guarded by them; a forked child does so anew.
+
+        Threads that do not exist there may have held the old ones.
+        """
+        self.lock = self.futures.lock = threading.Lock()
+        self.speaking = threading.RLock()  # again, by a destructor that runs in between
+        self.applier = ClientApplier(
+            self.machine,
+            time.monotonic,
+            speaking=self.speaking,
+            link=Link(self),
+            futures=self.futures,
+            calls=Calls(self),
+        )
+        self.outbox = Outbox(self.futures, self.applier)
+        self.one_by_one = OneByOne(self)
 
     # ------------------------------------------------------------------ from any thread
 
@@ -129,8 +143,8 @@ class Session:
             self.records[record.key] = record
             record.futures = 1
             self.outbox.append(record)
-        if not self._awake and not (self.one_by_one.on and self.one_by_one.tell()):
-            self._wake()
+        if not self.outbox.awake and not (self.one_by_one.on and self.one_by_one.tell()):
+            self.outbox.wake()
         return record
 
     def share_all(self, records: list[Record]) -> list[Record]:
@@ -153,8 +167,8 @@ class Session:
                     if known is record:
                         fresh.append(record)
             self.outbox.append(fresh)
-        if not self._awake:
-            self._wake()
+        if not self.outbox.awake:
+            self.outbox.wake()
         return shared
 
     def announce(self, names: Iterable[str]) -> tuple[dict[str, Record], PendingGraph]:
@@ -172,10 +186,9 @@ class Session:
                 record.futures += 1
                 counted[name] = record
             pending_graph = PendingGraph(fresh)
-            self._turns.busy += 1
             self.outbox.append(GraphAnnounced(pending_graph))
-        if not self._awake:
-            self._wake()
+        if not self.outbox.awake:
+            self.outbox.wake()
         return counted, pending_graph
 
     def share_graph(
@@ -190,30 +203,30 @@ class Session:
         table = self.records
         counted: list[Record] = []
         fresh: list[Record] = []
+        own = {} if pending_graph is None else pending_graph.records
         with self.lock:
             keys = table.keys() & {record.key for record in records if record.wanted}
             fresh_ones = {id(record) for record in records}
             self._end_lives([table[key] for key in keys if id(table[key]) not in fresh_ones])
             for record in records:
                 known = table.get(record.key)
-                if known is not None and known is not record:
+                if record.key in own:
+                    fresh.append(record)
+                elif known is not None:
                     known.futures += 1
                     counted.append(known)
-                    continue
-                fresh.append(record)
-                if (
-                    record.wanted
-                    and known is None
-                    and not (pending_graph and pending_graph.has(record))
-                ):
-                    table[record.key] = record
-                    record.futures = 1
-                    counted.append(record)
+                else:
+                    fresh.append(record)
+                    if record.wanted:
+                        table[record.key] = record
+                        record.futures = 1
+                        counted.append(record)
             # An event, not a list: what was released before must be gone, inputs of it too.
-            event = Submitted(fresh)
-            self.outbox.append(event if pending_graph is None else GraphPart(pending_graph, event))
-        if not self._awake:
-            self._wake()
+            self.outbox.append(
+                Submitted(fresh) if pending_graph is None else GraphPart(pending_graph, fresh)
+            )
+        if not self.outbox.awake:
+            self.outbox.wake()
         return counted
 
     def find(self, key: str) -> Record | None:
@@ -248,28 +261,23 @@ class Session:
     def post(self, event: Event) -> None:
         """Hand an event to the core, after all that was posted before."""
         self.outbox.append(event)
-        if not self._awake:
-            self._wake()
+        if not self.outbox.awake:
+            self.outbox.wake()
 
     def say(self, event: RequestMade | TookAnswer) -> None:
         """`post`, for a thread that waits for the answer: past the loop, if nothing is before it.
 
         Only for events that lead to nothing but messages, as everything else is the loop's.
         """
-        # In this order: `_flush` takes things out of the outbox only while it says so.
-        if not (self.outbox or self._awake) and self.may_speak():
+        outbox = self.outbox
+        # In this order: `flush` takes things out of the outbox only while it says so.
+        if not (outbox or outbox.awake or outbox.flushing):
             with self.speaking:
-                stream = self.stream
-                if stream is not None and self.ended is None:
-                    messages = self.machine.handle(event, time.monotonic()).messages
-                    if messages:  # otherwise it is said again when there is a connection
-                        stream.send_now(messages)
+                # Otherwise it is said again when there is a connection.
+                if self.stream is not None and self.ended is None:
+                    self.applier.speak(event)
                     return
         self.post(event)
-
-    def may_speak(self) -> bool:
-        """Whether nothing is in the midst of being handed over that others may not overtake."""
-        return not (self._flushing or self._turns.busy)
 
     def read_answer(self, asking: Asking, seconds: float | None = None) -> None:
         """Read the answer in this thread that waits for it, if the loop lends the connection.
@@ -284,10 +292,7 @@ class Session:
         def take(messages: list[Any]) -> bool:
             if len(messages) != 1 or type(messages[0]) is not Answer or messages[0].id != id:
                 return False
-            with self.speaking:
-                said = self.machine.handle(FromScheduler(messages), time.monotonic()).messages
-                if said:
-                    stream.send_now(said)
+            self.applier.speak(FromScheduler(messages))
             return True
 
         stream.read_in_thread(take, lambda: asking.answer is not None, seconds)
@@ -296,15 +301,13 @@ class Session:
         """A future is gone. Never blocks or raises: it is called by the garbage collector."""
         record.ending += 1  # first: `_flush` counts it off when it finds it in the outbox
         self.outbox.append((record,))
-        if not self._awake and not self.one_by_one.on:
+        if not self.outbox.awake and not self.one_by_one.on:
             try:
-                self._wake()
+                self.outbox.wake()
             except RuntimeError:  # the loop is closed: there is nobody to tell
                 pass
 
-    def release_now(
-        self, records: Iterable[Record], pending_graph: PendingGraph | None = None
-    ) -> None:
+    def release_now(self, records: Iterable[Record]) -> None:
         """Count these down; keys with no other future begin anew at the next call."""
         gone: list[str] = []
         table = self.records
@@ -313,87 +316,22 @@ class Session:
                 if record.futures > 1:
                     # In its turn: the release of another future may be in the outbox, before what
                     # was submitted since and needs the key. That one must not be the last.
-                    item = (record,)
                     record.ending += 1
-                    self.outbox.append(
-                        item if pending_graph is None else GraphPart(pending_graph, item)
-                    )
+                    self.outbox.append((record,))
                     continue
                 record.futures -= 1
                 if record.futures == 0 and table.get(record.key) is record:
                     del table[record.key]
                     gone.append(record.key)
             if gone:
-                event = Released(gone)
-                self.outbox.append(
-                    event if pending_graph is None else GraphPart(pending_graph, event)
-                )
-        if not self._awake:
-            self._wake()
-
-    def wake(self) -> None:
-        """Have the loop hand over what is in the outbox."""
-        if self.outbox and not self._awake:
-            self._wake()
-
-    def let_hand(self) -> None:
-        """Wait until the loop has handed over what is in the outbox.
-
-        A thread that goes on computing would keep the interpreter from it for a while.
-        """
-        loop = self.loop
-        if loop is None or asyncio._get_running_loop() is loop:
-            return
-        handed = threading.Event()
-        loop.call_soon_threadsafe(handed.set)
-        handed.wait(_TIMEOUT)
-
-    def _wake(self) -> None:
-        loop = self.loop
-        if loop is None:
-            return  # `attach` wakes it
-        try:
-            self._awake = True
-            if asyncio._get_running_loop() is loop:
-                loop.call_soon(self._flush)
-            else:
-                loop.call_soon_threadsafe(self._flush)
-        except BaseException:  # the loop is closed, or a signal came
-            self._awake = False
-            raise
+                self.outbox.append(Released(gone))
+        if not self.outbox.awake:
+            self.outbox.wake()
 
     @property
     def asynchronous(self) -> bool:
         """Whether a call made here and now must not block."""
         return asyncio._get_running_loop() is self.loop or self.client._asynchronous
-
-    def watch(self, records: Iterable[Record], latch: Latch) -> bool:
-        """Put a latch on those that are not done; return whether there is something to wait for."""
-        pending = 0
-        done = 0
-        only = (latch,)  # one for all that are watched by nobody else
-        with self.lock:
-            for record in records:
-                status = record.status
-                if status not in DONE:
-                    watch = record.watch
-                    record.watch = (*watch, latch) if watch else only
-                    pending += 1
-                else:
-                    done += 1
-                    if latch.fail_fast and status != FINISHED:
-                        latch.opened = True
-            latch.left = pending if latch.enough is None else min(pending, latch.enough - done)
-            if latch.left <= 0:
-                latch.opened = True
-            return not latch.opened
-
-    def unwatch(self, records: Iterable[Record], latch: Callable[[Record], None]) -> None:
-        """Take a latch off again."""
-        with self.lock:
-            for record in records:
-                if record.watch:
-                    record.watch = tuple(w for w in record.watch if w is not latch)
 
     def block(
         self,
@@ -405,21 +343,22 @@ class Session:
         """Block this thread until records are done; return whether they are (see `Latch`)."""
         latch = ThreadLatch(enough, fail_fast)
         if not self.one_by_one.on:
-            self.wake()  # whose turn it was to do so may have been interrupted by a signal
+            # Whose turn it was to do so may have been interrupted by a signal.
+            self.outbox.wake_if_needed()
         if len(records) == 1 and records[0].status not in DONE:
             start = time.monotonic()
             self.one_by_one.wait(records[0], timeout)
             if timeout is not None:
                 timeout = max(0.0, timeout - (time.monotonic() - start))
-        if not self.watch(records, latch):
-            self.unwatch(records, latch)
+        if not self.futures.watch(records, latch):
+            self.futures.unwatch(records, latch)
             return True
         opened = False
         try:
             opened = latch.wait(timeout)
         finally:
             if not opened or enough is not None or fail_fast:
-                self.unwatch(records, latch)
+                self.futures.unwatch(records, latch)
         return opened
 
     async def until(
@@ -432,165 +371,22 @@ class Session:
         """Wait until records are done; return whether they are (see `Latch`)."""
         latch = AsyncLatch(enough, fail_fast, home=self.loop)
         try:
-            if self.watch(records, latch):
+            if self.futures.watch(records, latch):
                 with aside():
                     await asyncio.wait_for(latch.wait(), timeout)
         except TimeoutError:
             return False
         finally:
-            self.unwatch(records, latch)
+            self.futures.unwatch(records, latch)
         return True
 
     # ------------------------------------------------------------------ on the loop
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say which loop this session lives on."""
-        self.loop = loop
-        self.wake()
-
-    def receive(self, messages: list[Any]) -> None:
-        """Take in messages of the scheduler."""
-        self.hand(FromScheduler(messages))
-
-    def drain(self) -> None:
-        """Hand over at once what waits in the outbox."""
-        while self.outbox:
-            self._flush()
-
-    def _flush(self) -> None:
-        with self.handing:
-            self._flushing = True
-            self._awake = False
-            try:
-                self._hand_outbox()
-            finally:
-                self._flushing = False
-
-    def _hand_outbox(self) -> None:
-        outbox = self.outbox
-        if self._turns.busy:
-            outbox = self._turns.sift(outbox)
-        records: list[Record] = []
-        released: dict[str, None] = {}
-        while outbox:
-            item = outbox.popleft()
-            kind = type(item)
-            if kind is Record:
-                if item.key in released:
-                    self._hand_over(records, released)
-                records.append(item)
-            elif kind is tuple:
-                self._uncount_all(item[0], outbox, released)
-            elif kind is list:
-                if released and not released.keys().isdisjoint([r.key for r in item]):
-                    self._hand_over(records, released)
-                records += item
-            else:
-                self._hand_over(records, released)
-                if kind in OF_GRAPHS:  # told since this began
-                    outbox.appendleft(item)
-                    break
-                self.hand(item)
-            if len(records) + len(released) > _BATCH and outbox:
-                break
-        self._hand_over(records, released)
-        if outbox:
-            if outbox is not self.outbox:
-                self.outbox.extendleft(reversed(outbox))
-            if not self._awake:
-                self._wake()
-
-    def _uncount_all(self, record: Record, outbox: deque[Any], released: dict[str, None]) -> None:
-        """`uncount`, and for what was released right after it, with one look at the lock."""
-        table = self.records
-        room = _AT_ONCE
-        with self.lock:
-            while True:
-                key = record.key
-                record.futures -= 1
-                record.ending -= 1
-                if record.futures == 0 and table.get(key) is record:
-                    del table[key]
-                    released[key] = None
-                room -= 1
-                if not room or not outbox or type(outbox[0]) is not tuple:
-                    return
-                record = outbox.popleft()[0]
-
-    def uncount(self, record: Record, released: dict[str, None]) -> None:
-        """Count a future less; note the key where it was the last."""
-        key = record.key
-        with self.lock:
-            record.futures -= 1
-            record.ending -= 1
-            if record.futures == 0 and self.records.get(key) is record:
-                del self.records[key]
-                released[key] = None
-
-    def _hand_over(self, records: list[Record], released: dict[str, None]) -> None:
-        # Releases go last: what was submitted before may depend on what is released.
-        if records:
-            self.hand(Submitted(records.copy()))
-            records.clear()
-        if released:
-            self.hand(Released(list(released)))
-            released.clear()
+        self.loop = self.outbox.loop = loop
+        self.outbox.wake_if_needed()
 
     def hand(self, event: Event) -> None:
-        """Give one event to the core and do what it asks for."""
-        with self.speaking:
-            effects = self.machine.handle(event, time.monotonic())
-            if effects.messages and self.stream is not None:
-                for messages in effects.batches():
-                    self.stream.send(messages)
-        self.follow(effects)
-
-    def follow(self, effects: Effects) -> None:
-        """Do what an event leads to, but for the messages."""
-        if effects.changed:
-            self.tell_watchers(effects.changed)
-        if effects.news and self.on_news is not None:
-            self.on_news(effects.news)
-        if effects.events and self.on_event is not None:
-            for topic_event in effects.events:
-                self.on_event(topic_event)
-        for kind, name in effects.lost:
-            logger.warning(
-                "the %s %r that this client held went to another while the scheduler was away",
-                kind,
-                name,
-            )
-        if effects.ended is not None:
-            self.ended = effects.ended
-            if self.on_ended is not None:
-                self.on_ended(effects.ended)
-        if effects.workers_changed or effects.ended is not None:
-            for callback in list(self.on_workers):
-                callback()
-
-    def tell_watchers(self, records: list[Record]) -> None:
-        """Records have changed: wake the waiting threads and coroutines."""
-        woken: list[tuple[tuple[Any, ...], list[Record]]] = []
-        watchers: tuple[Any, ...] = ()  # many records in a row mostly have the same
-        together: list[Record] = []
-        table = self.records
-        with self.lock:
-            for record in records:
-                status = record.status
-                if status in (CANCELLED, LOST) and table.get(record.key) is record:
-                    # The next submit of this key begins anew.
-                    del table[record.key]
-                watch = record.watch
-                if watch and status in DONE:
-                    record.watch = ()
-                    if watch is not watchers:
-                        watchers, together = watch, []
-                        woken.append((watchers, together))
-                    together.append(record)
-        for watchers, together in woken:
-            for watcher in watchers:
-                if isinstance(watcher, Latch):
-                    watcher.count(together)
-                    continue
-                for record in together:
-                    watcher(record)
+        """Give one event to the core, past the outbox, and do what it asks for."""
+        self.applier.feed(event)

@@ -76,7 +76,8 @@ def pack(
     extras = None
     kept += finder.claims
     if blob.buffers or kept:
-        extras = Extras(buffers=blob.buffers, keep=tuple(kept))
+        mentioned = tuple(future._record.key for future in kept)
+        extras = Extras(buffers=blob.buffers, keep=tuple(kept), mentioned=mentioned)
     return Packed(bytes(blob.data), deps, extras, nbytes, token)
 
 

@@ -89,7 +89,7 @@ class ScatterBatch:
         Names that still stand for something else do so until nobody needs that any more: what they
         stand for from now on goes by other names on the wire.
         """
-        session.drain()
+        session.outbox.drain()
         with session.speaking:
             self.life = session.machine.draw_life()
         if not self.named:

@@ -1,0 +1,70 @@
+"""The ports through which a simulated client's effects are carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core.state import Record
+
+if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
+
+__all__ = ["Calls", "Futures", "Link"]
+
+
+class Link:
+    """The connection to the scheduler, while there is one."""
+
+    def __init__(self, node: ClientNode) -> None:
+        self._node = node
+
+    def send(self, messages: list[Any]) -> None:
+        """Send messages; without a connection they are dropped."""
+        if self._node.end is not None:
+            self._node.end.send(messages)
+
+    send_now = send
+
+
+class Futures:
+    """The user's futures."""
+
+    def __init__(self, node: ClientNode) -> None:
+        self._node = node
+
+    def forget(self, records: list[Record]) -> None:
+        """The core knows nothing of these: it says so once, and before it says what became."""
+        for record in records:
+            known = self._node.machine.state.records.get(record.key)
+            assert known is not record, f"{record.key} is refused and known"
+
+    def tell_watchers(self, records: list[Record]) -> None:
+        """Let the user look."""
+        for record in records:
+            self._node.changed(record)
+
+
+class Calls:
+    """What else happens in a simulated client's process."""
+
+    def __init__(self, node: ClientNode) -> None:
+        self._node = node
+
+    def heard(self, news: list[Any]) -> None:
+        """Messages of topics came."""
+        if self._node.on_news is not None:
+            for message in news:
+                self._node.on_news(message)
+
+    def logged(self, event: Any) -> None:
+        """No user here subscribes to logged events."""
+        raise AssertionError(f"{self._node.address} did not ask for {event}")
+
+    def lock_lost(self, kind: str, name: str) -> None:
+        """The user finds out when it is released."""
+
+    def ended(self, reason: str) -> None:
+        """The user knows."""
+
+    def workers_changed(self) -> None:
+        """No user here waits for workers."""
