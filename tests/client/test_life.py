@@ -409,5 +409,5 @@ def test_an_asynchronous_client_that_nobody_closes_ends_in_silence() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
-    # The cluster's processes notice that this one has ended, and remove its folder.
+    # Nor is its cluster's folder left.
     wait_until(lambda: not list(Path(tempfile.gettempdir()).glob("shoal-*")), 20)

@@ -241,6 +241,10 @@ class LocalCluster(SpecCluster):
             await self._template.close()
         self._remove_folder()
 
+    def _abandon(self) -> None:
+        # The processes ended with the loop, and cannot do it.
+        self._remove_folder()
+
     def _remove_folder(self) -> None:
         if self._folder is not None:
             self._folder.remove()

@@ -165,6 +165,9 @@ class SpecCluster(Cluster):
                 self._silence.end()
             await super()._close()
 
+    def _abandon(self) -> None:
+        """Remove what stays behind of a cluster whose loop ended before anybody closed it."""
+
     async def _end_tasks(self) -> None:
         """Cancel what goes on beside and wait for it: what is being started is closed there."""
         current = asyncio.current_task()
@@ -492,7 +495,10 @@ def _class_of(named: Any) -> Any:
 def _close_all() -> None:
     """Close what the user did not; runs before the loop's own exit handler."""
     for made_by, cluster in list(_open.values()):
-        if made_by != os.getpid() or not cluster.shutdown_on_close or cluster._asynchronous:
+        if made_by != os.getpid() or not cluster.shutdown_on_close:
+            continue
+        if cluster._asynchronous:
+            cluster._abandon()
             continue
         try:
             cluster.close(timeout=_EXIT_TIMEOUT)
