@@ -77,6 +77,7 @@ bench: $(addsuffix /.installed,$(RIVALS))
 
 ecosystem: $(patsubst %,.venvs/eco-%/.installed,$(ECOSYSTEM))
 	$(PYTHON) ecosystem/run.py $(ECOSYSTEM_ARGS)
+	$(PYTHON) ecosystem/own_tests.py
 
 dist: .venvs/release/.installed
 	rm -rf dist .venvs/dist-check

@@ -107,9 +107,10 @@ def b(cluster_fixture: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def client(loop: IOLoop, s: dict[str, Any]) -> Iterator[Client]:
+def client(loop: IOLoop, cluster_fixture: Any) -> Iterator[Client]:
     """A client of `cluster_fixture`."""
-    with Client(s["address"], loop=loop) as made:
+    # Not by `s`, which who uses this fixture would have to import as well.
+    with Client(cluster_fixture[0]["address"], loop=loop) as made:
         yield made
 
 
@@ -120,9 +121,9 @@ def c(client: Client) -> Client:
 
 
 @pytest.fixture
-def client_secondary(loop: IOLoop, s: dict[str, Any]) -> Iterator[Client]:
+def client_secondary(loop: IOLoop, cluster_fixture: Any) -> Iterator[Client]:
     """Another client of `cluster_fixture`."""
-    with Client(s["address"], loop=loop) as made:
+    with Client(cluster_fixture[0]["address"], loop=loop) as made:
         yield made
 
 
