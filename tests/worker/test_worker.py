@@ -264,12 +264,12 @@ def test_memory_spills_and_comes_back(tmp_path: Path) -> None:
 
 def test_a_paused_worker_starts_nothing_new_and_says_so(caplog: Any) -> None:
     async def main() -> None:
-        async with cluster({"name": "a", "memory_limit": "1 MB"}, {"name": "b"}) as (
+        async with cluster({"name": "a", "memory_limit": "33 MiB"}, {"name": "b"}) as (
             scheduler,
             [a, b],
             client,
         ):
-            # Any process uses more than 1 MB.
+            # Any process uses more than 80 % of 33 MiB.
             await until(lambda: a.status == "paused")
             await until(lambda: scheduler.workers[a.address].status == "paused")
             futures = client.map(inc, range(20))

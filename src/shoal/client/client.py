@@ -188,7 +188,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         if self._target.is_own:
             self._make_cluster(loop)
         cluster = self._target.cluster
-        self._preloads: Preloads | None = None
         if cluster is not None and loop is None and shares_loop(cluster, asynchronous):
             loop = getattr(cluster, "loop", None)
         self._loop_runner = LoopRunner(loop=loop, asynchronous=asynchronous)
@@ -253,12 +252,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             )
             await self._connection.open(self._timeout)
             self._identity = await self.scheduler.identity()
-            self.preloads = Preloads(
-                self,
-                config.get_list("distributed.client.preload"),
-                config.get_list("distributed.client.preload-argv"),
-            )
-            await self.preloads.start()
         except BaseException as error:
             self._status = "closed"
             _open_clients.discard(self)
@@ -267,7 +260,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             await self._disconnect()
             raise
         self._status = "running"
-        self._preloads = await start_preloads(self)
+        self.preloads = await start_preloads(self)
 
     # ------------------------------------------------------------------ life
 
@@ -373,8 +366,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             await self.preloads.teardown()
         forget_client(self)
         hand_back(self)
-        if self._preloads is not None:
-            await self._preloads.teardown()
         self._session.outbox.drain()
         self._session.hand(Closed())
         try:
