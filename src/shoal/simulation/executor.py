@@ -144,7 +144,8 @@ class Executor:
         rng = self.node.cluster.rng
         if self.running and rng.random() < 0.2:
             task = rng.choice(list(self.running))
-            if self.running[task].spec.kind != "secede":
+            # A process that dies here would go on with the effects.
+            if self.running[task].spec.kind not in ("secede", "deadly"):
                 self._end(task)
 
     # -- threads -------------------------------------------------------------------
