@@ -10,9 +10,11 @@ from pathlib import Path
 
 import dask
 import pytest
+from click.testing import CliRunner
 
 import shoal
 from shoal.cli.main import main
+from shoal.cli.spec import spec
 from shoal.compat.shim import distributed as shim  # by its own name it does nothing
 from shoal.compat.switch import is_installed, shim_path
 
@@ -323,3 +325,17 @@ def test_workers_are_daemons_under_the_name_as_configured(folder):
                         assert client.submit(is_daemon).result(20) is daemon
         """
     python(script(folder, text))
+
+
+@pytest.mark.parametrize("command", ["scheduler", "worker", "spec"])
+def test_commands_of_dask(command):
+    """Found by the metadata in the shim's folder, as `dask` looks for them."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([shim_path(), *sys.path])}
+    done = python("-m", "dask", command, "--help", env=env)
+    assert "Usage: dask" in done.stdout or f"{command} [OPTIONS]" in done.stdout
+
+
+def test_what_is_no_specification_is_told():
+    for wrong in ([], ["--spec", "{}"], ["--spec", "{"], ["--spec", '{"a": {"opts": {}}}']):
+        done = CliRunner().invoke(spec, wrong)
+        assert done.exit_code == 2, done.output
