@@ -205,4 +205,4 @@ class WorkerNode:
         # A real worker tells again and again; here while it may matter, for the sake of time.
         if found != self._measured or self.machine.state.spilling:
             self._measured = found
-            self.handle(MemoryMeasured(*found))
+            self.handle(MemoryMeasured(*found, running=len(self.executor.running)))

@@ -99,6 +99,12 @@ class Calls:
     def resumed(self) -> None:
         """People would be told."""
 
+    def leave(self, reason: str) -> None:
+        """Hand over the data; the scheduler closes it then."""
+        node = self._node
+        node.cluster.retiring[node.address] = None
+        node.later(0.0, node.cluster.scheduler.retire, node.address)
+
     def evict(self, nbytes: int) -> None:
         """Write values to disk, on a thread of its own."""
         self._node.later(self._node.cluster.rng.random() * 0.01, self._evict, nbytes)

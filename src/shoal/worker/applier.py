@@ -95,6 +95,9 @@ class Calls(Protocol):
     def evict(self, nbytes: int, /) -> None:
         """Begin to write values to disk, on a thread that may block."""
 
+    def leave(self, reason: str, /) -> None:
+        """Begin to hand over the data, and to make room for a new process."""
+
     def close(self, reason: str, restart: bool, /) -> None:
         """Begin to close the worker."""
 
@@ -199,6 +202,9 @@ class WorkerApplier(Applier[Event, Effects, Values]):
     def _deadline(self, effects: Effects, values: Values | None) -> None:
         assert effects.deadline is not None
         self._timer.set(effects.deadline)
+
+    def _leave(self, effects: Effects, values: Values | None) -> None:
+        self._calls.leave(effects.leave)
 
     def _close(self, effects: Effects, values: Values | None) -> None:
         assert effects.close is not None

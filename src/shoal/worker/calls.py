@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
+
+from dask.utils import format_bytes
 
 from shoal._base.versions import own_versions
 from shoal._base.worker_names import shown_name
@@ -45,6 +48,9 @@ class Host(Protocol):
 
     def feed(self, event: Event, /) -> None:
         """Give its core an event."""
+
+    async def close_gracefully(self, restart: bool | None = None, reason: str = "") -> None:
+        """Have the scheduler move its data, then close."""
 
     def background(self, coroutine: Coroutine[Any, Any, Any], /) -> Any:
         """Run a coroutine beside."""
@@ -119,12 +125,35 @@ class ShellCalls:
     def paused(self) -> None:
         """Show that no run begins."""
         self._worker.status = Status.paused
-        logger.warning("Worker %s is paused: too much memory in use", self._worker.name)
+        worker = self._worker
+        logger.warning(
+            "Worker %s is paused: too much memory in use. Of its limit of %s it holds %s of "
+            "results in memory and %s on disk",
+            worker.name,
+            format_bytes(worker.memory_limit),
+            format_bytes(worker.store.memory_bytes),
+            format_bytes(worker.store.disk_bytes),
+        )
+        # Cycles hold buffers that nobody uses: a full collection, once a pause, off the loop.
+        asyncio.get_running_loop().run_in_executor(None, gc.collect)
 
     def resumed(self) -> None:
         """Show that runs begin again."""
         self._worker.status = Status.running
         logger.warning("Worker %s is running again", self._worker.name)
+
+    def leave(self, reason: str) -> None:
+        """Hand over the data and have the nanny start another process; say so where none is."""
+        worker = self._worker
+        if worker.nanny is None:
+            logger.error(
+                "Worker %s: %s. No nanny restarts it: free its memory, or start another instead",
+                worker.name,
+                reason,
+            )
+            return
+        logger.warning("Worker %s leaves for a new process: %s", worker.name, reason)
+        worker.background(worker.close_gracefully(restart=True, reason=reason))
 
     def evict(self, nbytes: int) -> None:
         """Write values to disk, on a thread."""

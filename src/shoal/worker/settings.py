@@ -48,6 +48,7 @@ def read_settings(
         memory_target=target,
         memory_spill=spill,
         memory_pause=pause,
+        stuck_after=config.get_optional_seconds("shoal.memory.restart-paused"),
         fetch_message_bytes=config.get_bytes("distributed.worker.transfer.message-bytes-limit"),
         validate=config.get_bool("distributed.worker.validate", validate),
     )

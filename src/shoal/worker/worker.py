@@ -566,7 +566,8 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
             return
         interval = config.get_seconds("distributed.worker.memory.monitor-interval")
         while True:
-            self.feed(core.MemoryMeasured(self._memory_in_use(), self.store.memory_bytes))
+            used, managed = self._memory_in_use(), self.store.memory_bytes
+            self.feed(core.MemoryMeasured(used, managed, self.pool.executing))
             await asyncio.sleep(interval)
 
     def _memory_in_use(self) -> int:

@@ -63,5 +63,6 @@ class Effects(msgspec.Struct, gc=False):
     evict: int = 0  # so many bytes of the store should go to disk
     send: list[Any] = []  # messages to the scheduler, one batch
     deadline: float | None = None  # a Tick is due then; an earlier one does no harm
+    leave: str = ""  # why the worker is to hand over its data and make room for a new process
     # Last: the process may end.
     close: tuple[str, bool] | None = None  # (reason, whether a nanny should restart the process)

@@ -122,6 +122,7 @@ class Revoked(msgspec.Struct, gc=False):
 class MemoryMeasured(msgspec.Struct, gc=False):
     process_bytes: int
     managed_bytes: int  # what the store holds in memory
+    running: int = 0  # runs under way
 
 
 class ResourcesSet(msgspec.Struct, gc=False):

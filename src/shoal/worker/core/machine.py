@@ -307,7 +307,7 @@ class Machine:
 
     def _memory_measured(self, event: events.MemoryMeasured) -> None:
         s = self.state
-        measured(s, event.process_bytes, event.managed_bytes)
+        measured(s, event.process_bytes, event.managed_bytes, event.running)
         if s.effects.pause:
             data.refuse_copies(s)
 

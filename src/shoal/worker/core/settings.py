@@ -21,6 +21,7 @@ class Settings:
     memory_spill: float | None = 0.7  # a process above this writes data to disk until below target
     memory_pause: float | None = 0.8  # a process above this starts nothing new
     resume_margin: float = 0.05  # a paused worker resumes this far below the pause threshold
+    stuck_after: float | None = 10.0  # paused so long with nothing to run or spill: it is replaced
     fetch_bytes: int = 256_000_000  # from all peers together, in flight
     fetch_message_bytes: int = 50_000_000  # in one request
     fetch_message_keys: int = 2_000  # in one request

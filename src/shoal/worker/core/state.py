@@ -128,6 +128,7 @@ class WorkerState:
         "serial",
         "settings",
         "spilling",
+        "stuck_since",
         "tasks",
         "unmade",
     )
@@ -139,6 +140,7 @@ class WorkerState:
         self.connected = False
         self.paused = False
         self.spilling = False  # the process passed `memory_spill` and is not below target yet
+        self.stuck_since: float | None = None  # paused, with nothing that could free memory
         self.closing = False
         self.tasks: dict[str, TaskRun] = {}
         self.orphans: dict[int, TaskRun] = {}  # by run: discarded, not known to have ended
