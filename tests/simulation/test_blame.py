@@ -33,8 +33,8 @@ def fail_all_suspects(patch: pytest.MonkeyPatch) -> None:
     """One of several suspects is given up before it ran alone."""
     judge = blame.blame
 
-    def hasty(ts: Any, suspects: Any, worker: str, reason: str, allowed: int) -> bool:
-        judge(ts, suspects, worker, reason, allowed)
+    def hasty(ts: Any, runs: int, worker: str, reason: str, allowed: int) -> bool:
+        judge(ts, runs, worker, reason, allowed)
         return len(ts.rare.deaths) > allowed
 
     patch.setattr(losing, "blame", hasty)

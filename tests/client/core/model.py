@@ -131,6 +131,9 @@ class ModelScheduler:
             table[name] = table.pop(key)
         for other, (id, deps) in self.tasks.items():
             self.tasks[other] = (id, tuple(name if dep == key else dep for dep in deps))
+        for other, (id, args, deps) in self.definitions.items():  # compared by what inputs are now
+            renamed = tuple(name if dep == key else dep for dep in deps)
+            self.definitions[other] = (id, args, renamed)
 
     def forget(self) -> None:
         """Forget what nobody wants and nothing that is known depends on."""

@@ -136,6 +136,19 @@ def test_a_key_submitted_again_while_it_is_an_input(duet: Duet) -> None:
     assert list(duet.records) == ["a"]
 
 
+def test_a_task_whose_input_was_set_aside_is_another_when_it_is_submitted_again(
+    duet: Duet,
+) -> None:
+    """Its definition names the same key, and the key means another task now."""
+    duet.submit(task("a"), task("b", "a"), task("c", "b"))
+    duet.release("a", "b")
+    duet.submit(task("a", call=Call(function("other"), "other")))
+    duet.submit(task("b", "a"))
+    assert duet.records["c"].deps == (set_aside_key("b", 1),)
+    assert duet.records[set_aside_key("b", 1)].deps == (set_aside_key("a", 1),)
+    assert duet.records["b"].deps == ("a",)
+
+
 def test_a_task_submitted_again_while_it_is_an_input(duet: Duet) -> None:
     duet.submit(task("a"), task("b", "a"))
     duet.release("a")

@@ -89,6 +89,23 @@ def test_a_seceded_task_is_not_blamed_for_the_one_it_waits_for() -> None:
     assert list(killed(cluster)) == ["child"]
 
 
+@pytest.mark.parametrize("let_go", [m.Release, m.Cancel])
+def test_nothing_is_blamed_for_a_run_that_was_let_go_of(let_go: Any) -> None:
+    cluster = cluster_of(allowed_failures=0)
+    cluster.worker("a", nthreads=2)
+    cluster.graph("c", {"bad": [], "good": []})
+    tasks = cluster.sent("a")
+    cluster.say("c", let_go(["bad"]))
+    assert cluster.state("bad") is None, "it runs on, and the scheduler has forgotten it"
+    cluster.lose_worker("a", running=tuple(t.run for t in tasks))
+    assert killed(cluster) == {}, "the other one may be the cause"
+    cluster.worker("b")
+    [good] = cluster.sent("b")
+    assert good.key == "good" and is_alone(good)
+    cluster.lose_worker("b", running=(good.run,))
+    assert list(killed(cluster)) == ["good"], "now it was alone"
+
+
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 def test_as_many_deaths_as_are_allowed_and_one(allowed: int) -> None:
     cluster = cluster_of(allowed_failures=allowed)

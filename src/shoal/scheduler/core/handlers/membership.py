@@ -137,7 +137,8 @@ def worker_lost(
     ws.status = "closed"
     s.patient_until = s.now + s.settings.recovery_window if may_return else None
     suspects = set() if graceful else find_suspects(ws, running)
-    drop_worker_tasks(s, ws, reason, suspects)
+    runs = len(suspects if running is None else running)
+    drop_worker_tasks(s, ws, reason, suspects, runs)
     s.patient_until = None
     s.crowded.pop(ws, None)
     s.lifetimes.pop(ws, None)

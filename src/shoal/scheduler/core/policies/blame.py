@@ -3,7 +3,9 @@
 A nanny knows which runs its process died in the midst of. One run alone is the cause; several
 cannot be told apart, so each of them runs alone on a worker the next time, in quarantine: what was
 innocent ends there, and what kills again is alone when it does. So nothing fails for what another
-task did. Where there is no nanny the runs are guessed.
+task did. A run that was let go of meanwhile, its task released or cancelled, is no suspect, and it
+may be the cause all the same: whoever ran beside it was not alone. Where there is no nanny the runs
+are guessed.
 """
 
 from __future__ import annotations
@@ -40,17 +42,15 @@ def find_suspects(ws: WorkerState, running: Collection[int] | None) -> set[TaskS
     return suspects
 
 
-def blame(
-    ts: TaskState, suspects: Collection[TaskState], worker: str, reason: str, allowed: int
-) -> bool:
+def blame(ts: TaskState, runs: int, worker: str, reason: str, allowed: int) -> bool:
     """Note a death against a task; return whether it is given up.
 
     Parameters
     ----------
     ts : TaskState
         One of the suspects.
-    suspects : collection of TaskState
-        All that may have been the cause.
+    runs : int
+        How many runs the worker died in the midst of, also those of tasks that nobody needs now.
     worker, reason : str
         Who died, and how.
     allowed : int
@@ -61,6 +61,6 @@ def blame(
     rare.deaths.append((worker, reason))
     rare.avoid = None
     # A seceded run was with others all the same: it may have waited for one of them.
-    certain = len(suspects) == 1 or (rare.alone and not rare.long_running)
+    certain = runs == 1 or (rare.alone and not rare.long_running)
     rare.alone = rare.alone or not certain
     return certain and len(rare.deaths) > allowed

@@ -162,17 +162,17 @@ def lose_result(s: SchedulerState, ts: TaskState) -> None:
 
 
 def drop_worker_tasks(
-    s: SchedulerState, ws: WorkerState, reason: str, suspects: set[TaskState]
+    s: SchedulerState, ws: WorkerState, reason: str, suspects: set[TaskState], runs: int
 ) -> None:
     """A worker is gone: place its queue anew, run its tasks again, count its death against those
-    that may be the cause of it.
+    that may be the cause of it. `runs`: how many it died in the midst of.
     """
     start(s, unplace_in_steps(s, list(ws.queue.live(ws)), "queued", ws))
     for ts in list(ws.ahead):
         leave_worker(s, ts)
     allowed = s.settings.allowed_failures
     for ts in list(ws.processing):
-        given_up = ts in suspects and blame(ts, suspects, ws.address, reason, allowed)
+        given_up = ts in suspects and blame(ts, runs, ws.address, reason, allowed)
         rerun(s, ts)
         if given_up and ts.state == "waiting":
             fail_killed(s, ts)
