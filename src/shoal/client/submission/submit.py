@@ -167,11 +167,9 @@ def submit_call(
     data = None if kwargs else plain_arguments(args)
     deps: tuple[str, ...] = ()
     extras: Extras | None = None
-    if data is not None:
+    if data is not None and len(data) <= session.large:
         token = data
-        if len(data) > session.large:
-            _warn_if_large(session, len(data))
-    else:
+    else:  # large ones too: they travel as buffers, and are not copied at each hop
         packed = pack(session, args, kwargs, tokenize=pure and key is None)
         data, deps, extras, token = packed.data, packed.deps, packed.extras, packed.token
         _warn_if_large(session, packed.nbytes)
@@ -286,10 +284,8 @@ class _Plan:
     def record(self, args: tuple[Any, ...]) -> Record:
         """Return the record of the next call."""
         data = None if self._kwargs else plain_arguments(args)
-        if data is None:
+        if data is None or len(data) > self._session.large:
             return self._packed(args)
-        if len(data) > self._session.large:
-            self.largest = max(self.largest, len(data))
         if self._keys is not None:
             return self._keyed(data, (), None)
         return Record(self._key_of(data), self._call, data)
