@@ -13,6 +13,7 @@ import click
 from shoal import config
 from shoal._base.logs import start_logging
 from shoal._base.loop import new_event_loop
+from shoal._base.together import run_together
 from shoal.cli.signals import wait_for_signals
 from shoal.core import Server, Status
 from shoal.security import Security
@@ -51,9 +52,9 @@ async def _run(make: Callable[[], Sequence[Server]], on_up: Callable[[], None]) 
         signalled.cancel()
         raise click.ClickException(str(error)) from error
     try:
-        if await _unless(signalled, _all(server.start() for server in servers)):
+        if await _unless(signalled, run_together(server.start() for server in servers)):
             on_up()
-            await _unless(signalled, _all(server.finished() for server in servers))
+            await _unless(signalled, run_together(server.finished() for server in servers))
     except click.ClickException:
         raise
     except Exception as error:
@@ -86,18 +87,6 @@ async def _unless(signalled: asyncio.Future[Any], work: Coroutine[Any, Any, None
     task.cancel()
     await asyncio.wait([task])
     return False
-
-
-async def _all(coroutines: Iterator[Coroutine[Any, Any, Any]]) -> None:
-    tasks = [asyncio.get_running_loop().create_task(each) for each in coroutines]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            if not task.cancelling():  # once is enough: they clean up
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 def _in_one_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from dask.utils import parse_bytes
 from shoal import config
 from shoal._base.logs import Silence
 from shoal._base.numbers import whole_number
+from shoal._base.together import run_together
 from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive
 from shoal.deploy.cluster import Cluster
@@ -112,7 +113,7 @@ class SpecCluster(Cluster):
         try:
             await self._start_scheduler()
             # A scheduler in another process comes up while the workers do.
-            await _all([self._scheduler_up(), self._correct_state_internal()])
+            await run_together([self._scheduler_up(), self._correct_state_internal()])
             await super()._start()
         except BaseException:
             await self._close()
@@ -244,7 +245,7 @@ class SpecCluster(Cluster):
             workers[name] = _class_of(spec["cls"])(self.scheduler.address, **options)
         self.workers.update(workers)
         try:
-            await _all([_started(worker) for worker in workers.values()])
+            await run_together([_started(worker) for worker in workers.values()])
         except BaseException:
             for name in workers:
                 self.workers.pop(name, None)
@@ -462,19 +463,6 @@ class SpecCluster(Cluster):
 
 async def _started(worker: Any) -> None:
     await worker
-
-
-async def _all(coroutines: list[Any]) -> None:
-    """Run coroutines at once; the first error ends the others."""
-    tasks = [asyncio.get_running_loop().create_task(coroutine) for coroutine in coroutines]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            if not task.cancelling():  # once is enough: they clean up
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 async def _settled(coroutines: list[Any]) -> None:

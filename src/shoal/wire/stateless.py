@@ -25,7 +25,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["global_names", "is_importable", "is_stateless", "parts_of_partial", "register_parts"]
+__all__ = [
+    "global_names",
+    "is_importable",
+    "is_stateless",
+    "parts_of_partial",
+    "register_parts",
+    "values_in_use",
+]
 
 _IMMUTABLE: set[type] = {
     *(int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented)),
@@ -201,8 +208,8 @@ class _Look:
         return self._all(cls.__bases__)
 
 
-def _referred(func: types.FunctionType) -> Iterator[Any]:
-    """Values of the globals, the variables of enclosing functions, defaults and attributes."""
+def values_in_use(func: types.FunctionType) -> Iterator[Any]:
+    """Values of the globals, the variables of enclosing functions, and the defaults in use."""
     variables = func.__globals__
     for name in global_names(func.__code__):
         if name in variables:
@@ -214,6 +221,11 @@ def _referred(func: types.FunctionType) -> Iterator[Any]:
             yield None
     yield from func.__defaults__ or ()
     yield from (func.__kwdefaults__ or {}).values()
+
+
+def _referred(func: types.FunctionType) -> Iterator[Any]:
+    """`values_in_use`, and the values of a function's attributes."""
+    yield from values_in_use(func)
     yield from func.__dict__.values()
 
 

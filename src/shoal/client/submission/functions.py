@@ -21,10 +21,10 @@ from shoal.client.submission.keys import CallDigest, blob_digest, group_of_key
 from shoal.wire.encodable import encodable_text
 from shoal.wire.pickling import dumps
 from shoal.wire.placeholder import BoundFunction
-from shoal.wire.stateless import global_names, is_importable
+from shoal.wire.stateless import is_importable, values_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["Pickled", "PickledFunctions"]
 
@@ -143,7 +143,7 @@ def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:
     if type(func) is not types.FunctionType or func.__dict__ or not depth:
         return None
     found: list[Any] = [func.__code__]
-    for value in _values(func):
+    for value in values_in_use(func):
         kind = type(value)
         if kind in _NUMBERS:
             found.append((kind, value))
@@ -159,18 +159,3 @@ def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:
                 return None
             found.append(inner)
     return tuple(found)
-
-
-def _values(func: types.FunctionType) -> Iterator[Any]:
-    """Values of the globals, the variables of enclosing functions, and the defaults in use."""
-    variables = func.__globals__
-    for name in global_names(func.__code__):
-        if name in variables:
-            yield variables[name]
-    for cell in func.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not assigned yet
-            yield None
-    yield from func.__defaults__ or ()
-    yield from (func.__kwdefaults__ or {}).values()
