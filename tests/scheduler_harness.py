@@ -1,10 +1,13 @@
-"""A scheduler core with scripted peers: every message it sends is recorded until somebody takes
-it.
+"""A scheduler core with scripted peers: every message it sends is recorded until the test takes it.
+
+A test that leaves messages fails (`Cluster.check_all_seen`, called by the conftest of the core's
+tests), except for those that follow from its own words: greetings of who came, results that the
+test itself reported. A test that does not care about a kind says so: `cluster.ignore(m.Free)`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from shoal.scheduler.core import (
     ClientLost,
@@ -25,10 +28,19 @@ FUNCTION = b"f" * 16
 ERROR = Blob(b"error")
 
 
+# Sent to whoever comes, and about whoever comes; a function goes before the first task of it.
+GREETINGS = (m.ClientWelcome, m.WorkerWelcome, m.WorkersChanged, m.DefineFunctions)
+
+
 class Cluster:
     """Drives one `Machine`; checks its invariants after every event."""
 
+    made: ClassVar[list[Cluster]] = []  # by the test that runs
+
     def __init__(self, **settings: Any) -> None:
+        self.made.append(self)
+        self.ignores_all = ""  # why
+        self.reported: set[str] = set()  # keys whose results the test's peers said are there
         settings.setdefault("validate", True)
         self.machine = Machine(Settings(**settings), "scheduler", now=0.0, first_run=1000)
         self.now = 0.0
@@ -48,6 +60,11 @@ class Cluster:
         return effects
 
     def handle_slice(self, event: Any) -> Effects:
+        for message in getattr(event, "messages", ()):
+            if isinstance(message, (m.Finished, m.Scattered, m.Acquired)):
+                self.reported.update(message.keys)
+            elif isinstance(message, m.RegisterWorker):
+                self.reported.update(message.held)
         self.effects = effects = self.machine.handle(event, self.now)
         for address, messages in effects.to_workers.items():
             self.to_workers.setdefault(address, []).extend(messages)
@@ -154,6 +171,40 @@ class Cluster:
         messages = table.get(peer, [])
         table[peer] = [msg for msg in messages if type(msg) is not kind]
         return [msg for msg in messages if type(msg) is kind]
+
+    def ignore(self, *kinds: type) -> None:
+        """Take all messages of some kinds, which must be there, without a look at them."""
+        for kind in kinds:
+            found = False
+            for table in (self.to_workers, self.to_clients):
+                for peer, messages in table.items():
+                    table[peer] = [msg for msg in messages if type(msg) is not kind]
+                    found = found or len(table[peer]) < len(messages)
+            assert found, f"no {kind.__name__} is left to ignore"
+
+    def ignore_all(self, why: str) -> None:
+        """Let the test leave whatever it likes."""
+        self.ignores_all = why
+
+    def is_expected(self, message: Any) -> bool:
+        """Whether a message follows from what the test's peers said."""
+        if type(message) is m.KeysInMemory:
+            return self.reported.issuperset(message.keys)
+        return isinstance(message, GREETINGS)
+
+    def check_all_seen(self) -> None:
+        """Fail if the core sent something that the test did not look at."""
+        if self.ignores_all:
+            return
+        left = [
+            (peer, message)
+            for table in (self.to_workers, self.to_clients)
+            for peer, messages in table.items()
+            for message in messages
+            if not self.is_expected(message)
+        ]
+        kinds = sorted({type(message).__name__ for _, message in left})
+        assert not left, f"nobody looked at {', '.join(kinds)}: {left}"
 
     def done(self, worker: str, *tasks: m.Compute, seconds: float = 0.001, **more: Any) -> Effects:
         n = len(tasks)

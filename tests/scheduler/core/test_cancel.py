@@ -21,3 +21,4 @@ def test_a_client_hears_of_dependents_that_it_did_not_know_to_be_some(force: boo
     (cancelled,) = cluster.told("b", m.KeysCancelled)
     assert cancelled.keys == ["y"]
     assert len(cluster.told("a", m.KeysCancelled)) == force
+    cluster.ignore(m.Compute, m.Free)

@@ -46,6 +46,7 @@ def test_a_busy_one_is_told_with_the_next_message_and_before_it(cluster: Cluster
     kinds = [type(message) for message in cluster.to_workers["w"]]
     assert kinds[-2:] == [m.Free, m.Compute]
     assert freed(cluster) == ["x"]
+    cluster.ignore(m.Compute)
 
 
 def test_or_when_it_is_busy_no_more(cluster: Cluster) -> None:
@@ -64,6 +65,7 @@ def test_or_soon(cluster: Cluster) -> None:
     cluster.advance(DELAY / 2)
     assert freed(cluster) == ["x"]
     cluster.release("c", "busy")
+    cluster.ignore(m.Compute, m.Free)
 
 
 def test_or_when_there_are_many(cluster: Cluster) -> None:
@@ -93,6 +95,7 @@ def test_actors_end_at_once(cluster: Cluster) -> None:
 def test_a_task_that_is_not_wanted_any_more_is_stopped_at_once(cluster: Cluster) -> None:
     cluster.release("c", "busy")
     assert freed(cluster) == ["busy"]
+    cluster.ignore(m.Compute)
 
 
 def test_a_worker_that_dies_is_told_nothing(cluster: Cluster) -> None:
@@ -101,3 +104,4 @@ def test_a_worker_that_dies_is_told_nothing(cluster: Cluster) -> None:
     cluster.worker("w")  # another, at the same address
     cluster.advance(DELAY)
     assert not freed(cluster)
+    cluster.ignore(m.Compute)

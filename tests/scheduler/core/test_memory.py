@@ -6,6 +6,8 @@ import gc
 
 from scheduler_harness import Cluster
 
+from shoal.wire import messages as m
+
 
 def _round(cluster: Cluster, number: int, size: int) -> None:
     """Submit a map and a sum of it, let all run, release all."""
@@ -52,3 +54,4 @@ def test_groups_and_functions_of_forgotten_tasks_go_too() -> None:
     cluster.lose_client("c")
     cluster.advance(11)
     assert not cluster.s.functions and not cluster.s.tasks
+    cluster.ignore(m.ForgetFunctions)

@@ -6,6 +6,7 @@ import pytest
 from scheduler_harness import Cluster
 
 from shoal.scheduler.core.policies.scaling import spare_workers, wanted_workers
+from shoal.wire import messages as m
 from shoal.wire.messages import TaskOptions
 
 
@@ -46,6 +47,7 @@ def test_workers_with_several_threads(cluster: Cluster) -> None:
     graph(cluster, 100)
     assert wanted_workers(cluster.s, 5) == 3
     assert spare(cluster) == []
+    cluster.ignore(m.ComputeMany)
 
 
 def test_the_durations_that_were_learnt(cluster: Cluster) -> None:
@@ -54,6 +56,7 @@ def test_the_durations_that_were_learnt(cluster: Cluster) -> None:
     cluster.done("a", cluster.sent("a")[0], seconds=10)
     assert wanted_workers(cluster.s, 100) == 4
     assert wanted_workers(cluster.s, 1) == 39
+    cluster.ignore(m.ComputeMany)
 
 
 def test_data_needs_room(cluster: Cluster) -> None:
@@ -85,3 +88,4 @@ def test_actors_and_busy_workers_stay(cluster: Cluster) -> None:
     graph(cluster, 1, "y", options=TaskOptions(workers=["b"]))
     cluster.worker("c")
     assert spare(cluster) == ["c"]
+    cluster.ignore(m.Compute)

@@ -74,3 +74,4 @@ def test_nothing_is_kept_that_nobody_waits_for_or_holds() -> None:
     cluster.graph("c", {"z": []})
     cluster.run_all()
     assert cluster.s.tasks["z"].value is None
+    cluster.ignore(m.KeysPending)

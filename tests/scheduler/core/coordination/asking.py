@@ -32,6 +32,9 @@ class Asking(Cluster):
                     self.answers[message.id] = message
         return effects
 
+    def is_expected(self, message: Any) -> bool:
+        return message in self.answers.values() or super().is_expected(message)
+
     def ask(
         self, client: str, kind: str, op: str, *args: Any, name: str = "x", keys: Any = ()
     ) -> int:

@@ -253,6 +253,7 @@ def test_values_reach_each_client_once() -> None:
     assert heard(c, "b") == [] and heard(c, "c") == [value]
     c.say("a", m.Publish("x", [value], True))
     assert heard(c, "b") == [value] and heard(c, "c") == [value]
+    c.ignore(m.Subscribers)
 
 
 def test_subscriptions_are_claimed_again() -> None:
@@ -270,3 +271,4 @@ def test_subscriptions_are_claimed_again() -> None:
     c.ask("a", "topic", "leave", 4)
     c.advance(4.0)
     assert c.is_clean
+    c.ignore(m.Subscribers)

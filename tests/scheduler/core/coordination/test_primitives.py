@@ -132,6 +132,7 @@ def test_a_key_is_kept_while_it_is_in_a_queue_or_on_its_way() -> None:
     c.release("b", "k")
     assert c.state("k") is None
     assert c.is_clean
+    c.ignore(m.Free)
 
 
 def test_a_key_in_a_variable() -> None:
@@ -147,6 +148,7 @@ def test_a_key_in_a_variable() -> None:
     assert c.value(got) == b"k"
     c.advance(1.0)
     assert c.state("k") is None
+    c.ignore(m.Free)
 
 
 def test_a_task_whose_future_is_in_a_queue_is_computed() -> None:
@@ -176,6 +178,7 @@ def test_a_key_in_a_queue_is_somebody_elses() -> None:
     assert c.state("k") == "memory"
     c.ask("a", "queue", "close")
     assert c.state("k") is None
+    c.ignore(m.Free)
 
 
 # ---------------------------------------------------------------------- variables and events
