@@ -89,21 +89,24 @@ class Applier(Generic[Event, Effects, Given]):
         given : object, optional
             What the steps need of the shell for this event, and the core must not see.
         """
-        self._queue.append((event, given))
         if self._busy:
+            self._queue.append((event, given))
             return
         self._busy = True
+        queue = self._queue
         try:
-            while self._queue:
-                event, given = self._queue.popleft()
+            if queue:  # left by an event that raised
+                queue.append((event, given))
+                event, given = queue.popleft()
+            while True:
                 effects = self._handle(event, self._clock())
                 if self.watch is not None:
                     self.watch(event, effects)
-                self.carry_out(effects, given)
+                # The steps of all fields that ask for something, in the order of the fields.
+                for step in compress(self._steps, astuple(effects)):
+                    step(effects, given)
+                if not queue:
+                    return
+                event, given = queue.popleft()
         finally:
             self._busy = False
-
-    def carry_out(self, effects: Effects, given: Given | None) -> None:
-        """Take the steps of all fields that ask for something, in the order of the fields."""
-        for step in compress(self._steps, astuple(effects)):
-            step(effects, given)

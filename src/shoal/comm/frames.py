@@ -45,6 +45,7 @@ _UNREAD = 300.0
 _HIGH_WATER = 4 << 20
 
 _COUNT = struct.Struct("<I")
+_LENGTH = struct.Struct("<Q")
 
 FramesCallback = Callable[[list[BytesLike]], None]
 ClosedCallback = Callable[[BaseException | None], None]
@@ -211,8 +212,13 @@ class FrameProtocol(asyncio.BufferedProtocol):
             if available == len(self._buffer):
                 self._grow(min(header, 2 * available))
             return False
-        lengths = _lengths(self._buffer, start + 4, count)
-        total = sum(lengths)
+        lengths: Sequence[int]
+        if count == 1:
+            lengths = _LENGTH.unpack_from(self._buffer, start + 4)
+            total = lengths[0]
+        else:
+            lengths = _lengths(self._buffer, start + 4, count)
+            total = sum(lengths)
         if total > self.max_message:
             raise ProtocolError(
                 f"a message of {total} bytes; 'shoal.comm.max-message' is {self.max_message}"
@@ -466,12 +472,16 @@ class FrameProtocol(asyncio.BufferedProtocol):
         direct = self.direct
         if direct is None or len(frames) > _FEW or self.closed or not self.idle:
             return False
-        sizes = [memoryview(frame).nbytes for frame in frames]
-        if sum(sizes) >= _JOIN_BELOW:
-            return False
         if len(frames) == 1:
-            data = b"\x01\x00\x00\x00" + sizes[0].to_bytes(8, "little") + frames[0]
+            frame = frames[0]
+            size = len(frame)  # the first of a batch is bytes
+            if size >= _JOIN_BELOW:
+                return False
+            data = b"\x01\x00\x00\x00" + size.to_bytes(8, "little") + frame
         else:
+            sizes = [memoryview(frame).nbytes for frame in frames]
+            if sum(sizes) >= _JOIN_BELOW:
+                return False
             data = b"".join((struct.pack(f"<I{len(frames)}Q", len(frames), *sizes), *frames))
         sent = direct.write(data)
         if 0 < sent < len(data):
