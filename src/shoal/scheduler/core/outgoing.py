@@ -40,7 +40,10 @@ def tell_worker(s: SchedulerState, ws: WorkerState, message: Any) -> None:
 
 def flush_frees(ws: WorkerState) -> None:
     """Send a worker what it is to drop, before what it is told next."""
-    ws.out.append(Free(ws.frees, ws.free_lives))
+    lives = ws.free_lives
+    if lives.count(lives[0]) == len(lives):
+        lives = lives[:1]
+    ws.out.append(Free(ws.frees, lives))
     ws.frees = []
     ws.free_lives = []
 

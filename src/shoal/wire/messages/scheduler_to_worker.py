@@ -70,7 +70,7 @@ class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
     # Per dependency its value, where it is small and elsewhere, else None; () when there is none.
     dep_values: tuple[Inline | None, ...] = ()
     life: int = 0
-    dep_lives: tuple[int, ...] = ()
+    dep_lives: tuple[int, ...] = ()  # of all dependencies the task's own, where it is empty
 
 
 class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
@@ -96,7 +96,7 @@ class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
     """
 
     keys: list[str]
-    lives: list[int] = []
+    lives: list[int] = []  # one for each key, or one for all
 
 
 class Steal(msgspec.Struct, array_like=True, gc=False, tag="steal"):

@@ -156,17 +156,18 @@ def drop(
 ) -> None:
     """Nobody needs these lives of keys: the data, the runs, the copies asked for."""
     held = s.data
-    lives = lives or [0] * len(keys)
-    pairs = zip(keys, lives, strict=True)
+    if len(lives) < 2:  # one of all
+        lives = (lives or [0]) * len(keys)
     if data:
-        gone = [
-            key
-            for key, life in pairs
-            if (found := held.get(key)) is not None and _is_over(s, key, life, found[2])
-        ]
-        for key in gone:
-            held.pop(key, None)
-        s.effects.drop += gone
+        drop = s.effects.drop
+        plain = not (s.also or s.scattered)
+        for key, life in zip(keys, lives, strict=True):
+            found = held.get(key)
+            if found is None:
+                continue
+            if (plain and found[2] == life) or _is_over(s, key, life, found[2]):
+                del held[key]
+                drop.append(key)
     if runs and s.tasks:
         for key, life in zip(keys, lives, strict=True):
             task = s.tasks.get(key)

@@ -139,7 +139,7 @@ def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
         dep = compute.deps[i]
         nbytes = compute.dep_nbytes[i] if compute.dep_nbytes else 0
         holders = compute.dep_holders[i] if compute.dep_holders else []
-        life = compute.dep_lives[i] if compute.dep_lives else 0
+        life = compute.dep_lives[i] if compute.dep_lives else compute.life
         give_up_other_life(s, dep, life)
         found = note_missing(s, dep, nbytes, holders, compute.priority, life)
         if task not in found.tasks:
@@ -201,7 +201,7 @@ def give_up_unmade(s: WorkerState) -> None:
 def _missing(s: WorkerState, compute: Compute) -> list[int]:
     """Return which dependencies are neither here nor came with the message."""
     data = s.data
-    lives = compute.dep_lives or (0,) * len(compute.deps)
+    lives = compute.dep_lives or (compute.life,) * len(compute.deps)
     missing = [
         i
         for i, (dep, life) in enumerate(zip(compute.deps, lives, strict=True))

@@ -138,7 +138,11 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
             tuple([dep.nbytes for dep in deps]),
             tuple([[holder.address for holder in dep.who_has] for dep in deps]),
         )
-        message.dep_lives = tuple([dep.life for dep in deps])
+        message.life = life = ts.life
+        for dep in deps:
+            if dep.life != life:
+                message.dep_lives = tuple([dep.life for dep in deps])
+                break
         for dep in deps:
             if dep.value is not None and ws not in dep.who_has:
                 message.dep_values = tuple(
@@ -147,7 +151,7 @@ def assign(s: SchedulerState, ts: TaskState, ws: WorkerState) -> None:
                 break
     else:
         message = Compute(ts.key, ts.run, function.id, ts.args, ts.priority, seconds, wanted)
-    message.life = ts.life
+        message.life = ts.life
     if ts.buffers is not None:
         message.buffers = tuple(ts.buffers)
     if ts.options is not NO_OPTIONS:
