@@ -24,4 +24,6 @@ def rebuilt(kind: Any, items: Iterable[Any]) -> Any:
     >>> rebuilt(set, [1, 1])
     {1}
     """
-    return kind._make(items) if is_namedtuple(kind) else kind(items)
+    if kind in PLAIN_CONTAINERS or not is_namedtuple(kind):
+        return kind(items)
+    return kind._make(items)

@@ -45,6 +45,11 @@ class StoresInReach:
         self.own: str | None = None
         self.in_process = False
 
+    @property
+    def any_in_reach(self) -> bool:
+        """Whether there may be one."""
+        return self.in_process or self.own is not None
+
     def at(self, address: str | None) -> LocalStore | None:
         """Return the store of the worker at an address, where it is in reach."""
         if address and (self.in_process or address == self.own):

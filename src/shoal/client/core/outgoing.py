@@ -75,9 +75,12 @@ def date(s: ClientState, records: Sequence[Record]) -> list[int]:
     told = s.told
     again = False
     for record in records:
-        if not record.told:
+        before = record.told
+        if not before:
             record.told = told
-        if record.life or record.told != told:
+        elif before != told:
+            again = True
+        if record.life:
             again = True
     return [life_of(record) for record in records] if again else []
 

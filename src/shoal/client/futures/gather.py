@@ -146,8 +146,9 @@ def _here(session: Session, records: list[Record]) -> tuple[dict[str, Value], li
     """Return the values that came along with the news, and the records of others."""
     values: dict[str, Value] = {}
     remote: list[Record] = []
+    near = session.stores.any_in_reach
     for record in records:
-        value = value_at_hand(session, record)
+        value = value_at_hand(session, record) if near else record.value
         if value is not None:
             values[record.key] = value
         elif record.status == FINISHED or record.status not in DONE:

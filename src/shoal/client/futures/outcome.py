@@ -86,7 +86,7 @@ def unpack(value: Value, families: list[str] | None = None) -> Any:
 def value_at_hand(session: Session, record: Record) -> Value | None:
     """Return a result that came with the news, as the very object where that is in this process."""
     value = record.value
-    if type(value) is not bytes:
+    if type(value) is not bytes or not session.stores.any_in_reach:
         return value
     for found in session.stores.values(record.key):
         # A key may have had another life; and futures have to become those of the client.

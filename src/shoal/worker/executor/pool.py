@@ -311,7 +311,7 @@ class ThreadPool:
         gate.acquire()
         member = True
         running, unstarted, monotonic = self.running, self.unstarted, time.monotonic
-        slots, slot = self.board.slots, self.board.claim()
+        slots, slot, thread = self.board.slots, self.board.claim(), threading.get_ident()
         try:
             while True:
                 task: TaskRun | None
@@ -321,7 +321,7 @@ class ThreadPool:
                     task = self._queue.popleft()
                 except IndexError:
                     slots[slot] = 0
-                    self.at_work.pop(threading.get_ident(), None)
+                    self.at_work.pop(thread, None)
                     task, stay = self._take(gate, member)
                     if not stay:
                         return
@@ -336,6 +336,7 @@ class ThreadPool:
                     del running[task]
                     continue
                 slots[slot] = task.run
+                self.at_work[thread] = task
                 if self.on_begin is not None:
                     self.call_loop(self.on_begin, task.key)
                 context = TaskContext(self.worker, task, self)
@@ -393,7 +394,6 @@ class ThreadPool:
 
     def _run(self, task: TaskRun) -> None:
         """Run a task on this thread, and report it unless it goes on as a coroutine."""
-        self.at_work[threading.get_ident()] = task
         trace = self.trace
         begun = 0.0 if trace is None else time.time()
         start = None
@@ -496,8 +496,8 @@ class ThreadPool:
     def run_here(self, task: TaskRun, context: TaskContext) -> None:
         """Run a task on a thread that is not one of the pool."""
         if self.begin(task):
-            slot = self.board.claim()
-            self.board.slots[slot] = task.run
+            self.board.slots[slot := self.board.claim()] = task.run
+            self.at_work[threading.get_ident()] = task
             current.set(context)
             self._run(task)
             current.set(None)
