@@ -110,7 +110,10 @@ def computes(message: m.ComputeMany) -> list[Compute]:
     life = message.life
     rows = zip(message.keys, message.args, message.priorities, strict=True)
     return [
-        m.Compute(key, run, function, args, priority, duration, wanted, life=life)
+        # By position: keywords take half as long again.
+        m.Compute(
+            key, run, function, args, priority, duration, wanted, (), (), (), (), None, (), life
+        )
         for run, (key, args, priority) in enumerate(rows, message.first_run)
     ]
 
@@ -201,12 +204,15 @@ def give_up_unmade(s: WorkerState) -> None:
 def _missing(s: WorkerState, compute: Compute) -> list[int]:
     """Return which dependencies are neither here nor came with the message."""
     data = s.data
-    lives = compute.dep_lives or (compute.life,) * len(compute.deps)
-    missing = [
-        i
-        for i, (dep, life) in enumerate(zip(compute.deps, lives, strict=True))
-        if (found := data.get(dep)) is None or (found[2] != life and not holds(s, dep, life))
-    ]
+    life = compute.life
+    lives = compute.dep_lives
+    missing: list[int] = []
+    for i, dep in enumerate(compute.deps):
+        if lives:
+            life = lives[i]
+        found = data.get(dep)
+        if found is None or (found[2] != life and not holds(s, dep, life)):
+            missing.append(i)
     if compute.dep_values and missing:
         return [i for i in missing if compute.dep_values[i] is None]
     return missing
