@@ -149,7 +149,11 @@ class ModelScheduler:
 
 
 class Duet:
-    """A client core and, while connected, a model scheduler; both are checked after each event."""
+    """A client core and, while connected, a model scheduler; both are checked after each event.
+
+    So no message goes unseen: the model hears each of them, refuses what it has no handler for, and
+    its tables are compared with what the client believes.
+    """
 
     def __init__(self) -> None:
         INC.function.tasks = 0  # it is shared by all tests

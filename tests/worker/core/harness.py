@@ -1,13 +1,19 @@
-"""A worker's core with validation on, and short ways to say what happens to it."""
+"""A worker's core with validation on, and short ways to say what happens to it.
+
+A test fails that does not look at what an event made the core send (`Core.check_all_seen`, called
+by the conftest here), unless that only passes on what the event said. A test that does not care
+about a kind of message says so: `core.ignore(m.Failed)`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.worker.core import (
     Connected,
+    DataAdded,
     Effects,
     Fetched,
     FetchFailed,
@@ -54,17 +60,66 @@ def compute(
     )
 
 
+class Looked:
+    """The effects of an event, which note whether the test looks at what is sent."""
+
+    def __init__(self, effects: Effects, core: Core) -> None:
+        self._effects = effects
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "send":
+            self._core.unseen.pop(id(self._effects), None)
+        return getattr(self._effects, name)
+
+
+def follows(message: Any, event: Any) -> bool:
+    """Whether a message only passes on what an event said: a run ended well, a value came."""
+    if type(message) is m.Finished and isinstance(event, Outcomes):
+        ended = {(x.key, x.run) for x in event.outcomes if x.kind == "ok"}
+        return ended.issuperset(zip(message.keys, message.runs, strict=True))
+    if type(message) is m.Acquired and isinstance(event, DataAdded):
+        return set(event.keys).issuperset(message.keys)
+    if type(message) is m.Acquired and isinstance(event, Fetched):
+        return {key for key, _, _ in event.got}.issuperset(message.keys)
+    return False
+
+
 class Core:
     """A connected core; every method handles one event and returns its effects."""
 
+    made: ClassVar[list[Core]] = []  # by the test that runs
+
     def __init__(self, connect: bool = True, **settings: Any) -> None:
+        self.made.append(self)
+        self.unseen: dict[int, Effects] = {}  # with messages that the test did not look at, by id
         self.machine = Machine(Settings(validate=True, **settings))
         self.now = 0.0
         if connect:
             self.handle(Connected())
 
     def handle(self, event: Any) -> Effects:
-        return self.machine.handle(event, self.now)
+        effects = self.machine.handle(event, self.now)
+        if not all(follows(message, event) for message in effects.send):
+            self.unseen[id(effects)] = effects
+        return cast("Effects", Looked(effects, self))
+
+    def ignore(self, *kinds: type) -> None:
+        """Take all messages of some kinds, which must be there, without a look at them."""
+        found = {type(message) for effects in self.unseen.values() for message in effects.send}
+        for kind in kinds:
+            assert kind in found, f"no {kind.__name__} is left to ignore"
+        self.unseen = {
+            number: effects
+            for number, effects in self.unseen.items()
+            if any(type(message) not in kinds for message in effects.send)
+        }
+
+    def check_all_seen(self) -> None:
+        """Fail if the core sent something that the test did not look at."""
+        left = [message for effects in self.unseen.values() for message in effects.send]
+        kinds = sorted({type(message).__name__ for message in left})
+        assert not left, f"nobody looked at {', '.join(kinds)}: {left}"
 
     def say(self, *messages: Any) -> Effects:
         return self.handle(FromScheduler(list(messages)))

@@ -34,6 +34,7 @@ def test_what_came_with_the_task_is_not_fetched() -> None:
     effects = core.say(whole)
     assert [run.key for run in effects.execute] == ["y"]
     assert effects.fetch == effects.send == []
+    core.ignore(m.Dropped)
 
 
 def test_an_answer_may_come_in_parts() -> None:
@@ -183,6 +184,7 @@ def test_a_full_process_writes_data_to_disk_until_it_is_below_the_target() -> No
     assert core.handle(MemoryMeasured(590, 100)).evict == 0
     assert core.handle(MemoryMeasured(650, 100)).evict == 0
     assert core.handle(MemoryMeasured(900, 20)).evict == 20  # no more than there is
+    core.ignore(m.WorkerStatus)
 
 
 def test_a_full_process_pauses_and_resumes_with_a_margin() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shoal.wire import messages as m
 from shoal.worker.core import MemoryMeasured
 
 from .harness import Core
@@ -28,6 +29,7 @@ def test_it_leaves_after_a_while_and_once() -> None:
     assert look(core, 9.9) == ""
     assert "paused for 10 s" in look(core, 0.1)
     assert look(core, 50.0) == ""
+    core.ignore(m.WorkerStatus)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +45,11 @@ def test_the_time_begins_anew(meanwhile: dict[str, int]) -> None:
     core.handle(MemoryMeasured(900, 0))
     assert look(core, 9.0) == ""
     assert look(core, 1.0) != ""
+    core.ignore(m.WorkerStatus)
 
 
 def test_it_can_be_switched_off() -> None:
     core = Core(memory_limit=1000, stuck_after=None)
     core.handle(MemoryMeasured(900, 0))
     assert look(core, 1000.0) == look(core, 1000.0) == ""
+    core.ignore(m.WorkerStatus)
