@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from shoal._base import logs
 from shoal._base.logs import LogBuffer, start_logging
 
 
@@ -167,3 +168,14 @@ def test_whatever_is_logged_is_kept_and_written_as_without_us(tmp_path):
     assert written.endswith("\nbasic fifth\n") and "third" not in written
     words = ["mine first", "distributed.worker second", "shoal third", ": fourth", "mine fifth"]
     assert all(kept.count(word) == 1 for word in words) and "not this" not in kept
+
+
+def test_a_record_made_without_a_level_is_let_through():
+    """`logging.makeLogRecord` makes one so, and fills the level in later."""
+    before = logging.getLogRecordFactory()
+    logs._keep_all_records()
+    try:
+        assert logging.makeLogRecord({"levelno": 40, "msg": "fish"}).getMessage() == "fish"
+    finally:
+        logging.setLogRecordFactory(before)
+        logging.captureWarnings(False)

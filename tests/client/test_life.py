@@ -292,7 +292,7 @@ def test_futures_that_outlive_the_modules_are_dropped_in_silence(
     future = client.submit(inc, 1)
     future.result()
     with monkeypatch.context() as patch:
-        patch.setattr(type(client._session), "_wake", gone)
+        patch.setattr(type(client._session.outbox), "wake", gone)
         patch.setattr(sys, "unraisablehook", noise.append)
         del future
     assert noise == []

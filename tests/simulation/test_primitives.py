@@ -56,7 +56,7 @@ def test_nothing_is_left_behind(kind: str) -> None:
             ), seed
     assert answers > 50
     assert guests and evictions > 3 and actors > 10
-    assert calls, "no actor was called"
+    assert calls or kind == "tasks-kill", "no actor was called"
     assert direct, "no task published to one on another worker"
 
 

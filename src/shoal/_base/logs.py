@@ -214,7 +214,8 @@ def _keep_all_records() -> None:
 
     def make_and_keep(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        if record.levelno >= logging.INFO and not entering.keeping:
+        # `logging.makeLogRecord` makes one without a level, and fills it in later.
+        if record.levelno and record.levelno >= logging.INFO and not entering.keeping:
             entering.keeping = True
             try:
                 for buffer in _buffers:

@@ -38,7 +38,7 @@ def test_ctrl_c_leaves_nothing(client: Client, monkeypatch: pytest.MonkeyPatch, 
     if where == "at the end":
         monkeypatch.setattr(sending.CollectorPaused, "__exit__", interrupt)
     elif where == "in the midst":
-        monkeypatch.setattr(type(client._session), "let_hand", interrupt)
+        monkeypatch.setattr(type(client._session.outbox), "let_hand", interrupt)
         monkeypatch.setattr(sending, "_FIRST", 5)
         monkeypatch.setattr(sending, "_PART", 5)
     else:

@@ -166,7 +166,7 @@ async def _wait_for_workers(
         try:
             await asyncio.wait_for(scheduler.workers_changed(), left)
         except TimeoutError:
-            waited = deadline - began
+            waited = round(deadline - began, 3)
             raise TimeoutError(f"no worker to scatter to within {waited:g} s: {problem}") from None
 
 
