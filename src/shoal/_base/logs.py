@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import copy
 import logging
-import logging.config
 import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
-from configparser import ConfigParser
 from typing import Any
 
 __all__ = ["LOG_FORMAT", "LogBuffer", "Silence", "quieten", "start_logging"]
@@ -62,7 +60,9 @@ def start_logging(
         _configure_by_file(file)
         return
     if "version" in settings:
-        logging.config.dictConfig(_with_shoals_names(settings))
+        from logging.config import dictConfig  # few need it
+
+        dictConfig(_with_shoals_names(settings))
         return
     for name in _NAMES:
         logger = logging.getLogger(name)
@@ -258,6 +258,9 @@ def _with_shoals_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _configure_by_file(path: str) -> None:
+    from configparser import ConfigParser  # few need them
+    from logging.config import fileConfig
+
     parser = ConfigParser(interpolation=None)
     if not parser.read(path, encoding="utf-8"):
         raise ValueError(f"the file of logging's configuration {path!r} cannot be read")
@@ -268,7 +271,7 @@ def _configure_by_file(path: str) -> None:
             parser[f"{section}_shoal"] = {**parser[section], "qualname": other}
             names.append(f"{name}_shoal")
     parser.set("loggers", "keys", ",".join(names))
-    logging.config.fileConfig(parser, disable_existing_loggers=False)
+    fileConfig(parser, disable_existing_loggers=False)
 
 
 def _set_level(name: str, level: str | int) -> None:

@@ -14,7 +14,6 @@ import datetime
 import decimal
 import dis
 import enum
-import fractions
 import functools
 import operator
 import pathlib
@@ -36,7 +35,7 @@ __all__ = [
 
 _IMMUTABLE: set[type] = {
     *(int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented)),
-    *(range, re.Pattern, uuid.UUID, decimal.Decimal, fractions.Fraction, datetime.timedelta),
+    *(range, re.Pattern, uuid.UUID, decimal.Decimal, datetime.timedelta),
     *(datetime.date, datetime.time, datetime.datetime, datetime.timezone),
     *(pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath),
     *(types.WrapperDescriptorType, types.MethodDescriptorType, types.MemberDescriptorType),
@@ -45,6 +44,7 @@ _IMMUTABLE: set[type] = {
 }
 # Of packages that are perhaps not there; by module and name.
 _IMMUTABLE_NAMES = {
+    ("fractions", "Fraction"),
     ("dask.utils", "methodcaller"),
     ("pandas._libs.tslibs.timestamps", "Timestamp"),
     ("pandas._libs.tslibs.timedeltas", "Timedelta"),
