@@ -43,7 +43,9 @@ class Asks:
         "held",
         "left",
         "lost",
+        "newest",
         "pending",
+        "returned",
         "returns",
         "unasked",
         "used",
@@ -55,6 +57,9 @@ class Asks:
         self.held: dict[int, tuple[str, str, tuple[str, list[Any]]]] = {}  # kind, name, claim
         self.claims: dict[int, int] = {}  # claims on their way -> what they claim
         self.returns: list[int] = []  # given back while there was no connection
+        # Given back on this connection, and not known to be heard: the newest ask at that time.
+        self.returned: dict[int, int] = {}
+        self.newest = 0  # the highest number of an ask
         self.lost: list[tuple[str, str]] = []  # (kind, name) of claims that failed
         self.carried: dict[str, int] = {}  # keys in values of pending asks, and of how many
         self.left: dict[str, None] = {}  # those of them that nothing else keeps any more
@@ -70,6 +75,7 @@ class Asks:
             self._settle(asking, Answer(asking.ask.id, self.ended, "RuntimeError"))
             return []
         self.pending[asking.ask.id] = asking
+        self.newest = max(self.newest, asking.ask.id)
         for key in asking.ask.keys:
             self.carried[key] = self.carried.get(key, 0) + 1
         if asking.gives_back:
@@ -105,13 +111,16 @@ class Asks:
         if not self.connected:
             self.returns += ids
             return []
-        return [Unask(id, back=True) for id in ids]
+        return self._give_back(ids)
 
     def answered(self, msg: Answer) -> None:
         """The scheduler answered. An answer that comes again changes nothing.
 
         Nor does one whose handling was interrupted, and begins anew: it is forgotten last.
         """
+        if self.returned:
+            # A later ask was heard, so was all that was said before it.
+            self.returned = {id: at for id, at in self.returned.items() if at >= msg.id}
         claimed = self.claims.pop(msg.id, None)
         if claimed is not None:
             held = self.held.get(claimed)
@@ -140,7 +149,7 @@ class Asks:
         self.connected = True
         if not self.used:
             return []
-        messages: list[Any] = [Unask(id, back=True) for id in self.returns]
+        messages = self._give_back(self.returns)
         self.returns = []
         asks = []
         self.claims = {}
@@ -154,6 +163,8 @@ class Asks:
     def disconnect(self) -> None:
         """The connection is lost: nobody waits for its answers whose time was over."""
         self.connected = False
+        self.returns += self.returned
+        self.returned = {}
         unasked, self.unasked = self.unasked, {}
         for id in unasked:
             self._time_is_over(self.pending[id])
@@ -183,6 +194,11 @@ class Asks:
         self._drop(id)
         self.returns.append(id)
         self._settle(asking, Answer(id, "", "TimeoutError"))
+
+    def _give_back(self, ids: list[int]) -> list[Any]:
+        """Return the messages that give back what these asks were answered."""
+        self.returned.update(dict.fromkeys(ids, self.newest))
+        return [Unask(id, back=True) for id in ids]
 
     def _drop(self, id: int) -> None:
         asking = self.pending.pop(id, None)
