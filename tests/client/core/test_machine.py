@@ -224,6 +224,21 @@ def test_a_life_that_is_set_aside_twice(duet: Duet) -> None:
     assert len(duet.records) == 5
 
 
+def test_lives_that_no_scheduler_was_told_of_have_names_of_their_own(duet: Duet) -> None:
+    """Of this client, and different from what another one without a connection sets aside."""
+    duet.disconnect()
+    for i, dependent in enumerate("bcd"):
+        duet.submit(task("a", call=Call(function(str(i)), "g")), task(dependent, "a"))
+        duet.release("a")
+    duet.submit(task("a"))
+    inputs = [duet.records[key].deps[0] for key in "bcd"]
+    lives = [duet.records[name].life for name in inputs]
+    assert inputs == [set_aside_key("a", life) for life in lives]
+    assert 0 not in lives and len(set(lives)) == 3
+    duet.connect()
+    assert duet.records["a"].told > max(lives)
+
+
 def test_a_life_that_was_told_of_after_its_last_future_was_gone(duet: Duet) -> None:
     duet.disconnect()
     duet.submit(task("a"), task("b", "a"))

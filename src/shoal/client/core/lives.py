@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shoal._base.keys import set_aside_key
-from shoal.client.core.outgoing import life_of
+from shoal.client.core.outgoing import STEP, life_of
 from shoal.client.core.state import ERROR, FINISHED, PENDING
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def set_aside(s: ClientState, record: Record) -> None:
     s.over = True  # it may have been told of after its last future was gone
     table = s.records
     del table[key]
+    if not life_of(record):  # no scheduler was told of it: it has no number, nor has its next one
+        s.told += STEP
+        record.life = s.told
     name = set_aside_key(key, life_of(record))
     if name in table:  # others shared theirs with this client, after it had set one aside
         name = f"{name}.{record.told}"
