@@ -124,7 +124,7 @@ class Machine:
         if self.order.graphs:
             self.order.take(event)
         else:
-            self._carry_out(event)
+            self._handlers[type(event)](event)
         if self.asks.freed:
             freed, self.asks.freed = self.asks.freed, []
             self._released(e.Released(freed))

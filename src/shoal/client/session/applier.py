@@ -115,8 +115,12 @@ class ClientApplier(Applier[_Fed, Effects, None]):
         """
         with self._speaking:
             now = self._time()
-            effects = [self._machine.handle(event, now) for event in events]
-            messages = [message for one in effects for message in one.messages]
+            effects: list[Effects] = []
+            messages: list[Any] = []
+            for event in events:
+                one = self._machine.handle(event, now)
+                effects.append(one)
+                messages += one.messages
             if messages:
                 self._link.send_now(messages)
         return effects
