@@ -235,7 +235,7 @@ class Scheduler(
         self.stream_record = StreamRecord(self)
         self.memory_manager = MemoryManager(self)
         self.extensions["amm"] = self.memory_manager
-        self._heeding = False  # whether there is somebody to tell what happens in the core
+        self._heeding = False  # whether a plugin wants to know what happens in the core
         self._alarm = Alarm(self._tick)
         self._calls = ShellCalls(
             on_continue=self._continue,
@@ -390,7 +390,7 @@ class Scheduler(
         if self._applier is None:
             raise RuntimeError("the scheduler is not started")
         self._applier.feed(event, send)
-        if self._heeding:
+        if self._heeding or self.core.state.heard:
             self._tell_what_happened()
 
     def retired(self, address: str) -> asyncio.Future[None]:
@@ -436,7 +436,8 @@ class Scheduler(
         state.watch = plugins.note_move if plugins.wants_transitions else None
         news = plugins.wants_news or bool(self.topics.subscribers)
         state.heard = (state.heard or []) if news else None
-        self._heeding = state.watch is not None or news or plugins.wants_graphs
+        # What tasks print is for all clients: news of topics are there or not, and rarely are.
+        self._heeding = state.watch is not None or plugins.wants_news or plugins.wants_graphs
 
     def _tell_what_happened(self) -> None:
         state = self.core.state
