@@ -179,3 +179,14 @@ def test_a_record_made_without_a_level_is_let_through():
     finally:
         logging.setLogRecordFactory(before)
         logging.captureWarnings(False)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_silences_end_in_any_order(first):
+    logger = logging.getLogger("shoal")
+    before = logger.level, logger.propagate
+    silences = [logs.Silence("error"), logs.Silence("warning")]
+    silences[first].end()
+    assert not logger.propagate
+    silences[1 - first].end()
+    assert (logger.level, logger.propagate) == before

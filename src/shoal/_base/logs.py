@@ -85,6 +85,10 @@ def quieten(level: int | str) -> None:
             handler.setLevel(level.upper() if isinstance(level, str) else level)
 
 
+_silences: list[Silence] = []  # those that did not end yet
+_before: list[tuple[int, bool]] = []  # shoal's level, and whether it propagated, before them
+
+
 class Silence:
     """In a user's process: nothing of shoal below a level reaches the user's handlers.
 
@@ -101,7 +105,9 @@ class Silence:
         if isinstance(chosen, str):
             chosen = chosen.upper()  # as in configuration files: "error"
         self._logger = logging.getLogger("shoal")
-        self._before = self._logger.level, self._logger.propagate
+        if not _silences:  # clusters may end in any order: the first knows how it was
+            _before[:] = [(self._logger.level, self._logger.propagate)]
+        _silences.append(self)
         self._handler = _ForwardHandler(chosen)
         self._logger.addHandler(self._handler)
         self._logger.propagate = False
@@ -111,10 +117,11 @@ class Silence:
     def end(self) -> None:
         """Let all through again."""
         self._logger.removeHandler(self._handler)
-        level, propagate = self._before
-        if not any(isinstance(one, _ForwardHandler) for one in self._logger.handlers):
-            self._logger.setLevel(level)
-            self._logger.propagate = propagate
+        if self in _silences:
+            _silences.remove(self)
+            if not _silences:
+                level, self._logger.propagate = _before[0]
+                self._logger.setLevel(level)
 
 
 class LogBuffer(logging.Handler):
@@ -190,7 +197,10 @@ class _ForwardHandler(logging.Handler):
     """Gives records to the handlers of the root logger, as if nothing stood between."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        first = next(h for h in logging.getLogger("shoal").handlers if isinstance(h, type(self)))
+        logger = logging.getLogger("shoal")
+        if logger.propagate:  # somebody let it through again: it comes to the root by itself
+            return
+        first = next(h for h in logger.handlers if isinstance(h, type(self)))
         if first is self or record.levelno < first.level:  # several clusters: the lowest counts
             logging.getLogger().callHandlers(record)
 
