@@ -115,7 +115,11 @@ def test_files_are_private(store: Store, tmp_path: Path) -> None:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return the records, each once: an open cluster of another test hands them to pytest, too."""
+    """Return the records, each once.
+
+    While a local cluster is open, shoal's logger hands its records to the root's handlers and
+    does not propagate; pytest 9.2 listens at the root and at loggers that do not propagate.
+    """
     return list({id(record): record for record in caplog.records}.values())
 
 
