@@ -14,7 +14,8 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.actors.actor import Actor
     from shoal.actors.future import ActorFuture, BaseActorFuture
     from shoal.client.admin.dump import DumpArtefact
-    from shoal.client.client import Client, default_client, get_client
+    from shoal.client.client import Client
+    from shoal.client.finding import default_client, get_client
     from shoal.client.futures.as_completed import as_completed
     from shoal.client.futures.executor import ClientExecutor
     from shoal.client.futures.future import Future, fire_and_forget, futures_of
@@ -76,10 +77,10 @@ _WHERE = {
     "Future": "shoal.client.futures.future",
     "MemorySampler": "shoal.client.observe.memory_sampler",
     "as_completed": "shoal.client.futures.as_completed",
-    "default_client": "shoal.client.client",
+    "default_client": "shoal.client.finding",
     "fire_and_forget": "shoal.client.futures.future",
     "futures_of": "shoal.client.futures.future",
-    "get_client": "shoal.client.client",
+    "get_client": "shoal.client.finding",
     "get_task_metadata": "shoal.client.observe.task_metadata",
     "performance_report": "shoal.client.observe.performance_report",
     "progress": "shoal.client.observe.progress",

@@ -23,9 +23,9 @@ from helpers import run, until, wait_until
 from shoal import LocalCluster
 from shoal.client import client as client_module
 from shoal.client.client import Client
-from shoal.client.current import current_client, default_client
+from shoal.client.current import current_client
+from shoal.client.finding import default_client, get_client
 from shoal.client.futures.future import Future
-from shoal.client.in_task.task_client import get_client
 from shoal.errors import CancelledError
 from shoal.wire import messages as m
 

@@ -12,7 +12,7 @@ import logging
 import os
 import uuid
 import weakref
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Token
 from typing import Any
 
@@ -21,7 +21,7 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal import config
 from shoal._base.keys import decode_key
-from shoal._base.loop import LoopRunner, SyncMethodMixin, is_inherited
+from shoal._base.loop import LoopRunner, is_inherited
 from shoal._base.versions import own_versions
 from shoal.actors.connections import ActorConnections
 from shoal.client.admin import plugins as plugin_calls
@@ -35,7 +35,6 @@ from shoal.client.core.events import CancelRequested, Closed, GaveUp, RetryReque
 from shoal.client.core.state import CANCELLED, Record
 from shoal.client.current import (
     current_client,
-    default_client,
     enter_client,
     forget_client,
     forget_clients,
@@ -47,11 +46,11 @@ from shoal.client.futures.actors import close_actor_connections
 from shoal.client.futures.executor import ClientExecutor
 from shoal.client.futures.future import Future, futures_of
 from shoal.client.futures.gather import gather_async, gather_blocking
-from shoal.client.in_task.task_client import client_here, get_client
 from shoal.client.observe.event_handlers import TopicHandlers
 from shoal.client.observe.methods import InsightVerbs
 from shoal.client.session.callbacks import Callbacks
 from shoal.client.session.connection import Connection
+from shoal.client.session.context import ClientContext
 from shoal.client.session.forked import leave_to_parent
 from shoal.client.session.session import Session
 from shoal.client.starting import (
@@ -68,13 +67,12 @@ from shoal.comm.endpoints import with_secret
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
-from shoal.errors import ClosedClientError
 from shoal.plugins.builtin import UploadFile
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire.serialize.chosen import needs_choosing
 
-__all__ = ["Client", "TaskClient", "client_here", "default_client", "get_client"]
+__all__ = ["Client", "TaskClient"]
 
 logger = logging.getLogger("shoal.client")
 
@@ -82,7 +80,7 @@ _UNSET = "__no_default__"
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMethodMixin):
+class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
     """Connect to a cluster and submit work to it.
 
     It is used like an executor of `concurrent.futures`; futures may be arguments of further calls.
@@ -163,7 +161,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         self.scheduler_file = scheduler_file
         self.preloads: Preloads | None = None  # until it is connected
         self.generation = 0
-        self._entered: list[Token[Client | None]] = []
+        self._entered: list[Token[ClientContext | None]] = []
         self._asynchronous = asynchronous
         self._given_security = security
         for sentence in config.unheeded():
@@ -233,7 +231,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         self._status = "connecting"
         try:
             address, secret = await self._target.find(self._timeout)
-            security = load_security(self._given_security, self, self.cluster)
+            security = load_security(self._given_security, self._target, self.cluster)
             self.security = with_secret(security, secret)
             self.connection_args = self.security.get_connection_args("client")
             self.rpc = ConnectionPool(
@@ -263,33 +261,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         self.preloads = await start_preloads(self)
 
     # ------------------------------------------------------------------ life
-
-    @property
-    def status(self) -> str:
-        """``"running"``, while it can be used.
-
-        ``"connecting"`` at first, and while it looks for a scheduler that it lost; ``"closed"``
-        when there is none any more: the cluster was closed, or did not come back in time. What is
-        called then says which of the two. ``"closing"`` is what `close` does.
-        """
-        if self._status != "running":
-            return self._status
-        if self._session.ended is not None:
-            return "closed"
-        return "running" if self._session.stream is not None else "connecting"
-
-    @property
-    def _is_left(self) -> bool:
-        """Whether its cluster is gone, and nobody closed it."""
-        return self._status == "running" and self.status == "closed"
-
-    def __await__(self) -> Generator[Any, None, Client]:
-        async def started() -> Client:
-            if self._starting is not None:
-                await asyncio.shield(self._starting)
-            return self
-
-        return started().__await__()
 
     async def __aenter__(self) -> Client:
         await self
@@ -322,9 +293,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
     def start(self, **kwargs: Any) -> Any:
         """Wait for the connection, which clients make by themselves."""
         return self.sync(self._started)
-
-    async def _started(self) -> Client:
-        return await self
 
     def close(self, timeout: float | str | None = _UNSET) -> Any:
         """Close this client; what it wants is released.
@@ -416,10 +384,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         await self
         await self.scheduler.terminate(reason=f"the client {self.id} shut it down")
 
-    def _check_open(self) -> None:
-        if self._session.ended is not None:
-            raise ClosedClientError(f"this client cannot be used any more: {self._session.ended}")
-
     # ------------------------------------------------------------------ which client
 
     @classmethod
@@ -436,7 +400,9 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         ValueError
             When there is none.
         """
-        return current_client(allow_global)
+        found = current_client(allow_global)
+        assert isinstance(found, Client)  # as it is remembered by its constructor
+        return found
 
     def as_current(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager that makes this client the current one of the context.
@@ -791,10 +757,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         workers = list(self._identity.get("workers", {}).items())[:n_workers]
         return {**self._identity, "workers": dict(workers)}
 
-    async def _ask(self, op: str, **kwargs: Any) -> Any:
-        await self
-        return await getattr(self.scheduler, op)(**kwargs)
-
     def nthreads(self, workers: Any = None, **kwargs: Any) -> Any:
         """Return the number of threads of each worker.
 
@@ -1135,11 +1097,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
         if self.rpc is not None:
             self.rpc.end(f"this client cannot be used any more: {reason}")
 
-    async def _know_workers(self, number: int) -> None:
-        """Have `scheduler_info` tell of so many workers, also where it may not ask."""
-        if len(self._identity.get("workers", {})) < number:
-            self._identity = await self.scheduler.identity()
-
     async def _refresh_identity(self) -> None:
         try:
             await asyncio.sleep(0.05)  # they often come in crowds
@@ -1148,18 +1105,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods, SyncMetho
             pass
         finally:
             self._identity_task = None
-
-    async def _workers_changed(self, timeout: float | None) -> bool:
-        """Wait until workers come or go; return whether they did."""
-        changed = asyncio.Event()
-        self._session.on_workers.append(changed.set)
-        try:
-            await asyncio.wait_for(changed.wait(), timeout)
-        except TimeoutError:
-            return False
-        finally:
-            self._session.on_workers.remove(changed.set)
-        return True
 
     # ------------------------------------------------------------------ for people
 

@@ -10,27 +10,27 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = [
     "as_current",
     "current_client",
-    "default_client",
     "enter_client",
     "forget_client",
     "forget_clients",
+    "given_or_current",
     "leave_client",
     "note_loss",
     "remember_client",
 ]
 
 _newest = itertools.count()
-_defaults: weakref.WeakValueDictionary[int, Client] = weakref.WeakValueDictionary()
+_defaults: weakref.WeakValueDictionary[int, ClientContext] = weakref.WeakValueDictionary()
 _loss = ""  # why the last client that lost its scheduler did
-_current: ContextVar[Client | None] = ContextVar("shoal-client", default=None)
+_current: ContextVar[ClientContext | None] = ContextVar("shoal-client", default=None)
 
 
-def remember_client(client: Client) -> None:
+def remember_client(client: ClientContext) -> None:
     """A client was made that is the default from now on."""
     _defaults[next(_newest)] = client
 
@@ -41,7 +41,7 @@ def note_loss(reason: str) -> None:
     _loss = reason
 
 
-def forget_client(client: Client) -> None:
+def forget_client(client: ClientContext) -> None:
     """A client was closed; the one made before it is the default again."""
     for number, known in list(_defaults.items()):
         if known is client:
@@ -54,19 +54,19 @@ def forget_clients() -> None:
     _current.set(None)
 
 
-def enter_client(client: Client) -> Token[Client | None]:
+def enter_client(client: ClientContext) -> Token[ClientContext | None]:
     """Make a client the current one of this context until `leave_client`."""
     return _current.set(client)
 
 
-def leave_client(token: Token[Client | None]) -> None:
+def leave_client(token: Token[ClientContext | None]) -> None:
     """Make the client before it the current one again."""
     with suppress(ValueError):  # entered in another context, which is over
         _current.reset(token)
 
 
 @contextmanager
-def as_current(client: Client | None) -> Iterator[None]:
+def as_current(client: ClientContext | None) -> Iterator[None]:
     """Make a client the current one of this thread and context."""
     token = _current.set(client)
     try:
@@ -75,7 +75,7 @@ def as_current(client: Client | None) -> Iterator[None]:
         _current.reset(token)
 
 
-def current_client(allow_global: bool = True) -> Client:
+def current_client(allow_global: bool = True) -> ClientContext:
     """Return the client of the context, else the newest.
 
     Raises
@@ -89,7 +89,7 @@ def current_client(allow_global: bool = True) -> Client:
         return client
     if not allow_global:
         raise ValueError("not running inside `with client.as_current():`")
-    left: Client | None = None
+    left: ClientContext | None = None
     for _, client in sorted(_defaults.items(), reverse=True):
         if client.status not in ("closing", "closed"):
             return client
@@ -101,7 +101,7 @@ def current_client(allow_global: bool = True) -> Client:
     raise ValueError(f"no clients found: start one with `Client()` or `Client(address)`{why}")
 
 
-def default_client(c: Client | None = None) -> Client:
+def given_or_current(c: ClientContext | None = None) -> ClientContext:
     """Return a client: `c` when it is given, else the current one.
 
     Raises

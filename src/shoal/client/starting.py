@@ -15,7 +15,7 @@ from shoal.preloading import Preloads
 from shoal.security import Security
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["Target", "load_security", "make_local_cluster", "shares_loop", "start_preloads"]
 
@@ -91,7 +91,7 @@ def shares_loop(cluster: Any, asynchronous: bool) -> bool:
     return not asynchronous or bool(getattr(cluster, "_asynchronous", True))
 
 
-def load_security(given: Any, client: Client, cluster: Any) -> Security:
+def load_security(given: Any, target: Target, cluster: Any) -> Security:
     """Return the `Security` of a client's arguments.
 
     `given` is a `Security`, a dict of its arguments, or `None`: then it is the cluster's, or what
@@ -107,8 +107,8 @@ def load_security(given: Any, client: Client, cluster: Any) -> Security:
         if loader is None:
             return Security()
         module, _, name = loader.rpartition(".")
-        given = getattr(importlib.import_module(module), name)({"address": client._target.address})
-        return Security() if given is None else load_security(given, client, cluster)
+        given = getattr(importlib.import_module(module), name)({"address": target.address})
+        return Security() if given is None else load_security(given, target, cluster)
     if isinstance(given, dict):
         return Security(**given)
     if hasattr(given, "get_connection_args"):
@@ -117,7 +117,7 @@ def load_security(given: Any, client: Client, cluster: Any) -> Security:
     raise TypeError(f"security= takes a Security, got the {type(given).__name__} {given!r}")
 
 
-async def start_preloads(client: Client) -> Preloads | None:
+async def start_preloads(client: ClientContext) -> Preloads | None:
     """Run the preloads of clients, where the configuration has some."""
     names = config.get_list("distributed.client.preload")
     if not names:

@@ -17,14 +17,14 @@ from shoal.client.core.asks import Asking
 from shoal.client.core.events import RequestMade, TookAnswer, Unasked
 from shoal.client.current import current_client
 from shoal.client.futures.future import seconds_or_none
-from shoal.client.in_task.task_client import get_client, worker_here
+from shoal.client.in_task.task_client import client_of_task, worker_here
 from shoal.client.session.latches import ThreadLatch
 from shoal.task_context import aside
 from shoal.wire.messages import Ask
 
 if TYPE_CHECKING:
     from shoal._base.both_loops import BothLoops
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
     from shoal.comm.rpc import PooledRPC
 
@@ -48,11 +48,12 @@ _TIMEOUT = 5.0
 _NOT_LATE: Any = object()
 
 
-def client_for(client: Client | None) -> Client:
+def client_for(client: ClientContext | None) -> ClientContext:
     """Return a client: this one, the one of the worker whose task this is, or the current one."""
     if client is not None and client.status not in ("closing", "closed"):
         return client
-    return get_client() if worker_here() is not None else current_client()
+    of_task = client_of_task()
+    return current_client() if of_task is None else of_task
 
 
 class Named:
@@ -68,7 +69,7 @@ class Named:
 
     kind: ClassVar[str]
 
-    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: ClientContext | None = None) -> None:
         if name is None or name == "":
             name = f"{self.kind}-{uuid.uuid4().hex}"
         self.name: Any = name
@@ -82,10 +83,11 @@ class Named:
                 pass  # there may be one when it is used
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientContext:
         """The client through which it is used here and now."""
-        if self._given is None and worker_here() is not None:
-            return get_client()
+        of_task = None if self._given is not None else client_of_task()
+        if of_task is not None:
+            return of_task
         home = self._home
         if home is None or home.status in ("closing", "closed"):
             home = self._home = client_for(self._given)
@@ -131,7 +133,7 @@ class Named:
         claim: tuple[str, list[Any]] | None = None,
         gives_back: int = 0,
         takes: bool = False,
-        through: Client | None = None,
+        through: ClientContext | None = None,
         begin: bool = False,
     ) -> Any:
         """Ask, and return what `load` makes of the answer; in asynchronous code an awaitable.

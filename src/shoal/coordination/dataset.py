@@ -15,14 +15,14 @@ from shoal.wire.messages import Ask
 from shoal.wire.pickling import dumps_bytes, loads_bytes
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["Datasets", "get_dataset", "list_datasets", "publish_datasets", "unpublish_dataset"]
 
 NO_DEFAULT = "_no_default_"
 
 
-async def publish_datasets(client: Client, datasets: dict[Any, Any], override: bool) -> None:
+async def publish_datasets(client: ClientContext, datasets: dict[Any, Any], override: bool) -> None:
     """Publish each value under its name.
 
     Raises
@@ -41,7 +41,7 @@ async def publish_datasets(client: Client, datasets: dict[Any, Any], override: b
             )
 
 
-async def get_dataset(client: Client, name: Any, default: Any = NO_DEFAULT) -> Any:
+async def get_dataset(client: ClientContext, name: Any, default: Any = NO_DEFAULT) -> Any:
     """Return what is published under a name.
 
     Raises
@@ -61,18 +61,18 @@ async def get_dataset(client: Client, name: Any, default: Any = NO_DEFAULT) -> A
     return default
 
 
-async def list_datasets(client: Client) -> tuple[Any, ...]:
+async def list_datasets(client: ClientContext) -> tuple[Any, ...]:
     """Return the names of all datasets."""
     return tuple(decode_key(name) for name in (await _ask(client, "", "list")).answer.value)
 
 
-async def unpublish_dataset(client: Client, name: Any) -> None:
+async def unpublish_dataset(client: ClientContext, name: Any) -> None:
     """Forget a dataset, if there is one of that name."""
     await _ask(client, name, "unpublish")
 
 
 async def _ask(
-    client: Client, name: Any, op: str, *args: Any, keys: Any = (), takes: bool = False
+    client: ClientContext, name: Any, op: str, *args: Any, keys: Any = (), takes: bool = False
 ) -> Any:
     """Ask on the client's stream, where all it did before has been said."""
     await client
@@ -103,11 +103,11 @@ class Datasets(MutableMapping[Any, Any]):
     True
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientContext) -> None:
         self._client = client
 
     def __getitem__(self, name: Any) -> Any:
-        return self._client.get_dataset(name)
+        return self._client.sync(get_dataset, self._client, name)
 
     def __setitem__(self, name: Any, value: Any) -> None:
         self._refuse_async("publish_dataset")
@@ -117,26 +117,26 @@ class Datasets(MutableMapping[Any, Any]):
         self._refuse_async("unpublish_dataset")
         if name not in self:
             raise KeyError(f"Dataset {name!r} not found")
-        self._client.unpublish_dataset(name)
+        self._client.sync(unpublish_dataset, self._client, name)
 
     def __contains__(self, name: Any) -> bool:
         self._refuse_async("list_datasets")
-        return name in self._client.list_datasets()
+        return name in self._client.sync(list_datasets, self._client)
 
     def __iter__(self) -> Iterator[Any]:
         self._refuse_async("list_datasets")
-        return iter(self._client.list_datasets())
+        return iter(self._client.sync(list_datasets, self._client))
 
     def __aiter__(self) -> AsyncIterator[Any]:
         async def names() -> AsyncIterator[Any]:
-            for name in await self._client.list_datasets():
+            for name in await self._client.sync(list_datasets, self._client):
                 yield name
 
         return names()
 
     def __len__(self) -> int:
         self._refuse_async("list_datasets")
-        return len(self._client.list_datasets())
+        return len(self._client.sync(list_datasets, self._client))
 
     def __repr__(self) -> str:
         return f"<Datasets of {self._client!r}>"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.coordination.asking import Name, Named, Seconds
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["Event"]
 
@@ -38,7 +38,7 @@ class Event(Named):
 
     kind = "event"
 
-    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: ClientContext | None = None) -> None:
         super().__init__(name, client)
 
     def wait(self, timeout: Seconds = None) -> Any:

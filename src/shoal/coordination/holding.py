@@ -19,8 +19,8 @@ from shoal.coordination.asking import Name, Named, Seconds
 from shoal.task_context import at_lock
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
     from shoal.client.core.asks import Asking
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = ["Holdable"]
@@ -31,11 +31,11 @@ logger = logging.getLogger("shoal.coordination")
 class Holdable(Named):
     """A lock, several locks or a semaphore. Subclasses say what is acquired."""
 
-    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: ClientContext | None = None) -> None:
         super().__init__(name, client)
         self.id = uuid.uuid4().hex  # of this object, of which there may be several for a name
         # What this object holds, oldest first: through which client, and the number of the ask.
-        self._held: deque[tuple[Client, int]] = deque()
+        self._held: deque[tuple[ClientContext, int]] = deque()
 
     def _acquire(self, *args: Any, timeout: Seconds, claim: list[Any]) -> Any:
         with at_lock():

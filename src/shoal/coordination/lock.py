@@ -8,8 +8,8 @@ from shoal.coordination.asking import Name, Seconds
 from shoal.coordination.holding import Holdable, wait_time
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
     from shoal.client.core.asks import Asking
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = ["Lock"]
@@ -47,7 +47,7 @@ class Lock(Holdable):
     kind = "lock"
     max_leases = 1
 
-    def __init__(self, name: Name | None = None, client: Client | None = None) -> None:
+    def __init__(self, name: Name | None = None, client: ClientContext | None = None) -> None:
         super().__init__(name, client)
 
     def acquire(self, blocking: bool = True, timeout: Seconds = None) -> Any:

@@ -9,7 +9,7 @@ from shoal.coordination.asking import Name, Seconds, wire_name
 from shoal.coordination.holding import Holdable, wait_time
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["MultiLock"]
 
@@ -34,7 +34,7 @@ class MultiLock(Holdable):
 
     kind = "lock"
 
-    def __init__(self, names: Iterable[Name] = (), client: Client | None = None) -> None:
+    def __init__(self, names: Iterable[Name] = (), client: ClientContext | None = None) -> None:
         if isinstance(names, str):
             raise TypeError(f"names must be a list of names, got {names!r}")
         self.names = list(dict.fromkeys(names))

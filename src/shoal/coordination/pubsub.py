@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from shoal.client.core.asks import Asking
 from shoal.client.core.events import RequestMade
 from shoal.client.futures.future import seconds_or_none
-from shoal.client.in_task.task_client import get_client, worker_here
+from shoal.client.in_task.task_client import client_of_task, worker_here
 from shoal.coordination.asking import Named, Seconds, block_on, nobody, until_answered
 from shoal.coordination.topics import Inbox, hub_of, wait_async, wait_blocking
 from shoal.task_context import on_worker
@@ -17,7 +17,7 @@ from shoal.wire.messages import Ask, Subscribers
 from shoal.wire.pickling import dumps, loads
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["Pub", "Sub"]
 
@@ -27,7 +27,7 @@ class _OnTopic(Named):
 
     kind = "topic"
 
-    def __init__(self, name: Any, worker: Any, client: Client | None) -> None:
+    def __init__(self, name: Any, worker: Any, client: ClientContext | None) -> None:
         self._left = True
         if worker is not None and client is not None:
             raise ValueError("give a worker or a client, not both")
@@ -35,7 +35,7 @@ class _OnTopic(Named):
             worker = worker_here()
         if worker is not None:
             with on_worker(worker):
-                client = get_client()
+                client = client_of_task()
         super().__init__(name if name is None or isinstance(name, str) else repr(name), client)
         self.topic = name
         self._session = self.client._session
@@ -129,7 +129,9 @@ class Pub(_OnTopic):
      'tcp://...': {}}
     """
 
-    def __init__(self, name: Any = None, worker: Any = None, client: Client | None = None) -> None:
+    def __init__(
+        self, name: Any = None, worker: Any = None, client: ClientContext | None = None
+    ) -> None:
         super().__init__(name, worker, client)
         self._hub.do(self._hub.announce, self.name)
         self._join("publish", "republish", [])
@@ -201,7 +203,9 @@ class Sub(_OnTopic):
     ...     print(msg)
     """
 
-    def __init__(self, name: Any = None, worker: Any = None, client: Client | None = None) -> None:
+    def __init__(
+        self, name: Any = None, worker: Any = None, client: ClientContext | None = None
+    ) -> None:
         super().__init__(name, worker, client)
         self._inbox = Inbox(self.name)
         self._hub.do(self._hub.join, self._inbox)

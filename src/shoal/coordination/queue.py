@@ -10,8 +10,8 @@ from shoal.coordination.asking import Name, Named, Seconds
 from shoal.coordination.values import pack, unpack
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
     from shoal.client.core.asks import Asking
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = ["Queue"]
@@ -56,7 +56,7 @@ class Queue(Named):
     kind = "queue"
 
     def __init__(
-        self, name: Name | None = None, client: Client | None = None, maxsize: int = 0
+        self, name: Name | None = None, client: ClientContext | None = None, maxsize: int = 0
     ) -> None:
         super().__init__(name, client)
         self.maxsize = max(0, whole_number("maxsize", maxsize))

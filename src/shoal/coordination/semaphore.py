@@ -9,7 +9,7 @@ from shoal.coordination.asking import Name, Seconds
 from shoal.coordination.holding import Holdable
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["Semaphore"]
 
@@ -56,7 +56,7 @@ class Semaphore(Holdable):
         register: bool = True,
         scheduler_rpc: Any = None,
         loop: Any = None,
-        client: Client | None = None,
+        client: ClientContext | None = None,
     ) -> None:
         super().__init__(name, client)
         self.max_leases = whole_number("max_leases", max_leases, 1)

@@ -8,8 +8,8 @@ from shoal.coordination.asking import Name, Named, Seconds
 from shoal.coordination.values import pack, unpack
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
     from shoal.client.core.asks import Asking
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = ["Variable"]
@@ -55,7 +55,7 @@ class Variable(Named):
     kind = "variable"
 
     def __init__(
-        self, name: Name | None = None, client: Client | None = None, maxsize: int = 0
+        self, name: Name | None = None, client: ClientContext | None = None, maxsize: int = 0
     ) -> None:
         super().__init__(name, client)
 

@@ -11,7 +11,7 @@ from shoal.client.futures.outcome import error_of
 from shoal.client.submission.submit import as_workers
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["rebalance", "replicate"]
 
@@ -26,7 +26,7 @@ def _futures(items: Any) -> list[Future]:
     return list(found.values())
 
 
-async def _until_done(client: Client, items: Any) -> list[str]:
+async def _until_done(client: ClientContext, items: Any) -> list[str]:
     """Wait until results are there, and return their keys; raise what a task raised."""
     await client
     session = client._session
@@ -41,7 +41,7 @@ async def _until_done(client: Client, items: Any) -> list[str]:
 
 
 async def replicate(
-    client: Client, futures: Any, n: int | None, workers: Any, branching_factor: int
+    client: ClientContext, futures: Any, n: int | None, workers: Any, branching_factor: int
 ) -> None:
     """Have so many copies of each result."""
     if n is not None:
@@ -56,7 +56,7 @@ async def replicate(
     )
 
 
-async def rebalance(client: Client, futures: Any, workers: Any) -> None:
+async def rebalance(client: ClientContext, futures: Any, workers: Any) -> None:
     """Even out the memory of workers."""
     if futures is not None:
         await _until_done(client, futures)

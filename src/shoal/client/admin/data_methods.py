@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shoal._base.loop import SyncMethodMixin
 from shoal.client.admin import copies, notes
 from shoal.client.admin.memory_manager import MemoryManagerProxy
+from shoal.client.session.context import ClientContext
 from shoal.coordination.dataset import (
     NO_DEFAULT,
     Datasets,
@@ -16,17 +16,11 @@ from shoal.coordination.dataset import (
     unpublish_dataset,
 )
 
-if TYPE_CHECKING:
-    from shoal.client.client import Client
-
 __all__ = ["DataVerbs"]
 
 
-class DataVerbs(SyncMethodMixin):
+class DataVerbs(ClientContext):
     """Datasets, metadata, replication."""
-
-    def _client(self) -> Client:
-        return self  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ datasets
 
@@ -72,18 +66,18 @@ class DataVerbs(SyncMethodMixin):
                     "other=other), or as a dict"
                 )
             datasets[name] = args[0] if len(args) == 1 else args
-        return self.sync(publish_datasets, self._client(), datasets, override)
+        return self.sync(publish_datasets, self, datasets, override)
 
     def unpublish_dataset(self, name: Any, **kwargs: Any) -> Any:
         """Take a name away; what has no other futures is dropped.
 
         Nothing happens when nothing has that name.
         """
-        return self.sync(unpublish_dataset, self._client(), name)
+        return self.sync(unpublish_dataset, self, name)
 
     def list_datasets(self, **kwargs: Any) -> Any:
         """Return the names of published datasets."""
-        return self.sync(list_datasets, self._client())
+        return self.sync(list_datasets, self)
 
     def get_dataset(self, name: Any, default: Any = NO_DEFAULT, **kwargs: Any) -> Any:
         """Return a published dataset; its futures are this client's.
@@ -95,12 +89,12 @@ class DataVerbs(SyncMethodMixin):
         default : object, optional
             What to return where there is none, instead of raising `KeyError`.
         """
-        return self.sync(get_dataset, self._client(), name, default)
+        return self.sync(get_dataset, self, name, default)
 
     @property
     def datasets(self) -> Datasets:
         """The published datasets as a mapping."""
-        return Datasets(self._client())
+        return Datasets(self)
 
     # ------------------------------------------------------------------ metadata
 
@@ -114,7 +108,7 @@ class DataVerbs(SyncMethodMixin):
         default : object, optional
             What to return where there is nothing, instead of raising `KeyError`.
         """
-        return self.sync(notes.get_metadata, self._client(), keys, default)
+        return self.sync(notes.get_metadata, self, keys, default)
 
     def set_metadata(self, key: Any, value: Any) -> Any:
         """Note plain data at the scheduler.
@@ -134,7 +128,7 @@ class DataVerbs(SyncMethodMixin):
         >>> client.get_metadata("x")  # doctest: +SKIP
         {'y': 123}
         """
-        return self.sync(notes.set_metadata, self._client(), key, value)
+        return self.sync(notes.set_metadata, self, key, value)
 
     # ------------------------------------------------------------------ copies
 
@@ -167,7 +161,7 @@ class DataVerbs(SyncMethodMixin):
         >>> client.replicate([x], n=3)  # doctest: +SKIP
         >>> client.replicate([x], n=1)  # keep one copy  # doctest: +SKIP
         """
-        return self.sync(copies.replicate, self._client(), futures, n, workers, branching_factor)
+        return self.sync(copies.replicate, self, futures, n, workers, branching_factor)
 
     def rebalance(self, futures: Any = None, workers: Any = None, **kwargs: Any) -> Any:
         """Move results between workers, so that all use about the same memory.
@@ -179,9 +173,9 @@ class DataVerbs(SyncMethodMixin):
         workers : list of str, optional
             Between which workers; all by default.
         """
-        return self.sync(copies.rebalance, self._client(), futures, workers)
+        return self.sync(copies.rebalance, self, futures, workers)
 
     @property
     def amm(self) -> MemoryManagerProxy:
         """The active memory manager of the scheduler, which drops copies that nobody needs."""
-        return MemoryManagerProxy(self._client())
+        return MemoryManagerProxy(self)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shoal._base.loop import SyncMethodMixin
 from shoal.client.admin import recreate
 from shoal.client.observe import forwarding, hardware
-
-if TYPE_CHECKING:
-    from shoal.client.client import Client
+from shoal.client.observe.event_handlers import TopicHandlers
+from shoal.client.session.context import ClientContext
 
 __all__ = ["DebugMethods"]
 
 
-class DebugMethods(SyncMethodMixin):
+class DebugMethods(ClientContext):
     """Tasks run here, logs of workers told here, the workers' hardware measured."""
+
+    _topics: TopicHandlers
 
     def recreate_task_locally(self, future: Any) -> Any:
         """Run a task here, with its inputs, to look at it with a debugger.
@@ -57,15 +57,14 @@ class DebugMethods(SyncMethodMixin):
         return self._recreate(future, failed=True)
 
     def _recreate(self, what: Any, failed: bool) -> Any:
-        client: Client = self  # type: ignore[assignment]
-        if client.asynchronous:
-            return self._recreate_async(client, what, failed)
-        recipe = self.sync(recreate.fetch_recipe, client, what, failed=failed)
-        return recreate.call_here(client, recipe)
+        if self.asynchronous:
+            return self._recreate_async(what, failed)
+        recipe = self.sync(recreate.fetch_recipe, self, what, failed=failed)
+        return recreate.call_here(self, recipe)
 
-    async def _recreate_async(self, client: Client, what: Any, failed: bool) -> Any:
-        recipe = await recreate.fetch_recipe(client, what, failed=failed)
-        result = recreate.call_here(client, recipe)
+    async def _recreate_async(self, what: Any, failed: bool) -> Any:
+        recipe = await recreate.fetch_recipe(self, what, failed=failed)
+        result = recreate.call_here(self, recipe)
         return await result if hasattr(result, "__await__") else result
 
     def forward_logging(
@@ -87,11 +86,11 @@ class DebugMethods(SyncMethodMixin):
         --------
         >>> client.forward_logging("myapp", level=logging.DEBUG)  # doctest: +SKIP
         """
-        return self.sync(forwarding.forward_logging, self, logger_name, level)
+        return self.sync(forwarding.forward_logging, self, self._topics, logger_name, level)
 
     def unforward_logging(self, logger_name: str | None = None) -> Any:
         """End what `forward_logging` began for a logger."""
-        return self.sync(forwarding.unforward_logging, self, logger_name)
+        return self.sync(forwarding.unforward_logging, self, self._topics, logger_name)
 
     def benchmark_hardware(self) -> Any:
         """Measure the bandwidths of the workers' memory, disks and network.

@@ -18,13 +18,13 @@ from shoal._base.versions import own_versions
 from shoal.diagnostics.dump_file import dump_ending, encode_dump
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["DumpArtefact", "dump_cluster_state"]
 
 
 async def dump_cluster_state(
-    client: Client,
+    client: ClientContext,
     filename: str,
     exclude: Sequence[str] | None,
     format: str,

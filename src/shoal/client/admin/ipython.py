@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.client.submission.submit import as_workers
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import SchedulerAccess
 
 __all__ = ["start_on_scheduler", "start_on_workers"]
 
@@ -26,7 +26,7 @@ _SILENCE = 5.0  # seconds without a heartbeat after which a kernel is believed t
 
 
 async def start_on_workers(
-    client: Client, workers: Any, magic_names: Any, qtconsole: bool, qtconsole_args: Any
+    client: SchedulerAccess, workers: Any, magic_names: Any, qtconsole: bool, qtconsole_args: Any
 ) -> dict[str, dict[str, Any]]:
     """Start kernels on workers; return what is needed to connect, by worker."""
     console = _find_console() if qtconsole else ""
@@ -50,7 +50,7 @@ async def start_on_workers(
 
 
 async def start_on_scheduler(
-    client: Client, magic_name: str | None, qtconsole: bool, qtconsole_args: Any
+    client: SchedulerAccess, magic_name: str | None, qtconsole: bool, qtconsole_args: Any
 ) -> dict[str, Any]:
     """Start a kernel on the scheduler; return what is needed to connect."""
     console = _find_console() if qtconsole else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["MemoryManagerProxy"]
 
@@ -23,7 +23,7 @@ class MemoryManagerProxy:
     False
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientContext) -> None:
         self._client = client
 
     def _ask(self, method: str) -> Any:

@@ -8,7 +8,7 @@ from shoal.client.futures.future import Future
 from shoal.wire.plain import plain
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import SchedulerAccess
 
 __all__ = ["NO_DEFAULT", "get_metadata", "log_event", "set_metadata"]
 
@@ -22,7 +22,7 @@ def _path(keys: Any) -> list[Any]:
     return [part._record.key if isinstance(part, Future) else plain(part) for part in path]
 
 
-async def get_metadata(client: Client, keys: Any, default: Any = NO_DEFAULT) -> Any:
+async def get_metadata(client: SchedulerAccess, keys: Any, default: Any = NO_DEFAULT) -> Any:
     """Return a note, or the default.
 
     Raises
@@ -39,13 +39,13 @@ async def get_metadata(client: Client, keys: Any, default: Any = NO_DEFAULT) -> 
     return default
 
 
-async def set_metadata(client: Client, keys: Any, value: Any) -> None:
+async def set_metadata(client: SchedulerAccess, keys: Any, value: Any) -> None:
     """Note plain data."""
     await client
     await client.scheduler.set_metadata(keys=_path(keys), value=plain(value))
 
 
-async def log_event(client: Client, topic: str | list[str], msg: Any) -> None:
+async def log_event(client: SchedulerAccess, topic: str | list[str], msg: Any) -> None:
     """Log an event under a topic or several."""
     topics = [topic] if isinstance(topic, str) else list(topic)
     for name in topics:

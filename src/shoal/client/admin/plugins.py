@@ -14,7 +14,7 @@ from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["SetupCallback", "register_any", "register_here", "unregister"]
 
@@ -35,7 +35,7 @@ class SetupCallback(WorkerPlugin):
 
 
 async def register_any(
-    client: Client,
+    client: ClientContext,
     plugin: Any,
     name: str | None = None,
     idempotent: bool | None = None,
@@ -97,7 +97,7 @@ def _kind_of(plugin: Any) -> str:
     )
 
 
-def _look_at(client: Client, answers: dict[str, Any]) -> dict[str, Any]:
+def _look_at(client: ClientContext, answers: dict[str, Any]) -> dict[str, Any]:
     """Raise the first error among the answers of workers."""
     for answer in answers.values():
         if answer["status"] != "OK":
@@ -107,14 +107,14 @@ def _look_at(client: Client, answers: dict[str, Any]) -> dict[str, Any]:
     return answers
 
 
-async def register_here(client: Client, setup: Callable[..., Any] | None) -> Any:
+async def register_here(client: ClientContext, setup: Callable[..., Any] | None) -> Any:
     """Register a function that workers run when they start."""
     if not callable(setup):
         raise TypeError(f"setup= must be a function, got {setup!r}")
     return await register_any(client, SetupCallback(setup))
 
 
-async def unregister(client: Client, name: str, where: str) -> Any:
+async def unregister(client: ClientContext, name: str, where: str) -> Any:
     """Take back a plugin of ``"scheduler"``, ``"worker"`` or ``"nanny"``."""
     await client
     if where == "scheduler":

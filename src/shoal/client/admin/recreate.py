@@ -16,7 +16,7 @@ from shoal.wire.plain_values import PICKLE, load_plain
 from shoal.wire.sealed import loads_received
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["Recipe", "call_here", "fetch_recipe"]
 
@@ -41,7 +41,7 @@ class Recipe:
         return function, tuple(args), dict(kwargs or {})
 
 
-async def fetch_recipe(client: Client, what: Any, *, failed: bool) -> Recipe:
+async def fetch_recipe(client: ClientContext, what: Any, *, failed: bool) -> Recipe:
     """Ask for a task, and gather its inputs, which are computed again where they are gone.
 
     Parameters
@@ -78,7 +78,7 @@ async def fetch_recipe(client: Client, what: Any, *, failed: bool) -> Recipe:
     return Recipe(answer, values)
 
 
-def call_here(client: Client, recipe: Recipe) -> Any:
+def call_here(client: ClientContext, recipe: Recipe) -> Any:
     """Run a task in this thread, and return what it returns."""
     with as_current(client):
         function, args, kwargs = recipe.load()

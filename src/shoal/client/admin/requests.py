@@ -23,7 +23,7 @@ from shoal.errors import RemoteError, WorkerStartTimeoutError
 from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext, SchedulerAccess
 
 __all__ = [
     "ask_by_key",
@@ -56,13 +56,13 @@ def keys_in(items: Any) -> list[str] | None:
     return list(keys)
 
 
-async def ask_by_key(client: Client, op: str, items: Any) -> dict[Any, Any]:
+async def ask_by_key(client: SchedulerAccess, op: str, items: Any) -> dict[Any, Any]:
     """Ask the scheduler something about keys; return the answers by the users' keys."""
     answer = await getattr(client.scheduler, op)(keys=keys_in(items))
     return {decode_key(key): _plain(value) for key, value in answer.items()}
 
 
-async def ask_by_worker(client: Client, op: str, workers: Any) -> dict[str, Any]:
+async def ask_by_worker(client: SchedulerAccess, op: str, workers: Any) -> dict[str, Any]:
     """Ask the scheduler something about workers; keys in the answers are the users'."""
     names = None if workers is None else as_workers(workers)
     answer = await getattr(client.scheduler, op)(workers=names)
@@ -76,7 +76,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-async def sizes(client: Client, items: Any, summary: bool) -> dict[Any, int]:
+async def sizes(client: SchedulerAccess, items: Any, summary: bool) -> dict[Any, int]:
     """Return the bytes of each key, or of all keys with the same name together."""
     by_key = await ask_by_key(client, "nbytes", items)
     if not summary:
@@ -92,7 +92,7 @@ async def sizes(client: Client, items: Any, summary: bool) -> dict[Any, int]:
 
 
 async def run_on_workers(
-    client: Client,
+    client: ClientContext,
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -131,7 +131,7 @@ async def run_on_workers(
 
 
 async def run_on_scheduler(
-    client: Client,
+    client: ClientContext,
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -144,7 +144,7 @@ async def run_on_scheduler(
     return _open(client, reply)
 
 
-def _open(client: Client, reply: dict[str, Any]) -> Any:
+def _open(client: ClientContext, reply: dict[str, Any]) -> Any:
     """Return the result in an answer, or raise the error in it."""
     if reply["status"] == "OK":
         return load(client, reply["result"])
@@ -160,7 +160,7 @@ def _open(client: Client, reply: dict[str, Any]) -> Any:
 # ---------------------------------------------------------------------- workers
 
 
-async def wait_for_workers(client: Client, n_workers: int, timeout: float | None) -> None:
+async def wait_for_workers(client: ClientContext, n_workers: int, timeout: float | None) -> None:
     """Wait until there are so many workers.
 
     Raises
@@ -186,7 +186,7 @@ async def wait_for_workers(client: Client, n_workers: int, timeout: float | None
 # ---------------------------------------------------------------------- scheduler files
 
 
-async def write_scheduler_file(client: Client, path: str) -> None:
+async def write_scheduler_file(client: ClientContext, path: str) -> None:
     """Write a scheduler file: whole or not at all, and readable by this user only."""
     identity = await client.scheduler.identity()
     content = {**identity, "address": client.scheduler.address}

@@ -10,14 +10,16 @@ from shoal._base.versions import own_versions
 from shoal.client.admin.requests import run_on_scheduler, run_on_workers
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["differences", "get_versions", "table"]
 
 _MISSING = "-"
 
 
-async def get_versions(client: Client, check: bool, packages: Iterable[str]) -> dict[str, Any]:
+async def get_versions(
+    client: ClientContext, check: bool, packages: Iterable[str]
+) -> dict[str, Any]:
     """Return versions at the scheduler, the workers and here.
 
     Raises

@@ -26,7 +26,7 @@ from shoal.client.futures.future import Future, make_future
 from shoal.client.futures.gather import gather_async, gather_blocking
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["collections_to_dsk", "compute", "get", "normalize_collection", "persist"]
 
@@ -35,7 +35,7 @@ _SMALL = 500  # tasks that are lowered on the loop, in about 25 ms
 
 
 def get(
-    client: Client,
+    client: ClientContext,
     dsk: Any,
     keys: Any,
     options: Options,
@@ -60,7 +60,7 @@ def get(
 
 
 async def _get_async(
-    client: Client,
+    client: ClientContext,
     dsk: Any,
     keys: Any,
     wanted: list[Any],
@@ -75,7 +75,7 @@ async def _get_async(
         _release(client, futures)
 
 
-def _release(client: Client, futures: dict[Any, Future]) -> None:
+def _release(client: ClientContext, futures: dict[Any, Future]) -> None:
     held = [future for future in set(futures.values()) if future._held]
     for future in held:
         future._held = False
@@ -89,7 +89,7 @@ def _nest(keys: Any, futures: dict[Any, Future]) -> Any:
 
 
 def compute(
-    client: Client,
+    client: ClientContext,
     collections: Any,
     options: Options,
     *,
@@ -124,7 +124,7 @@ def compute(
 
 
 def _begin_groups(
-    client: Client,
+    client: ClientContext,
     items: list[Any],
     places: list[int],
     options: Options,
@@ -145,7 +145,7 @@ def _begin_groups(
             items[i] = futures[key]
 
 
-async def _values_async(client: Client, result: Any, futures: dict[Any, Future]) -> Any:
+async def _values_async(client: ClientContext, result: Any, futures: dict[Any, Future]) -> Any:
     try:
         return await gather_async(client, result, "raise", None)
     finally:
@@ -161,7 +161,9 @@ def _whole(item: Any) -> Any:
     return item
 
 
-def persist(client: Client, collections: Any, options: Options, optimize_graph: bool = True) -> Any:
+def persist(
+    client: ClientContext, collections: Any, options: Options, optimize_graph: bool = True
+) -> Any:
     """Return collections whose parts are futures; their tasks run."""
     single = not isinstance(collections, _CONTAINERS)
     items = [collections] if single else list(collections)
@@ -177,7 +179,7 @@ def persist(client: Client, collections: Any, options: Options, optimize_graph: 
 
 
 def _persist(
-    client: Client, items: list[Any], options: Options, optimize_graph: bool
+    client: ClientContext, items: list[Any], options: Options, optimize_graph: bool
 ) -> Iterator[Any]:
     with client_as_current(client):  # what dask asks while it optimizes is about this client
         expr: Any = expression_of(items, optimize_graph)
@@ -195,7 +197,9 @@ def _persist(
             yield rebuild({key: futures[key] for key in own}, *state)
 
 
-def _begin(client: Client, expr: Any, keys: list[Any], options: Options) -> dict[Any, Future]:
+def _begin(
+    client: ClientContext, expr: Any, keys: list[Any], options: Options
+) -> dict[Any, Future]:
     """Return futures of keys; the loop that runs here must not stand still meanwhile."""
     session = client._session
     if asyncio._get_running_loop() is not None and session.asynchronous and _is_large(expr):
@@ -247,7 +251,7 @@ def _each(expr: Expr) -> list[Any]:
     return list(expr.operands) if isinstance(expr, _ExprSequence) else [expr]
 
 
-def normalize_collection(client: Client, collection: Any) -> Any:
+def normalize_collection(client: ClientContext, collection: Any) -> Any:
     """Return a collection in whose graph futures stand for what this client computes already."""
     graph = ensure_dict(collection.__dask_graph__())
     futures = _known_futures(client, graph)
@@ -269,7 +273,7 @@ def normalize_collection(client: Client, collection: Any) -> Any:
     return rebuild(kept, *state)
 
 
-def _known_futures(client: Client, graph: dict[Any, Any]) -> dict[Any, Future]:
+def _known_futures(client: ClientContext, graph: dict[Any, Any]) -> dict[Any, Future]:
     session = client._session
     found: dict[Any, Future] = {}
     for key in graph:

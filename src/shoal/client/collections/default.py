@@ -16,10 +16,10 @@ import dask.config
 
 from shoal._base.stand_in import stand_in, step_back
 from shoal.client.current import as_current, current_client
-from shoal.client.in_task.task_client import get_client, worker_here
+from shoal.client.in_task.task_client import client_of_task, worker_here
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["CurrentClient", "client_as_current", "hand_back", "take_over"]
 
@@ -34,7 +34,7 @@ class CurrentClient:
     """
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientContext:
         """The client.
 
         Raises
@@ -45,7 +45,8 @@ class CurrentClient:
         try:
             return current_client(allow_global=False)
         except ValueError:
-            return current_client() if worker_here() is None else get_client()
+            of_task = client_of_task()
+            return current_client() if of_task is None else of_task
 
     @property
     def asynchronous(self) -> bool:
@@ -84,7 +85,7 @@ class _NoBlocking:
 
     __slots__ = ("__self__",)
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientContext) -> None:
         self.__self__ = client
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -143,7 +144,7 @@ class _Context:
 
 
 @contextmanager
-def client_as_current(client: Client) -> Iterator[None]:
+def client_as_current(client: ClientContext) -> Iterator[None]:
     """Make a client the current one of this context, for dask's collections, too."""
     context = _Context()
     take_over(context)

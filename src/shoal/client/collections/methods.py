@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from shoal.client.collections import compute as work
 from shoal.client.collections.options import Options
-
-if TYPE_CHECKING:
-    from shoal.client.client import Client
+from shoal.client.session.context import ClientContext
 
 __all__ = ["CollectionMethods"]
 
 
-class CollectionMethods:
+class CollectionMethods(ClientContext):
     """What `Client` does with dask collections."""
 
     def compute(
@@ -68,17 +66,16 @@ class CollectionMethods:
         --------
         >>> xx, yy = client.compute([x, y])  # doctest: +SKIP
         """
-        client = cast("Client", self)
-        client._check_open()
+        self._check_open()
         options = _options(locals())
         return work.compute(
-            client,
+            self,
             collections,
             options,
             sync=sync,
             optimize_graph=optimize_graph,
             traverse=traverse,
-            asynchronous=client.asynchronous,
+            asynchronous=self.asynchronous,
         )
 
     def persist(
@@ -112,9 +109,8 @@ class CollectionMethods:
         --------
         >>> x = client.persist(x)  # doctest: +SKIP
         """
-        client = cast("Client", self)
-        client._check_open()
-        return work.persist(client, collections, _options(locals()), optimize_graph)
+        self._check_open()
+        return work.persist(self, collections, _options(locals()), optimize_graph)
 
     def get(
         self,
@@ -157,11 +153,10 @@ class CollectionMethods:
         >>> client.get({"x": (add, 1, 2)}, "x")  # doctest: +SKIP
         3
         """
-        client = cast("Client", self)
-        client._check_open()
-        is_async = client.asynchronous if asynchronous is None else asynchronous
+        self._check_open()
+        is_async = self.asynchronous if asynchronous is None else asynchronous
         return work.get(
-            client,
+            self,
             dsk,
             keys,
             _options(locals()),
@@ -172,7 +167,7 @@ class CollectionMethods:
 
     def normalize_collection(self, collection: Any) -> Any:
         """Return a collection in whose graph futures stand for what is computed already."""
-        return work.normalize_collection(cast("Client", self), collection)
+        return work.normalize_collection(self, collection)
 
     @staticmethod
     def collections_to_dsk(collections: Any, *args: Any, **kwargs: Any) -> dict[Any, Any]:

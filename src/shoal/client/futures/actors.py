@@ -14,12 +14,12 @@ from shoal.client.futures.outcome import load
 from shoal.client.in_task.task_client import client_here
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["actor_connections_of", "close_actor_connections"]
 
 
-def actor_connections_of(client: Client) -> ActorConnections:
+def actor_connections_of(client: ClientContext) -> ActorConnections:
     """Return the connections of a client to actors, made at first use."""
     connections = client._actor_connections
     if connections is None:
@@ -46,7 +46,7 @@ def actor_connections_of(client: Client) -> ActorConnections:
     return connections
 
 
-def close_actor_connections(client: Client) -> None:
+def close_actor_connections(client: ClientContext) -> None:
     """End the connections of a client that is closing."""
     if client._actor_connections is not None:
         client._actor_connections.close("this client was closed")

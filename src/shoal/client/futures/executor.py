@@ -15,7 +15,7 @@ from shoal.client.core.state import CANCELLED, DONE, Record
 from shoal.client.futures.future import Future
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["ClientExecutor"]
 
@@ -54,7 +54,7 @@ class ClientExecutor(concurrent.futures.Executor):
         `allow_other_workers`, `fifo_timeout`, `pure`. `submit` and `map` take them too.
     """
 
-    def __init__(self, client: Client, **kwargs: Any) -> None:
+    def __init__(self, client: ClientContext, **kwargs: Any) -> None:
         unknown = sorted(set(kwargs) - _OPTIONS)
         if unknown:
             raise TypeError(
@@ -152,17 +152,18 @@ class ClientExecutor(concurrent.futures.Executor):
 
 
 def _submit(
-    client: Client, fn: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]
+    client: ClientContext, fn: Callable[..., Any], args: Any, kwargs: Any, options: dict[str, Any]
 ) -> Future:
+    submit: Callable[..., Future] = client.submit
     taken = kwargs.keys() & _TAKEN
     if not taken:
-        return client.submit(fn, *args, **options, **kwargs)
+        return submit(fn, *args, **options, **kwargs)
     own = taken & (_parameters(fn) | _NOT_OPTIONS)
     given = {name: kwargs[name] for name in taken - own}
     rest = {name: value for name, value in kwargs.items() if name not in given}
     if own:
-        return client.submit(_CallWith(fn, rest), *args, **{**options, **given})
-    return client.submit(fn, *args, **{**options, **given}, **rest)
+        return submit(_CallWith(fn, rest), *args, **{**options, **given})
+    return submit(fn, *args, **{**options, **given}, **rest)
 
 
 def _parameters(fn: Callable[..., Any]) -> set[str]:
@@ -317,7 +318,7 @@ class _Call(concurrent.futures.Future[Any]):
         return None if future is None else future._record.key
 
 
-def _look(client: Client, calls: list[_Call]) -> None:
+def _look(client: ClientContext, calls: list[_Call]) -> None:
     """Learn which of some calls run now. Does not wait where that would block the loop."""
     by_key = {call.key: call for call in calls}
     by_key.pop(None, None)

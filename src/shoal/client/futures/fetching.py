@@ -13,7 +13,7 @@ from shoal.shared_memory import borrow, host_identity
 from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["fetch"]
 
@@ -24,7 +24,9 @@ _ATTEMPTS = 30
 _DIRECT_TIMEOUT = 2.0  # a firewall may swallow what is sent to a worker
 
 
-async def fetch(client: Client, records: list[Record], direct: bool | None) -> dict[str, Value]:
+async def fetch(
+    client: ClientContext, records: list[Record], direct: bool | None
+) -> dict[str, Value]:
     """Return the pickled results of records, each waited for; failed ones are left out.
 
     A result that is nowhere to be found is computed again, and waited for again.
@@ -63,7 +65,7 @@ def _has_failed(record: Record) -> bool:
 
 
 async def _from_cluster(
-    client: Client, records: list[Record], direct: bool | None
+    client: ClientContext, records: list[Record], direct: bool | None
 ) -> dict[str, Blob | AsItIs]:
     if direct is None:
         direct = client.direct_to_workers
@@ -79,7 +81,7 @@ async def _from_cluster(
 
 
 async def _from_workers(
-    client: Client, records: list[Record], patient: bool
+    client: ClientContext, records: list[Record], patient: bool
 ) -> dict[str, Blob | AsItIs]:
     # A worker that has gone is not worth a try: what it had is being computed again.
     session = client._session
@@ -110,7 +112,7 @@ async def _from_workers(
 
 
 async def _from_worker(
-    client: Client, address: str, keys: list[str], patient: bool
+    client: ClientContext, address: str, keys: list[str], patient: bool
 ) -> dict[str, Blob | AsItIs]:
     try:
         comm_timeout = None if patient else _DIRECT_TIMEOUT
@@ -129,7 +131,7 @@ async def _from_worker(
         return {}
 
 
-async def _ask(client: Client, address: str, keys: list[str]) -> dict[str, Blob | AsItIs]:
+async def _ask(client: ClientContext, address: str, keys: list[str]) -> dict[str, Blob | AsItIs]:
     """Return the results that a worker has; large ones are mapped where it is on this host."""
     reply: dict[str, Any] = await client.rpc(address).get_data(keys=keys, host=host_identity())
     values = received(reply["data"])

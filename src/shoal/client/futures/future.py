@@ -19,7 +19,7 @@ from shoal._base.keys import decode_key, encode_key
 from shoal._base.loop import sync
 from shoal.client.core.events import FireRequested
 from shoal.client.core.state import CANCELLED, DONE, ERROR, FINISHED, LOST, Record
-from shoal.client.current import default_client
+from shoal.client.current import given_or_current
 from shoal.client.futures.fetching import fetch
 from shoal.client.futures.late import late, late_async
 from shoal.client.futures.outcome import error_of, load, value_at_hand
@@ -28,7 +28,7 @@ from shoal.errors import FutureCancelledError
 from shoal.task_context import away
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = [
@@ -87,7 +87,7 @@ class Future(TaskRef):
     _session: Session
 
     def __init__(
-        self, key: Any, client: Client | None = None, inform: bool = True, state: Any = None
+        self, key: Any, client: ClientContext | None = None, inform: bool = True, state: Any = None
     ) -> None:
         self._held = False
         if isinstance(key, Future):
@@ -96,7 +96,7 @@ class Future(TaskRef):
         self._record = Record(encode_key(key))
         self._session = UNBOUND
         try:
-            client = default_client(client)
+            client = given_or_current(client)
         except ValueError:
             return  # until `bind_client`
         self._bind(client._session, inform)
@@ -110,7 +110,7 @@ class Future(TaskRef):
         self._session, self._record = session, record
         self._held = True
 
-    def bind_client(self, client: Client) -> None:
+    def bind_client(self, client: ClientContext) -> None:
         """Make this a future of a client, if it is none's yet.
 
         A future that is made, or unpickled, where there is no client is nobody's.
@@ -129,12 +129,12 @@ class Future(TaskRef):
         return decode_key(self._record.key)
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Any:
         """The client whose future this is."""
         return self._session.client
 
     @property
-    def executor(self) -> Client:
+    def executor(self) -> Any:
         """The same: what executes this."""
         return self._session.client
 
@@ -494,7 +494,7 @@ def _escape(text: str) -> str:
 # ---------------------------------------------------------------------- any number of futures
 
 
-def futures_of(o: Any, client: Client | None = None) -> list[Future]:
+def futures_of(o: Any, client: ClientContext | None = None) -> list[Future]:
     """Return the futures in lists, tuples, sets, dicts and dask collections, each once.
 
     Parameters

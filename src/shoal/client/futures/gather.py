@@ -18,7 +18,7 @@ from shoal.task_context import away
 from shoal.wire.plain_values import PLAIN_RESULTS
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = ["gather_async", "gather_blocking"]
@@ -27,7 +27,7 @@ _FAILED = DONE - {FINISHED}
 _ABSENT: Any = object()
 
 
-def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | None) -> Any:
+def gather_blocking(client: ClientContext, futures: Any, errors: str, direct: bool | None) -> Any:
     """Wait for all futures in a container; return it with results in their places.
 
     Unpickling happens here, on the user's thread; the loop stays free.
@@ -52,7 +52,9 @@ def gather_blocking(client: Client, futures: Any, errors: str, direct: bool | No
         _raise_first(client, records)  # failed while it was fetched
 
 
-async def gather_async(client: Client, futures: Any, errors: str, direct: bool | None) -> Any:
+async def gather_async(
+    client: ClientContext, futures: Any, errors: str, direct: bool | None
+) -> Any:
     """`gather_blocking` for coroutines."""
     _check_errors(errors)
     kept: list[Future] = []
@@ -74,7 +76,7 @@ async def gather_async(client: Client, futures: Any, errors: str, direct: bool |
 
 
 async def _fetch_anywhere(
-    client: Client, records: list[Record], direct: bool | None
+    client: ClientContext, records: list[Record], direct: bool | None
 ) -> dict[str, Value]:
     loop = client.loop.asyncio_loop
     if asyncio.get_running_loop() is loop:
@@ -88,7 +90,7 @@ def _check_errors(errors: str) -> None:
         raise ValueError(f"errors= must be 'raise' or 'skip', got {errors!r}")
 
 
-def _records(client: Client, futures: Any, kept: list[Future]) -> list[Record]:
+def _records(client: ClientContext, futures: Any, kept: list[Future]) -> list[Record]:
     """Return the records of all futures in a container, each once.
 
     For futures of other clients it is the record of one of this client's, which goes into `kept`.
@@ -131,7 +133,7 @@ def _numbers(futures: Any) -> list[Any] | None:
     return values if PLAIN_RESULTS.issuperset(map(type, values)) else None
 
 
-def _raise_first(client: Client, records: list[Record]) -> None:
+def _raise_first(client: ClientContext, records: list[Record]) -> None:
     for record in records:
         if record.status in DONE and record.status != FINISHED:
             error = error_of(client, record)
@@ -156,7 +158,7 @@ def _here(session: Session, records: list[Record]) -> tuple[dict[str, Value], li
     return values, remote
 
 
-def _rebuild(client: Client, futures: Any, values: dict[str, Value]) -> Any:
+def _rebuild(client: ClientContext, futures: Any, values: dict[str, Value]) -> Any:
     with as_current(client):  # futures in results become this client's
         result = _Builder(values, client._session.deserializers).build(futures)
     return None if result is _ABSENT else result

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from shoal._base.loop import sync
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext, SchedulerAccess
 
 __all__ = ["late", "late_async"]
 
 _PATIENCE = 0.5  # seconds for the scheduler's answer, as somebody waits for the error
 
 
-def late(client: Client, text: str, key: str) -> TimeoutError:
+def late(client: ClientContext, text: str, key: str) -> TimeoutError:
     """Return the error for a thread that waited for a task in vain.
 
     Parameters
@@ -34,7 +34,7 @@ def late(client: Client, text: str, key: str) -> TimeoutError:
         return TimeoutError(text)
 
 
-async def late_async(client: Client, text: str, key: str) -> TimeoutError:
+async def late_async(client: SchedulerAccess, text: str, key: str) -> TimeoutError:
     """Return the error for a coroutine that waited for a task in vain."""
     try:
         async with asyncio.timeout(_PATIENCE):

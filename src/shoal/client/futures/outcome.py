@@ -19,7 +19,7 @@ from shoal.wire.serialize.chosen import loads_by_families
 from shoal.wire.unsendable import Unsendable
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
     from shoal.wire.messages import Inline
 
@@ -52,7 +52,7 @@ def received(data: dict[str, Any]) -> dict[str, Blob | AsItIs]:
     return {key: value if type(value) is Blob else AsItIs(value) for key, value in data.items()}
 
 
-def load(client: Client | None, value: Value) -> Any:
+def load(client: ClientContext | None, value: Value) -> Any:
     """Unpickle a result; futures in it become those of `client`."""
     if type(value) in PLAIN_RESULTS:
         return value
@@ -105,7 +105,7 @@ def _is_pickle_of(found: Any, data: bytes) -> bool:
         return False
 
 
-def error_of(client: Client, record: Record) -> BaseException | None:
+def error_of(client: ClientContext, record: Record) -> BaseException | None:
     """Return why there is no result; `None` when there is one, or may be one later."""
     # The status may change at any moment, so the reason is looked at by its own kind.
     status, why = record.status, record.why
@@ -121,7 +121,7 @@ def error_of(client: Client, record: Record) -> BaseException | None:
     return None
 
 
-def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseException:
+def load_error(client: ClientContext | None, exception: Blob, frames: Blob) -> BaseException:
     """Unpickle an exception with its traceback; never raises."""
     apart = _load_apart(client, exception, frames)
     try:
@@ -131,7 +131,7 @@ def load_error(client: Client | None, exception: Blob, frames: Blob) -> BaseExce
 
 
 def _load_apart(
-    client: Client | None, exception: Blob, frames: Blob
+    client: ClientContext | None, exception: Blob, frames: Blob
 ) -> Generator[BaseException, None, None]:
     """Yield an unpickled exception.
 

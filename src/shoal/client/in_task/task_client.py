@@ -11,12 +11,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from shoal.client.current import current_client
-from shoal.comm.addressing import normalize_address
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
-__all__ = ["client_here", "client_of", "get_client", "worker_here"]
+__all__ = ["client_here", "client_of", "client_of_task", "worker_here"]
 
 _lock = threading.Lock()
 
@@ -33,83 +32,51 @@ def worker_here() -> Any:
         return None
 
 
-def get_client(
-    address: str | None = None, timeout: float | str | None = None, resolve_address: bool = True
-) -> Client:
-    """Return a client: inside a task, one that is connected to the scheduler of its worker.
+def client_of_task(
+    address: str | None = None, timeout: float | str | None = None
+) -> ClientContext | None:
+    """Return the connected client of the task that runs here; `None` outside of tasks.
 
-    Parameters
-    ----------
-    address : str, optional
-        Of another scheduler.
-    timeout : float or str, optional
-        Seconds to connect; ``distributed.comm.timeouts.connect`` by default.
-    resolve_address : bool
-        Whether to bring `address` into its usual form before it is compared.
-
-    Raises
-    ------
-    ValueError
-        When this is not a task, and there is no client to the address.
-
-    Examples
-    --------
-    >>> def f():
-    ...     client = get_client(timeout="10s")
-    ...     return sum(client.gather(client.map(lambda x: x + 1, range(10))))
+    With an `address`, only if that is the scheduler of the task's worker.
     """
-    if address is not None and resolve_address:
-        address = normalize_address(address)
     worker = worker_here()
-    if worker is not None and address in (None, worker.scheduler_address):
-        client = client_of(worker, timeout)
-        if not client.asynchronous:
-            client.sync(client._started)
-        return client
-    try:
-        found = current_client()
-    except ValueError:
-        if address is None:
-            raise ValueError(
-                "no client here: this is not a task, and no Client was made before"
-            ) from None
-    else:
-        if address is None or (found.scheduler and found.scheduler.address == address):
-            return found
-    return _new_client("Client", address, timeout=timeout)
+    if worker is None or address not in (None, worker.scheduler_address):
+        return None
+    client = client_of(worker, timeout)
+    if not client.asynchronous:
+        client.sync(client._started)
+    return client
 
 
-def client_here() -> Client:
+def client_here() -> ClientContext:
     """Return the client that a future belongs to that is unpickled here."""
     try:
         return current_client(allow_global=False)
     except ValueError:
         worker = worker_here()
-        return get_client() if worker is None else client_of(worker, None)
+        return current_client() if worker is None else client_of(worker)
 
 
-def client_of(worker: Any, timeout: float | str | None = None) -> Client:
+def client_of(worker: Any, timeout: float | str | None = None) -> ClientContext:
     """Return the client of the tasks of a worker, made at first use."""
     # Nobody waits under the lock: the loop may want it, too, and is what others wait for.
     with _lock:
-        client: Client | None = worker.client_of_tasks
+        client: ClientContext | None = worker.client_of_tasks
         if client is None or client.status in ("closing", "closed"):
-            client = worker.client_of_tasks = _new_client(
-                "TaskClient",
-                worker.scheduler_address,
-                timeout=timeout,
-                loop=worker.loop,
-                security=worker.security,
-                name="worker",
-                set_as_default=False,
-            )
+            client = worker.client_of_tasks = _new_client(worker, timeout)
             client._session.stores.own = worker.address
     return client
 
 
-def _new_client(kind: str, address: Any, **kwargs: Any) -> Client:
+def _new_client(worker: Any, timeout: float | str | None) -> ClientContext:
     # Clients make futures, and futures that are unpickled make clients: one import comes late.
-    make: type[Client] = getattr(importlib.import_module("shoal.client.client"), kind)
-    if kwargs.get("timeout") is None:
-        kwargs.pop("timeout", None)
-    return make(address, **kwargs)
+    make: type[Any] = importlib.import_module("shoal.client.client").TaskClient
+    client: ClientContext = make(
+        worker.scheduler_address,
+        loop=worker.loop,
+        security=worker.security,
+        name="worker",
+        set_as_default=False,
+        **({} if timeout is None else {"timeout": timeout}),
+    )
+    return client

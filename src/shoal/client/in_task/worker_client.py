@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from shoal.client.in_task.task_client import get_client
+from shoal.client.finding import get_client
 from shoal.task_context import away, get_worker
 
 if TYPE_CHECKING:

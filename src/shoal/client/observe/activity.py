@@ -10,7 +10,7 @@ from dask.utils import parse_timedelta
 
 from shoal._base.keys import decode_key
 from shoal.client.admin.requests import keys_in
-from shoal.client.current import default_client
+from shoal.client.current import given_or_current
 from shoal.client.observe.block import ClientBlock
 from shoal.client.submission.submit import as_workers
 from shoal.diagnostics.profile import merge
@@ -18,13 +18,13 @@ from shoal.diagnostics.profile_page import profile_page
 from shoal.diagnostics.stream_page import stream_page
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext, SchedulerAccess
 
 __all__ = ["call_stack", "get_task_stream", "profile", "task_stream"]
 
 
 async def call_stack(
-    client: Client, futures: Any, keys: Any
+    client: SchedulerAccess, futures: Any, keys: Any
 ) -> dict[str, dict[Any, tuple[str, ...]]]:
     """Return what tasks execute, by worker and key."""
     wanted: list[str] | None = None
@@ -39,7 +39,7 @@ async def call_stack(
 
 
 async def profile(
-    client: Client,
+    client: SchedulerAccess,
     *,
     key: str | None,
     start: Any,
@@ -75,7 +75,12 @@ async def profile(
 
 
 async def task_stream(
-    client: Client, start: Any, stop: Any, count: int | None, plot: bool | str, filename: str
+    client: SchedulerAccess,
+    start: Any,
+    stop: Any,
+    count: int | None,
+    plot: bool | str,
+    filename: str,
 ) -> Any:
     """Return what ran, with a page where that is asked for."""
     _check_plot(plot)
@@ -152,19 +157,19 @@ class get_task_stream(ClientBlock["get_task_stream"]):
 
     def __init__(
         self,
-        client: Client | None = None,
+        client: ClientContext | None = None,
         plot: bool | str = False,
         filename: str = "task-stream.html",
     ) -> None:
         _check_plot(plot)
-        self.client = default_client(client)
+        self.client = given_or_current(client)
         self.data: list[dict[str, Any]] = []
         self.figure: Any = None
         self._plot = plot
         self._filename = filename
         self._start = 0.0
 
-    def _client_of_block(self) -> Client:
+    def _client_of_block(self) -> ClientContext:
         return self.client
 
     async def _begin(self) -> get_task_stream:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["ClientBlock"]
 
@@ -24,7 +24,7 @@ class ClientBlock(ABC, Generic[T]):
     """
 
     @abstractmethod
-    def _client_of_block(self) -> Client:
+    def _client_of_block(self) -> ClientContext:
         """Return the client whose cluster is looked at."""
 
     @abstractmethod

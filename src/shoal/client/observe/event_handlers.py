@@ -12,7 +12,7 @@ from shoal.client.observe.worker_print import HANDLERS
 from shoal.wire.messages import TopicEvent
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["TopicHandlers"]
 
@@ -26,7 +26,7 @@ class TopicHandlers:
     clients; otherwise they are called one after the other in a thread, so that they may wait.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClientContext) -> None:
         self._client = client
         self._handlers: dict[str, Callable[[Any], Any]] = {}
         client._session.on_event = self._receive  # what tasks print comes without being asked for

@@ -9,23 +9,28 @@ from shoal.client.admin import plugins
 from shoal.plugins.builtin.forward_logging import ForwardLogging
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.observe.event_handlers import TopicHandlers
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["forward_logging", "unforward_logging"]
 
 
-async def forward_logging(client: Client, logger_name: str | None, level: int | str) -> None:
+async def forward_logging(
+    client: ClientContext, topics: TopicHandlers, logger_name: str | None, level: int | str
+) -> None:
     """Have workers tell what a logger handles, and handle it here."""
     plugin = ForwardLogging(logger_name, level, _topic(logger_name))
-    await client._topics.subscribe(plugin.topic, handle)
+    await topics.subscribe(plugin.topic, handle)
     await plugins.register_any(client, plugin, plugin.name, None, "worker", {})
 
 
-async def unforward_logging(client: Client, logger_name: str | None) -> None:
+async def unforward_logging(
+    client: ClientContext, topics: TopicHandlers, logger_name: str | None
+) -> None:
     """End what `forward_logging` began."""
     topic = _topic(logger_name)
     await plugins.unregister(client, ForwardLogging(logger_name, 0, topic).name, "worker")
-    await client._topics.unsubscribe(topic)
+    await topics.unsubscribe(topic)
 
 
 def _topic(logger_name: str | None) -> str:

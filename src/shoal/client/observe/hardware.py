@@ -14,7 +14,7 @@ from dask.utils import parse_bytes
 from shoal.client.admin.requests import run_on_workers
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["benchmark_hardware"]
 
@@ -26,7 +26,7 @@ _SIZES = {
 _DURATION = 0.2  # seconds for each size
 
 
-async def benchmark_hardware(client: Client) -> dict[str, dict[str, float]]:
+async def benchmark_hardware(client: ClientContext) -> dict[str, dict[str, float]]:
     """Return bytes a second by size for memory, disk and network, averages of all workers."""
     await client
     workers = list(await client.scheduler.nthreads())
@@ -48,7 +48,7 @@ async def benchmark_hardware(client: Client) -> dict[str, dict[str, float]]:
     return found
 
 
-async def _on(client: Client, workers: list[str], function: Any, *args: Any) -> list[float]:
+async def _on(client: ClientContext, workers: list[str], function: Any, *args: Any) -> list[float]:
     kwargs = {"duration": _DURATION}
     results = await run_on_workers(client, function, args, kwargs, workers=workers)
     return list((results or {}).values())

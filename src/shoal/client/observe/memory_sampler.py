@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
 
-from shoal.client.current import default_client
+from shoal.client.current import given_or_current
 from shoal.client.observe.block import ClientBlock
 
 if TYPE_CHECKING:
     import pandas
 
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["MemorySampler", "Sampling"]
 
@@ -53,7 +53,7 @@ class MemorySampler:
         self,
         label: str | None = None,
         *,
-        client: Client | None = None,
+        client: ClientContext | None = None,
         measure: str = "process",
         interval: float | str = 0.5,
     ) -> Sampling:
@@ -74,7 +74,7 @@ class MemorySampler:
         seconds = float(parse_timedelta(interval))
         if seconds <= 0:
             raise ValueError(f"interval must be more than 0 seconds, got {interval!r}")
-        return Sampling(self, label or uuid.uuid4().hex, default_client(client), measure, seconds)
+        return Sampling(self, label or uuid.uuid4().hex, given_or_current(client), measure, seconds)
 
     def to_pandas(self, *, align: bool = False) -> pandas.DataFrame:
         """Return the samples as a data frame with a column for each label.
@@ -120,7 +120,12 @@ class Sampling(ClientBlock[None]):
     """The context manager that `MemorySampler.sample` returns."""
 
     def __init__(
-        self, sampler: MemorySampler, label: str, client: Client, measure: str, interval: float
+        self,
+        sampler: MemorySampler,
+        label: str,
+        client: ClientContext,
+        measure: str,
+        interval: float,
     ) -> None:
         self._sampler = sampler
         self._label = label
@@ -141,7 +146,7 @@ class Sampling(ClientBlock[None]):
             with contextlib.suppress(OSError, RuntimeError):
                 await self._look()
 
-    def _client_of_block(self) -> Client:
+    def _client_of_block(self) -> ClientContext:
         return self._client
 
     async def _begin(self) -> None:

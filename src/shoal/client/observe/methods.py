@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from shoal._base.loop import SyncMethodMixin
 from shoal.client.admin import notes
 from shoal.client.admin.dump import dump_cluster_state
 from shoal.client.admin.ipython import start_on_scheduler, start_on_workers
 from shoal.client.observe import activity
 from shoal.client.observe.event_handlers import TopicHandlers
-
-if TYPE_CHECKING:
-    from shoal.client.client import Client
+from shoal.client.session.context import ClientContext
 
 __all__ = ["InsightVerbs"]
 
 
-class InsightVerbs(SyncMethodMixin):
+class InsightVerbs(ClientContext):
     """Events and topics, profiles, task streams, dumps."""
 
     _topics: TopicHandlers
-
-    def _self(self) -> Client:
-        return self  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ events
 
     def get_events(self, topic: str | None = None) -> Any:
         """Return the remembered events of a topic, or of all topics: (time, message)."""
-        return self.sync(self._self()._ask, "events", topic=topic)
+        return self.sync(self._ask, "events", topic=topic)
 
     def log_event(self, topic: str | list[str], msg: Any) -> Any:
         """Have the scheduler remember an event, and tell those who subscribed to its topic.
@@ -48,7 +42,7 @@ class InsightVerbs(SyncMethodMixin):
         >>> from time import time
         >>> client.log_event("current-time", time())  # doctest: +SKIP
         """
-        return self.sync(notes.log_event, self._self(), topic, msg)
+        return self.sync(notes.log_event, self, topic, msg)
 
     def subscribe_topic(self, topic: str, handler: Callable[[Any], Any]) -> Any:
         """Have a function called with each event of a topic from now on.
@@ -97,7 +91,7 @@ class InsightVerbs(SyncMethodMixin):
         dict
             Lines as in tracebacks, by worker and key.
         """
-        return self.sync(activity.call_stack, self._self(), futures, keys)
+        return self.sync(activity.call_stack, self, futures, keys)
 
     def profile(
         self,
@@ -143,7 +137,7 @@ class InsightVerbs(SyncMethodMixin):
         """
         return self.sync(
             activity.profile,
-            self._self(),
+            self,
             key=key,
             start=start,
             stop=stop,
@@ -190,7 +184,7 @@ class InsightVerbs(SyncMethodMixin):
         >>> client.get_task_stream()  # doctest: +SKIP
         [{'task': ..., 'type': ..., 'thread': ..., ...}]
         """
-        return self.sync(activity.task_stream, self._self(), start, stop, count, plot, filename)
+        return self.sync(activity.task_stream, self, start, stop, count, plot, filename)
 
     def dump_cluster_state(
         self,
@@ -226,7 +220,7 @@ class InsightVerbs(SyncMethodMixin):
         """
         return self.sync(
             dump_cluster_state,
-            self._self(),
+            self,
             str(filename),
             exclude,
             format,
@@ -269,9 +263,7 @@ class InsightVerbs(SyncMethodMixin):
         >>> info = client.start_ipython_workers(magic_names="w_*")  # doctest: +SKIP
         >>> %w_0 worker.data  # doctest: +SKIP
         """
-        return self.sync(
-            start_on_workers, self._self(), workers, magic_names, qtconsole, qtconsole_args
-        )
+        return self.sync(start_on_workers, self, workers, magic_names, qtconsole, qtconsole_args)
 
     def start_ipython_scheduler(
         self,
@@ -295,7 +287,7 @@ class InsightVerbs(SyncMethodMixin):
         dict
             What Jupyter clients need to connect.
         """
-        return self.sync(start_on_scheduler, self._self(), magic_name, qtconsole, qtconsole_args)
+        return self.sync(start_on_scheduler, self, magic_name, qtconsole, qtconsole_args)
 
     def start_ipython(self, *args: Any, **kwargs: Any) -> Any:
         """Start IPython kernels on workers; the old name of `start_ipython_workers`."""

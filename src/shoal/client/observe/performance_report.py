@@ -15,7 +15,7 @@ from dask.utils import format_bytes, format_time
 
 from shoal import config
 from shoal._base.versions import own_versions
-from shoal.client.current import default_client
+from shoal.client.current import given_or_current
 from shoal.client.observe import activity
 from shoal.client.observe.block import ClientBlock
 from shoal.diagnostics.page import Page
@@ -26,7 +26,7 @@ from shoal.diagnostics.reprs import facts_of_workers
 from shoal.diagnostics.stream_page import stream_page
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["performance_report"]
 
@@ -69,7 +69,7 @@ class performance_report(ClientBlock["performance_report"]):
         stacklevel: int = 1,
         mode: str | None = None,
         storage_options: dict[str, Any] | None = None,
-        client: Client | None = None,
+        client: ClientContext | None = None,
     ) -> None:
         self.filename = filename
         self.client = client
@@ -78,9 +78,9 @@ class performance_report(ClientBlock["performance_report"]):
         self._start = 0.0
         self._code = _code_of(sys._getframe(1), stacklevel)
 
-    def _client_of_block(self) -> Client:
+    def _client_of_block(self) -> ClientContext:
         if self.client is None:
-            self.client = default_client()
+            self.client = given_or_current()
         return self.client
 
     async def _begin(self) -> performance_report:

@@ -16,7 +16,7 @@ from dask.utils import parse_timedelta
 
 from shoal._base.keys import encode_key
 from shoal._base.loop import LoopRunner
-from shoal.client.current import default_client
+from shoal.client.current import given_or_current
 from shoal.client.futures.future import find_futures
 from shoal.comm.base import Comm, connect
 from shoal.comm.requests import raise_error
@@ -26,7 +26,7 @@ from shoal.errors import CommClosedError
 from shoal.task_context import away
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["ProgressBar", "TextProgressBar", "progress"]
 
@@ -331,7 +331,7 @@ def _show_widget(
     shown = ProgressWidget(multi)
     chosen = {k: v for k, v in kwargs.items() if k in ("scheduler", "interval")}
     bar = _WidgetBar(watched, complete=complete, by=by, widget=shown, label=label, **chosen)
-    client = bar._client or default_client()
+    client = bar._client or given_or_current()
     loop = client._session.loop
     assert loop is not None
 
@@ -361,13 +361,13 @@ def _relabelled(rows: list[Row], label: Callable[[Any], Any] | None) -> list[Row
     return list(total.values())
 
 
-def _client_of(keys: Any, scheduler: Any) -> Client | None:
+def _client_of(keys: Any, scheduler: Any) -> ClientContext | None:
     """Return the client of the futures, else the current one, unless an address is given."""
     for future in find_futures(keys):
-        return future.client
+        return future._session.client
     if scheduler is not None:
         return None
-    return default_client()
+    return given_or_current()
 
 
 def _wire_keys(items: Any) -> list[str]:

@@ -10,7 +10,7 @@ from shoal.client.current import current_client
 from shoal.client.observe.block import ClientBlock
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["TaskMetadata", "get_task_metadata"]
 
@@ -45,13 +45,13 @@ class get_task_metadata(ClientBlock[TaskMetadata]):
     >>> tasks.state  # doctest: +SKIP
     """
 
-    _client: Client | None = None
+    _client: ClientContext | None = None
 
     def __init__(self) -> None:
         self.name = f"task-metadata-{uuid.uuid4().hex}"
         self._found = TaskMetadata()
 
-    def _client_of_block(self) -> Client:
+    def _client_of_block(self) -> ClientContext:
         if self._client is None:
             self._client = current_client()
         return self._client

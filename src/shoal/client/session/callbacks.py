@@ -6,17 +6,22 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.client.core.state import DONE, Record
 
 if TYPE_CHECKING:
-    from shoal.client.futures.future import Future
     from shoal.client.session.session import Session
 
 __all__ = ["Callbacks"]
 
 logger = logging.getLogger("shoal.client")
+
+
+class HasRecord(Protocol):
+    """A future: what its callbacks are called with."""
+
+    _record: Record
 
 
 class Callbacks:
@@ -30,7 +35,7 @@ class Callbacks:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, future: Future, fn: Callable[[Any], Any]) -> None:
+    def add(self, future: HasRecord, fn: Callable[[Any], Any]) -> None:
         """Call ``fn(future)`` once, when the future is done."""
         if not callable(fn):
             raise TypeError(f"a callback must be callable, got {fn!r}")

@@ -41,8 +41,8 @@ from shoal.task_context import aside, current_task
 from shoal.wire.messages import Answer
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
     from shoal.client.core.asks import Asking
+    from shoal.client.session.context import ClientContext
     from shoal.comm.stream import MessageStream
 
 __all__ = ["Session"]
@@ -86,7 +86,9 @@ class Session:
         Called whenever workers came or went, or the scheduler said welcome.
     """
 
-    def __init__(self, client: Client, id: str, name: str | None, versions: dict[str, Any]) -> None:
+    def __init__(
+        self, client: ClientContext, id: str, name: str | None, versions: dict[str, Any]
+    ) -> None:
         self.client = client
         # Microseconds, and what tells clients apart that begin in the same one.
         first_life = int(time.time() * 1e6) * STEP + crc32(id.encode()) % STEP

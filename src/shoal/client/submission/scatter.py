@@ -25,7 +25,7 @@ from shoal.wire.pickling import dumps
 from shoal.wire.serialize.chosen import by_families
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
     from shoal.client.session.session import Session
 
 __all__ = ["ScatterBatch", "drop_spare_memory", "scatter_data"]
@@ -33,7 +33,7 @@ __all__ = ["ScatterBatch", "drop_spare_memory", "scatter_data"]
 logger = logging.getLogger("shoal.client")
 
 # What scattered values leave when they are gone, for the next ones of the same client.
-_pools: WeakKeyDictionary[Client, Pool] = WeakKeyDictionary()
+_pools: WeakKeyDictionary[ClientContext, Pool] = WeakKeyDictionary()
 
 
 class ScatterBatch:
@@ -104,7 +104,7 @@ class ScatterBatch:
         self.nbytes.update(reply["nbytes"])
         self.types.update(reply["types"])
 
-    def futures(self, client: Client, holders: Mapping[str, list[str]]) -> Any:
+    def futures(self, client: ClientContext, holders: Mapping[str, list[str]]) -> Any:
         """Return futures in the shape of the data."""
         session = client._session
 
@@ -135,7 +135,7 @@ class ScatterBatch:
 
 
 async def scatter_data(
-    client: Client,
+    client: ClientContext,
     batch: ScatterBatch,
     workers: Any,
     broadcast: bool | int,
@@ -178,7 +178,7 @@ async def scatter_data(
 
 
 async def _to_workers(
-    client: Client,
+    client: ClientContext,
     batch: ScatterBatch,
     wanted: list[str] | None,
     broadcast: bool | int,
@@ -210,7 +210,7 @@ async def _to_workers(
     return holders
 
 
-def _pool(client: Client) -> Pool:
+def _pool(client: ClientContext) -> Pool:
     pool = _pools.get(client)
     if pool is None:
         part = config.get_fraction("shoal.shared-memory.keep") or 0.0
@@ -220,7 +220,7 @@ def _pool(client: Client) -> Pool:
     return pool
 
 
-def drop_spare_memory(client: Client) -> None:
+def drop_spare_memory(client: ClientContext) -> None:
     """The client is closed: what it kept for the next values goes."""
     pool = _pools.pop(client, None)
     if pool is not None:
@@ -228,7 +228,7 @@ def drop_spare_memory(client: Client) -> None:
 
 
 async def _to_worker(
-    client: Client, lender: Lender, worker: str, data: dict[str, Blob], batch: ScatterBatch
+    client: ClientContext, lender: Lender, worker: str, data: dict[str, Blob], batch: ScatterBatch
 ) -> list[dict[str, Any]]:
     """Give data to one worker: in shared memory what it can open there, the rest as it is."""
     shared: dict[str, Any] = {}
@@ -245,14 +245,16 @@ async def _to_worker(
     return replies
 
 
-async def _same_host(client: Client, worker: str) -> bool:
+async def _same_host(client: ClientContext, worker: str) -> bool:
     mine = host_identity()
     if mine is None or worker.startswith("inproc:"):  # this very process: nothing is copied at all
         return False
     return bool(await client.rpc(worker).host_identity() == mine)
 
 
-async def _find_workers(client: Client, wanted: list[str] | None, timeout: float) -> dict[str, int]:
+async def _find_workers(
+    client: ClientContext, wanted: list[str] | None, timeout: float
+) -> dict[str, int]:
     deadline = client.loop.time() + timeout
     while True:
         problem = "there are none"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shoal.client.client import Client
+    from shoal.client.session.context import ClientContext
 
 __all__ = ["is_stream", "stream", "stream_rows"]
 
@@ -22,7 +22,7 @@ def is_stream(value: Any) -> bool:
     return isinstance(value, (Iterator, queue.Queue))
 
 
-def stream(client: Client, source: Any, function: Callable[[Any], Any]) -> Any:
+def stream(client: ClientContext, source: Any, function: Callable[[Any], Any]) -> Any:
     """Return a queue for a queue, an iterator for an iterator, with the function applied to each.
 
     The thread reads ahead. An error of the function or the source ends an iterator with that error;
@@ -39,7 +39,7 @@ def stream(client: Client, source: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def stream_rows(
-    client: Client, sources: tuple[Any, ...], function: Callable[[tuple[Any, ...]], Any]
+    client: ClientContext, sources: tuple[Any, ...], function: Callable[[tuple[Any, ...]], Any]
 ) -> Any:
     """`stream` for several sources that are read together; a queue of tuples if all are queues."""
     rows: Iterator[tuple[Any, ...]]
@@ -53,7 +53,7 @@ def stream_rows(
     return stream(client, rows, function)
 
 
-def _check_blocking(client: Client) -> None:
+def _check_blocking(client: ClientContext) -> None:
     if client.asynchronous:
         raise TypeError("iterators and queues block: in asynchronous code pass a list instead")
 
@@ -62,7 +62,7 @@ def _start(target: Callable[..., None], *args: Any) -> None:
     threading.Thread(target=target, args=args, name="shoal-stream", daemon=True).start()
 
 
-def _endless(client: Client, source: queue.Queue[Any]) -> Iterator[Any]:
+def _endless(client: ClientContext, source: queue.Queue[Any]) -> Iterator[Any]:
     while not _closed(client):
         try:
             yield source.get(timeout=_POLL_INTERVAL)
@@ -71,7 +71,7 @@ def _endless(client: Client, source: queue.Queue[Any]) -> Iterator[Any]:
 
 
 def _pump_queue(
-    client: Client,
+    client: ClientContext,
     source: queue.Queue[Any],
     results: queue.Queue[Any],
     function: Callable[[Any], Any],
@@ -80,7 +80,7 @@ def _pump_queue(
 
 
 def _pump_rows(
-    client: Client,
+    client: ClientContext,
     rows: Iterator[Any],
     results: queue.Queue[Any],
     function: Callable[[Any], Any],
@@ -90,7 +90,7 @@ def _pump_rows(
 
 
 def _pump_iterator(
-    client: Client,
+    client: ClientContext,
     source: Iterator[Any],
     ahead: queue.Queue[Any],
     function: Callable[[Any], Any],
@@ -105,7 +105,7 @@ def _pump_iterator(
     _offer(client, ahead, _END)
 
 
-def _offer(client: Client, ahead: queue.Queue[Any], item: Any) -> bool:
+def _offer(client: ClientContext, ahead: queue.Queue[Any], item: Any) -> bool:
     while not _closed(client):
         try:
             ahead.put(item, timeout=_POLL_INTERVAL)
@@ -115,7 +115,7 @@ def _offer(client: Client, ahead: queue.Queue[Any], item: Any) -> bool:
     return False
 
 
-def _items(client: Client, ahead: queue.Queue[Any]) -> Iterator[Any]:
+def _items(client: ClientContext, ahead: queue.Queue[Any]) -> Iterator[Any]:
     while True:
         try:
             item = ahead.get(timeout=_POLL_INTERVAL)
@@ -131,5 +131,5 @@ def _items(client: Client, ahead: queue.Queue[Any]) -> Iterator[Any]:
         yield value
 
 
-def _closed(client: Client) -> bool:
+def _closed(client: ClientContext) -> bool:
     return client.status in ("closing", "closed")
