@@ -92,6 +92,7 @@ IMPORTED_BY_CALL = {
     "shoal.compat.inspection": "names are given by whoever inspects",
     "shoal.deploy.cluster": "`Cluster.get_client` makes a client when it is asked for",
     "shoal.deploy.spec": "classes of a specification may be named by text",
+    "shoal.http.app": "pages of scheduler and worker load nothing of each other",
     "shoal.nanny.child": "the process runs what its parent names",
     "shoal.nanny.run_worker": "the class of the worker is named by the nanny",
     "shoal.nanny.template": "a template imports what workers will need",

@@ -44,7 +44,13 @@ _PORT = 8786
 @click.option("--dashboard/--no-dashboard", default=True, help="Whether to show them.")
 @click.option("--dashboard-prefix", default="", help="What the paths of the pages begin with.")
 @click.option("--show/--no-show", default=False, help="Accepted for compatibility.")
-@click.option("--use-xheaders", type=bool, default=False, help="Accepted for compatibility.")
+@click.option(
+    "--use-xheaders",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Whether a proxy in front of the pages says in headers (X-Forwarded-...) who asks.",
+)
 @click.option("--pid-file", type=click.Path(), default=None, help="File for the process id.")
 @click.option(
     "--scheduler-file",
@@ -75,6 +81,7 @@ def scheduler(
     dashboard_address: str,
     dashboard: bool,
     dashboard_prefix: str,
+    use_xheaders: bool,
     **unused: Any,
 ) -> None:
     """Start a scheduler, and print its address.
@@ -97,6 +104,7 @@ def scheduler(
                 dashboard=dashboard,
                 dashboard_address=dashboard_address or None,
                 http_prefix=dashboard_prefix,
+                service_kwargs={"dashboard": {"use_xheaders": use_xheaders}},
                 preload=list(preload) or None,
                 preload_argv=list(preload_argv),
             )

@@ -64,8 +64,9 @@ from shoal.client.submission.scatter import ScatterBatch, drop_spare_memory, sca
 from shoal.client.submission.streaming import is_stream, stream, stream_rows
 from shoal.client.submission.submit import SubmitOptions, map_calls, submit_call
 from shoal.comm.endpoints import with_secret
+from shoal.comm.page_tokens import without_token
 from shoal.comm.rpc import ConnectionPool, PooledRPC
-from shoal.diagnostics.links import dashboard_link
+from shoal.diagnostics.links import member_link
 from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
 from shoal.plugins.builtin import UploadFile
 from shoal.preloading import Preloads
@@ -731,7 +732,9 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
     def dashboard_link(self) -> str:
         """Web address of the cluster's dashboard; empty where there is none."""
         link = getattr(self.cluster, "dashboard_link", None)
-        return link if isinstance(link, str) and link else dashboard_link(self._identity)
+        if isinstance(link, str) and link:
+            return link
+        return member_link(self._identity, self.security.secret)
 
     @property
     def refcount(self) -> dict[Any, int]:
@@ -1123,7 +1126,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         memory = [worker["memory_limit"] for worker in workers]
         shown = f", memory={format_bytes(sum(memory))}" if memory and all(memory) else ""
         if self.dashboard_link:
-            shown += f", dashboard={self.dashboard_link}"
+            shown += f", dashboard={without_token(self.dashboard_link)}"
         return (
             f"<Client: {self.scheduler.address!r} "
             f"processes={len(workers)} threads={threads}{shown}>"

@@ -17,7 +17,16 @@ from typing import Final
 
 from shoal.comm.secret import ROLE_PREFIX, Secret
 
-__all__ = ["EXPORTED", "LISTENERS", "ROLES", "Keys", "keys_of", "role_text", "scalar_of"]
+__all__ = [
+    "EXPORTED",
+    "LISTENERS",
+    "ROLES",
+    "Keys",
+    "keys_of",
+    "pages_key",
+    "role_text",
+    "scalar_of",
+]
 
 # "peer" is a process that holds the secret and did not name its role: users' calls and servers.
 ROLES: Final = ("scheduler", "worker", "client", "peer")
@@ -132,6 +141,14 @@ def role_text(keys: Keys, role: str, authorities: dict[str, bytes]) -> str:
     content += b"".join(authorities[each] for each in ROLES)
     content += _sum(role, content)
     return f"{ROLE_PREFIX}{role}-{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
+
+
+def pages_key(keys: Keys) -> bytes:
+    """Return the key under which members admit each other's users to the pages over HTTP.
+
+    Those of one role have it, too: who may connect may look.
+    """
+    return _expand(keys.knock, "pages")
 
 
 def scalar_of(seed: bytes) -> int:

@@ -14,10 +14,11 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.loop import LoopRunner, SyncMethodMixin, is_inherited
 from shoal._base.numbers import whole_number
+from shoal.comm.page_tokens import without_token
 from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive as _Adaptive
 from shoal.deploy.logs import Log, Logs
-from shoal.diagnostics.links import dashboard_link
+from shoal.diagnostics.links import member_link
 from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
 from shoal.errors import WorkerStartTimeoutError
 from shoal.security import Security
@@ -288,7 +289,8 @@ class Cluster(SyncMethodMixin):
     @property
     def dashboard_link(self) -> str:
         """Web address of the scheduler's pages; empty where there are none."""
-        return dashboard_link(self.scheduler_info)
+        secret = self.security.secret if isinstance(self.security, Security) else None
+        return member_link(self.scheduler_info, secret)
 
     @classmethod
     def from_name(cls, name: str) -> Cluster:
@@ -372,7 +374,7 @@ class Cluster(SyncMethodMixin):
         if limits and all(limits):
             text += f", memory={format_bytes(sum(limits))}"
         if self.dashboard_link:
-            text += f", dashboard={self.dashboard_link}"
+            text += f", dashboard={without_token(self.dashboard_link)}"
         return text + ")"
 
     def _repr_html_(self) -> str:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from shoal import config
 from shoal.comm.addressing import get_address_host, parse_address
+from shoal.comm.page_tokens import LINK, PageTokens, with_token
 
-__all__ = ["DEFAULT_PLACE", "dashboard_link", "parse_place", "warn_of_taken_port"]
+if TYPE_CHECKING:
+    from shoal.comm.secret import Secret
+
+__all__ = [
+    "DEFAULT_PLACE",
+    "dashboard_link",
+    "is_loopback",
+    "member_link",
+    "parse_place",
+    "warn_of_taken_port",
+]
 
 logger = logging.getLogger("shoal.http")
 
@@ -19,7 +32,6 @@ DEFAULT_PLACE = ":8787"
 
 _HERE = ("ipc", "inproc")
 _LOCAL = "127.0.0.1"
-_LOOPBACK = (_LOCAL, "localhost", "::1")
 
 
 def dashboard_link(identity: Mapping[str, Any]) -> str:
@@ -39,14 +51,53 @@ def dashboard_link(identity: Mapping[str, Any]) -> str:
     address = identity["address"]
     host = identity.get("dashboard_host", _LOCAL)
     # A scheduler that shows its pages to others shows them where it can be reached itself.
-    if host not in _LOOPBACK and parse_address(address)[0] not in _HERE:
+    if not is_loopback(host) and parse_address(address)[0] not in _HERE:
         host = get_address_host(address)
     template = config.get_str("distributed.dashboard.link")
-    names = {**os.environ, "scheme": "http", "host": host, "port": port}
+    scheme = identity.get("dashboard_scheme", "http")
+    names = {**os.environ, "scheme": scheme, "host": host, "port": port}
     try:
         return template.format(**names)
     except (KeyError, IndexError, ValueError) as error:
         return f"(distributed.dashboard.link is {template!r}: {error!r})"
+
+
+def member_link(identity: Mapping[str, Any], secret: Secret | str | None) -> str:
+    """Return the same link for a member of the cluster, with a token where the pages want one.
+
+    They do where others can reach them, and where they are called by a name that is not theirs, as
+    behind a hub.
+
+    Parameters
+    ----------
+    identity : dict
+        What the scheduler says of itself.
+    secret : Secret or str, optional
+        The cluster's; by default this user's own.
+    """
+    link = dashboard_link(identity)
+    if not link or link.startswith("("):
+        return link
+    renamed = is_loopback(identity.get("dashboard_host", _LOCAL)) and not is_loopback(
+        urlsplit(link).hostname
+    )
+    if not identity.get("dashboard_login") and not renamed:
+        return link
+    try:
+        return with_token(link, PageTokens.configured(secret).make(LINK))
+    except (OSError, ValueError) as error:  # the secret is no good; whoever needs it says so
+        logger.debug("no token for the link: %s", error)
+        return link
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether only this machine can reach what listens at a host."""
+    if not host or host == "localhost":
+        return bool(host)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def parse_place(place: str | int) -> tuple[str, int]:

@@ -41,10 +41,24 @@ class Page:
     @property
     def html(self) -> str:
         """The whole file."""
+        return self.render()
+
+    def render(self, nonce: str = "", head: str = "") -> str:
+        """Return the whole file.
+
+        Parameters
+        ----------
+        nonce : str
+            By which a server tells its own styles and scripts from what found its way in.
+        head : str
+            HTML for its head.
+        """
         title = html.escape(self.title)
+        marked = f' nonce="{html.escape(nonce)}"' if nonce else ""
         return (
-            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            f"<style>{_STYLE}</style></head>\n<body><h1>{title}</h1>\n{self.body}\n</body></html>\n"
+            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{head}'
+            f"<title>{title}</title><style{marked}>{_STYLE}</style></head>\n"
+            f"<body><h1>{title}</h1>\n{self.body}\n</body></html>\n"
         )
 
     def save(self, filename: str | os.PathLike[str]) -> str:

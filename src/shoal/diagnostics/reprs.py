@@ -11,6 +11,8 @@ from typing import Any
 
 from dask.utils import format_bytes
 
+from shoal.comm.page_tokens import without_token
+
 __all__ = [
     "SchedulerFace",
     "WorkerFace",
@@ -108,7 +110,8 @@ def _text(value: Any) -> str:
 
 
 def _where_known(facts: Mapping[str, Any], *names: str) -> str:
-    return "".join(f", {name.lower()}: {facts[name]}" for name in names if facts[name])
+    shown = {name: without_token(facts[name]) for name in names if facts[name]}
+    return "".join(f", {name.lower()}: {text}" for name, text in shown.items())
 
 
 class SchedulerFace:

@@ -1,110 +1,124 @@
-"""The web server: which path shows what. Loaded at the first visit, for tornado loads slowly."""
+"""Puts a server of pages together: routes, who is admitted, limits. Loaded at the first visit, for
+tornado loads slowly.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-import json
+import importlib
 import logging
 import socket
+import ssl
 from typing import Any
 
-from tornado.httpserver import HTTPServer
-from tornado.web import Application, RedirectHandler, RequestHandler
+from tornado.web import Application, HTTPError, RequestHandler
 
 from shoal import config
-from shoal.http.metrics import CONTENT_TYPE, metrics_text
-from shoal.http.pages import counts_of, status_page
+from shoal.comm.strangers import clean
+from shoal.http.admission import Admission
+from shoal.http.handler import PageHandler, Site, login_form
+from shoal.http.server import PagesServer
 
 __all__ = ["serve"]
 
 logger = logging.getLogger("shoal.http")
 
-_REFRESH_SECONDS = 2
 
+def serve(
+    server: Any,
+    sock: socket.socket,
+    routes: str,
+    admission: Admission,
+    prefix: str = "",
+    context: ssl.SSLContext | None = None,
+    xheaders: bool = False,
+) -> PagesServer:
+    """Answer requests at a listening socket.
 
-def serve(server: Any, sock: socket.socket, prefix: str = "", host: str = "") -> HTTPServer:
-    """Answer requests at a listening socket, whatever name of this machine they use."""
+    Parameters
+    ----------
+    server : Scheduler or Worker
+        What the pages are about.
+    sock : socket
+        Where visitors come.
+    routes : str
+        The module that has the `routes` of these pages.
+    admission : Admission
+        Who may see the pages.
+    prefix : str
+        What all paths begin with.
+    context : ssl.SSLContext, optional
+        For HTTPS.
+    xheaders : bool
+        Whether a proxy in front says in headers who asks and how.
+    """
+    seconds = config.get_seconds("shoal.dashboard.request-timeout")
     start = f"/{prefix}" if prefix else ""
-    given = {"server": server, "names": names_of(host)}
-    routes: list[Any] = [
-        (rf"{start}/health", _Health),
-        (rf"{start}/status", _Status, given),
-        (rf"{start}/json/counts\.json", _Counts, given),
-        (rf"{start}/?", RedirectHandler, {"url": f"{start}/status", "permanent": False}),
-    ]
-    if CONTENT_TYPE:
-        routes.append((rf"{start}/metrics", _Metrics, given))
-    http = HTTPServer(Application(routes, log_function=_log))
+    port = sock.getsockname()[1]
+    site = Site(server, start, port, admission, seconds, xheaders)
+    # By name, as a worker needs none of the scheduler's pages.
+    known: list[Any] = importlib.import_module(routes).routes(server)
+    known = [(r"/health", Health), (r"/login", Login), *known]
+    given = {"site": site}
+    app = Application(
+        [_rule(start, given, *each) for each in known],
+        default_handler_class=_Nothing,
+        default_handler_args=given,
+        log_function=_log,
+    )
+    http = PagesServer(
+        app,
+        seconds=seconds,
+        most=config.get_int("shoal.dashboard.connections", minimum=1),
+        xheaders=xheaders,
+        ssl_options=context,
+    )
     http.add_socket(sock)
     return http
 
 
-def names_of(host: str) -> set[str]:
-    """Return the names by which visitors may call the pages, besides numbers and localhost."""
-    more = config.get_list("shoal.dashboard.hosts")
-    return {str(name).lower() for name in (host, socket.gethostname(), *more)}
-
-
-def is_called_rightly(name: str, names: set[str]) -> bool:
-    """Whether the ``Host`` of a request is a name of ours.
-
-    A page of elsewhere can have its own name lead here and read what is answered (DNS rebinding);
-    the browser then still says that name. Numbers cannot be made to lead elsewhere.
-    """
-    name = name.lower().rstrip(".")
-    if name in names or name == "localhost" or name.endswith(".localhost") or "*" in names:
-        return True
-    try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True
-
-
 def _log(handler: RequestHandler) -> None:
-    logger.debug("%s %s: %d", handler.request.method, handler.request.uri, handler.get_status())
+    request = handler.request
+    # Without what follows the path: there may be a token in it.
+    logger.debug("%s %s: %d", request.method, clean(request.path), handler.get_status())
 
 
-class _Page(RequestHandler):
-    def initialize(self, server: Any = None, names: set[str] | None = None) -> None:
-        self.scheduler = server
-        self._names = names
+def _rule(
+    start: str, given: dict[str, Any], path: str, handler: Any, kwargs: dict[str, Any] | None = None
+) -> tuple[str, Any, dict[str, Any]]:
+    return start + path, handler, {**given, **(kwargs or {})}
+
+
+class _Nothing(PageHandler):
+    """What is not there; only who may see what is there is told so."""
 
     def prepare(self) -> None:
-        name = self.request.host_name
-        if self._names is not None and not is_called_rightly(name, self._names):
-            self.set_status(403)
-            self.set_header("Content-Type", "text/plain")
-            self.finish(
-                f"{name!r} is not known as a name of this machine. Use its address, or add the "
-                "name to the configuration 'shoal.dashboard.hosts' of the scheduler."
-            )
-
-    def set_default_headers(self) -> None:
-        self.set_header("Server", "shoal")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        if self._let_in():
+            raise HTTPError(404)
 
 
-class _Health(_Page):
+class Health(PageHandler):
+    """For probes: whether it answers at all."""
+
+    open = True
+
     def get(self) -> None:
-        self.set_header("Content-Type", "text/plain")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.write("ok")
 
 
-class _Status(_Page):
-    def get(self) -> None:
-        self.write(status_page(counts_of(self.scheduler), _REFRESH_SECONDS))
+class Login(PageHandler):
+    """Where a visitor shows a token that is in no link."""
 
+    open = True
 
-class _Counts(_Page):
-    def get(self) -> None:
-        self.set_header("Content-Type", "application/json")
-        self.write(json.dumps(counts_of(self.scheduler)))
+    def get(self, failed: bool = False) -> None:
+        self.write_page("shoal: log in", login_form(failed))
 
-
-class _Metrics(_Page):
-    def get(self) -> None:
-        self.set_header("Content-Type", CONTENT_TYPE)
-        self.write(metrics_text(counts_of(self.scheduler)))
+    def post(self) -> None:
+        if self.site.admission.check(self.get_body_argument("token", "").strip()) is None:
+            self.set_status(403)
+            self.get(failed=True)
+            return
+        self.begin_session()
+        self.set_status(303)
+        self.set_header("Location", "status")

@@ -8,21 +8,17 @@ from typing import Any
 
 from dask.utils import format_bytes, format_time
 
-from shoal.diagnostics.page import Page
-
 __all__ = ["counts_of", "status_page"]
 
 _MOST = 200  # workers and prefixes that are shown one by one
 _STATES = ("queued", "no-worker", "waiting", "processing", "memory", "erred", "released")
 _STYLE = """
-<style>
 table { border-collapse: collapse; margin: .4em 0 1.2em; }
 th, td { text-align: right; padding: 2px 14px 2px 0; border-bottom: 1px solid #eee; }
 th { color: #555; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 .big td { font-size: 1.3em; border: 0; padding-right: 2em; } .big th { border: 0; }
 .big th, .big td, .tasks td, .tasks th { text-align: left; }
 h2 { font-size: 1em; margin: .3em 0; } p { color: #666; }
-</style>
 """
 
 
@@ -78,14 +74,14 @@ def counts_of(scheduler: Any) -> dict[str, Any]:
     }
 
 
-def status_page(counts: dict[str, Any], refresh_seconds: int) -> str:
-    """Return a page that shows the numbers, and asks for itself again after a while."""
+def status_page(counts: dict[str, Any], nonce: str) -> tuple[str, str]:
+    """Return title and body of a page that shows the numbers."""
     limit = counts["memory_limit"]
     used = format_bytes(counts["memory"]) + (f" of {format_bytes(limit)}" if limit else "")
     heads = ("Workers", "Threads", "Memory", "Clients", "Tasks")
     facts = (counts["workers"], counts["threads"], used, counts["clients"], counts["tasks"])
     body = [
-        _STYLE,
+        f'<style nonce="{html.escape(nonce)}">{_STYLE}</style>',
         f"<p>{html.escape(counts['address'])}, up for {_duration(counts['seconds'])}</p>",
         _table(heads, [facts], "big"),
         "<h2>Tasks by state</h2>",
@@ -95,9 +91,7 @@ def status_page(counts: dict[str, Any], refresh_seconds: int) -> str:
         "<h2>Workers</h2>",
         _workers(counts),
     ]
-    page = Page(f"shoal scheduler {counts['id']}", "\n".join(body)).html
-    again = f'<meta http-equiv="refresh" content="{refresh_seconds}">'
-    return page.replace("<head>", f"<head>{again}", 1)
+    return f"shoal scheduler {counts['id']}", "\n".join(body)
 
 
 def _prefixes(prefixes: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.comm.strangers import clean
 from shoal.comm.stream_messages import Outboxes
-from shoal.diagnostics.links import dashboard_link
+from shoal.diagnostics.links import member_link
 from shoal.diagnostics.reprs import SchedulerFace
 from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.plugins.hooks import name_of
@@ -128,6 +128,8 @@ class Scheduler(
         True: at ``":8787"`` unless there is another address; False: nowhere.
     http_prefix : str, optional
         What the paths of the pages begin with.
+    service_kwargs : dict, optional
+        ``{"dashboard": {"use_xheaders": True}}``: a proxy in front of the pages says who asks.
     name, id : str, optional
         For people; and to be told from others.
 
@@ -199,7 +201,9 @@ class Scheduler(
             name=name,
         )
         self.id = id or self.id
-        self._pages = (place_of_pages(dashboard, dashboard_address), http_prefix or "")
+        place = place_of_pages(dashboard, dashboard_address)
+        given = (service_kwargs or {}).get("dashboard") or {}
+        self._pages = (place, http_prefix or "", bool(given.get("use_xheaders")))
         self._http_server: Any = None  # of `shoal.http`
         self._preloads = Preloads(
             self,
@@ -284,6 +288,8 @@ class Scheduler(
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
         self._http_server = open_door(self, *self._pages)
+        if self._http_server is not None:
+            self._http_server.tell()
         self._alarm.set(loop.time() + 1.0)
 
     def _secret(self) -> str:
@@ -361,7 +367,9 @@ class Scheduler(
     @property
     def dashboard_link(self) -> str:
         """Web address of the pages about this scheduler; empty where there are none."""
-        return dashboard_link(self.identity(0)) if self._http_server is not None else ""
+        if self._http_server is None:
+            return ""
+        return member_link(self.identity(0), self.security.secret)
 
     def identity(self, n_workers: int = -1) -> dict[str, Any]:
         """Return what this scheduler is, and its workers."""

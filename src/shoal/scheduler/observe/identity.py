@@ -6,7 +6,6 @@ The pages that show it over HTTP are a layer above; here is who opens them.
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["describe_scheduler", "describe_worker", "open_door", "place_of_pages"]
-
-logger = logging.getLogger("shoal.scheduler")
 
 _PLACE = ":8787"
 
@@ -27,16 +24,16 @@ def place_of_pages(dashboard: bool | None, address: str | int | None) -> str | i
     return _PLACE if dashboard and address is None else address
 
 
-def open_door(scheduler: Scheduler, place: str | int | None, prefix: str) -> Any:
+def open_door(
+    scheduler: Scheduler, place: str | int | None, prefix: str, xheaders: bool = False
+) -> Any:
     """Listen for visitors, unless the place is None."""
     if place is None:
         return None
     # By name, as it is a layer above. The pages are loaded when somebody looks at them.
-    http_server = importlib.import_module("shoal.http.lazy_server").LazyHttpServer(
-        scheduler, place, prefix
+    return importlib.import_module("shoal.http.lazy_server").LazyHttpServer(
+        scheduler, place, prefix, xheaders=xheaders
     )
-    logger.info("Pages at: http://%s:%d", http_server.host, http_server.port)
-    return http_server
 
 
 def describe_scheduler(scheduler: Scheduler, n_workers: int, http_server: Any) -> dict[str, Any]:
@@ -49,6 +46,8 @@ def describe_scheduler(scheduler: Scheduler, n_workers: int, http_server: Any) -
         "address": scheduler.address_safe,
         "services": {} if http_server is None else {"dashboard": http_server.port},
         "dashboard_host": None if http_server is None else http_server.host,
+        "dashboard_scheme": None if http_server is None else http_server.scheme,
+        "dashboard_login": http_server is not None and http_server.needs_login,
         "started": scheduler.started_at,
         "n_workers": len(known),
         "total_threads": sum(ws.nthreads for ws in workers),

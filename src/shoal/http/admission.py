@@ -1,0 +1,91 @@
+"""Who may see the pages: on this machine everybody, elsewhere visitors that logged in.
+
+Decisions only; what a visitor is answered is in `handler`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from shoal import config
+from shoal.comm.page_tokens import BEARER, PageTokens
+from shoal.diagnostics.links import is_loopback
+
+__all__ = ["Admission", "is_called_rightly"]
+
+
+class Admission:
+    """What a server of pages asks of visitors.
+
+    Parameters
+    ----------
+    host : str
+        Where the pages listen.
+    make_tokens : callable
+        Returns the tokens; called when somebody shows one first.
+
+    Attributes
+    ----------
+    needs_login : bool
+        Whether pages are for those who logged in only.
+    open : frozenset of str
+        Paths, without the prefix, that are for everybody all the same.
+    """
+
+    def __init__(self, host: str, make_tokens: Callable[[], PageTokens]) -> None:
+        self._make_tokens = make_tokens
+        self._local = is_loopback(host)
+        self.needs_login = _login_wanted(host)
+        self.open = frozenset(
+            "/" + str(path).strip("/") for path in config.get_list("shoal.dashboard.open")
+        )
+        more = config.get_list("shoal.dashboard.hosts")
+        self._names = {str(name).lower() for name in (host, socket.gethostname(), *more)}
+
+    @cached_property
+    def tokens(self) -> PageTokens:
+        """What is good for a login."""
+        return self._make_tokens()
+
+    def check(self, token: str | None) -> str | None:
+        """Return the kind of a token that a visitor showed, None where it is not good."""
+        return self.tokens.check(token) if token else None
+
+    def is_called_rightly(self, name: str) -> bool:
+        """Whether pages may answer who calls them by a name and did not log in."""
+        return not self._local or is_called_rightly(name, self._names)
+
+    def may_change(self, origin: str | None, host: str, kind: str | None) -> bool:
+        """Whether a request that changes something comes from pages of this server, or a program.
+
+        Browsers name the page that a request comes from, and send along what they were given.
+        """
+        return kind == BEARER or origin is None or urlsplit(origin).netloc == host
+
+
+def _login_wanted(host: str) -> bool:
+    """Whether pages that listen at a host are for those who logged in only."""
+    login = config.get("shoal.dashboard.login")
+    if login != "auto":
+        return config.get_bool("shoal.dashboard.login")
+    return not is_loopback(host)
+
+
+def is_called_rightly(name: str, names: set[str]) -> bool:
+    """Whether the ``Host`` of a request is a name of ours.
+
+    A page of elsewhere can have its own name lead here and read what is answered (DNS rebinding);
+    the browser then still says that name. Numbers cannot be made to lead elsewhere.
+    """
+    name = name.lower().rstrip(".")
+    if name in names or name == "localhost" or name.endswith(".localhost") or "*" in names:
+        return True
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
