@@ -1,4 +1,4 @@
-"""Who may see the pages: on this machine everybody, elsewhere visitors that logged in.
+"""Which visitors may see the pages: on this machine all, elsewhere those who logged in.
 
 Decisions only; what a visitor is answered is in `handler`.
 """
