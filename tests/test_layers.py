@@ -97,7 +97,7 @@ IMPORTED_BY_CALL = {
     "shoal.nanny.run_worker": "the class of the worker is named by the nanny",
     "shoal.nanny.template": "a template imports what workers will need",
     "shoal.nanny.views": "the class of the worker may be named by text",
-    "shoal.plugins.builtin.upload": "modules that the user uploaded",
+    "shoal.plugins.builtin.placing": "modules that the user uploaded",
     "shoal.preloading": "modules that the user names",
     "shoal.worker.views.attributes": "a task's client is a layer above, made when a task asks",
     "shoal.scheduler.observe.identity": "the server of pages is a layer above, seldom wanted",

@@ -85,7 +85,7 @@ def test_a_scheduler_file_carries_the_secret_along(tmp_path: Path) -> None:
 
 def test_an_idle_scheduler_closes() -> None:
     async def main() -> None:
-        scheduler = await local(idle_timeout="100ms")
+        scheduler = await local(idle_timeout="500ms")  # longer than a client takes to connect
         async with Client(scheduler.address, asynchronous=True, set_as_default=False):
             await asyncio.wait_for(scheduler.finished(), 10)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.plugins.given import GivenPlugins
 from shoal.plugins.hooks import name_of, overrides
-from shoal.plugins.nanny import NannyPlugin
 
 if TYPE_CHECKING:
     from shoal.nanny.nanny import Nanny
@@ -78,7 +77,7 @@ class NannyPlugins(GivenPlugins):
             await self.nanny.restart(reason=f"the plugin {wants[0]!r} wants a new process")
 
     async def _tear_down(self, name: str) -> None:
-        teardown = overrides(self.plugins.pop(name), NannyPlugin, "teardown")
+        teardown = overrides(self.plugins.pop(name), "teardown")
         result = None if teardown is None else teardown(self.nanny)
         if inspect.isawaitable(result):
             await result

@@ -6,9 +6,11 @@ import inspect
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["accepting", "call_hook", "name_of", "overrides", "wait_for_hook"]
+__all__ = ["accepting", "call_hook", "defaults", "name_of", "overrides", "wait_for_hook"]
+
+C = TypeVar("C", bound=type)
 
 
 def name_of(plugin: Any, name: str | None = None) -> str:
@@ -17,10 +19,18 @@ def name_of(plugin: Any, name: str | None = None) -> str:
     return name or (str(own) if own else f"{type(plugin).__name__}-{uuid.uuid4().hex}")
 
 
-def overrides(plugin: Any, base: type, hook: str) -> Callable[..., Any] | None:
+def defaults(base: C) -> C:
+    """Mark the hooks of a base class of plugins as those that do nothing (see `overrides`)."""
+    for value in vars(base).values():
+        if inspect.isfunction(value):
+            value.does_nothing = True  # type: ignore[attr-defined]
+    return base
+
+
+def overrides(plugin: Any, hook: str) -> Callable[..., Any] | None:
     """Return a hook of a plugin, or None where it is the one of the base class, or none."""
     method = getattr(plugin, hook, None)
-    if method is None or getattr(method, "__func__", None) is getattr(base, hook):
+    if method is None or getattr(method, "does_nothing", False):
         return None
     found: Callable[..., Any] = method
     return found

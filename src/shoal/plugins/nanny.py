@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shoal.plugins.hooks import defaults
+
 if TYPE_CHECKING:
     from shoal.nanny.nanny import Nanny
 
 __all__ = ["NannyPlugin"]
 
 
+@defaults
 class NannyPlugin:
     """Base class of plugins of nannies, which start the processes of workers.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shoal.plugins.hooks import defaults
+
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
     from shoal.scheduler.views.worker import WorkerState
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["SchedulerPlugin"]
 
 
+@defaults
 class SchedulerPlugin:
     """Base class of plugins of the scheduler; override the hooks that matter.
 

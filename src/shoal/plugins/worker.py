@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shoal.plugins.hooks import defaults
+
 if TYPE_CHECKING:
     from shoal.worker.worker import Worker
 
 __all__ = ["WorkerPlugin"]
 
 
+@defaults
 class WorkerPlugin:
     """Base class of plugins of workers; override the hooks that matter.
 

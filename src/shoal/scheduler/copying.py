@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shoal.scheduler.core.events import Move
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.core_access import CoreAccess
 
 __all__ = ["Copying"]
 
@@ -23,7 +23,7 @@ class Copying:
         Whose results these are.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: CoreAccess) -> None:
         self._scheduler = scheduler
         self._waiters: list[tuple[dict[tuple[str, str], None], asyncio.Future[None]]] = []
 
@@ -47,7 +47,7 @@ class Copying:
 
     def look(self) -> None:
         """Something changed: see which copies are there, or never will be."""
-        state = self._scheduler.core.state
+        state = self._scheduler.state
         for under_way, done in self._waiters:
             for key, address in list(under_way):
                 ts = state.tasks.get(key)

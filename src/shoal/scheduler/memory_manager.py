@@ -11,7 +11,7 @@ from shoal.scheduler.core.events import DropCopies, Move
 from shoal.scheduler.core.policies.memory import MemoryPolicy, ReduceReplicas
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.core_access import CoreAccess
 
 __all__ = ["MemoryManager"]
 
@@ -32,7 +32,7 @@ class MemoryManager:
         What is asked; `ReduceReplicas` at first.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: CoreAccess) -> None:
         self._scheduler = scheduler
         self._interval = config.get_seconds("distributed.scheduler.active-memory-manager.interval")
         self.policies: list[MemoryPolicy] = [ReduceReplicas()]
@@ -64,13 +64,13 @@ class MemoryManager:
     def _act(self) -> None:
         self._timer = None
         self.start()
-        state = self._scheduler.core.state
+        state = self._scheduler.state
         if state.replicated or len(self.policies) != 1:
             self.run_once()
 
     def run_once(self) -> None:
         """Ask the policies, and do what they suggest."""
-        state = self._scheduler.core.state
+        state = self._scheduler.state
         if state.recovering_until is not None:
             return  # the holders are not known yet
         drops: list[tuple[str, str]] = []

@@ -59,7 +59,6 @@ from shoal.scheduler.plugins.own import SchedulerPlugins
 from shoal.scheduler.plugins.registry import PluginRegistry
 from shoal.scheduler.settings import read_settings
 from shoal.scheduler.streams import Streams
-from shoal.scheduler.views.attributes import SchedulerAttributes
 from shoal.scheduler.views.data_methods import DataMethods
 from shoal.scheduler.views.information_methods import InformationMethods
 from shoal.scheduler.views.plugin_methods import PluginMethods
@@ -78,7 +77,6 @@ _FAREWELL = 2.0
 
 class Scheduler(
     SchedulerFace,
-    SchedulerAttributes,
     WorkerMethods,
     DataMethods,
     InformationMethods,
@@ -348,13 +346,6 @@ class Scheduler(
     # -- what is known -------------------------------------------------------------
 
     @property
-    def core(self) -> Machine:
-        """The state machine."""
-        if self._machine is None:
-            raise RuntimeError("the scheduler is not started")
-        return self._machine
-
-    @property
     def address(self) -> str:
         """The address at which others reach this scheduler."""
         return self._contact_address or super().address
@@ -378,10 +369,6 @@ class Scheduler(
     def describe_worker(self, ws: WorkerState) -> dict[str, Any]:
         """Return what is known of a worker, for people."""
         return describe_worker(self, ws)
-
-    def wall_time(self, when: float) -> float:
-        """Return seconds since the epoch for a time of the core's clock."""
-        return time.time() - self._clock() + when
 
     # -- events and effects --------------------------------------------------------
 

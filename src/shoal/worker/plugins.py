@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from shoal._base.keys import decode_key
 from shoal.plugins.given import GivenPlugins
 from shoal.plugins.hooks import call_hook, name_of, overrides
-from shoal.plugins.worker import WorkerPlugin
 from shoal.wire import messages as m
 from shoal.worker import core
 
@@ -84,7 +83,7 @@ class WorkerPlugins(GivenPlugins):
     async def _tear_down(self, name: str) -> None:
         plugin = self.plugins.pop(name)
         self._arrange()
-        teardown = overrides(plugin, WorkerPlugin, "teardown")
+        teardown = overrides(plugin, "teardown")
         result = None if teardown is None else teardown(self.worker)
         if inspect.isawaitable(result):
             await result
@@ -101,9 +100,7 @@ class WorkerPlugins(GivenPlugins):
             self._states.clear()
 
     def _listeners(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
-        methods = (
-            (name, overrides(plugin, WorkerPlugin, hook)) for name, plugin in self.plugins.items()
-        )
+        methods = ((name, overrides(plugin, hook)) for name, plugin in self.plugins.items())
         return [(name, method) for name, method in methods if method is not None]
 
     # -- what happens to tasks -------------------------------------------------------

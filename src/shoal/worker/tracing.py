@@ -6,8 +6,6 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from shoal.plugins.worker import WorkerPlugin
-
 if TYPE_CHECKING:
     from shoal.worker.core import Outcome, TaskRun
     from shoal.worker.worker import Worker
@@ -17,7 +15,7 @@ __all__ = ["TraceTasks"]
 _FETCHES = 10_000  # arrivals of inputs that are remembered
 
 
-class TraceTasks(WorkerPlugin):
+class TraceTasks:
     """Notes threads, times to unpickle, and when inputs arrived.
 
     Parameters

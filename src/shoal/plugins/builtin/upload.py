@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shoal.plugins.builtin.placing import place
 from shoal.plugins.given import raise_first_error
 from shoal.plugins.nanny import NannyPlugin
 from shoal.plugins.scheduler import SchedulerPlugin
@@ -63,50 +64,6 @@ class UploadFile(WorkerPlugin):
         for path in (worker.local_directory, os.path.join(worker.local_directory, self.filename)):
             while path in sys.path:
                 sys.path.remove(path)
-
-
-def place(filename: str, data: bytes, folder: Path, load: bool = True) -> None:
-    """Write an uploaded file into a folder that modules are imported from.
-
-    Raises
-    ------
-    Exception
-        Whatever importing it raises.
-    """
-    target = folder / filename
-    target.write_bytes(data)
-    kind = target.suffix
-    if kind not in (".py", ".egg", ".zip"):
-        return
-    on_path = str(folder if kind == ".py" else target)
-    if on_path in sys.path:
-        sys.path.remove(on_path)
-    sys.path.insert(0, on_path)  # before an older version of it
-    sys.path_importer_cache.pop(on_path, None)
-    importlib.invalidate_caches()
-    names = [target.stem] if kind == ".py" else _top_modules(target)
-    if kind == ".py":  # the same second, the same size: the cached code may be of an older file
-        cached = importlib.util.cache_from_source(str(target))
-        Path(cached).unlink(missing_ok=True)
-    for name in names:
-        stale = [m for m in sys.modules if m == name or m.startswith(name + ".")]
-        for module in stale:
-            del sys.modules[module]
-        if load:
-            importlib.import_module(name)
-
-
-def _top_modules(archive: Path) -> list[str]:
-    """Return the names of the modules and packages at the top of an archive."""
-    names: dict[str, None] = {}
-    with zipfile.ZipFile(archive) as file:
-        for entry in file.namelist():
-            first, _, rest = entry.partition("/")
-            if not rest and first.endswith(".py"):
-                names[first.removesuffix(".py")] = None
-            elif rest == "__init__.py":
-                names[first] = None
-    return [name for name in names if name.isidentifier() and name != "setup"]
 
 
 class SchedulerUploadFile(SchedulerPlugin):

@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shoal.scheduler.context import SchedulerContext
     from shoal.scheduler.core.state import WorkerState
-    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["describe_scheduler", "describe_worker", "open_door", "place_of_pages"]
 
@@ -25,7 +25,7 @@ def place_of_pages(dashboard: bool | None, address: str | int | None) -> str | i
 
 
 def open_door(
-    scheduler: Scheduler, place: str | int | None, prefix: str, xheaders: bool = False
+    scheduler: SchedulerContext, place: str | int | None, prefix: str, xheaders: bool = False
 ) -> Any:
     """Listen for visitors, unless the place is None."""
     if place is None:
@@ -36,7 +36,9 @@ def open_door(
     )
 
 
-def describe_scheduler(scheduler: Scheduler, n_workers: int, http_server: Any) -> dict[str, Any]:
+def describe_scheduler(
+    scheduler: SchedulerContext, n_workers: int, http_server: Any
+) -> dict[str, Any]:
     """Return what a scheduler is, with the first workers; all if the number is negative."""
     known = list(scheduler.state.workers.values()) if scheduler._machine is not None else []
     workers = known[:n_workers] if n_workers >= 0 else known
@@ -55,7 +57,7 @@ def describe_scheduler(scheduler: Scheduler, n_workers: int, http_server: Any) -
     }
 
 
-def describe_worker(scheduler: Scheduler, ws: WorkerState) -> dict[str, Any]:
+def describe_worker(scheduler: SchedulerContext, ws: WorkerState) -> dict[str, Any]:
     """Return what is known of a worker."""
     info = ws.info
     return {

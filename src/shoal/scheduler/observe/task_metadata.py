@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import encode_key
-from shoal.plugins.scheduler import SchedulerPlugin
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.core_access import CoreAccess
 
 __all__ = ["MetadataCollector"]
 
 
-class MetadataCollector(SchedulerPlugin):
+class MetadataCollector:
     """Remembers the final states of tasks, and what is known of them then.
 
     Parameters
@@ -22,13 +21,13 @@ class MetadataCollector(SchedulerPlugin):
         Whose tasks.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: CoreAccess) -> None:
         self._scheduler = scheduler
         self._submitted: set[str] = set()
         self.metadata: dict[str, dict[str, Any]] = {}
         self.states: dict[str, str] = {}
 
-    def update_graph(self, scheduler: Scheduler, *, tasks: list[Any], **kwargs: Any) -> None:
+    def update_graph(self, scheduler: Any, *, tasks: list[Any], **kwargs: Any) -> None:
         """Take note of tasks that were submitted."""
         self._submitted.update(map(encode_key, tasks))
 

@@ -7,25 +7,33 @@ to fetch inputs, time to unpickle) workers note, once the plugin `TraceTasks` is
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal import config
 from shoal._base.keys import decode_key
+from shoal.scheduler.core_access import PeerAccess
 from shoal.scheduler.operations.membership import broadcast
 from shoal.wire import messages as m
 from shoal.wire.pickling import dumps
 from shoal.worker.tracing import TraceTasks
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.plugins.registry import PluginRegistry
 
 __all__ = ["StreamRecord"]
+
+
+class StreamHost(PeerAccess, Protocol):
+    """A scheduler, as the record of what ran knows it."""
+
+    def plugin_registry(self, nanny: bool) -> PluginRegistry:
+        """Return the plugins for workers, or for nannies."""
 
 
 class StreamRecord:
     """What ran lately on the workers of a scheduler."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: StreamHost) -> None:
         self._scheduler = scheduler
         self.on = False
         length = config.get_int("distributed.scheduler.dashboard.tasks.task-stream-length")
@@ -70,7 +78,7 @@ class StreamRecord:
             return []
         first = min(record[5] for record in chosen)
         workers = [
-            w for w in {record[1]: None for record in chosen} if w in self._scheduler.workers
+            w for w in {record[1]: None for record in chosen} if w in self._scheduler.state.workers
         ]
         msg = {"op": "trace", "since": first}
         details = await broadcast(self._scheduler, msg, workers, on_error="ignore")

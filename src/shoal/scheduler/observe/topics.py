@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from shoal.scheduler.core_access import CoreAccess
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.streams import Streams
 
 __all__ = ["Topics"]
 
 # What tasks print and warn about is for all clients.
 _FOR_ALL = ("print", "warn")
 _OF_TASKS = "worker"  # the name of the clients of tasks, which show nothing
+
+
+class TopicsHost(CoreAccess, Protocol):
+    """A scheduler, as its topics know it."""
+
+    @property
+    def client_streams(self) -> Streams:
+        """The connections to clients."""
+
+    def listen_to_core(self) -> None:
+        """Have the core note what somebody wants to hear of."""
 
 
 class Topics:
@@ -25,7 +37,7 @@ class Topics:
         Whose events these are.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: TopicsHost) -> None:
         self.scheduler = scheduler
         self.subscribers: dict[str, dict[str, None]] = {  # topic -> clients
             topic: {} for topic in _FOR_ALL

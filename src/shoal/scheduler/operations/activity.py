@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.scheduler.operations.membership import broadcast
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
+    from shoal.scheduler.observe.task_stream import StreamRecord
 
 __all__ = ["call_stack", "profile", "task_stream"]
 
 
+class HasTaskStream(Protocol):
+    """A scheduler, as those know it who ask what ran."""
+
+    @property
+    def stream_record(self) -> StreamRecord:
+        """What ran lately on the workers."""
+
+
 async def call_stack(
-    scheduler: Scheduler, keys: list[str] | None = None
+    scheduler: SchedulerContext, keys: list[str] | None = None
 ) -> dict[str, dict[str, list[str]]]:
     """Return what tasks execute, by worker and key; of all tasks by default."""
     workers: list[str] | None = None
@@ -30,7 +39,7 @@ async def call_stack(
 
 
 async def profile(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     key: str | None = None,
     start: float | None = None,
     stop: float | None = None,
@@ -46,7 +55,7 @@ async def profile(
 
 
 async def task_stream(
-    scheduler: Scheduler,
+    scheduler: HasTaskStream,
     start: float | None = None,
     stop: float | None = None,
     count: int | None = None,

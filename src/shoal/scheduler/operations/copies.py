@@ -13,7 +13,7 @@ from shoal.scheduler.core.state import TaskState, WorkerState
 from shoal.scheduler.operations.information import find_workers
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["memory_manager", "memory_of", "rebalance", "replicate"]
 
@@ -23,7 +23,7 @@ _MEASURES = ("process", "optimistic", "managed", "managed_in_memory")
 
 
 async def replicate(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     keys: list[str],
     n: int | None = None,
     workers: list[Any] | None = None,
@@ -73,7 +73,7 @@ async def replicate(
         )
 
 
-def _task(scheduler: Scheduler, key: str) -> TaskState:
+def _task(scheduler: SchedulerContext, key: str) -> TaskState:
     ts: TaskState | None = scheduler.state.tasks.get(key)
     if ts is None or not ts.who_has:
         raise ValueError(f"{key!r} has no result that could be copied")
@@ -82,13 +82,13 @@ def _task(scheduler: Scheduler, key: str) -> TaskState:
     return ts
 
 
-def _lacks(scheduler: Scheduler, key: str, chosen: list[WorkerState], copies: int) -> bool:
+def _lacks(scheduler: SchedulerContext, key: str, chosen: list[WorkerState], copies: int) -> bool:
     ts = scheduler.state.tasks.get(key)
     return ts is not None and sum(ws in ts.who_has for ws in chosen) < copies
 
 
 def _drop_surplus(
-    scheduler: Scheduler, keys: list[str], chosen: list[WorkerState], copies: int
+    scheduler: SchedulerContext, keys: list[str], chosen: list[WorkerState], copies: int
 ) -> None:
     drops: list[tuple[str, str]] = []
     for key in keys:
@@ -102,7 +102,7 @@ def _drop_surplus(
 
 
 def _next_generation(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     keys: list[str],
     chosen: list[WorkerState],
     copies: int,
@@ -135,7 +135,7 @@ def _next_generation(
 
 
 async def rebalance(
-    scheduler: Scheduler, keys: list[str] | None = None, workers: list[Any] | None = None
+    scheduler: SchedulerContext, keys: list[str] | None = None, workers: list[Any] | None = None
 ) -> dict[str, Any]:
     """Move results so that workers use about the same memory.
 
@@ -171,7 +171,7 @@ async def rebalance(
     }
 
 
-def memory_manager(scheduler: Scheduler, method: str) -> bool | None:
+def memory_manager(scheduler: SchedulerContext, method: str) -> bool | None:
     """Start or stop the active memory manager, let it act, or return whether it runs."""
     manager = scheduler.memory_manager
     if method == "running":

@@ -17,7 +17,7 @@ from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["gather", "scatter", "scatter_values"]
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("shoal.scheduler")
 _DEFAULT_TIMEOUT = 30.0
 
 
-async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
+async def gather(scheduler: SchedulerContext, keys: list[str]) -> dict[str, Any]:
     """Fetch results from workers: ``{"data": {key: Blob}, "missing": [keys]}``."""
     data: dict[str, Any] = {}
     left = list(dict.fromkeys(keys))
@@ -57,7 +57,7 @@ async def gather(scheduler: Scheduler, keys: list[str]) -> dict[str, Any]:
     return {"data": data, "missing": left}
 
 
-def _holder_failed(scheduler: Scheduler, key: str, address: str, reached: bool) -> None:
+def _holder_failed(scheduler: SchedulerContext, key: str, address: str, reached: bool) -> None:
     """Believe that a worker has lost a result, unless that may be one bad connection's fault."""
     ts = scheduler.state.tasks.get(key)
     if ts is not None and (reached or ts.function is not None):
@@ -65,7 +65,7 @@ def _holder_failed(scheduler: Scheduler, key: str, address: str, reached: bool) 
 
 
 async def scatter(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     data: dict[str, Any],
     client: str,
     workers: list[Any] | None = None,
@@ -131,7 +131,7 @@ async def scatter(
 
 
 async def scatter_values(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     data: Mapping[Any, Any],
     workers: list[Any] | None,
     client: str,
@@ -148,7 +148,7 @@ async def scatter_values(
 
 
 async def _wait_for_workers(
-    scheduler: Scheduler, names: list[Any] | None, deadline: float, gone: set[str]
+    scheduler: SchedulerContext, names: list[Any] | None, deadline: float, gone: set[str]
 ) -> list[WorkerState]:
     """Wait until there are running workers of these names, other than those that have gone."""
     began = asyncio.get_running_loop().time()

@@ -13,13 +13,13 @@ from shoal.diagnostics.dump_file import dump_ending, encode_dump
 from shoal.scheduler.operations.membership import broadcast
 
 if TYPE_CHECKING:
+    from shoal.scheduler.context import SchedulerContext
     from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
-    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["dump_state", "dump_state_to_url"]
 
 
-async def dump_state(scheduler: Scheduler, exclude: Iterable[str] = ()) -> dict[str, Any]:
+async def dump_state(scheduler: SchedulerContext, exclude: Iterable[str] = ()) -> dict[str, Any]:
     """Return ``{"scheduler": ..., "workers": {address: ...}, "versions": ...}``.
 
     Parameters
@@ -43,7 +43,7 @@ async def dump_state(scheduler: Scheduler, exclude: Iterable[str] = ()) -> dict[
 
 
 async def dump_state_to_url(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     url: str,
     exclude: Iterable[str] = (),
     format: str = "msgpack",
@@ -77,7 +77,7 @@ def _write(state: dict[str, Any], url: str, format: str, options: dict[str, Any]
         file.write(data)
 
 
-def _scheduler(scheduler: Scheduler, left_out: frozenset[str]) -> dict[str, Any]:
+def _scheduler(scheduler: SchedulerContext, left_out: frozenset[str]) -> dict[str, Any]:
     s = scheduler.state
     return {
         "id": scheduler.id,
@@ -93,7 +93,7 @@ def _scheduler(scheduler: Scheduler, left_out: frozenset[str]) -> dict[str, Any]
         },
         "queued": s.queue.size,
         "unrunnable": [ts.key for ts in s.unrunnable],
-        "plugins": list(scheduler.plugins),
+        "plugins": list(scheduler.own_plugins.plugins),
         "metadata": s.metadata,
         "events": {
             topic: [(scheduler.wall_time(when), message) for when, message in events]
@@ -133,7 +133,9 @@ def _task(ts: TaskState, left_out: frozenset[str]) -> dict[str, Any]:
     return _pick(found, left_out)
 
 
-def _worker(scheduler: Scheduler, ws: WorkerState, left_out: frozenset[str]) -> dict[str, Any]:
+def _worker(
+    scheduler: SchedulerContext, ws: WorkerState, left_out: frozenset[str]
+) -> dict[str, Any]:
     found = {
         **scheduler.describe_worker(ws),
         "processing": [ts.key for ts in ws.processing],

@@ -16,13 +16,13 @@ from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["open_pickle", "run_function", "start_ipython", "stream_messages"]
 
 
 async def run_function(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     function: Blob,
     args: Blob | None = None,
     kwargs: Blob | None = None,
@@ -60,12 +60,14 @@ def open_pickle(data: Any, what: str) -> Any:
     return loads(blob)
 
 
-def stream_messages(scheduler: Scheduler, messages: list[dict[str, Any]], sender: str) -> None:
+def stream_messages(
+    scheduler: SchedulerContext, messages: list[dict[str, Any]], sender: str
+) -> None:
     """Call the scheduler's stream handlers that a worker's messages name."""
     receive(scheduler, messages, worker=sender)
 
 
-async def start_ipython(scheduler: Scheduler) -> dict[str, Any]:
+async def start_ipython(scheduler: SchedulerContext) -> dict[str, Any]:
     """Start an IPython kernel in this process; return what is needed to connect to it."""
     if not config.get_bool("distributed.scheduler.pickle"):
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal._base.versions import own_versions
 from shoal.scheduler.core import LogEvent
@@ -11,7 +11,8 @@ from shoal.scheduler.core.explain import explain, story
 from shoal.scheduler.core.state import WorkerState
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
+    from shoal.scheduler.core_access import CoreAccess
 
 __all__ = [
     "check_idle",
@@ -42,7 +43,18 @@ _MEMORY: dict[str, Callable[[dict[str, Any]], int]] = {
 }
 
 
-def find_workers(scheduler: Scheduler, names: Iterable[Any] | None) -> list[WorkerState]:
+class TellsOfItself(Protocol):
+    """A scheduler, as those know it who ask how it is."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when there is nothing to do, in seconds since the epoch; None: there is."""
+
+    def identity(self, n_workers: int = -1) -> dict[str, Any]:
+        """Return what it is, with the first workers; all if the number is negative."""
+
+
+def find_workers(scheduler: CoreAccess, names: Iterable[Any] | None) -> list[WorkerState]:
     """Return the workers with these addresses, names or hosts, each once; all for None.
 
     Raises
@@ -67,7 +79,7 @@ def find_workers(scheduler: Scheduler, names: Iterable[Any] | None) -> list[Work
     return list(found.values())
 
 
-def who_has(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, list[str]]:
+def who_has(scheduler: SchedulerContext, keys: list[str] | None = None) -> dict[str, list[str]]:
     """Return the addresses of the workers that hold each key."""
     tasks = scheduler.state.tasks
     if keys is None:
@@ -75,24 +87,24 @@ def who_has(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, li
     return {key: [ws.address for ws in tasks[key].who_has] if key in tasks else [] for key in keys}
 
 
-def has_what(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
+def has_what(scheduler: SchedulerContext, workers: list[Any] | None = None) -> dict[str, list[str]]:
     """Return the keys that each worker holds."""
     return {ws.address: [ts.key for ts in ws.has_what] for ws in find_workers(scheduler, workers)}
 
 
-def nbytes(scheduler: Scheduler, keys: list[str] | None = None) -> dict[str, int]:
+def nbytes(scheduler: SchedulerContext, keys: list[str] | None = None) -> dict[str, int]:
     """Return the sizes of results that are there, in bytes."""
     tasks = scheduler.state.tasks
     chosen = tasks.values() if keys is None else [tasks[key] for key in keys if key in tasks]
     return {ts.key: ts.nbytes for ts in chosen if ts.nbytes >= 0}
 
 
-def nthreads(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, int]:
+def nthreads(scheduler: SchedulerContext, workers: list[Any] | None = None) -> dict[str, int]:
     """Return the number of threads of each worker."""
     return {ws.address: ws.nthreads for ws in find_workers(scheduler, workers)}
 
 
-def cluster_memory(scheduler: Scheduler, measure: str = "process") -> int:
+def cluster_memory(scheduler: SchedulerContext, measure: str = "process") -> int:
     """Return how many bytes all workers use together, as far as they told."""
     count = _MEMORY.get(measure)
     if count is None:
@@ -101,30 +113,32 @@ def cluster_memory(scheduler: Scheduler, measure: str = "process") -> int:
     return sum(max(0, count(metrics)) for metrics in told)
 
 
-def processing(scheduler: Scheduler, workers: list[Any] | None = None) -> dict[str, list[str]]:
+def processing(
+    scheduler: SchedulerContext, workers: list[Any] | None = None
+) -> dict[str, list[str]]:
     """Return the keys that each worker runs, or is to run next."""
     return {ws.address: [ts.key for ts in ws.processing] for ws in find_workers(scheduler, workers)}
 
 
-def task_status(scheduler: Scheduler, keys: list[str]) -> dict[str, str | None]:
+def task_status(scheduler: SchedulerContext, keys: list[str]) -> dict[str, str | None]:
     """Return the state of each task; None for those that are not known."""
     tasks = scheduler.state.tasks
     return {key: tasks[key].state if key in tasks else None for key in keys}
 
 
-def explain_task(scheduler: Scheduler, key: str) -> str:
+def explain_task(scheduler: SchedulerContext, key: str) -> str:
     """Say why a task is where it is."""
     return explain(scheduler.state, key)
 
 
-def tell_story(scheduler: Scheduler, keys: list[str]) -> list[tuple[Any, ...]]:
+def tell_story(scheduler: SchedulerContext, keys: list[str]) -> list[tuple[Any, ...]]:
     """Return the remembered transitions of keys or stimuli: (key, start, finish, stimulus,
     time).
     """
     return [(*entry[:4], scheduler.wall_time(entry[4])) for entry in story(scheduler.state, keys)]
 
 
-def events(scheduler: Scheduler, topic: str | None = None) -> Any:
+def events(scheduler: SchedulerContext, topic: str | None = None) -> Any:
     """Return the remembered events of a topic, or of all topics, each (time, message)."""
     found = scheduler.state.events
     topics = list(found) if topic is None else [topic]
@@ -135,32 +149,32 @@ def events(scheduler: Scheduler, topic: str | None = None) -> Any:
     return told if topic is None else told[topic]
 
 
-def log_event(scheduler: Scheduler, topic: str | list[str], msg: Any) -> None:
+def log_event(scheduler: SchedulerContext, topic: str | list[str], msg: Any) -> None:
     """Remember an event under one topic or several."""
     for name in [topic] if isinstance(topic, str) else topic:
         scheduler.feed(LogEvent(name, msg))
 
 
-def scheduler_info(scheduler: Scheduler, n_workers: int = -1) -> dict[str, Any]:
+def scheduler_info(scheduler: TellsOfItself, n_workers: int = -1) -> dict[str, Any]:
     """Return what the scheduler is, and its workers."""
     return scheduler.identity(n_workers)
 
 
-def metrics(scheduler: Scheduler) -> dict[str, dict[str, Any]]:
+def metrics(scheduler: SchedulerContext) -> dict[str, dict[str, Any]]:
     """Return what workers last said of themselves, by address."""
     return {ws.address: ws.metrics for ws in scheduler.state.workers.values()}
 
 
-def check_idle(scheduler: Scheduler) -> float | None:
+def check_idle(scheduler: TellsOfItself) -> float | None:
     """Return since when there is nothing to do, in seconds since the epoch; None: there is."""
     return scheduler.idle_since
 
 
-def logs(scheduler: Scheduler, n: int | None = None) -> list[tuple[str, str]]:
+def logs(scheduler: SchedulerContext, n: int | None = None) -> list[tuple[str, str]]:
     """Return the last log records of this process: (level, text)."""
     return scheduler.log_buffer.tail(n)
 
 
-def versions(scheduler: Scheduler) -> dict[str, Any]:
+def versions(scheduler: SchedulerContext) -> dict[str, Any]:
     """Return the versions of Python and of packages in this process."""
     return own_versions()

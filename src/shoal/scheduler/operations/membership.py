@@ -15,7 +15,8 @@ from shoal.scheduler.operations.information import find_workers
 from shoal.wire.serialize.wrappers import Serialized
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
+    from shoal.scheduler.core_access import PeerAccess
 
 __all__ = [
     "adaptive_target",
@@ -35,7 +36,7 @@ _NANNY_TIMEOUT = 10.0
 
 
 async def broadcast(
-    scheduler: Scheduler,
+    scheduler: PeerAccess,
     msg: dict[str, Any],
     workers: list[Any] | None = None,
     hosts: list[str] | None = None,
@@ -83,14 +84,14 @@ async def broadcast(
     return result
 
 
-def close_worker(scheduler: Scheduler, worker: str, reason: str = "asked to close") -> None:
+def close_worker(scheduler: SchedulerContext, worker: str, reason: str = "asked to close") -> None:
     """Close a worker; its nanny closes too."""
     for ws in find_workers(scheduler, [worker]):
         scheduler.close_worker(ws.address, reason)
 
 
 async def retire_workers(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     workers: list[Any] | None = None,
     names: list[Any] | None = None,
     close_workers: bool = True,
@@ -128,13 +129,13 @@ async def retire_workers(
     }
 
 
-def adaptive_target(scheduler: Scheduler, target_duration: float | str | None = None) -> int:
+def adaptive_target(scheduler: SchedulerContext, target_duration: float | str | None = None) -> int:
     """Return how many workers would do the work that is ready in about so many seconds."""
     seconds = config.get_seconds("distributed.adaptive.target-duration", target_duration)
     return wanted_workers(scheduler.state, seconds)
 
 
-def workers_to_close(scheduler: Scheduler, **which: Any) -> list[Any]:
+def workers_to_close(scheduler: SchedulerContext, **which: Any) -> list[Any]:
     """Return workers that can be closed at little cost, the best first: by address, or by what
     `attribute` names.
 
@@ -150,7 +151,7 @@ def workers_to_close(scheduler: Scheduler, **which: Any) -> list[Any]:
 
 
 async def restart_workers(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     workers: list[Any] | None = None,
     timeout: float = 60.0,
     on_error: str = "raise",
@@ -183,7 +184,7 @@ async def restart_workers(
 
 
 async def restart(
-    scheduler: Scheduler, timeout: float = 60.0, wait_for_workers: bool = True
+    scheduler: SchedulerContext, timeout: float = 60.0, wait_for_workers: bool = True
 ) -> None:
     """Forget all tasks and restart all workers.
 
@@ -220,7 +221,7 @@ async def restart(
             ) from None
 
 
-async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut down") -> None:
+async def terminate(scheduler: SchedulerContext, reason: str = "the cluster was shut down") -> None:
     """Close workers, their nannies, and the scheduler."""
     nannies = {ws.info.nanny for ws in scheduler.state.workers.values() if ws.info.nanny}
     for address in list(scheduler.state.workers):
@@ -235,7 +236,7 @@ async def terminate(scheduler: Scheduler, reason: str = "the cluster was shut do
 
 
 def worker_died(
-    scheduler: Scheduler, address: str, reason: str, running: list[int] | None = None
+    scheduler: SchedulerContext, address: str, reason: str, running: list[int] | None = None
 ) -> None:
     """A nanny tells that the process of a worker has ended, and in the midst of which runs."""
     if address in scheduler.state.workers:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 from shoal.scheduler.observe.task_metadata import MetadataCollector
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["start_metadata", "stop_metadata"]
 
 
-def start_metadata(scheduler: Scheduler, name: str) -> None:
+def start_metadata(scheduler: SchedulerContext, name: str) -> None:
     """Begin to collect, under a name that nobody else uses."""
-    scheduler.add_plugin(MetadataCollector(scheduler), name=name)
+    scheduler.own_plugins.put(MetadataCollector(scheduler), name)
 
 
-def stop_metadata(scheduler: Scheduler, name: str) -> dict[str, Any]:
+def stop_metadata(scheduler: SchedulerContext, name: str) -> dict[str, Any]:
     """Return what was collected, and collect no more."""
-    collector = scheduler.plugins.get(name)
+    collector = scheduler.own_plugins.plugins.get(name)
     if not isinstance(collector, MetadataCollector):
         raise ValueError(f"nothing is collected as {name!r}: the scheduler may have been restarted")
-    scheduler.remove_plugin(name)
+    scheduler.own_plugins.take_out(name)
     return {"metadata": collector.metadata, "state": collector.states}

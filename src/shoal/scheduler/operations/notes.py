@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["get_metadata", "set_metadata"]
 
 
-def set_metadata(scheduler: Scheduler, keys: list[Any], value: Any) -> None:
+def set_metadata(scheduler: SchedulerContext, keys: list[Any], value: Any) -> None:
     """Note a value; dicts on the way to it are made, in place of what is no dict there."""
     place: Any = scheduler.state.metadata
     for key in keys[:-1]:
@@ -20,7 +20,7 @@ def set_metadata(scheduler: Scheduler, keys: list[Any], value: Any) -> None:
     place[keys[-1]] = value
 
 
-def get_metadata(scheduler: Scheduler, keys: list[Any]) -> dict[str, Any]:
+def get_metadata(scheduler: SchedulerContext, keys: list[Any]) -> dict[str, Any]:
     """Return a noted value: ``{"found": whether there is one, "value": it}``."""
     place: Any = scheduler.state.metadata
     for key in keys:

@@ -8,7 +8,7 @@ from shoal.scheduler.operations.functions import open_pickle
 from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = [
     "hand_out_plugin",
@@ -22,41 +22,49 @@ __all__ = [
 
 
 async def register_plugin(
-    scheduler: Scheduler, plugin: Blob, name: str, idempotent: bool = False
+    scheduler: SchedulerContext, plugin: Blob, name: str, idempotent: bool = False
 ) -> None:
     """Add a pickled plugin to the scheduler itself."""
-    if not (idempotent and name in scheduler.plugins):
+    if not (idempotent and name in scheduler.own_plugins.plugins):
         opened = open_pickle(plugin, "takes no plugins of clients")
         await scheduler.own_plugins.add(opened, name, idempotent)
 
 
-async def unregister_plugin(scheduler: Scheduler, name: str) -> None:
+async def unregister_plugin(scheduler: SchedulerContext, name: str) -> None:
     """Close and forget a plugin of the scheduler itself."""
     await scheduler.own_plugins.remove(name)
 
 
 async def hand_out_plugin(
-    scheduler: Scheduler, plugin: Blob, name: str, idempotent: bool = False, nanny: bool = False
+    scheduler: SchedulerContext,
+    plugin: Blob,
+    name: str,
+    idempotent: bool = False,
+    nanny: bool = False,
 ) -> dict[str, Any]:
     """Give a plugin to all workers (or nannies), also those that come later."""
     return await scheduler.plugin_registry(nanny).add(plugin, name, idempotent)
 
 
-async def take_back_plugin(scheduler: Scheduler, name: str, nanny: bool = False) -> dict[str, Any]:
+async def take_back_plugin(
+    scheduler: SchedulerContext, name: str, nanny: bool = False
+) -> dict[str, Any]:
     """Take a plugin away from all workers, or nannies."""
     return await scheduler.plugin_registry(nanny).remove(name)
 
 
-def known_plugins(scheduler: Scheduler, nanny: bool = False, address: str = "") -> dict[str, Any]:
+def known_plugins(
+    scheduler: SchedulerContext, nanny: bool = False, address: str = ""
+) -> dict[str, Any]:
     """Return the plugins for a worker or nanny that is about to start: names and opaque bytes."""
     return scheduler.plugin_registry(nanny).known(address)
 
 
-def subscribe_topic(scheduler: Scheduler, topic: str, client: str) -> None:
+def subscribe_topic(scheduler: SchedulerContext, topic: str, client: str) -> None:
     """Push the events of a topic to a client."""
     scheduler.topics.subscribe(topic, client)
 
 
-def unsubscribe_topic(scheduler: Scheduler, topic: str, client: str) -> None:
+def unsubscribe_topic(scheduler: SchedulerContext, topic: str, client: str) -> None:
     """Push them no more."""
     scheduler.topics.unsubscribe(topic, client)

@@ -15,7 +15,7 @@ from shoal.comm.status import Status
 from shoal.scheduler.core.state import TaskState
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["Progress", "progress"]
 
@@ -123,7 +123,7 @@ def _is_over(ts: TaskState) -> bool:
 
 
 async def progress(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     comm: Comm,
     keys: list[str],
     by: str = "prefix",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["task_recipe"]
 
 
-def task_recipe(scheduler: Scheduler, key: str, blamed: bool = False) -> dict[str, Any] | None:
+def task_recipe(
+    scheduler: SchedulerContext, key: str, blamed: bool = False
+) -> dict[str, Any] | None:
     """Return function, arguments and inputs of a task; None where none of them is known.
 
     Parameters

@@ -9,7 +9,7 @@ from shoal.wire import messages as m
 from shoal.wire.annotations import CODE
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.core_access import CoreAccess
 
 __all__ = ["report_graph"]
 
@@ -17,7 +17,7 @@ _PLAIN = m.TaskOptions()
 _OPTIONS = ("workers", "allow_other_workers", "resources", "retries", "actor", "executor")
 
 
-def report_graph(scheduler: Scheduler, client: str, graph: m.Graph) -> dict[str, Any]:
+def report_graph(scheduler: CoreAccess, client: str, graph: m.Graph) -> dict[str, Any]:
     """Return the arguments of the hook `update_graph`."""
     names = [decode_key(key) for key in graph.keys]
     wanted = range(len(names)) if graph.wanted is None else graph.wanted

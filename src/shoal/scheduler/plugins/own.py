@@ -10,17 +10,16 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal._base.keys import decode_key
 from shoal.plugins.hooks import accepting, call_hook, overrides, wait_for_hook
-from shoal.plugins.scheduler import SchedulerPlugin
+from shoal.scheduler.core_access import PeerAccess
 from shoal.scheduler.plugins.graph_report import report_graph
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import TaskState
-    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["SchedulerPlugins"]
 
@@ -44,6 +43,13 @@ _HOOKS = (
 _ARRIVALS = ("add-worker", "add-client")
 
 
+class PluginsHost(PeerAccess, Protocol):
+    """A scheduler, as its plugins' registry knows it; hooks get the whole."""
+
+    def listen_to_core(self) -> None:
+        """Have the core note what somebody wants to hear of."""
+
+
 class SchedulerPlugins:
     """The plugins of one scheduler, and which of them is to be told what.
 
@@ -53,7 +59,7 @@ class SchedulerPlugins:
         Whose plugins these are.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: PluginsHost) -> None:
         self.scheduler = scheduler
         self.plugins: dict[str, Any] = {}
         self._hooks: dict[str, list[tuple[str, Callable[..., Any]]]] = {h: [] for h in _HOOKS}
@@ -116,7 +122,7 @@ class SchedulerPlugins:
             raise ValueError(f"there is no scheduler plugin {name!r}; there are: {known}")
         plugin = self.plugins.pop(name)
         self._arrange()
-        close = overrides(plugin, SchedulerPlugin, "close")
+        close = overrides(plugin, "close")
         return None if close is None else close()
 
     def hooks(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
@@ -126,10 +132,7 @@ class SchedulerPlugins:
     def _arrange(self) -> None:
         """Find out which plugins want to hear of what."""
         for hook in _HOOKS:
-            methods = (
-                (name, overrides(plugin, SchedulerPlugin, hook))
-                for name, plugin in self.plugins.items()
-            )
+            methods = ((name, overrides(plugin, hook)) for name, plugin in self.plugins.items())
             self._hooks[hook] = [
                 (name, accepting(method) if hook == "remove_worker" else method)
                 for name, method in methods

@@ -10,7 +10,7 @@ from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import WorkerState
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.core_access import PeerAccess
 
 __all__ = ["PluginRegistry"]
 
@@ -33,7 +33,7 @@ class PluginRegistry:
         To whom.
     """
 
-    def __init__(self, scheduler: Scheduler, kind: Kind) -> None:
+    def __init__(self, scheduler: PeerAccess, kind: Kind) -> None:
         self.scheduler = scheduler
         self.kind = kind
         self.plugins: dict[str, Blob] = {}

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
 from shoal.preloading import Preloads
+from shoal.scheduler.context import SchedulerContext
 from shoal.scheduler.core.handlers.timers import is_busy
 from shoal.scheduler.core.invariants import check
 from shoal.scheduler.views import tables
 from shoal.scheduler.views.group import Computation, TaskGroup, TaskPrefix, computations
 from shoal.scheduler.views.memory import MemoryState, memory_of_workers
-from shoal.scheduler.views.registry import Views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shoal.scheduler.core.state import SchedulerState
-    from shoal.scheduler.scheduler import Scheduler
     from shoal.scheduler.views.client import ClientState
     from shoal.scheduler.views.task import TaskState
     from shoal.scheduler.views.worker import WorkerState
@@ -28,25 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["SchedulerAttributes"]
 
 
-class SchedulerAttributes:
+class SchedulerAttributes(SchedulerContext):
     """Tables, lists and numbers of a scheduler: the part of `Scheduler` that others read."""
 
-    _views: Views | None = None
-
-    @property
-    def views(self) -> Views:
-        """The views of what the core knows."""
-        if self._views is None:
-            scheduler: Scheduler = self  # type: ignore[assignment]
-            self._views = Views(scheduler)
-        return self._views
-
-    @property
-    def state(self) -> SchedulerState:
-        """What the core knows, for the scheduler's own code."""
-        scheduler: Any = self
-        state: SchedulerState = scheduler.core.state
-        return state
+    _preloads: Preloads
 
     # -- tables ----------------------------------------------------------------------------
 
@@ -246,43 +229,32 @@ class SchedulerAttributes:
     @property
     def idle_timeout(self) -> float | None:
         """Seconds of idleness after which the scheduler closes; None: never."""
-        scheduler: Any = self
-        timeout: float | None = scheduler.settings.idle_timeout
-        return timeout
+        return self.settings.idle_timeout
 
     @property
     def no_workers_timeout(self) -> float | None:
         """Seconds after which tasks fail that no worker fits; None: never."""
-        scheduler: Any = self
-        timeout: float | None = scheduler.settings.no_workers_timeout
-        return timeout
+        return self.settings.no_workers_timeout
 
     @property
     def worker_ttl(self) -> float | None:
         """Seconds after which a worker that says nothing is dead; None: never."""
-        scheduler: Any = self
-        timeout: float | None = scheduler.settings.worker_ttl
-        return timeout
+        return self.settings.worker_ttl
 
     @property
     def allowed_failures(self) -> int:
         """Workers that may die while they run a task before it is blamed."""
-        scheduler: Any = self
-        n: int = scheduler.settings.allowed_failures
-        return n
+        return self.settings.allowed_failures
 
     @property
     def validate(self) -> bool:
         """Whether the state is checked after every event."""
-        scheduler: Any = self
-        return bool(scheduler.settings.validate)
+        return self.settings.validate
 
     @property
     def preloads(self) -> Preloads:
         """The users' modules that ran at the start."""
-        scheduler: Any = self
-        preloads: Preloads = scheduler._preloads
-        return preloads
+        return self._preloads
 
     def validate_state(self, allow_overlap: bool = False) -> None:
         """Check the whole state; an `AssertionError` says what does not fit."""
@@ -291,9 +263,7 @@ class SchedulerAttributes:
     @property
     def time_started(self) -> float:
         """When it was made, in seconds since the epoch."""
-        scheduler: Any = self
-        started: float = scheduler.started_at
-        return started
+        return self.started_at
 
     @property
     def jupyter(self) -> bool:

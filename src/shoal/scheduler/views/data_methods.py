@@ -11,9 +11,9 @@ from shoal._base.keys import decode_key
 from shoal.scheduler.core.events import ClientLost, DropCopies, FromClient, Move
 from shoal.scheduler.operations import copies, notes
 from shoal.scheduler.operations import data as data_operations
-from shoal.scheduler.views.part import (
+from shoal.scheduler.views.attributes import SchedulerAttributes
+from shoal.scheduler.views.named import (
     Names,
-    SchedulerPart,
     addresses,
     wire_keys,
     wire_keys_or_all,
@@ -23,17 +23,17 @@ from shoal.wire import messages as m
 __all__ = ["DataMethods"]
 
 
-class DataMethods(SchedulerPart):
+class DataMethods(SchedulerAttributes):
     """What others have a scheduler do with results. Methods that ask workers are coroutines."""
 
     # -- clients ---------------------------------------------------------------------------
 
     def remove_client(self, client: str, stimulus_id: str | None = None) -> None:
         """Take a client as gone; what only it wanted is dropped."""
-        if client in self._this.state.clients:
-            self._this.topics.forget(client)
-            self._this.feed(ClientLost(client, "it was removed from the scheduler"))
-            self._this.background(self._this.client_streams.dismiss(client))
+        if client in self.state.clients:
+            self.topics.forget(client)
+            self.feed(ClientLost(client, "it was removed from the scheduler"))
+            self.background(self.client_streams.dismiss(client))
 
     def client_desires_keys(self, keys: Iterable[Any], client: str) -> None:
         """Keep results, as a client with futures of them would."""
@@ -59,10 +59,8 @@ class DataMethods(SchedulerPart):
 
     def stimulus_retry(self, keys: Iterable[Any], client: str | None = None) -> tuple[Any, ...]:
         """Run failed tasks again, as `Client.retry` does; return their keys."""
-        chosen = [key for key in keys if (ts := self._this.tasks.get(key)) and ts.state == "erred"]
-        self._as_client(
-            client or next(iter(self._this.state.clients), ""), m.Retry(wire_keys(chosen))
-        )
+        chosen = [key for key in keys if (ts := self.tasks.get(key)) and ts.state == "erred"]
+        self._as_client(client or next(iter(self.state.clients), ""), m.Retry(wire_keys(chosen)))
         return tuple(chosen)
 
     def update_data(
@@ -82,15 +80,15 @@ class DataMethods(SchedulerPart):
                 wire_keys(keys),
                 [nbytes[key] for key in keys],
                 [""] * len(keys),
-                [[self._this.coerce_address(each) for each in who_has[key]] for key in keys],
+                [[self.coerce_address(each) for each in who_has[key]] for key in keys],
             ),
         )
 
     def _as_client(self, client: str, message: Any) -> None:
-        if client not in self._this.state.clients:
-            known = ", ".join(self._this.state.clients) or "none"
+        if client not in self.state.clients:
+            known = ", ".join(self.state.clients) or "none"
             raise ValueError(f"there is no client {client!r}; there are: {known}")
-        self._this.feed(FromClient(client, [message]))
+        self.feed(FromClient(client, [message]))
 
     # -- data ------------------------------------------------------------------------------
 
@@ -98,7 +96,7 @@ class DataMethods(SchedulerPart):
         """Fetch results from workers: ``{"status": "OK", "data": {key: pickled value}}``, or
         ``{"status": "error", "keys": those that could not be had}``.
         """
-        answer = await data_operations.gather(self._this, wire_keys(keys))
+        answer = await data_operations.gather(self, wire_keys(keys))
         if answer["missing"]:
             return {"status": "error", "keys": [decode_key(key) for key in answer["missing"]]}
         return {
@@ -116,7 +114,7 @@ class DataMethods(SchedulerPart):
     ) -> list[Any]:
         """Put values on workers, for a client that wants them; return their keys."""
         return await data_operations.scatter_values(
-            self._this, data, addresses(workers), client, broadcast, timeout
+            self, data, addresses(workers), client, broadcast, timeout
         )
 
     async def replicate(
@@ -130,7 +128,7 @@ class DataMethods(SchedulerPart):
     ) -> None:
         """Have `n` copies of each result; see `Client.replicate`."""
         chosen = addresses(workers)
-        await copies.replicate(self._this, wire_keys(keys), n, chosen, branching_factor)
+        await copies.replicate(self, wire_keys(keys), n, chosen, branching_factor)
 
     async def rebalance(
         self,
@@ -139,7 +137,7 @@ class DataMethods(SchedulerPart):
         stimulus_id: str = "",
     ) -> dict[str, Any]:
         """Move results so that workers use about the same memory; see `Client.rebalance`."""
-        answer = await copies.rebalance(self._this, wire_keys_or_all(keys), addresses(workers))
+        answer = await copies.rebalance(self, wire_keys_or_all(keys), addresses(workers))
         if answer["status"] == "OK":
             return {"status": "OK"}
         failed = [decode_key(key) for key in answer["failed"]]
@@ -149,13 +147,13 @@ class DataMethods(SchedulerPart):
         self, addr: str, keys: Iterable[Any], *, stimulus_id: str = ""
     ) -> None:
         """Have a worker fetch copies of results."""
-        self._this.feed(Move(wire_keys(keys), addr))
+        self.feed(Move(wire_keys(keys), addr))
 
     def request_remove_replicas(
         self, addr: str, keys: Iterable[Any], *, stimulus_id: str = ""
     ) -> None:
         """Have a worker drop copies of results; the last one stays."""
-        self._this.feed(DropCopies([(key, addr) for key in wire_keys(keys)]))
+        self.feed(DropCopies([(key, addr) for key in wire_keys(keys)]))
 
     # -- notes -----------------------------------------------------------------------------
 
@@ -167,7 +165,7 @@ class DataMethods(SchedulerPart):
         KeyError
             Without a default.
         """
-        found = notes.get_metadata(self._this, keys)
+        found = notes.get_metadata(self, keys)
         if found["found"]:
             return found["value"]
         if default is KeyError:
@@ -176,4 +174,4 @@ class DataMethods(SchedulerPart):
 
     def set_metadata(self, keys: list[Any], value: Any = None) -> None:
         """Note a value under nested keys."""
-        notes.set_metadata(self._this, keys, value)
+        notes.set_metadata(self, keys, value)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shoal.scheduler.context import SchedulerContext
     from shoal.scheduler.core import state as core
-    from shoal.scheduler.scheduler import Scheduler
     from shoal.scheduler.views.worker import WorkerState
 
 __all__ = ["choose_workers_to_close", "workers_to_close"]
@@ -17,7 +17,7 @@ _MEMORY_RATIO = 2.0
 
 
 def workers_to_close(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     memory_ratio: float | None = None,
     n: int | None = None,
     key: Callable[[WorkerState], Any] | None = None,
@@ -34,7 +34,7 @@ def workers_to_close(
 
 
 def choose_workers_to_close(
-    scheduler: Scheduler,
+    scheduler: SchedulerContext,
     memory_ratio: float | None = None,
     n: int | None = None,
     key: Callable[[WorkerState], Any] | None = None,
@@ -85,7 +85,7 @@ def _has_actor(ws: core.WorkerState) -> bool:
     return any(ts.options.actor for ts in ws.held.values())
 
 
-def _valid(scheduler: Scheduler, workers: list[core.WorkerState]) -> list[core.WorkerState]:
+def _valid(scheduler: SchedulerContext, workers: list[core.WorkerState]) -> list[core.WorkerState]:
     """Return the workers that no plugin wants to keep."""
     views = scheduler.views
     hooks = scheduler.own_plugins.hooks("valid_workers_downscaling")

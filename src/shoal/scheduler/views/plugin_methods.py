@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from shoal.comm.base import Comm
-from shoal.plugins.builtin.upload import place
+from shoal.plugins.builtin.placing import place
 from shoal.plugins.hooks import name_of
 from shoal.scheduler.operations import functions, metadata
 from shoal.scheduler.operations import plugins as operations
-from shoal.scheduler.views.part import SchedulerPart
+from shoal.scheduler.views.attributes import SchedulerAttributes
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import dumps
 from shoal.wire.serialize.wrappers import Serialized
@@ -22,7 +22,7 @@ from shoal.worker.directory import scratch_space
 __all__ = ["PluginMethods"]
 
 
-class PluginMethods(SchedulerPart):
+class PluginMethods(SchedulerAttributes):
     """Plugins of the scheduler itself, and those that it gives to workers and nannies."""
 
     _directory: tempfile.TemporaryDirectory[str] | None = None
@@ -32,7 +32,7 @@ class PluginMethods(SchedulerPart):
     @property
     def plugins(self) -> dict[str, Any]:
         """The scheduler's own plugins by name."""
-        return self._this.own_plugins.plugins
+        return self.own_plugins.plugins
 
     def add_plugin(
         self, plugin: Any, *, idempotent: bool = False, name: str | None = None, **kwargs: Any
@@ -62,7 +62,7 @@ class PluginMethods(SchedulerPart):
             plugin = plugin(**kwargs)
         elif kwargs:
             raise TypeError(f"add_plugin() got unknown arguments: {', '.join(kwargs)}")
-        own = self._this.own_plugins
+        own = self.own_plugins
         name = name_of(plugin, name)
         if not (idempotent and name in own.plugins):
             own.put(plugin, name)
@@ -75,9 +75,9 @@ class PluginMethods(SchedulerPart):
         ValueError
             When there is none of that name.
         """
-        closing = self._this.own_plugins.take_out(name)
+        closing = self.own_plugins.take_out(name)
         if inspect.isawaitable(closing):
-            self._this.background(_awaited(closing))
+            self.background(_awaited(closing))
 
     async def register_scheduler_plugin(
         self, plugin: Any, name: str | None = None, idempotent: bool | None = None
@@ -87,23 +87,23 @@ class PluginMethods(SchedulerPart):
             plugin = functions.open_pickle(plugin, "takes no plugins of clients")
         if idempotent is None:
             idempotent = bool(getattr(plugin, "idempotent", False))
-        await self._this.own_plugins.add(plugin, name_of(plugin, name), idempotent)
+        await self.own_plugins.add(plugin, name_of(plugin, name), idempotent)
 
     async def unregister_scheduler_plugin(self, name: str) -> None:
         """Close a plugin and forget it."""
-        await self._this.own_plugins.remove(name)
+        await self.own_plugins.remove(name)
 
     # -- those of others -------------------------------------------------------------------
 
     @property
     def worker_plugins(self) -> dict[str, Any]:
         """The plugins of workers, pickled, by name."""
-        return dict(self._this.plugin_registry(nanny=False).plugins)
+        return dict(self.plugin_registry(False).plugins)
 
     @property
     def nanny_plugins(self) -> dict[str, Any]:
         """The plugins of nannies, pickled, by name."""
-        return dict(self._this.plugin_registry(nanny=True).plugins)
+        return dict(self.plugin_registry(True).plugins)
 
     async def register_worker_plugin(
         self, comm: Comm | None, plugin: Any, name: str | None = None, idempotent: bool = False
@@ -113,7 +113,7 @@ class PluginMethods(SchedulerPart):
 
     async def unregister_worker_plugin(self, comm: Comm | None, name: str) -> dict[str, Any]:
         """Take it back."""
-        return await operations.take_back_plugin(self._this, name)
+        return await operations.take_back_plugin(self, name)
 
     async def register_nanny_plugin(
         self, comm: Comm | None, plugin: Any, name: str | None = None, idempotent: bool = False
@@ -123,7 +123,7 @@ class PluginMethods(SchedulerPart):
 
     async def unregister_nanny_plugin(self, comm: Comm | None, name: str) -> dict[str, Any]:
         """Take it back."""
-        return await operations.take_back_plugin(self._this, name, nanny=True)
+        return await operations.take_back_plugin(self, name, nanny=True)
 
     async def _hand_out(
         self, plugin: Any, name: str | None, idempotent: bool, nanny: bool
@@ -137,7 +137,7 @@ class PluginMethods(SchedulerPart):
             plugin = dumps(plugin)
         elif not name:
             raise ValueError("a pickled plugin needs a name: nobody here opens it to see its own")
-        return await operations.hand_out_plugin(self._this, plugin, str(name), idempotent, nanny)
+        return await operations.hand_out_plugin(self, plugin, str(name), idempotent, nanny)
 
     # -- what clients ask for --------------------------------------------------------------
 
@@ -152,15 +152,15 @@ class PluginMethods(SchedulerPart):
         """Call a function here; it gets the scheduler as `dask_scheduler` where it takes that."""
         given = (function, args, kwargs or {})
         call, positional, keywords = (x if isinstance(x, Blob) else dumps(x) for x in given)
-        return await functions.run_function(self._this, call, positional, keywords, wait)
+        return await functions.run_function(self, call, positional, keywords, wait)
 
     def start_task_metadata(self, name: str) -> None:
         """Begin to collect what becomes of tasks, under a name; see `get_task_metadata`."""
-        metadata.start_metadata(self._this, name)
+        metadata.start_metadata(self, name)
 
     def stop_task_metadata(self, name: str) -> dict[str, Any]:
         """Return what was collected, and collect no more."""
-        return metadata.stop_metadata(self._this, name)
+        return metadata.stop_metadata(self, name)
 
     async def upload_file(self, filename: str, data: Any, load: bool = True) -> dict[str, Any]:
         """Write a file into the scheduler's folder, and make it importable.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from dask.utils import parse_bytes
 
 from shoal import config
+from shoal.scheduler.core_access import CoreAccess
 from shoal.scheduler.views.client import ClientState
 from shoal.scheduler.views.group import TaskGroup, TaskPrefix
 from shoal.scheduler.views.task import TaskState
@@ -18,13 +19,19 @@ from shoal.scheduler.views.worker import WorkerState
 
 if TYPE_CHECKING:
     from shoal.scheduler.core import state as core
-    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["Views"]
 
 V = TypeVar("V", bound=View)
 
 _JITTER = 1e-3  # seconds by which two clocks differ that were not read at the same moment
+
+
+class ViewsHost(CoreAccess, Protocol):
+    """A scheduler, as the views of its objects know it."""
+
+    def describe_worker(self, ws: core.WorkerState) -> dict[str, Any]:
+        """Return what is known of a worker, for people."""
 
 
 class Views:
@@ -36,7 +43,7 @@ class Views:
         Whose objects these are.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: ViewsHost) -> None:
         self.scheduler = scheduler
         # By class of the view and id of the object, which the view keeps alive.
         self._epoch = float("-inf")  # of the core's clock
@@ -98,7 +105,7 @@ class Views:
     @property
     def state(self) -> core.SchedulerState:
         """The state of the core."""
-        return self.scheduler.core.state
+        return self.scheduler.state
 
     @property
     def default_size(self) -> int:

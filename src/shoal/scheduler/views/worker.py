@@ -14,7 +14,6 @@ from shoal.scheduler.views.view import Ordered, View
 
 if TYPE_CHECKING:
     from shoal.scheduler.core import state as core
-    from shoal.scheduler.scheduler import Scheduler
     from shoal.scheduler.views.registry import Views
 
 __all__ = ["WorkerState"]
@@ -129,12 +128,12 @@ class WorkerState(View):
         return 0.0 if told is None else told - self._views.wall_time(self._core.told_at)
 
     @property
-    def scheduler(self) -> Scheduler:
+    def scheduler(self) -> Any:
         """Whose worker it is."""
         return self._views.scheduler
 
     @property
-    def scheduler_ref(self) -> weakref.ref[Scheduler]:
+    def scheduler_ref(self) -> weakref.ref[Any]:
         """A weak reference to the scheduler."""
         return weakref.ref(self._views.scheduler)
 

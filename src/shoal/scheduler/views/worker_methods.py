@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Literal
 
-from shoal.comm.addressing import normalize_address
 from shoal.scheduler.core.policies.estimates import load, transfer_time
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.operations import functions, information, membership
+from shoal.scheduler.views.attributes import SchedulerAttributes
 from shoal.scheduler.views.downscaling import workers_to_close
-from shoal.scheduler.views.part import Names, SchedulerPart, addresses
+from shoal.scheduler.views.named import Names, addresses
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerMethods"]
 
 
-class WorkerMethods(SchedulerPart):
+class WorkerMethods(SchedulerAttributes):
     """What others have a scheduler do with workers. Methods that ask workers are coroutines."""
 
     async def retire_workers(
@@ -54,11 +54,11 @@ class WorkerMethods(SchedulerPart):
             For `workers_to_close`.
         """
         if workers is None and names is None:
-            workers = self._this.workers_to_close(**kwargs)
+            workers = self.workers_to_close(**kwargs)
         elif kwargs:
             raise TypeError(f"retire_workers() got {', '.join(kwargs)} beside workers= or names=")
         return await membership.retire_workers(
-            self._this,
+            self,
             workers=addresses(workers),
             names=addresses(names),
             close_workers=close_workers or remove,
@@ -97,7 +97,7 @@ class WorkerMethods(SchedulerPart):
         call: Any = key
         if isinstance(key, bytes):
             call = functions.open_pickle(key, "runs no functions of clients")
-        return workers_to_close(self._this, memory_ratio, n, call, minimum, target, attribute)
+        return workers_to_close(self, memory_ratio, n, call, minimum, target, attribute)
 
     def adaptive_target(self, target_duration: Any = None) -> int:
         """Return how many workers would do the work that is there in about so many seconds.
@@ -107,7 +107,7 @@ class WorkerMethods(SchedulerPart):
         target_duration : float or str, optional
             ``distributed.adaptive.target-duration`` by default.
         """
-        return membership.adaptive_target(self._this, target_duration)
+        return membership.adaptive_target(self, target_duration)
 
     async def remove_worker(
         self,
@@ -130,17 +130,17 @@ class WorkerMethods(SchedulerPart):
         close : bool
             Whether it is told to close.
         """
-        address = self._this.coerce_address(address)
-        if address not in self._this.state.workers:
+        address = self.coerce_address(address)
+        if address not in self.state.workers:
             return "already-removed"
         reason = "it was removed from the scheduler"
         if expected:
-            self._this.expect_close(address)
+            self.expect_close(address)
         if close:
-            self._this.worker_streams.send(address, [m.CloseWorker(reason)])
-            await self._this.worker_streams.dismiss(address)
-        if address in self._this.state.workers:
-            self._this.lose_worker(address, reason)
+            self.worker_streams.send(address, [m.CloseWorker(reason)])
+            await self.worker_streams.dismiss(address)
+        if address in self.state.workers:
+            self.lose_worker(address, reason)
         return "OK"
 
     async def restart(
@@ -152,7 +152,7 @@ class WorkerMethods(SchedulerPart):
         stimulus_id: str = "",
     ) -> None:
         """Forget all tasks and restart all workers; see `Client.restart`."""
-        await membership.restart(self._this, timeout, wait_for_workers)
+        await membership.restart(self, timeout, wait_for_workers)
 
     async def restart_workers(
         self,
@@ -164,7 +164,7 @@ class WorkerMethods(SchedulerPart):
         stimulus_id: str = "",
     ) -> dict[str, Any]:
         """Have nannies start workers anew; see `Client.restart_workers`."""
-        return await membership.restart_workers(self._this, addresses(workers), timeout, on_error)
+        return await membership.restart_workers(self, addresses(workers), timeout, on_error)
 
     async def broadcast(
         self,
@@ -191,20 +191,16 @@ class WorkerMethods(SchedulerPart):
         on_error : {"raise", "return", "return_pickle", "ignore"}
             What to do about those that fail to answer.
         """
-        return await membership.broadcast(
-            self._this, msg, addresses(workers), hosts, nanny, on_error
-        )
+        return await membership.broadcast(self, msg, addresses(workers), hosts, nanny, on_error)
 
     async def proxy(self, msg: dict[str, Any], worker: str, serializers: Any = None) -> Any:
         """Send a request to one worker and return its answer."""
-        return (await self._this.broadcast(msg=msg, workers=[worker]))[
-            self._this.coerce_address(worker)
-        ]
+        return (await self.broadcast(msg=msg, workers=[worker]))[self.coerce_address(worker)]
 
     @property
     def stream_comms(self) -> dict[str, Outbox]:
         """What takes messages to the `stream_handlers` of workers, by their addresses."""
-        return {address: self._this.outbox.to(address) for address in self._this.state.workers}
+        return {address: self.outbox.to(address) for address in self.state.workers}
 
     def worker_send(self, worker: str, msg: dict[str, Any]) -> None:
         """Send a message to one of the `stream_handlers` of a worker; it gets its fields.
@@ -216,32 +212,22 @@ class WorkerMethods(SchedulerPart):
         msg : dict
             With the name of the handler in `op`.
         """
-        self._this.outbox.to(worker).send(msg)
+        self.outbox.to(worker).send(msg)
 
     def workers_list(self, workers: Names) -> list[str]:
         """Return the addresses of workers that are named by address, name or host; all for None."""
-        return [ws.address for ws in information.find_workers(self._this, addresses(workers))]
-
-    def coerce_address(self, addr: Any, resolve: bool = True) -> str:
-        """Return the address of a worker, given its address or name."""
-        text = str(getattr(addr, "address", addr))
-        known = self._this.state.aliases.get(text)
-        if known is not None:
-            return known
-        if isinstance(addr, tuple):
-            text = f"{addr[0]}:{addr[1]}"
-        return text if text in self._this.state.workers else normalize_address(text)
+        return [ws.address for ws in information.find_workers(self, addresses(workers))]
 
     def coerce_hostname(self, host: Any) -> str:
         """Return the host of a worker, given its name; any other text is a host already."""
-        address = self._this.state.aliases.get(str(host))
-        return str(host) if address is None else self._this.state.workers[address].info.host
+        address = self.state.aliases.get(str(host))
+        return str(host) if address is None else self.state.workers[address].info.host
 
     def get_worker_service_addr(
         self, worker: str, service_name: str, protocol: bool = False
     ) -> Any:
         """Return (host, port) of what a worker serves under a name; None where it does not."""
-        info = self._this.state.workers[worker].info
+        info = self.state.workers[worker].info
         port = info.services.get(service_name)
         if port is None:
             return None
@@ -252,13 +238,13 @@ class WorkerMethods(SchedulerPart):
 
     def valid_workers(self, ts: TaskState) -> set[WorkerState] | None:
         """Return the workers that a task may run on; None: any."""
-        found = allowed_workers(self._this.state, ts._core)
-        return None if found is None else self._this.views.workers(found)
+        found = allowed_workers(self.state, ts._core)
+        return None if found is None else self.views.workers(found)
 
     def get_comm_cost(self, ts: TaskState, ws: WorkerState) -> float:
         """Return the seconds it takes to bring the inputs of a task to a worker, as estimated."""
-        return transfer_time(self._this.state, ts._core, ws._core)
+        return transfer_time(self.state, ts._core, ws._core)
 
     def worker_objective(self, ts: TaskState, ws: WorkerState) -> tuple[float, int]:
         """Return what placement weighs: when a task could start on a worker, and its data there."""
-        return load(ws._core) + self._this.get_comm_cost(ts, ws), ws.nbytes
+        return load(ws._core) + self.get_comm_cost(ts, ws), ws.nbytes

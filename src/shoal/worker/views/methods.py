@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shoal._base.keys import decode_key, encode_key
 from shoal.comm.base import Comm
 from shoal.comm.function_calls import run_on
-from shoal.plugins.builtin.upload import place
+from shoal.plugins.builtin.placing import place
 from shoal.plugins.hooks import name_of
 from shoal.task_context import on_worker
 from shoal.wire.blob import Blob

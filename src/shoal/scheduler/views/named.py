@@ -1,27 +1,16 @@
-"""`SchedulerPart`: the base of the parts that `Scheduler` is made of."""
+"""Workers and keys as users name them, made into what operations take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from shoal._base.keys import encode_key
 
-if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
-
-__all__ = ["Names", "SchedulerPart", "addresses", "wire_keys", "wire_keys_or_all"]
+__all__ = ["Names", "addresses", "wire_keys", "wire_keys_or_all"]
 
 Names: TypeAlias = Iterable[Any] | None
 """Workers by address, name or host, or as `WorkerState`; None: all."""
-
-
-class SchedulerPart:
-    """A part of `Scheduler`."""
-
-    @property
-    def _this(self) -> Scheduler:
-        return self  # type: ignore[return-value]
 
 
 def addresses(names: Names) -> list[Any] | None:

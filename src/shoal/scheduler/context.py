@@ -1,0 +1,115 @@
+"""`SchedulerContext`: the base of a scheduler, for its operations and for the documented methods.
+
+`Scheduler` is made of classes that derive from this one, and hands itself to the functions of
+`operations`, so that none of them needs `Scheduler`. What happens in a scheduler's life does not
+belong here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shoal.comm.addressing import normalize_address
+from shoal.comm.server import Server
+from shoal.scheduler.views.registry import Views
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from shoal._base.logs import LogBuffer
+    from shoal.comm.stream_messages import Outboxes
+    from shoal.scheduler.copying import Copying
+    from shoal.scheduler.core import Machine
+    from shoal.scheduler.core.settings import Settings
+    from shoal.scheduler.core.state import SchedulerState
+    from shoal.scheduler.memory_manager import MemoryManager
+    from shoal.scheduler.observe.profiling import LoopProfile
+    from shoal.scheduler.observe.topics import Topics
+    from shoal.scheduler.plugins.own import SchedulerPlugins
+    from shoal.scheduler.plugins.registry import PluginRegistry
+    from shoal.scheduler.streams import Streams
+
+__all__ = ["SchedulerContext"]
+
+
+class SchedulerContext(Server):
+    """What a scheduler's operations and methods use of it. `Scheduler` sets the attributes.
+
+    Attributes
+    ----------
+    settings : Settings
+        Of the core.
+    worker_streams, client_streams : Streams
+        The connections that messages go through.
+    outbox : Outboxes
+        Messages of users' code to workers.
+    own_plugins : SchedulerPlugins
+        Plugins of the scheduler itself.
+    topics : Topics
+        Who hears of which events.
+    copying, memory_manager
+        Copies that are made on request, and by themselves.
+    """
+
+    settings: Settings
+    started_at: float
+    log_buffer: LogBuffer
+    worker_streams: Streams
+    client_streams: Streams
+    outbox: Outboxes
+    own_plugins: SchedulerPlugins
+    topics: Topics
+    copying: Copying
+    memory_manager: MemoryManager
+    profiler: LoopProfile
+    _machine: Machine | None
+    _clock: Callable[[], float]
+    _views: Views | None = None
+
+    # The scheduler's methods, for what is built upon them.
+    feed: Callable[..., None]
+    describe_worker: Callable[..., dict[str, Any]]
+    plugin_registry: Callable[[bool], PluginRegistry]
+    tell_plugins: Callable[..., None]
+    retired: Callable[[str], asyncio.Future[None]]
+    workers_changed: Callable[[], Any]
+    lose_worker: Callable[..., None]
+    close_worker: Callable[..., None]
+    workers_to_close: Callable[..., list[Any]]
+    expect_close: Callable[[str], None]
+    close_soon: Callable[[str], None]
+
+    @property
+    def core(self) -> Machine:
+        """The state machine."""
+        if self._machine is None:
+            raise RuntimeError("the scheduler is not started")
+        return self._machine
+
+    @property
+    def state(self) -> SchedulerState:
+        """What the core knows, for the scheduler's own code."""
+        return self.core.state
+
+    @property
+    def views(self) -> Views:
+        """The views of what the core knows."""
+        if self._views is None:
+            self._views = Views(self)
+        return self._views
+
+    def wall_time(self, when: float) -> float:
+        """Return seconds since the epoch for a time of the core's clock."""
+        return time.time() - self._clock() + when
+
+    def coerce_address(self, addr: Any, resolve: bool = True) -> str:
+        """Return the address of a worker, given its address or name."""
+        text = str(getattr(addr, "address", addr))
+        known = self.state.aliases.get(text)
+        if known is not None:
+            return known
+        if isinstance(addr, tuple):
+            text = f"{addr[0]}:{addr[1]}"
+        return text if text in self.state.workers else normalize_address(text)
