@@ -183,6 +183,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         self._identity: dict[str, Any] = {}
         self._identity_task: asyncio.Task[None] | None = None
         self._unreachable: set[str] = set()
+        self._known_workers: set[str] = set()
         self._actor_connections: ActorConnections | None = None
         if self._target.is_own:
             self._make_cluster(loop)
@@ -838,7 +839,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
     ) -> Any:
         """Return the last `n` log records of workers, or of their nannies, by worker."""
         request = {"op": "logs", "n": n}
-        return self.sync(self._ask, "broadcast", msg=request, workers=workers, nanny=nanny)
+        return self.sync(admin.ask_workers, self, request, workers, nanny)
 
     def get_versions(self, check: bool = False, packages: Iterable[str] = ()) -> Any:
         """Return versions of Python and packages at the scheduler, the workers and here.
@@ -1089,7 +1090,12 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
 
     def _note_workers(self) -> None:
         """Workers came or went: keep what is shown of the cluster up to date."""
-        self._unreachable.intersection_update(self._session.machine.state.workers)
+        state = self._session.machine.state
+        self._unreachable.intersection_update(state.workers)
+        known = {*state.workers, *state.known_workers}
+        gone, self._known_workers = self._known_workers - known, known
+        for address in gone:  # a host that is cut off, or a process that hangs, breaks nothing off
+            self.rpc.remove(address, reason="its worker has gone")
         if self.status == "running" and self._identity_task is None:
             self._identity_task = self.loop.create_task(self._refresh_identity())
 

@@ -141,8 +141,8 @@ class RemoteProcess(ProcessInterface):
             self._reader.cancel()
         if self._connection is not None:
             self._connection.close()
-            with contextlib.suppress(OSError):
-                await self._connection.wait_closed()
+            with contextlib.suppress(OSError):  # also that the other host does not answer in time
+                await asyncio.wait_for(self._connection.wait_closed(), _END_TIMEOUT)
 
 
 class SSHScheduler(RemoteProcess):

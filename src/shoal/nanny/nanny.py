@@ -190,6 +190,7 @@ class Nanny(NannyAttributes, Server):
             "run": self.run,
             "kill": self.kill,
             "restart": self.restart,
+            "replace": self.replace,
             "instantiate": self.instantiate,
             "terminate": self.terminate,
             "death": self.death,
@@ -349,6 +350,15 @@ class Nanny(NannyAttributes, Server):
             logger.error("Restarting the worker %s took longer than %s s", self.name, timeout)
             return "timed out"
         return "OK"
+
+    def replace(self, pid: int, reason: str) -> None:
+        """End a worker's process that does not answer, at once; another is started then.
+
+        Nothing happens when the worker has another process by now.
+        """
+        if self.process is not None and self.process.pid == pid and self.is_alive():
+            logger.warning("Replacing the worker %s (pid %s): %s", self.name, pid, reason)
+            self.process.kill(reason)
 
     def terminate(self, reason: str = "the nanny was asked to") -> str:
         """Close worker and nanny; answers before that is done."""

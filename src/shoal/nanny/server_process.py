@@ -28,6 +28,7 @@ __all__ = ["ServerProcess", "StartError"]
 logger = logging.getLogger("shoal.nanny")
 
 _NO_LIMIT = MemoryLimit(0, None)
+_SLOW_START = 60.0  # seconds after which people are told that a process does not come up
 
 
 class StartError(RuntimeError):
@@ -127,6 +128,7 @@ class ServerProcess:
 
     async def run(self) -> End:
         """Start the process, stay until its end, and say what kind of end it was."""
+        slow = asyncio.get_running_loop().call_later(_SLOW_START, self._say_slow)
         try:
             await self._child.start()
             self._monitor = asyncio.create_task(self._watch_memory())
@@ -135,6 +137,7 @@ class ServerProcess:
             self._child.kill()
             raise
         finally:
+            slow.cancel()
             if self._monitor is not None:
                 self._monitor.cancel()
             self._conclude()
@@ -173,6 +176,14 @@ class ServerProcess:
             self._closing = message
         elif op == "failed":
             self.failure = message["text"]
+
+    def _say_slow(self) -> None:
+        if not self.up.done():
+            logger.warning(
+                "%s (pid %s) has not come up in %g s: it imports, runs a preload or a plugin's "
+                "setup, or looks for its scheduler. Its log says more; waiting on",
+                *(self._label, self.pid, _SLOW_START),
+            )
 
     async def _watch_memory(self) -> None:
         if not self._limit.active:

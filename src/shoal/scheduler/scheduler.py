@@ -410,6 +410,9 @@ class Scheduler(
     def _worker_dropped(self, address: str) -> None:
         self._closing_workers.discard(address)
         self.rpc.remove(address)
+        ws = self.state.workers.get(address)
+        if ws is not None and ws.info.nanny is not None:
+            self.background(self._replace(ws))
         self._loop.call_soon(self._notify)  # the core hears of it in this turn
 
     # -- plugins and subscribers ----------------------------------------------------
@@ -510,6 +513,15 @@ class Scheduler(
             self.lose_worker(address, reason)
         else:
             self.background(self._post_mortem(ws, reason))
+
+    async def _replace(self, ws: WorkerState) -> None:
+        """Have the nanny start another process: this one hangs, and does not end by itself."""
+        assert ws.info.nanny is not None
+        try:
+            call = self.rpc(ws.info.nanny).replace(pid=ws.info.pid, reason="it did not answer")
+            await asyncio.wait_for(call, _POST_MORTEM)
+        except (OSError, RuntimeError) as error:
+            logger.info("the nanny %s does not replace its worker: %s", ws.info.nanny, error)
 
     async def _post_mortem(self, ws: WorkerState, reason: str) -> None:
         """Ask the nanny how the worker died before its tasks are blamed for it."""

@@ -30,6 +30,7 @@ __all__ = [
     "loads_bytes",
     "reduce_code",
     "register_reducer",
+    "whole",
 ]
 
 # Buffers below this many bytes are cheaper to copy into the pickle than to send as frames of their
@@ -104,6 +105,11 @@ class _Whole:
 
     def __reduce__(self) -> Any:
         return type(self.value), (pickle.PickleBuffer(self.value),)
+
+
+def whole(value: Any) -> Any:
+    """Return what stands for long bytes inside of a value, to be pickled without a copy."""
+    return _Whole(value) if type(value) in _LONG and len(value) >= SMALL else value
 
 
 def dumps(obj: Any, *, small: int = SMALL) -> Blob:

@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "LEAST",
+    "LONG",
     "MOST",
     "PICKLE",
     "PLAIN",
@@ -37,13 +38,18 @@ LEAST, MOST = -(2**63), 2**64 - 1
 PICKLE = 0x80
 """The first byte of every pickle, and of no array in msgpack."""
 
+LONG = 2**20
+"""Texts and bytes that are longer travel as buffers of their own, without copies."""
+
+_SIZED = frozenset((str, bytes))
+
 _encode = msgspec.msgpack.Encoder().encode
 load_plain = msgspec.msgpack.Decoder(tuple).decode
 """Returns the positional arguments that `plain_arguments` was given."""
 
 
 def plain_arguments(args: tuple[Any, ...]) -> bytes | None:
-    """Return positional arguments as bytes if all are plain, else `None`.
+    """Return positional arguments as bytes if all are plain and none is long, else `None`.
 
     Equal arguments of the same types have equal bytes, and others have others.
 
@@ -53,7 +59,8 @@ def plain_arguments(args: tuple[Any, ...]) -> bytes | None:
     ((1, 2.0, 'three'), None)
     """
     for arg in args:
-        if type(arg) not in PLAIN:
+        kind = type(arg)
+        if kind not in PLAIN or (kind in _SIZED and len(arg) > LONG):
             return None
     try:
         return _encode(args)
@@ -64,7 +71,12 @@ def plain_arguments(args: tuple[Any, ...]) -> bytes | None:
 def plain_rows(rows: Sequence[tuple[Any, ...]]) -> list[bytes] | None:
     """Return `plain_arguments` of each of many calls if all arguments of all are plain."""
     for column in zip(*rows, strict=True):
-        if not PLAIN.issuperset(map(type, column)):
+        kinds = set(map(type, column))
+        if not kinds <= PLAIN:
+            return None
+        if not kinds.isdisjoint(_SIZED) and any(
+            type(arg) in _SIZED and len(arg) > LONG for arg in column
+        ):
             return None
     try:
         return list(map(_encode, rows))

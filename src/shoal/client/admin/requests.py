@@ -18,6 +18,7 @@ from shoal._base.numbers import whole_number
 from shoal.client.futures.future import Future, find_futures
 from shoal.client.futures.outcome import load, load_error
 from shoal.client.submission.submit import as_workers
+from shoal.comm.requests import raise_error
 from shoal.comm.secret import cluster_secret
 from shoal.errors import RemoteError, WorkerStartTimeoutError
 from shoal.wire.pickling import dumps
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ask_by_key",
     "ask_by_worker",
+    "ask_workers",
     "keys_in",
     "run_on_scheduler",
     "run_on_workers",
@@ -70,6 +72,26 @@ async def ask_by_worker(client: SchedulerAccess, op: str, workers: Any) -> dict[
         address: [decode_key(key) for key in value] if isinstance(value, (list, tuple)) else value
         for address, value in answer.items()
     }
+
+
+async def ask_workers(
+    client: ClientContext, msg: dict[str, Any], workers: Any = None, nanny: bool = False
+) -> dict[str, Any]:
+    """Ask workers, or their nannies, for what they tell; those that go meanwhile are left out."""
+    await client
+    names = None if workers is None else as_workers(workers)
+    answers: dict[str, Any] = await client.scheduler.broadcast(
+        msg=msg, workers=names, nanny=nanny, on_error="return"
+    )
+    for address, answer in list(answers.items()):
+        if not (isinstance(answer, dict) and answer.get("status") == "error"):
+            continue
+        try:
+            raise_error({**answer, "status": None})
+        except OSError as error:
+            logger.warning("no answer of the worker %s to %r: %s", address, msg["op"], error)
+            del answers[address]
+    return answers
 
 
 def _plain(value: Any) -> Any:

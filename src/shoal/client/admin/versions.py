@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.versions import own_versions
-from shoal.client.admin.requests import run_on_scheduler, run_on_workers
+from shoal.client.admin.requests import ask_workers, run_on_scheduler, run_on_workers
 
 if TYPE_CHECKING:
     from shoal.client.session.context import ClientContext
@@ -31,7 +31,7 @@ async def get_versions(
     await client
     found: dict[str, Any] = {
         "scheduler": await client.scheduler.versions(),
-        "workers": await client.scheduler.broadcast(msg={"op": "versions"}),
+        "workers": await ask_workers(client, {"op": "versions"}),
         "client": own_versions(),
     }
     if names:

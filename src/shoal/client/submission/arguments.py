@@ -16,7 +16,7 @@ from shoal.client.core.state import Extras
 from shoal.client.futures.claiming import check_usable, claimed
 from shoal.client.futures.future import Future, collect_pickled
 from shoal.client.submission.keys import SCALARS, arguments_token
-from shoal.wire.pickling import dumps
+from shoal.wire.pickling import dumps, whole
 from shoal.wire.placeholder import Dependency
 from shoal.wire.serialize.chosen import by_families
 
@@ -67,7 +67,7 @@ def pack(
             if session.serializers is not None:
                 plain_args = by_families(plain_args, session.serializers, _AS_THEY_ARE)
                 plain_kwargs = by_families(plain_kwargs, session.serializers, _AS_THEY_ARE)
-            blob = dumps((plain_args, plain_kwargs))
+            blob = dumps(_with_buffers(plain_args, plain_kwargs))
         except Exception as error:
             raise TypeError(_culprit(plain_args, plain_kwargs, error)) from error
     deps = tuple(finder.deps)
@@ -79,6 +79,20 @@ def pack(
         mentioned = tuple(future._record.key for future in kept)
         extras = Extras(buffers=blob.buffers, keep=tuple(kept), mentioned=mentioned)
     return Packed(bytes(blob.data), deps, extras, nbytes, token)
+
+
+def _with_buffers(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    """Return arguments with what is long marked: pickle would copy it into the pickle."""
+    marks: dict[int, Any] = {}  # what is given twice travels once
+
+    def mark(value: Any) -> Any:
+        marked = whole(value)
+        return value if marked is value else marks.setdefault(id(value), marked)
+
+    return (
+        tuple([mark(value) for value in args]),
+        kwargs and {name: mark(value) for name, value in kwargs.items()},
+    )
 
 
 class _Finder:

@@ -7,6 +7,7 @@ arrays, data frames and many others, and costs a hundred times as much.
 
 from __future__ import annotations
 
+import operator
 import os
 from hashlib import blake2b
 from itertools import count
@@ -16,9 +17,10 @@ from dask.tokenize import tokenize
 from dask.utils import key_split
 
 from shoal._base.keys import decode_key
+from shoal._base.long_digest import long_digest
 from shoal.wire.blob import Blob
 from shoal.wire.placeholder import Dependency
-from shoal.wire.plain_values import PLAIN, plain_arguments
+from shoal.wire.plain_values import LONG, PLAIN, plain_arguments
 
 __all__ = [
     "SCALARS",
@@ -60,8 +62,12 @@ def blob_digest(blob: Blob) -> bytes:
     """Return 16 bytes that are equal for equal pickles."""
     hasher = blake2b(blob.data, digest_size=_DIGEST)
     for buffer in blob.buffers:
-        hasher.update(buffer.data)
+        hasher.update(_part(buffer.data))
     return hasher.digest()
+
+
+def _part(data: Any) -> Any:
+    return data if memoryview(data).nbytes <= LONG else long_digest(data)
 
 
 class CallDigest:
@@ -121,13 +127,42 @@ def arguments_token(
     if not deps:
         plain_token = plain_arguments(args)
         return _token(args) if plain_token is None else plain_token
+    plain = _without_long(plain)
     if _simple(plain, _SIMPLE_LIMIT + len(deps)) > 0:
         # No text looks like a placeholder, as the repr of texts has quotes.
         return b"d" + repr((plain, deps)).encode()
     return _token(args)
 
 
+class _Long:
+    """Stands for long text or bytes; no other value looks like it, as it has no quotes."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, value: str | bytes) -> None:
+        data = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+        self._text = f"<{type(value).__name__} {len(value)} {long_digest(data).hex()}>"
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __dask_tokenize__(self) -> str:
+        return self._text
+
+
+def _without_long(value: Any) -> Any:
+    """Return a value with digests of what is long: its repr would take seconds."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return value if len(value) <= LONG else _Long(value)
+    if kind is tuple or kind is list:
+        items = [_without_long(item) for item in value] if len(value) <= _SIMPLE_LIMIT else value
+        return value if all(map(operator.is_, items, value)) else kind(items)
+    return value
+
+
 def _token(values: tuple[Any, ...]) -> bytes:
+    values = _without_long(values)
     if _simple(values, _SIMPLE_LIMIT) > 0:
         # The repr of these types names type and value exactly.
         return b"r" + repr(values).encode()
@@ -137,7 +172,7 @@ def _token(values: tuple[Any, ...]) -> bytes:
 def _simple(value: Any, room: int) -> int:
     """Return how much of `room` is left after counting the values; 0: too many, or not simple."""
     kind = type(value)
-    if kind in SCALARS or kind is Dependency:
+    if kind in SCALARS or kind is Dependency or kind is _Long:
         return room - 1
     if kind is tuple or kind is list:
         for item in value:

@@ -184,30 +184,55 @@ async def _to_workers(
     broadcast: bool | int,
     timeout: float,
 ) -> dict[str, list[str]]:
-    nthreads = await _find_workers(client, wanted, timeout)
+    holders: dict[str, list[str]] = {key: [] for key in batch.data}
+    gone: dict[str, OSError] = {}
+    deadline = asyncio.get_running_loop().time() + timeout
+    async with lending(batch.data, _pool(client)) as lender:
+        while left := [key for key in batch.data if not holders[key]]:
+            time_left = max(deadline - asyncio.get_running_loop().time(), 0)
+            nthreads = await _find_workers(client, wanted, time_left)
+            if gone:
+                nthreads = {w: n for w, n in nthreads.items() if w not in gone}
+                if not nthreads:
+                    raise next(iter(gone.values()))
+            plan = _plan(nthreads, {key: batch.data[key] for key in left}, broadcast)
+            answers = await asyncio.gather(
+                *(_to_worker(client, lender, worker, data, batch) for worker, data in plan.items()),
+                return_exceptions=True,
+            )
+            for (worker, data), answer in zip(plan.items(), answers, strict=True):
+                if isinstance(answer, OSError):
+                    gone[worker] = answer
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    for reply in answer:
+                        batch.measured(reply)
+                    for key in data:
+                        holders[key].append(worker)
+    for worker, error in gone.items():
+        logger.warning("scatter went on without the worker %s: %s", worker, error)
+    return holders
+
+
+def _plan(
+    nthreads: dict[str, int], data: dict[str, Blob], broadcast: bool | int
+) -> dict[str, dict[str, Blob]]:
+    """Share data out to workers, each as often as it has threads, a round at a time."""
     copies = 1
     if broadcast:
         copies = len(nthreads) if broadcast is True else min(broadcast, len(nthreads))
-    # Each worker comes once for each of its threads, a round at a time.
     rounds = max(1, *nthreads.values())
     turns = [w for i in range(rounds) for w in nthreads if max(1, nthreads[w]) > i]
     turn = itertools.cycle(turns)
-    holders: dict[str, list[str]] = {}
     by_worker: dict[str, dict[str, Blob]] = {}
-    for key, blob in batch.data.items():
+    for key, blob in data.items():
         chosen: dict[str, None] = {}
         while len(chosen) < copies:
             chosen[next(turn)] = None
-        holders[key] = list(chosen)
         for worker in chosen:
             by_worker.setdefault(worker, {})[key] = blob
-    async with lending(batch.data, _pool(client)) as lender:
-        replies = await asyncio.gather(
-            *(_to_worker(client, lender, worker, data, batch) for worker, data in by_worker.items())
-        )
-    for reply in itertools.chain(*replies):
-        batch.measured(reply)
-    return holders
+    return by_worker
 
 
 def _pool(client: ClientContext) -> Pool:
