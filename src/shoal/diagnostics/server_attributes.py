@@ -12,12 +12,13 @@ import psutil
 from shoal._base.logs import LogBuffer
 from shoal._base.versions import own_versions
 from shoal.comm.addressing import get_address_host
+from shoal.comm.server import Server
 from shoal.diagnostics.monitor import SystemMonitor
 
 __all__ = ["ServerAttributes"]
 
 
-class ServerAttributes:
+class ServerAttributes(Server):
     """Where a server is, what it logs, and what it counts.
 
     Attributes
@@ -55,14 +56,13 @@ class ServerAttributes:
     @property
     def host(self) -> str:
         """The host of its address."""
-        server: Any = self
-        return get_address_host(server.address)
+        return get_address_host(self.address)
 
     @property
     def ip(self) -> str:
         """The host of the address that it listens on."""
-        server: Any = self
-        return get_address_host(server.listener.contact_address)
+        listener = self.listener
+        return get_address_host(listener.contact_address if listener else self.address)
 
     @property
     def services(self) -> dict[str, Any]:
@@ -85,15 +85,13 @@ class ServerAttributes:
     def monitor(self) -> SystemMonitor:
         """What its process takes of the machine, measured now and then from the first look on."""
         if self._monitor is None:
-            server: Any = self
             monitor = self._monitor = SystemMonitor()
             monitor.update()
-            server.loop.call_soon_threadsafe(self._keep_measuring)
+            self.loop.call_soon_threadsafe(self._keep_measuring)
         return self._monitor
 
     def _keep_measuring(self) -> None:
-        server: Any = self
-        if self._monitor is not None and not server._finished.is_set():
+        if self._monitor is not None and not self._finished.is_set():
             self._monitor.start()
 
     def _stop_monitor(self) -> None:

@@ -20,7 +20,7 @@ from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.function_calls import run_on
 from shoal.comm.retiring import hand_over
 from shoal.comm.secret import explicit_secret
-from shoal.core import Server, Status
+from shoal.core import Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
 from shoal.nanny.options import modules_of, worker_config, worker_environment
 from shoal.nanny.plugins import NannyPlugins
@@ -42,7 +42,7 @@ _DEATH_WAIT = 3.0
 _KEPT_DEATHS = 100
 
 
-class Nanny(NannyAttributes, Server):
+class Nanny(NannyAttributes):
     """Starts a worker in a process of its own, watches it, and starts it again when it dies.
 
     Parameters
@@ -180,7 +180,6 @@ class Nanny(NannyAttributes, Server):
         self._keeper: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
         self._lives = 0
-        self._stopping = ""  # why no other process is to follow
         self._ending: asyncio.Task[Any] | None = None
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -318,10 +317,6 @@ class Nanny(NannyAttributes, Server):
         if self._first is not None:
             await asyncio.shield(self._first)
         return Status.running.name
-
-    def stay_down(self, reason: str) -> None:
-        """Start no other process when the present one ends."""
-        self._stopping = self._stopping or reason
 
     async def kill(self, timeout: float = 5, reason: str = "the nanny was asked to") -> str:
         """End the worker's process, which may take `timeout` seconds for it; start no other."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.plugins.given import GivenPlugins
 from shoal.plugins.hooks import name_of, overrides
 
 if TYPE_CHECKING:
-    from shoal.nanny.nanny import Nanny
+    from shoal.comm.rpc import ConnectionPool
 
 __all__ = ["NannyPlugins"]
 
@@ -22,10 +22,27 @@ logger = logging.getLogger("shoal.nanny.plugins")
 _TIMEOUT = 5.0
 
 
+class PluginsHost(Protocol):
+    """A nanny, as its plugins' registry knows it; hooks get the whole."""
+
+    scheduler_addr: str
+    rpc: ConnectionPool
+
+    @property
+    def address(self) -> str:
+        """Where others reach it."""
+
+    def is_alive(self) -> bool:
+        """Whether the worker's process runs."""
+
+    async def restart(self, timeout: float = 30, reason: str = "restart") -> str:
+        """End the worker's process and start another."""
+
+
 class NannyPlugins(GivenPlugins):
     """The plugins of one nanny, by name."""
 
-    def __init__(self, nanny: Nanny) -> None:
+    def __init__(self, nanny: PluginsHost) -> None:
         super().__init__(logger)
         self.nanny = nanny
 

@@ -19,7 +19,7 @@ from shoal.wire.plain import plain
 from shoal.worker.directory import scratch_space
 
 if TYPE_CHECKING:
-    from shoal.nanny.nanny import Nanny
+    from shoal.nanny.server_process import ServerProcess
 
 __all__ = ["NannyAttributes", "NannyMemoryManager", "with_ours"]
 
@@ -50,7 +50,7 @@ class NannyMemoryManager:
 
     __slots__ = ("_nanny",)
 
-    def __init__(self, nanny: Nanny) -> None:
+    def __init__(self, nanny: NannyAttributes) -> None:
         self._nanny = nanny
 
     @property
@@ -77,19 +77,31 @@ class NannyMemoryManager:
 class NannyAttributes(ServerAttributes):
     """The part of `Nanny` that others read and call."""
 
-    @property
-    def _this(self) -> Nanny:
-        return self  # type: ignore[return-value]
+    _stopping = ""  # why no other process is started
+
+    scheduler_addr: str
+    worker_class: type | str
+    memory_limit: int
+    process: ServerProcess | None
+    given_directory: str | None
+    _options: dict[str, Any]
+    _config: dict[str, Any] | None
+    _silence_logs: Any
+    _preloads: Preloads
+
+    def stay_down(self, reason: str) -> None:
+        """Start no other process when the present one ends."""
+        self._stopping = self._stopping or reason
 
     @property
     def scheduler(self) -> PooledRPC:
         """Calls operations of the scheduler."""
-        return self._this.rpc(self._this.scheduler_addr)
+        return self.rpc(self.scheduler_addr)
 
     @property
     def Worker(self) -> type:
         """The class of the worker."""
-        named = self._this.worker_class
+        named = self.worker_class
         if isinstance(named, type):
             return named
         module, _, name = named.rpartition(".")
@@ -99,32 +111,32 @@ class NannyAttributes(ServerAttributes):
     @property
     def config(self) -> dict[str, Any]:
         """The configuration that the worker's process gets."""
-        return dask.config.config if self._this._config is None else self._this._config
+        return dask.config.config if self._config is None else self._config
 
     @property
     def worker_kwargs(self) -> dict[str, Any]:
         """The arguments of the worker."""
-        return dict(self._this._options)
+        return dict(self._options)
 
     @property
     def resources(self) -> dict[str, float] | None:
         """What tasks may ask for."""
-        return self._this._options.get("resources")
+        return self._options.get("resources")
 
     @property
     def death_timeout(self) -> Any:
         """After which time a worker closes that finds no scheduler; None: never."""
-        return self._this._options.get("death_timeout")
+        return self._options.get("death_timeout")
 
     @property
     def silence_logs(self) -> Any:
         """The level below which the worker's process logs nothing."""
-        return self._this._silence_logs
+        return self._silence_logs
 
     @property
     def preloads(self) -> Preloads:
         """The preloads of the nanny itself."""
-        return self._this._preloads
+        return self._preloads
 
     @property
     def pre_spawn_env(self) -> dict[str, str]:
@@ -135,12 +147,12 @@ class NannyAttributes(ServerAttributes):
     @property
     def memory_manager(self) -> NannyMemoryManager:
         """The limit of the worker's memory."""
-        return NannyMemoryManager(self._this)
+        return NannyMemoryManager(self)
 
     @property
     def local_directory(self) -> str:
         """The folder in which the worker makes its own."""
-        return scratch_space(self._this.given_directory)
+        return scratch_space(self.given_directory)
 
     def log_event(self, topic: str | list[str], msg: Any) -> None:
         """Have the scheduler remember an event, and tell those who subscribed to its topic."""
@@ -149,11 +161,11 @@ class NannyAttributes(ServerAttributes):
         async def tell() -> None:
             await self.scheduler.log_event(topic=topic, msg=message)
 
-        self._this.loop.call_soon_threadsafe(lambda: self._this.background(tell()))
+        self.loop.call_soon_threadsafe(lambda: self.background(tell()))
 
     def close_gracefully(self, reason: str = "the nanny closes gracefully") -> None:
         """Start no other worker when this one ends: it is about to leave."""
-        self._this.stay_down(reason)
+        self.stay_down(reason)
 
     async def upload_file(self, filename: str, data: Any, load: bool = True) -> dict[str, Any]:
         """Write a file into the nanny's folder, and make it importable in this process."""

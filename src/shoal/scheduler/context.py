@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.comm.addressing import normalize_address
-from shoal.comm.server import Server
+from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.scheduler.views.registry import Views
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SchedulerContext"]
 
 
-class SchedulerContext(Server):
+class SchedulerContext(ServerAttributes):
     """What a scheduler's operations and methods use of it. `Scheduler` sets the attributes.
 
     Attributes

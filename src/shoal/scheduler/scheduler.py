@@ -19,13 +19,11 @@ from shoal._base.logs import LogBuffer
 from shoal.comm.base import Comm
 from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
-from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.comm.strangers import clean
 from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import member_link
 from shoal.diagnostics.reprs import SchedulerFace
-from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.plugins.hooks import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.applier import SchedulerApplier, Send
@@ -81,8 +79,6 @@ class Scheduler(
     DataMethods,
     InformationMethods,
     PluginMethods,
-    ServerAttributes,
-    Server,
 ):
     """The center of a cluster: knows tasks, workers and clients, and tells workers what to run.
 

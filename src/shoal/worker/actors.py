@@ -13,7 +13,7 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from shoal.actors.actor import Actor
@@ -30,11 +30,27 @@ from shoal.wire.pickling import dumps, loads
 from shoal.worker.imports import IMPORTS
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal._base.both_loops import BothLoops
+    from shoal.security import Security
 
 __all__ = ["Actors"]
 
 _LINGER = 5.0  # seconds that a thread stays without work
+
+
+class ActorsHost(Protocol):
+    """A worker, as its actors know it."""
+
+    security: Security
+    name: Any
+
+    @property
+    def address(self) -> str:
+        """Where others reach it."""
+
+    @property
+    def loop(self) -> BothLoops:
+        """Its event loop."""
 
 
 class _Hosted:
@@ -107,7 +123,7 @@ class Actors:
         Where they live.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: ActorsHost) -> None:
         self._worker = worker
         self._loop = worker.loop.asyncio_loop
         # The proxy in the worker's store keeps them alive: dropping the key drops the actor.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from shoal._base.versions import own_versions
 
 if TYPE_CHECKING:
+    from shoal.worker.context import WorkerContext
     from shoal.worker.core import TaskRun
-    from shoal.worker.worker import Worker
 
 __all__ = ["dump_state"]
 
 
-def dump_state(worker: Worker, exclude: Iterable[str] = ()) -> dict[str, Any]:
+def dump_state(worker: WorkerContext, exclude: Iterable[str] = ()) -> dict[str, Any]:
     """Return tasks, data, what is being fetched, logs; without the attributes in `exclude`."""
     s = worker.machine.state
     found = {
@@ -36,7 +36,7 @@ def dump_state(worker: Worker, exclude: Iterable[str] = ()) -> dict[str, Any]:
         "executing": worker.pool.executing,
         "ready": worker.pool.ready,
         "memory": worker.memory(),
-        "plugins": list(worker.plugins),
+        "plugins": list(worker.plugin_host.plugins),
         "versions": own_versions(),
         "log": [list(record) for record in worker.log_buffer.tail(None)],
     }

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal._base.local_stores import announce_store
 from shoal.comm.base import Comm
@@ -18,11 +18,37 @@ from shoal.worker.transfer import Packer, unpack_values
 from shoal.worker.unreadable import Unreadable
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from collections.abc import Coroutine
+
+    from shoal.comm.rpc import ConnectionPool
+    from shoal.worker.store import Store
+    from shoal.worker.transfers import Transfers
 
 __all__ = ["Exchange"]
 
 logger = logging.getLogger("shoal.worker")
+
+
+class ExchangeHost(Protocol):
+    """A worker, as those of its parts know it that give and take values."""
+
+    machine: core.Machine
+    store: Store
+    transfers: Transfers
+    peers: ConnectionPool
+
+    @property
+    def address(self) -> str:
+        """Where others reach it."""
+
+    def feed(self, event: core.events.Event, values: Mapping[str, Any] | None = None) -> None:
+        """Give the core an event, and the values that came with it."""
+
+    def memory(self) -> dict[str, int]:
+        """Return how much memory is in use, in bytes."""
+
+    def background(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine beside what is under way."""
 
 
 class Exchange:
@@ -34,7 +60,7 @@ class Exchange:
         Whose store and core it serves.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: ExchangeHost) -> None:
         self._worker = worker
         self._packer = Packer()
         self._share_from = share_from()

@@ -22,13 +22,13 @@ from shoal.worker.dump import dump_state
 from shoal.worker.tracing import TraceTasks
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["OPERATIONS"]
 
 
 async def _get_data(
-    worker: Worker,
+    worker: WorkerContext,
     comm: Comm,
     keys: list[str],
     host: str | None = None,
@@ -43,7 +43,7 @@ async def _get_data(
 
 
 async def _update_data(
-    worker: Worker,
+    worker: WorkerContext,
     data: dict[str, Any],
     shared: dict[str, Any] | None = None,
     life: int = 0,
@@ -52,12 +52,12 @@ async def _update_data(
     return await worker.exchange.take(data, shared, life, equal)
 
 
-def _host_identity(worker: Worker) -> str | None:
+def _host_identity(worker: WorkerContext) -> str | None:
     return host_identity()
 
 
 async def _run(
-    worker: Worker,
+    worker: WorkerContext,
     function: Blob,
     args: Blob | None = None,
     kwargs: Blob | None = None,
@@ -67,45 +67,45 @@ async def _run(
         return await run_on(worker, "dask_worker", function, args, kwargs, wait)
 
 
-def _actors(worker: Worker, comm: Comm) -> Any:
+def _actors(worker: WorkerContext, comm: Comm) -> Any:
     return worker.actors.serve(comm)
 
 
-def _terminate(worker: Worker, reason: str = "asked to close") -> str:
+def _terminate(worker: WorkerContext, reason: str = "asked to close") -> str:
     worker.close_soon(reason)
     return "OK"
 
 
-def _versions(worker: Worker) -> dict[str, Any]:
+def _versions(worker: WorkerContext) -> dict[str, Any]:
     return own_versions()
 
 
-def _logs(worker: Worker, n: int | None = None) -> list[tuple[str, str]]:
+def _logs(worker: WorkerContext, n: int | None = None) -> list[tuple[str, str]]:
     return worker.log_buffer.tail(n)
 
 
-def _keys(worker: Worker) -> list[str]:
+def _keys(worker: WorkerContext) -> list[str]:
     return list(worker.store)
 
 
-def _memory(worker: Worker) -> dict[str, int]:
+def _memory(worker: WorkerContext) -> dict[str, int]:
     return worker.memory()
 
 
-async def _plugin_add(worker: Worker, name: str, plugin: Any) -> dict[str, Any]:
+async def _plugin_add(worker: WorkerContext, name: str, plugin: Any) -> dict[str, Any]:
     return await worker.plugin_host.add_remote(plugin, name)
 
 
-async def _plugin_remove(worker: Worker, name: str) -> dict[str, Any]:
+async def _plugin_remove(worker: WorkerContext, name: str) -> dict[str, Any]:
     return await worker.plugin_host.remove(name)
 
 
-async def _plugin_sync(worker: Worker, plugins: dict[str, Blob], change: str) -> None:
+async def _plugin_sync(worker: WorkerContext, plugins: dict[str, Blob], change: str) -> None:
     await worker.plugin_host.sync(plugins, change)
 
 
 def _profile(
-    worker: Worker,
+    worker: WorkerContext,
     key: str | None = None,
     start: float | None = None,
     stop: float | None = None,
@@ -114,30 +114,33 @@ def _profile(
     return worker.profiler.collect(key, start, stop, server)
 
 
-def _call_stack(worker: Worker, keys: list[str] | None = None) -> dict[str, list[str]]:
+def _call_stack(worker: WorkerContext, keys: list[str] | None = None) -> dict[str, list[str]]:
     return worker.profiler.call_stack(keys)
 
 
-def _trace(worker: Worker, since: float) -> list[Any]:
-    plugin = worker.plugins.get(TraceTasks.name)
+def _trace(worker: WorkerContext, since: float) -> list[Any]:
+    plugin = worker.plugin_host.plugins.get(TraceTasks.name)
     return [] if plugin is None else plugin.rows(since)
 
 
-def _get_monitor_info(worker: Worker, recent: bool = False, start: int = 0) -> dict[str, Any]:
+def _get_monitor_info(
+    worker: WorkerContext, recent: bool = False, start: int = 0
+) -> dict[str, Any]:
     return worker.get_monitor_info(recent, start)
 
 
-def _stream_messages(worker: Worker, messages: list[dict[str, Any]], sender: str) -> None:
+def _stream_messages(worker: WorkerContext, messages: list[dict[str, Any]], sender: str) -> None:
     receive(worker, messages)
 
 
 async def _upload_file(
-    worker: Worker, filename: str, data: Any, load: bool = True
+    worker: WorkerContext, filename: str, data: Any, load: bool = True
 ) -> dict[str, Any]:
-    return await worker.upload_file(filename, data, load)
+    answer: dict[str, Any] = await worker.upload_file(filename, data, load)
+    return answer
 
 
-async def _start_ipython(worker: Worker) -> dict[str, Any]:
+async def _start_ipython(worker: WorkerContext) -> dict[str, Any]:
     host = get_address_host(worker.address) or "127.0.0.1"
     return await asyncio.to_thread(start_kernel, host, {"worker": worker, "dask_worker": worker})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal._base.keys import decode_key
 from shoal.plugins.given import GivenPlugins
@@ -19,13 +19,23 @@ from shoal.worker import core
 
 if TYPE_CHECKING:
     from shoal.worker.core.effects import Effects
-    from shoal.worker.worker import Worker
+    from shoal.worker.store import Store
 
 __all__ = ["WorkerPlugins"]
 
 logger = logging.getLogger("shoal.worker.plugins")
 
 _ENDS = {"ok": "memory", "error": "error", "reschedule": "rescheduled"}
+
+
+class PluginsHost(Protocol):
+    """A worker, as its plugins' registry knows it; hooks get the whole."""
+
+    name: Any
+    store: Store
+
+    def listen_to_core(self) -> None:
+        """Have plugins told of what happens in the core if one of them listens."""
 
 
 class WorkerPlugins(GivenPlugins):
@@ -42,7 +52,7 @@ class WorkerPlugins(GivenPlugins):
         Whether a plugin wants to hear of transitions.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: PluginsHost) -> None:
         super().__init__(logger)
         self.worker = worker
         self.watching = False

@@ -16,7 +16,7 @@ from shoal.diagnostics.sampling import Samples, loop_stack, undisturbed, watch
 from shoal.worker.executor.pool import ThreadPool
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.executor.pool import ThreadPool
 
 __all__ = ["Profiler"]
 
@@ -33,8 +33,8 @@ class Profiler:
         The worker, whose loop runs on this thread.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._pool = worker.pool
+    def __init__(self, pool: ThreadPool) -> None:
+        self._pool = pool
         self._loop_thread = threading.get_ident()
         cycle = config.get_seconds("distributed.worker.profile.cycle")
         self.tasks = Samples(cycle)

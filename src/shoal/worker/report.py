@@ -7,13 +7,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal import config
 from shoal.wire.plain import plain
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    import psutil
+
+    from shoal.worker.executor.pool import ThreadPool
+    from shoal.worker.store import Store
+    from shoal.worker.transfers import Transfers
 
 __all__ = ["DEFAULT_METRICS", "DEFAULT_STARTUP_INFORMATION", "Report"]
 
@@ -22,6 +26,15 @@ logger = logging.getLogger("shoal.worker")
 # For packages to add to: functions that all workers of a process call, by name.
 DEFAULT_METRICS: dict[str, Callable[[Any], Any]] = {}
 DEFAULT_STARTUP_INFORMATION: dict[str, Callable[[Any], Any]] = {}
+
+
+class ReportHost(Protocol):
+    """A worker, as it is measured; the functions of users get the whole."""
+
+    pool: ThreadPool
+    store: Store
+    transfers: Transfers
+    _process: psutil.Process
 
 
 class Report:
@@ -44,7 +57,7 @@ class Report:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: ReportHost,
         metrics: Mapping[str, Callable[[Any], Any]] | None,
         startup_information: Mapping[str, Callable[[Any], Any]] | None,
     ) -> None:

@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shoal.worker.context import WorkerContext
     from shoal.worker.core import Outcome, TaskRun
-    from shoal.worker.worker import Worker
 
 __all__ = ["TraceTasks"]
 
@@ -31,12 +31,12 @@ class TraceTasks:
         self._runs: deque[tuple[Any, ...]] = deque(maxlen=length)
         self._fetched: dict[str, tuple[float, float, str, int]] = {}
 
-    def setup(self, worker: Worker) -> None:
+    def setup(self, worker: WorkerContext) -> None:
         """Begin to take notes."""
         worker.pool.trace = self.note_run
         worker.exchange.trace = self.note_fetch
 
-    def teardown(self, worker: Worker) -> None:
+    def teardown(self, worker: WorkerContext) -> None:
         """Take no more notes."""
         worker.pool.trace = None
         worker.exchange.trace = None

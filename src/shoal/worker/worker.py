@@ -25,12 +25,10 @@ from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.comm.endpoints import listen_args, listening_addresses, scheduler_of, with_secret
 from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
-from shoal.comm.server import Server
 from shoal.comm.status import Status
 from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import WorkerFace
-from shoal.diagnostics.server_attributes import ServerAttributes
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -58,7 +56,6 @@ from shoal.worker.settings import (
 )
 from shoal.worker.store import data_of, make_store
 from shoal.worker.transfers import Transfers
-from shoal.worker.views.attributes import WorkerAttributes
 from shoal.worker.views.methods import WorkerMethods
 
 __all__ = ["Worker"]
@@ -68,7 +65,7 @@ logger = logging.getLogger("shoal.worker")
 _FAREWELL = 2.0
 
 
-class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Server):
+class Worker(WorkerFace, WorkerMethods):
     """Runs tasks on threads, keeps their results, and gives them to the peers that need them.
 
     Parameters
@@ -288,7 +285,7 @@ class Worker(WorkerFace, WorkerAttributes, WorkerMethods, ServerAttributes, Serv
         self.data = data_of(self.store)
         self.pool = self._make_pool()
         self.exchange = Exchange(self)
-        self.profiler = Profiler(self)
+        self.profiler = Profiler(self.pool)
         self.profiler.start()
         self.actors = Actors(self)
         self._link = SchedulerLink(

@@ -13,47 +13,43 @@ from shoal import task_context
 from shoal._base.keys import decode_key
 from shoal.comm.rpc import PooledRPC
 from shoal.preloading import Preloads
+from shoal.worker.context import WorkerContext
 from shoal.worker.core.invariants import check
 from shoal.worker.views.memory import WorkerMemoryManager
 from shoal.worker.views.state import WorkerState
 
 if TYPE_CHECKING:
     from shoal.comm.stream_messages import Outbox
-    from shoal.worker.worker import Worker
 
 __all__ = ["WorkerAttributes"]
 
 
-class WorkerAttributes:
+class WorkerAttributes(WorkerContext):
     """The part of `Worker` that tasks, plugins and monitoring read."""
 
     _own_executors: dict[str, Executor] | None = None
-
-    @property
-    def _this(self) -> Worker:
-        return self  # type: ignore[return-value]
 
     # -- the scheduler and other workers ---------------------------------------------------
 
     @property
     def worker_address(self) -> str:
         """The address."""
-        return self._this.address
+        return self.address
 
     @property
     def contact_address(self) -> str:
         """The address that others are told."""
-        return self._this.address
+        return self.address
 
     @property
     def scheduler(self) -> PooledRPC:
         """Calls operations of the scheduler: ``await worker.scheduler.identity()``."""
-        return self._this.rpc(self._this.scheduler_address)
+        return self.rpc(self.scheduler_address)
 
     @property
     def client(self) -> Any:
         """The client of the tasks of this worker, made when it is first asked for."""
-        return importlib.import_module("shoal.client.in_task.task_client").client_of(self._this)
+        return importlib.import_module("shoal.client.in_task.task_client").client_of(self)
 
     @property
     def batched_stream(self) -> Outbox:
@@ -61,7 +57,7 @@ class WorkerAttributes:
 
         A handler gets the fields of the message, and `worker`, the address of this one.
         """
-        return self._this.outbox.to(self._this.scheduler_address)
+        return self.outbox.to(self.scheduler_address)
 
     def batched_send(self, msg: dict[str, Any]) -> None:
         """Send a message to one of the scheduler's `stream_handlers`."""
@@ -70,24 +66,24 @@ class WorkerAttributes:
     @property
     def latency(self) -> float:
         """Seconds that a question to the scheduler took when this worker joined."""
-        return self._this.report.latency
+        return self.report.latency
 
     @property
     def heartbeat_interval(self) -> float:
         """Seconds between two words to the scheduler on how this worker is."""
-        return self._this.report.interval
+        return self.report.interval
 
     @property
     def death_timeout(self) -> float | None:
         """Seconds after which it closes when it finds no scheduler; None: never."""
-        return self._this._death_timeout
+        return self._death_timeout
 
     # -- tasks -----------------------------------------------------------------------------
 
     @property
     def state(self) -> WorkerState:
         """All tasks and data."""
-        return WorkerState(self._this)
+        return WorkerState(self)
 
     def get_current_task(self) -> Any:
         """Return the key of the task that runs here: in tasks only.
@@ -112,7 +108,7 @@ class WorkerAttributes:
     @property
     def active_keys(self) -> set[Any]:
         """The keys of the tasks that run, those that seceded included."""
-        return {decode_key(task.key) for task in self._this.pool.running.copy()}
+        return {decode_key(task.key) for task in self.pool.running.copy()}
 
     @property
     def executors(self) -> dict[str, Executor]:
@@ -125,11 +121,11 @@ class WorkerAttributes:
             pid = os.getpid()
             self._own_executors = {
                 "default": ThreadPoolExecutor(
-                    self._this.nthreads, thread_name_prefix=f"Dask-Default-Threads-Aside-{pid}"
+                    self.nthreads, thread_name_prefix=f"Dask-Default-Threads-Aside-{pid}"
                 ),
                 "offload": ThreadPoolExecutor(1, thread_name_prefix=f"Dask-Offload-{pid}"),
             }
-        return {**self._own_executors, **self._this._executors}
+        return {**self._own_executors, **self._executors}
 
     @property
     def executor(self) -> Executor:
@@ -143,87 +139,87 @@ class WorkerAttributes:
     @property
     def preloads(self) -> Preloads:
         """The users' modules that ran at the start."""
-        return self._this._preloads
+        return self._preloads
 
     def validate_state(self) -> None:
         """Check the whole state; an `AssertionError` says what does not fit."""
-        check(self._this.machine)
+        check(self.machine)
 
     # -- memory ----------------------------------------------------------------------------
 
     @property
     def memory_manager(self) -> WorkerMemoryManager:
         """The limits of its memory."""
-        return WorkerMemoryManager(self._this)
+        return WorkerMemoryManager(self)
 
     # -- transfers -------------------------------------------------------------------------
 
     @property
     def transfer_incoming_log(self) -> deque[dict[str, Any]]:
         """What was fetched from other workers lately."""
-        return self._this.transfers.incoming.log
+        return self.transfers.incoming.log
 
     @property
     def transfer_outgoing_log(self) -> deque[dict[str, Any]]:
         """What others fetched from this one lately."""
-        return self._this.transfers.outgoing.log
+        return self.transfers.outgoing.log
 
     @property
     def transfer_outgoing_count(self) -> int:
         """How many requests for data are being answered."""
-        return self._this.transfers.outgoing.active
+        return self.transfers.outgoing.active
 
     @property
     def transfer_outgoing_count_total(self) -> int:
         """How many were answered."""
-        return self._this.transfers.outgoing.count
+        return self.transfers.outgoing.count
 
     @property
     def transfer_outgoing_bytes_total(self) -> int:
         """How many bytes that were together."""
-        return self._this.transfers.outgoing.nbytes
+        return self.transfers.outgoing.nbytes
 
     @property
     def bandwidth_workers(self) -> dict[str, float]:
         """Bytes a second that came from other workers, by address; of large transfers."""
-        return self._this.transfers.incoming.bandwidths()
+        return self.transfers.incoming.bandwidths()
 
     @property
     def bandwidth(self) -> float:
         """Bytes a second that came from other workers; before there were any, what is assumed."""
-        return self._this.report.bandwidth()
+        return self.report.bandwidth()
 
     # -- life ------------------------------------------------------------------------------
 
     @property
     def lifetime(self) -> float | None:
         """Seconds after which it retires; None: never."""
-        return self._this._lifetime.seconds
+        return self._lifetime.seconds
 
     @property
     def lifetime_restart(self) -> bool:
         """Whether the nanny starts another worker then."""
-        return self._this._lifetime.restart
+        return self._lifetime.restart
 
     async def wait_until_closed(self) -> None:
         """Wait until it has closed."""
-        await self._this.finished()
+        await self.finished()
 
     @property
-    def metrics(self) -> dict[str, Callable[[Worker], Any]]:
+    def metrics(self) -> dict[str, Callable[[Any], Any]]:
         """Functions that are called with the worker before each heartbeat, by name: what they
         return is in ``WorkerState.metrics`` at the scheduler.
         """
-        return self._this.report.metrics
+        return self.report.metrics
 
     @property
-    def startup_information(self) -> dict[str, Callable[[Worker], Any]]:
+    def startup_information(self) -> dict[str, Callable[[Any], Any]]:
         """Functions that are called with the worker when it joins, by name: what they return is
         in ``WorkerState.extra`` at the scheduler.
         """
-        return self._this.report.startup_information
+        return self.report.startup_information
 
     @property
     def profile_recent(self) -> Mapping[str, Any]:
         """Where tasks spent their time lately."""
-        return self._this.profiler.collect(None, None, None, False)
+        return self.profiler.collect(None, None, None, False)

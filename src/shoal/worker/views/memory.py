@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import config
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["WorkerMemoryManager"]
 
@@ -23,7 +23,7 @@ class WorkerMemoryManager:
 
     __slots__ = ("_worker",)
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerContext) -> None:
         self._worker = worker
 
     @property

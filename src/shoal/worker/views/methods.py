@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shoal._base.keys import decode_key, encode_key
 from shoal.comm.base import Comm
@@ -18,40 +18,34 @@ from shoal.wire.failures import pack_failure
 from shoal.wire.pickling import dumps
 from shoal.worker import core
 from shoal.worker.store.sizing import describe
-
-if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+from shoal.worker.views.attributes import WorkerAttributes
 
 __all__ = ["WorkerMethods"]
 
 
-class WorkerMethods:
+class WorkerMethods(WorkerAttributes):
     """The part of `Worker` that tasks, plugins and functions in its process call."""
-
-    @property
-    def _this(self) -> Worker:
-        return self  # type: ignore[return-value]
 
     # -- tasks and data --------------------------------------------------------------------
 
     def keys(self) -> list[Any]:
         """Return the keys of the data that is here."""
-        return [decode_key(key) for key in self._this.store]
+        return [decode_key(key) for key in self.store]
 
     def stateof(self, key: Any) -> dict[str, bool]:
         """Return where a key is: executing, waiting for data, in the queue, here."""
-        state = self._this.state.tasks[key].state if key in self._this.state.tasks else ""
+        state = self.state.tasks[key].state if key in self.state.tasks else ""
         return {
             "executing": state in ("executing", "long-running"),
             "waiting_for_data": state == "waiting",
             "heap": state in ("ready", "constrained"),
-            "data": key in self._this.data,
+            "data": key in self.data,
         }
 
     def get_call_stack(self, keys: Iterable[Any] | None = None) -> dict[Any, list[str]]:
         """Return what tasks execute at this moment, by key; of all tasks by default."""
         chosen = None if keys is None else [encode_key(key) for key in keys]
-        found = self._this.profiler.call_stack(chosen)
+        found = self.profiler.call_stack(chosen)
         return {decode_key(key): stack for key, stack in found.items()}
 
     async def get_profile(
@@ -62,7 +56,7 @@ class WorkerMethods:
         server: bool = False,
     ) -> dict[str, Any]:
         """Return where tasks, or with `server` this worker itself, spent their time."""
-        return self._this.profiler.collect(key, start, stop, server)
+        return self.profiler.collect(key, start, stop, server)
 
     def update_data(
         self, data: Mapping[Any, Any], stimulus_id: str | None = None
@@ -75,7 +69,7 @@ class WorkerMethods:
         described = {key: describe(value) for key, value in values.items()}
         sizes = [nbytes for nbytes, _ in described.values()]
         types = [kind for _, kind in described.values()]
-        self._this.feed(core.DataAdded(list(values), sizes, types), values)
+        self.feed(core.DataAdded(list(values), sizes, types), values)
         return {"nbytes": dict(zip(data, sizes, strict=True)), "status": "OK"}
 
     async def gather(self, who_has: Mapping[Any, list[str]]) -> dict[str, Any]:
@@ -86,7 +80,7 @@ class WorkerMethods:
         dict
             ``{"status": "OK"}``; or ``"partial-fail"``, and in `keys` those that are not there.
         """
-        found, missing = await self._this.exchange.gather(
+        found, missing = await self.exchange.gather(
             {encode_key(key): list(where) for key, where in who_has.items()}
         )
         self.update_data({decode_key(key): value for key, value in found.items()})
@@ -98,19 +92,19 @@ class WorkerMethods:
 
     async def get_metrics(self) -> dict[str, Any]:
         """Return what is told with each heartbeat."""
-        return await self._this.report.measure()
+        return await self.report.measure()
 
     async def get_startup_information(self) -> dict[str, Any]:
         """Return what is told when it joins."""
-        return await self._this.report.introduce()
+        return await self.report.introduce()
 
     async def heartbeat(self) -> None:
         """Tell the scheduler at once how this worker is."""
-        await self._this.say_how_it_is()
+        await self.say_how_it_is()
 
     def get_monitor_info(self, recent: bool = False, start: int = 0) -> dict[str, Any]:
         """Return what `monitor` measured: all from a number on, or what was last."""
-        monitor = self._this.monitor
+        monitor = self.monitor
         found = monitor.recent() if recent else monitor.range_query(start)
         return {**found, "last_time": monitor.last_time}
 
@@ -127,8 +121,8 @@ class WorkerMethods:
         """Call a function here, on the loop; it gets the worker as `dask_worker` if it takes it."""
         given = (function, args, kwargs or {})
         call, positional, keywords = (x if isinstance(x, Blob) else dumps(x) for x in given)
-        with on_worker(self._this):
-            return await run_on(self._this, "dask_worker", call, positional, keywords, wait)
+        with on_worker(self):
+            return await run_on(self, "dask_worker", call, positional, keywords, wait)
 
     run_coroutine = run
 
@@ -147,9 +141,9 @@ class WorkerMethods:
             Whether an error of its `setup` is returned, and not raised.
         """
         if isinstance(plugin, Blob):
-            return await self._this.plugin_host.add_remote(plugin, name_of(None, name))
+            return await self.plugin_host.add_remote(plugin, name_of(None, name))
         try:
-            await self._this.plugin_host.add(plugin, name)
+            await self.plugin_host.add(plugin, name)
         except Exception as error:
             if not catch_errors:
                 raise
@@ -164,12 +158,12 @@ class WorkerMethods:
 
     async def plugin_remove(self, name: str) -> dict[str, Any]:
         """Tear a plugin down and forget it."""
-        return await self._this.plugin_host.remove(name)
+        return await self.plugin_host.remove(name)
 
     async def upload_file(self, filename: str, data: Any, load: bool = True) -> dict[str, Any]:
         """Write a file into the worker's folder, and make it importable; see `UploadFile`."""
         content = data.encode() if isinstance(data, str) else bytes(data)
-        folder = Path(self._this.local_directory)
+        folder = Path(self.local_directory)
         place(os.path.basename(filename), content, folder, load)
         return {"status": "OK", "nbytes": len(content)}
 
@@ -178,5 +172,5 @@ class WorkerMethods:
 
         Tasks that run keep what they have taken.
         """
-        self._this.resources.update(resources)
-        self._this.feed(core.ResourcesSet(dict(self._this.resources)))
+        self.resources.update(resources)
+        self.feed(core.ResourcesSet(dict(self.resources)))

@@ -10,7 +10,7 @@ from shoal._base.keys import decode_key, encode_key
 from shoal.worker.views.task import TaskState, state_of
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["TasksOfWorker", "WorkerState"]
 
@@ -20,7 +20,7 @@ class TasksOfWorker(Mapping[Any, TaskState]):
 
     __slots__ = ("_worker",)
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerContext) -> None:
         self._worker = worker
 
     def _keys(self) -> dict[str, None]:
@@ -59,7 +59,7 @@ class WorkerState:
 
     __slots__ = ("_worker",)
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerContext) -> None:
         self._worker = worker
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from dask.utils import key_split
 from shoal._base.keys import decode_key
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["TaskState", "state_of"]
 
@@ -32,7 +32,7 @@ class TaskState:
 
     __slots__ = ("_key", "_worker")
 
-    def __init__(self, worker: Worker, key: str) -> None:
+    def __init__(self, worker: WorkerContext, key: str) -> None:
         self._worker = worker
         self._key = key
 
@@ -171,7 +171,7 @@ class TaskState:
         return self.state in ("memory", "released")
 
 
-def state_of(worker: Worker, key: str) -> str:
+def state_of(worker: WorkerContext, key: str) -> str:
     """Return the state of a key."""
     s = worker.machine.state
     run = s.tasks.get(key)
