@@ -10,6 +10,7 @@ import pytest
 from helpers import run, until
 
 from shoal import Client, Event, Lock, MultiLock, Pub, Queue, Scheduler, Semaphore, Sub, Variable
+from shoal.scheduler.core.coordination.state import coordination_of
 
 
 @asynccontextmanager
@@ -23,7 +24,7 @@ async def clients() -> AsyncIterator[tuple[Scheduler, Client, Client]]:
 
 
 def waiting(scheduler: Scheduler) -> int:
-    coordination = scheduler.core.state.coordination
+    coordination = coordination_of(scheduler.core.state)
     return 0 if coordination is None else sum(map(len, coordination.waiting.values()))
 
 

@@ -16,6 +16,7 @@ from shoal.scheduler.core.coordination import (
     topic,
     variable,
 )
+from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.scheduler.core.transitions import losing
 from shoal.simulation.cluster import Cluster
 from shoal.simulation.coverage import Coverage
@@ -46,7 +47,7 @@ def test_nothing_is_left_behind(kind: str) -> None:
         actors += sum(spec.kind == "actor" for spec in cluster.model.specs.values())
         calls += len(cluster.judge.calls)
         direct += cluster.direct
-        coordination = cluster.scheduler.machine.state.coordination
+        coordination = coordination_of(cluster.scheduler.machine.state)
         if coordination is not None:
             assert (
                 not coordination.waiting

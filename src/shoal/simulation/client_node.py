@@ -36,9 +36,9 @@ from shoal.wire.blob import Blob
 from shoal.wire.messages import ClientHeartbeat
 
 if TYPE_CHECKING:
-    from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
     from shoal.simulation.worker_node import WorkerNode
+    from shoal.simulation.world import World
 
 __all__ = ["ClientNode"]
 
@@ -49,7 +49,7 @@ _BEAT = 1.0
 class ClientNode:
     """One client. What a user does to it is in `user`."""
 
-    def __init__(self, cluster: Cluster, number: int, home: WorkerNode | None = None) -> None:
+    def __init__(self, cluster: World, number: int, home: WorkerNode | None = None) -> None:
         self.cluster = cluster
         self.address = f"client-{number}"
         self.home = home  # whose task's client it is

@@ -12,7 +12,7 @@ from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
     from shoal.simulation.client_node import ClientNode
-    from shoal.simulation.cluster import Cluster
+    from shoal.simulation.world import World
     from shoal.wire.messages import Inline
 
 __all__ = ["NOT_LOWERED", "Judge"]
@@ -26,7 +26,7 @@ _USER = b"user:"
 class Judge:
     """Raises `AssertionError` at the first wrong word."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: World) -> None:
         self.cluster = cluster
         self.values = 0
         self.errors = 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.client.core import events as e
 from shoal.client.core.asks import Asking
+from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.simulation.topics import TopicsUser
 from shoal.wire.messages import Ask
 
@@ -186,7 +187,7 @@ class PrimitivesUser:
 
     def _judge_holders(self) -> None:
         """Compare with what the scheduler says: it gives nothing twice, so nor do users have it."""
-        coordination = self.cluster.scheduler.machine.state.coordination
+        coordination = coordination_of(self.cluster.scheduler.machine.state)
         assert coordination is not None
         mine = coordination.held.get(self.client.address, {})
         for id, semaphore in self.holds.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from shoal.client.core import invariants as client_invariants
 from shoal.scheduler.core import invariants as scheduler_invariants
+from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.simulation.cluster import Cluster
 from shoal.simulation.coverage import Coverage, watch_runs
 from shoal.simulation.faults import Faults
@@ -165,7 +166,7 @@ class Life:
     def _check_queue(self) -> None:
         """Each item is in the queue, on its way, or was received, whichever process died."""
         users = [user.primitives for user in self.cluster.users if user.primitives is not None]
-        coordination = self.cluster.scheduler.machine.state.coordination
+        coordination = coordination_of(self.cluster.scheduler.machine.state)
         if coordination is None or self.cluster.scheduler_deaths:
             return  # queues are gone with their scheduler
         queue = coordination.places.get(("queue", "p"))
@@ -182,11 +183,12 @@ class Life:
     def _check_leases(self) -> None:
         """Locks and leases of a client that says nothing are soon free."""
         s = self.cluster.scheduler.machine.state
-        if s.coordination is None or not self.cluster.scheduler.alive:
+        coordination = coordination_of(s)
+        if coordination is None or not self.cluster.scheduler.alive:
             return
         settings = self.cluster.scheduler_settings
         longest = settings.lease_timeout + settings.lease_validation + 2 * _LOOK_EVERY
-        for id, places in s.coordination.held.items():
+        for id, places in coordination.held.items():
             client = s.clients.get(id)
             silent = 0.0 if client is None else self.cluster.clock.now - client.last_seen
             if silent > longest:
@@ -215,7 +217,7 @@ class Life:
 
     def _left_in_coordination(self) -> list[str]:
         """Return what primitives still have: waiters, holders, values, what was handed over."""
-        coordination = self.cluster.scheduler.machine.state.coordination
+        coordination = coordination_of(self.cluster.scheduler.machine.state)
         if coordination is None:
             return []
         parts = ("waiting", "held", "unacked", "kept", "answered", "gone")

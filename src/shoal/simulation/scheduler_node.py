@@ -23,8 +23,8 @@ from shoal.simulation.scheduler_ports import Calls, Peers
 
 if TYPE_CHECKING:
     from shoal.simulation.clock import Timer
-    from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
+    from shoal.simulation.world import World
 
 __all__ = ["ADDRESS", "SchedulerNode"]
 
@@ -34,7 +34,7 @@ ADDRESS = "scheduler"
 class SchedulerNode:
     """One incarnation of the scheduler."""
 
-    def __init__(self, cluster: Cluster, number: int) -> None:
+    def __init__(self, cluster: World, number: int) -> None:
         self.cluster = cluster
         self.address = ADDRESS
         self.alive = True

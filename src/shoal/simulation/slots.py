@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shoal.simulation.worker_node import WorkerNode
 
 if TYPE_CHECKING:
-    from shoal.simulation.cluster import Cluster
+    from shoal.simulation.world import World
 
 __all__ = ["Slot"]
 
@@ -15,7 +15,7 @@ __all__ = ["Slot"]
 class Slot:
     """One worker as its user sees it: a name, and one process after the other."""
 
-    def __init__(self, cluster: Cluster, number: int, everything: bool, lasting: bool) -> None:
+    def __init__(self, cluster: World, number: int, everything: bool, lasting: bool) -> None:
         rng = cluster.rng
         self.cluster = cluster
         self.name = f"worker-{number}"

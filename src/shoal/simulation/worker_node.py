@@ -28,9 +28,9 @@ from shoal.worker.core.invariants import check
 
 if TYPE_CHECKING:
     from shoal.simulation.client_node import ClientNode
-    from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
     from shoal.simulation.slots import Slot
+    from shoal.simulation.world import World
 
 __all__ = ["WorkerNode"]
 
@@ -40,7 +40,7 @@ _RETRY = 0.1
 class WorkerNode:
     """One process of a worker, from its start to its death."""
 
-    def __init__(self, cluster: Cluster, slot: Slot, address: str) -> None:
+    def __init__(self, cluster: World, slot: Slot, address: str) -> None:
         self.cluster = cluster
         self.slot = slot
         self.address = address

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination.invariants import check_coordination
+from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.scheduler.core.policies.load import has_room
 from shoal.scheduler.core.slices import unfinished
 from shoal.scheduler.core.transitions.table import ACTIVE, STATES
@@ -35,8 +36,9 @@ def check(s: SchedulerState) -> None:
     _check_queues(s, settled)
     _check_groups(s)
     _check_functions(s)
-    if s.coordination is not None:
-        check_coordination(s, s.coordination)
+    coordination = coordination_of(s)
+    if coordination is not None:
+        check_coordination(s, coordination)
 
 
 def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:

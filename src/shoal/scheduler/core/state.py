@@ -21,21 +21,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.scheduler.core.log import TransitionLog
-from shoal.scheduler.core.policies.queueing import TaskQueue
+from shoal.scheduler.core.task_queue import TaskQueue
 from shoal.scheduler.core.task_table import TaskTable
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.coordination.state import CoordinationState
     from shoal.scheduler.core.settings import Settings
     from shoal.wire.blob import Blob, Buffer
     from shoal.wire.messages import Inline, Priority, RegisterWorker
 
 __all__ = [
     "ClientState",
+    "Coordination",
     "Erred",
     "FunctionState",
     "GroupState",
@@ -381,6 +381,14 @@ class ClientState:
         return f"<ClientState {self.id!r} wants={len(self.wants)}>"
 
 
+class Coordination(Protocol):
+    """`core.coordination.state.CoordinationState`, as those know it who keep lives of keys."""
+
+    @property
+    def retaining_client(self) -> ClientState:
+        """The client that does not exist, and wants what is in queues and variables."""
+
+
 class SchedulerState:
     """All of it, and the worklists of the event at work."""
 
@@ -403,9 +411,7 @@ class SchedulerState:
         self.fire_and_forget = ClientState("fire-and-forget", started, real=False)
         self.adopted = ClientState("adopted", started, real=False)
         self.adopted_until: dict[str, float] = {}
-        self.coordination: CoordinationState | None = (
-            None  # made when a client first uses a primitive
-        )
+        self.coordination: Coordination | None = None  # made when a client uses a primitive
 
         self.queue = TaskQueue()  # ready tasks that may run anywhere
         self.replicated: dict[TaskState, None] = {}  # results with several copies, and maybe others

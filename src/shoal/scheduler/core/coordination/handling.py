@@ -13,7 +13,12 @@ from shoal.scheduler.core.coordination import (
     topic,
     variable,
 )
-from shoal.scheduler.core.coordination.state import CoordinationState, Operation, PendingRequest
+from shoal.scheduler.core.coordination.state import (
+    CoordinationState,
+    Operation,
+    PendingRequest,
+    coordination_of,
+)
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import ClientState, SchedulerState
@@ -42,7 +47,7 @@ _OPERATIONS: dict[str, dict[str, Operation]] = {
 
 
 def _coordination(s: SchedulerState) -> CoordinationState:
-    coordination: CoordinationState | None = s.coordination
+    coordination = coordination_of(s)
     if coordination is None:
         coordination = s.coordination = CoordinationState(s)
     return coordination
@@ -64,7 +69,7 @@ def on_ask(s: SchedulerState, client: ClientState, msg: Ask) -> None:
 
 def on_unask(s: SchedulerState, client: ClientState, msg: Unask) -> None:
     """A client does not wait any longer."""
-    coordination = s.coordination
+    coordination = coordination_of(s)
     if coordination is None:
         return
     request = coordination.waiting.get(client.id, {}).get(msg.id)
@@ -77,7 +82,7 @@ def on_unask(s: SchedulerState, client: ClientState, msg: Unask) -> None:
 
 def on_took(s: SchedulerState, client: ClientState, msg: Took) -> None:
     """An answer's value has arrived."""
-    coordination = s.coordination
+    coordination = coordination_of(s)
     if coordination is not None:
         for id in msg.ids:
             coordination.arrived(client.id, id)
@@ -102,8 +107,9 @@ def on_resume(s: SchedulerState, client: ClientState, msg: Resume) -> None:
 
 def on_publish(s: SchedulerState, client: ClientState, msg: Publish) -> None:
     """A client has values for the subscribers of a topic."""
-    if s.coordination is not None:
-        topic.on_publish(s.coordination, msg)
+    coordination = coordination_of(s)
+    if coordination is not None:
+        topic.on_publish(coordination, msg)
 
 
 # ---------------------------------------------------------------------- lost clients, and time
@@ -114,7 +120,7 @@ def holder_lost(s: SchedulerState, client: str, graceful: bool) -> None:
 
     One that may come back keeps what it holds for the grace time.
     """
-    coordination = s.coordination
+    coordination = coordination_of(s)
     if coordination is None:
         return
     for request in list(coordination.waiting.get(client, {}).values()):
@@ -141,7 +147,7 @@ def _forget(coordination: CoordinationState, client: str) -> None:
 
 def on_tick(s: SchedulerState) -> None:
     """Do all that is due."""
-    coordination = s.coordination
+    coordination = coordination_of(s)
     if coordination is None:
         return
     now = s.now
@@ -176,7 +182,7 @@ def _expires(place: Any) -> bool:
 
 def next_deadline(s: SchedulerState) -> float | None:
     """Return when something of this is due."""
-    coordination = s.coordination
+    coordination = coordination_of(s)
     if coordination is None:
         return None
     due: list[float] = []

@@ -40,6 +40,7 @@ __all__ = [
     "Primitive",
     "Token",
     "UnackedDelivery",
+    "coordination_of",
 ]
 
 Token = tuple[str, int]
@@ -264,3 +265,10 @@ class CoordinationState:
             ts = self.s.tasks.get(key)
             if ts is not None:
                 drop_want(self.s, self.retaining_client, ts)
+
+
+def coordination_of(s: SchedulerState) -> CoordinationState | None:
+    """Return the coordination of a scheduler, None where no client has used a primitive yet."""
+    found = s.coordination
+    assert found is None or isinstance(found, CoordinationState)
+    return found
