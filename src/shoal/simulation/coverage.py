@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from shoal.scheduler.core.transitions.table import TRANSITIONS as SCHEDULER
 from shoal.worker.core import TaskRun, transitions
+from shoal.worker.core.state import RunState
 from shoal.worker.core.transitions import TRANSITIONS as WORKER
 
 __all__ = ["CLIENT", "TABLES", "Coverage", "watch_runs"]
@@ -60,7 +61,7 @@ class Coverage:
             if self._fresh.pop(id(task), None) is not None:
                 self.counts["worker", "new", "ready"] += 1
 
-    def run_moved(self, task: TaskRun, start: str, finish: str) -> None:
+    def run_moved(self, task: TaskRun, start: RunState | Literal["new"], finish: RunState) -> None:
         """A run changed its state on a worker."""
         if self._fresh.pop(id(task), None) is not None:
             start = "new"
@@ -93,7 +94,7 @@ def watch_runs(coverage: Coverage) -> Iterator[None]:
         coverage.run_made(task)
         return task
 
-    def write(task: TaskRun, state: str) -> None:
+    def write(task: TaskRun, state: RunState) -> None:
         coverage.run_moved(task, slot.__get__(task, TaskRun), state)
         slot.__set__(task, state)
 

@@ -38,6 +38,7 @@ from shoal.client.core.state import (
     ClientState,
     Failure,
     Record,
+    Status,
 )
 from shoal.wire import messages as m
 
@@ -507,7 +508,7 @@ class Machine:
             if record is not None and record.told <= heard:
                 record.life = life
 
-    def _give_up(self, keys: list[str], status: str, reason: str, heard: int) -> None:
+    def _give_up(self, keys: list[str], status: Status, reason: str, heard: int) -> None:
         heard = self._heard(heard)
         found = [self.state.records.get(key) for key in keys]
         meant = [r for r in found if r is not None and r.told <= heard]
@@ -536,7 +537,7 @@ class Machine:
 
     # -------------------------------------------------------------- the ends of records
 
-    def _finish_off(self, record: Record, status: str, reason: str) -> None:
+    def _finish_off(self, record: Record, status: Status, reason: str) -> None:
         self.state.over = True
         record.wanted = False
         record.value = None
@@ -552,7 +553,7 @@ class Machine:
         self._effects.refused.append(record)
         self._effects.changed.append(record)
 
-    def _give_up_all(self, records: Iterable[Record], status: str, reason: str) -> None:
+    def _give_up_all(self, records: Iterable[Record], status: Status, reason: str) -> None:
         ended = list(records)
         if self.order.at_work and status == CANCELLED:
             self.order.gone.update((record.key, reason) for record in ended)

@@ -9,7 +9,7 @@ for the two fields at its end, which are the shell's own. Anybody may read it: t
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -31,17 +31,22 @@ __all__ = [
     "Extras",
     "Failure",
     "Function",
+    "GraphState",
     "PendingGraph",
     "Record",
+    "Status",
 ]
 
-PENDING = "pending"
-FINISHED = "finished"
-ERROR = "error"
-CANCELLED = "cancelled"
-LOST = "lost"
+Status: TypeAlias = Literal["pending", "finished", "error", "cancelled", "lost"]
+"""What has become of a key."""
 
-DONE = frozenset((FINISHED, ERROR, CANCELLED, LOST))
+PENDING: Final = "pending"
+FINISHED: Final = "finished"
+ERROR: Final = "error"
+CANCELLED: Final = "cancelled"
+LOST: Final = "lost"
+
+DONE: frozenset[Status] = frozenset((FINISHED, ERROR, CANCELLED, LOST))
 """Statuses in which there is nothing to wait for."""
 
 
@@ -97,7 +102,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     value: Inline | None = None  # the result, where it is small
     holder: str = ""  # a worker that has the result
     why: Failure | str | None = None  # the failure, or the reason of a cancellation or loss
-    status: str = PENDING
+    status: Status = PENDING
     told: int = 0  # `ClientState.told` when the scheduler was told of it
     life: int = 0  # of its key, where it is not `told`: it was told again, or others share it
     futures: int = 0  # the shell's: how many futures refer to it
@@ -105,9 +110,12 @@ class Record(msgspec.Struct, gc=False, eq=False):
     watch: tuple[Any, ...] = ()  # the shell's: latches and callbacks to be told when it is done
 
 
-OPEN = "open"
-HELD_UP = "held up"
-CLOSED = "closed"
+GraphState: TypeAlias = Literal["open", "held up", "closed"]
+"""The states of a graph that is being lowered; see `shoal.client.core.pending_graphs`."""
+
+OPEN: Final = "open"
+HELD_UP: Final = "held up"
+CLOSED: Final = "closed"
 
 
 class PendingGraph:
@@ -120,7 +128,7 @@ class PendingGraph:
     ----------
     records : dict
         The new records among those that are wanted; those that were not lowered have no call.
-    state : str
+    state : GraphState
         `OPEN`, `HELD_UP` or `CLOSED`; see `shoal.client.core.pending_graphs`.
     stopped : bool
         Nobody wants any of it: the rest need not be lowered.
@@ -134,7 +142,7 @@ class PendingGraph:
 
     def __init__(self, records: dict[str, Record]) -> None:
         self.records = records
-        self.state = OPEN
+        self.state: GraphState = OPEN
         self.stopped = False
         self.untold = dict(records)
         self.dropped: set[str] = set()

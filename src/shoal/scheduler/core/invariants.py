@@ -151,7 +151,7 @@ def _check_queues(s: SchedulerState, settled: bool) -> None:
 
 
 def _check_groups(s: SchedulerState) -> None:
-    counts = Counter((ts.group.name, ts.state) for ts in s.tasks.values())
+    counts: Counter[tuple[str, str]] = Counter((ts.group.name, ts.state) for ts in s.tasks.values())
     for name, group in s.groups.items():
         for state, n in group.counts.items():
             if state != "forgotten":

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from shoal.scheduler.core.log import TransitionLog
 from shoal.scheduler.core.task_queue import TaskQueue
@@ -42,11 +42,17 @@ __all__ = [
     "PrefixState",
     "Rare",
     "SchedulerState",
+    "StateName",
     "TaskState",
     "WorkerState",
 ]
 
 NO_OPTIONS = TaskOptions()
+
+StateName: TypeAlias = Literal[
+    "released", "waiting", "no-worker", "queued", "processing", "memory", "erred", "forgotten"
+]
+"""The states of a task; `transitions.table` says what they mean, and which follow which."""
 
 
 class FunctionState:
@@ -208,7 +214,7 @@ class TaskState:
         self.key = key
         self.life = life  # see `handlers.lives`; 0: nobody has said it yet
         self.serial = serial  # in large tables it is found by this: see the module's docstring
-        self.state = "released"
+        self.state: StateName = "released"
         self.group = group
         self.priority = priority
         self.function: FunctionState | None = None  # None: data that cannot be computed here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from shoal.worker.core.effects import Effects
     from shoal.worker.core.settings import Settings
 
-__all__ = ["Flight", "MissingKey", "Need", "Peer", "TaskRun", "WorkerState"]
+__all__ = ["Flight", "MissingKey", "Need", "Peer", "RunState", "TaskRun", "WorkerState"]
 
 Need: TypeAlias = tuple[tuple[str, float], ...]
 """Resources of a task, sorted by name; tasks with equal needs wait in one heap."""
+
+RunState: TypeAlias = Literal[
+    "waiting", "constrained", "ready", "returning", "long-running", "orphaned", "ended"
+]
+"""The states of a run; `transitions.TRANSITIONS` says which follow which."""
 
 
 class TaskRun(msgspec.Struct, gc=False, eq=False):
@@ -27,7 +32,7 @@ class TaskRun(msgspec.Struct, gc=False, eq=False):
     compute: Compute
     key: str
     run: int
-    state: str = "ready"  # see transitions.py
+    state: RunState = "ready"
     lacking: int = 0  # dependencies that are being fetched
     need: Need = ()  # resources; taken in the states that transitions.py names
 

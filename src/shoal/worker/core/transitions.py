@@ -19,11 +19,11 @@ two; the orphaned ones are in `s.orphans`.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shoal.wire import messages as m
 from shoal.worker.core.fetch import forget_missing, holds, let_go, named, note_missing, try_next
-from shoal.worker.core.state import MissingKey, Need, TaskRun
+from shoal.worker.core.state import MissingKey, Need, RunState, TaskRun
 
 if TYPE_CHECKING:
     from shoal.wire.messages import Compute
@@ -47,7 +47,7 @@ __all__ = [
     "take_out_stillborn",
 ]
 
-TRANSITIONS: dict[str, tuple[str, ...]] = {
+TRANSITIONS: dict[RunState | Literal["new"], tuple[RunState, ...]] = {
     "new": ("waiting", "constrained", "ready", "ended"),
     "waiting": ("constrained", "ready", "ended"),
     "constrained": ("waiting", "ready", "ended"),
@@ -58,10 +58,10 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
 }
 """Where a run can go from each state; `invariants.py` and the tests hold the code to it."""
 
-WITH_EXECUTOR = frozenset({"ready", "returning", "long-running"})
+WITH_EXECUTOR: frozenset[RunState] = frozenset({"ready", "returning", "long-running"})
 _ROUNDING = 1e-9  # resources may be fractions, summed up and down many times
 
-HOLDING = WITH_EXECUTOR | {"orphaned"}
+HOLDING: frozenset[RunState] = WITH_EXECUTOR | {"orphaned"}
 
 
 def add_run(s: WorkerState, compute: Compute) -> None:

@@ -21,7 +21,9 @@ simulator counts which were exercised, and the documentation's diagram is drawn 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
+
+from shoal.scheduler.core.state import StateName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,21 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTIVE", "STATES", "TRANSITIONS", "move", "move_many"]
 
-STATES = (
-    "released",
-    "waiting",
-    "no-worker",
-    "queued",
-    "processing",
-    "memory",
-    "erred",
-    "forgotten",
-)
+STATES: tuple[StateName, ...] = get_args(StateName)
 
 # States in which a task holds on to its inputs.
-ACTIVE = frozenset({"waiting", "no-worker", "queued", "processing"})
+ACTIVE: frozenset[StateName] = frozenset({"waiting", "no-worker", "queued", "processing"})
 
-TRANSITIONS: dict[tuple[str, str], str] = {
+TRANSITIONS: dict[tuple[StateName, StateName], str] = {
     ("released", "waiting"): "somebody needs it",
     ("released", "processing"): "a worker that came back runs it already",
     ("released", "memory"): "a worker brought it, or it was scattered",
@@ -75,7 +68,7 @@ TRANSITIONS: dict[tuple[str, str], str] = {
 }
 
 
-def move(s: SchedulerState, ts: TaskState, finish: str) -> None:
+def move(s: SchedulerState, ts: TaskState, finish: StateName) -> None:
     """Change the state of a task: the one place that does, with `move_many`."""
     start = ts.state
     counts = ts.group.counts
@@ -88,7 +81,7 @@ def move(s: SchedulerState, ts: TaskState, finish: str) -> None:
 
 
 def move_many(
-    s: SchedulerState, tasks: Sequence[TaskState], keys: Sequence[str], *path: str
+    s: SchedulerState, tasks: Sequence[TaskState], keys: Sequence[str], *path: StateName
 ) -> None:
     """Change the state of tasks of one group alike, one change after the other.
 
