@@ -99,7 +99,7 @@ class _Nothing(PageHandler):
 class Health(PageHandler):
     """For probes: whether it answers at all."""
 
-    open = True
+    for_everybody = True
 
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -109,7 +109,7 @@ class Health(PageHandler):
 class Login(PageHandler):
     """Where a visitor shows a token that is in no link."""
 
-    open = True
+    for_everybody = True
 
     def get(self, failed: bool = False) -> None:
         self.write_page("shoal: log in", login_form(failed))

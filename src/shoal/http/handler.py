@@ -70,13 +70,13 @@ class Guarded(RequestHandler):
 
     Attributes
     ----------
-    open : bool
-        Whether it is for everybody.
+    for_everybody : bool
+        Whether nobody needs to log in for it.
     for_people : bool
         Whether a visitor without login is shown where to log in, instead of a line of text.
     """
 
-    open = False
+    for_everybody = False
     for_people = False
     site: Site
 
@@ -120,7 +120,7 @@ class Guarded(RequestHandler):
             request.headers.get("Origin"), request.host, kind
         ):
             self.refuse(403, "a page of elsewhere may not change anything here")
-        elif self.open or kind is not None or self._is_open():
+        elif self.for_everybody or kind is not None or self._is_open():
             return not self._finished
         elif admission.needs_login:
             self._ask_for_login()

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from shoal.dashboard import routes as dashboard
 from shoal.http.handler import PageHandler
 from shoal.http.metrics import CONTENT_TYPE, metrics_text
-from shoal.http.pages import counts_of, status_page
+from shoal.http.pages import counts_of
 
 __all__ = ["routes"]
-
-_REFRESH_SECONDS = 2
 
 
 def routes(server: Any) -> list[Any]:
     """Return (path, handler) of all pages."""
     return [
-        (r"/status", Status),
+        *dashboard.routes(server),
         (r"/json/counts\.json", Counts),
         (r"/metrics", Metrics),
         (r"/?", ToStatus),
@@ -36,18 +35,8 @@ class ToStatus(PageHandler):
         self.redirect(("status" if there else f"{prefix}/status") + query)
 
 
-class Status(PageHandler):
-    """Numbers for people."""
-
-    for_people = True
-
-    def get(self) -> None:
-        head = f'<meta http-equiv="refresh" content="{_REFRESH_SECONDS}">'
-        self.write_page(*status_page(counts_of(self.server), self.nonce), head)
-
-
 class Counts(PageHandler):
-    """The same for programs."""
+    """Numbers for programs."""
 
     def get(self) -> None:
         self.set_header("Content-Type", "application/json")

@@ -42,6 +42,7 @@ from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.memory_manager import MemoryManager
+from shoal.scheduler.observe.history import History
 from shoal.scheduler.observe.identity import (
     describe_scheduler,
     describe_worker,
@@ -231,6 +232,7 @@ class Scheduler(
         self.topics = Topics(self)
         self.copying = Copying(self)
         self.stream_record = StreamRecord(self)
+        self.history = History(lambda: self.state)
         self.memory_manager = MemoryManager(self)
         self.extensions["amm"] = self.memory_manager
         self._heeding = False  # whether a plugin wants to know what happens in the core
@@ -283,6 +285,8 @@ class Scheduler(
         logger.info("Scheduler at: %s", self.address)
         self._http_server = open_door(self, *self._pages)
         if self._http_server is not None:
+            self.history.start()
+        if self._http_server is not None:
             self._http_server.tell()
         self._alarm.set(loop.time() + 1.0)
 
@@ -311,6 +315,7 @@ class Scheduler(
         self._calls.stop()
         self.memory_manager.stop()
         self._stop_monitor()
+        self.history.stop()
         if self._http_server is not None:
             await self._http_server.close()
         if started:

@@ -14,6 +14,7 @@ from shoal.comm.addressing import get_address_host
 from shoal.comm.base import Comm
 from shoal.comm.function_calls import run_on
 from shoal.comm.stream_messages import receive
+from shoal.diagnostics.hardware import measure_disk, measure_memory
 from shoal.diagnostics.kernel import start_kernel
 from shoal.shared_memory import host_identity
 from shoal.task_context import on_worker
@@ -145,6 +146,12 @@ async def _start_ipython(worker: WorkerContext) -> dict[str, Any]:
     return await asyncio.to_thread(start_kernel, host, {"worker": worker, "dask_worker": worker})
 
 
+async def _measure_hardware(worker: Worker, what: str, size: int, duration: float) -> float:
+    if what == "memory":
+        return await measure_memory(size, duration)
+    return await measure_disk(size, duration, worker)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
     "update_data": _update_data,
@@ -161,6 +168,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "call_stack": _call_stack,
     "trace": _trace,
     "get_monitor_info": _get_monitor_info,
+    "measure_hardware": _measure_hardware,
     "stream_messages": _stream_messages,
     "upload_file": _upload_file,
     "dump_state": dump_state,

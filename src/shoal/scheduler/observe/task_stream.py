@@ -7,6 +7,7 @@ to fetch inputs, time to unpickle) workers note, once the plugin `TraceTasks` is
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal import config
@@ -31,16 +32,34 @@ class StreamHost(PeerAccess, Protocol):
 
 
 class StreamRecord:
-    """What ran lately on the workers of a scheduler."""
+    """What ran lately on the workers of a scheduler.
+
+    Attributes
+    ----------
+    listeners : list
+        Functions that are called with a worker's address and its messages, while there are any.
+    """
 
     def __init__(self, scheduler: StreamHost) -> None:
         self._scheduler = scheduler
-        self.on = False
+        self._kept = False
+        self.listeners: list[Callable[[str, list[Any]], None]] = []
         length = config.get_int("distributed.scheduler.dashboard.tasks.task-stream-length")
         self._records: deque[tuple[Any, ...]] = deque(maxlen=length)
 
+    @property
+    def on(self) -> bool:
+        """Whether anybody wants to know what workers say."""
+        return self._kept or bool(self.listeners)
+
     def note(self, address: str, messages: list[Any]) -> None:
         """Take note of what a worker says."""
+        for listener in self.listeners:
+            listener(address, messages)
+        if self._kept:
+            self._keep(address, messages)
+
+    def _keep(self, address: str, messages: list[Any]) -> None:
         add = self._records.append
         for message in messages:
             if type(message) is m.Finished:
@@ -63,8 +82,8 @@ class StreamRecord:
         self, start: float | None, stop: float | None, count: int | None
     ) -> list[dict[str, Any]]:
         """Return the records that end after `start` and begin before `stop`, oldest first."""
-        if not self.on:
-            self.on = True
+        if not self._kept:
+            self._kept = True
             plugin = dumps(TraceTasks(self._records.maxlen or 1000))
             await self._scheduler.plugin_registry(False).add(plugin, TraceTasks.name, True)
         chosen = [

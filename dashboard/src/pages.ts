@@ -1,0 +1,116 @@
+// Which panes each page has. The server's list of pages (`shoal.dashboard.pages`) has the same names;
+// a test compares them.
+
+import type { MakePane } from "./pane";
+import * as details from "./panes/details";
+import * as graphs from "./panes/graphs";
+import * as profiles from "./panes/profiles";
+import * as series from "./panes/series";
+import * as status from "./panes/status";
+import * as tables from "./panes/tables";
+import * as workers from "./panes/workers";
+
+export interface Place {
+  title: string;
+  make: MakePane;
+  area: string; // columns / rows that it takes: "half", "full", "low", "line"
+}
+
+export interface Page {
+  title: string;
+  panes: Place[];
+  hidden?: boolean; // not in the list of pages: one gets there by a link
+}
+
+const place = (title: string, make: MakePane, area = "half"): Place => ({ title, make, area });
+
+const work = status.tabs([["Processing", status.nprocessing], ["CPU", status.cpu], ["Occupancy", status.occupancy], ["Data transfer", status.transfers]]);
+
+export const PANES: { [name: string]: Place } = {
+  "task-stream": place("Task stream", status.taskStream),
+  progress: place("Progress", status.progress),
+  graph: place("Task graph", graphs.graph),
+  groups: place("Groups", graphs.groups),
+  "group-progress": place("Progress by group", graphs.groupTable),
+  "workers-memory": place("Bytes stored per worker", status.workersMemory),
+  "cluster-memory": place("Bytes stored", status.clusterMemory),
+  "workers-transfer-bytes": place("Data transfer", status.transfers),
+  cpu: place("Processor", status.cpu),
+  nprocessing: place("Tasks assigned", status.nprocessing),
+  occupancy: place("Work assigned", status.occupancy),
+  workers: place("Workers", workers.workers),
+  exceptions: place("Exceptions", tables.exceptions),
+  "bandwidth-types": place("Bandwidth", workers.bandwidth),
+  "bandwidth-workers": place("Bandwidth of workers", workers.bandwidth),
+  "workers-network": place("Network", workers.bandwidth),
+  "workers-disk": place("Hardware", workers.hardware),
+  "workers-network-timeseries": place("Sent between workers", series.network),
+  "workers-cpu-timeseries": place("Processor over time", series.processor),
+  "workers-memory-timeseries": place("Memory over time", series.memory),
+  "workers-disk-timeseries": place("Disk of the scheduler's host", series.schedulerDisk),
+  "memory-by-key": place("Memory by prefix", tables.memoryByPrefix),
+  "compute-time-per-key": place("Time by prefix", tables.timeByPrefix),
+  "aggregate-time-per-action": place("Time by prefix", tables.timeByPrefix),
+  "scheduler-system": place("The scheduler's process", status.tabs([
+    ["CPU", series.schedulerProcessor], ["Memory", series.schedulerMemory], ["Network", series.schedulerNetwork],
+    ["Disk", series.schedulerDisk], ["Files", series.schedulerFiles]])),
+  contention: place("The scheduler's loop", series.contention),
+  "fine-performance-metrics": place("Time by prefix", tables.timeByPrefix),
+  profile: place("Profile of workers", profiles.ofWorkers),
+  "profile-server": place("Profile of the scheduler's loop", profiles.ofScheduler),
+  "gpu-memory": place("GPU memory", workers.gpu),
+  "gpu-utilization": place("GPU utilization", workers.gpu),
+  "rmm-memory": place("RMM memory", workers.gpu),
+};
+
+const one = (title: string, make: MakePane): Place[] => [place(title, make, "full")];
+
+export const PAGES: { [name: string]: Page } = {
+  status: {
+    title: "Status",
+    panes: [
+      place("", status.summary, "line"),
+      place("Bytes stored", status.clusterMemory, "short"),
+      place("Bytes stored per worker", status.workersMemory, "third"),
+      place("Work", work, "third"),
+      place("Progress", status.progress, "third"),
+      place("Task stream", status.taskStream, "wide"),
+    ],
+  },
+  workers: { title: "Workers", panes: one("Workers", workers.workers) },
+  tasks: { title: "Task Stream", panes: one("Task stream", status.taskStream) },
+  why: { title: "Why it waits", panes: one("Why it waits", details.why) },
+  search: { title: "Search", panes: one("Search", details.search) },
+  graph: { title: "Graph", panes: one("Task graph", graphs.graph) },
+  groups: { title: "Groups", panes: [place("Groups", graphs.groups), place("Progress by group", graphs.groupTable)] },
+  memory: { title: "Memory", panes: [place("Memory by prefix", tables.memoryByPrefix), place("Memory over time", series.memory)] },
+  history: {
+    title: "History",
+    panes: [
+      place("Tasks", series.tasks), place("Tasks a second", series.rate), place("Memory", series.memory),
+      place("Processor", series.processor), place("Sent between workers", series.network), place("Work assigned", series.work),
+      place("Workers", series.crew),
+    ],
+  },
+  faults: { title: "Faults", panes: one("What happened to workers", tables.faults) },
+  exceptions: { title: "Exceptions", panes: one("Exceptions", tables.exceptions) },
+  code: { title: "Who asked", panes: one("Who asked", tables.code) },
+  profile: { title: "Profile", panes: one("Profile of workers", profiles.ofWorkers) },
+  "profile-server": { title: "Scheduler profile", panes: one("Profile of the scheduler's loop", profiles.ofScheduler) },
+  system: {
+    title: "System",
+    panes: [
+      place("Processor", series.schedulerProcessor), place("Memory", series.schedulerMemory), place("Network", series.schedulerNetwork),
+      place("Disk", series.schedulerDisk), place("Open files", series.schedulerFiles), place("The loop", series.contention),
+    ],
+  },
+  stealing: { title: "Balance", panes: [place("How even the work is", workers.balance), place("Work assigned", series.work)] },
+  events: { title: "Events", panes: one("Events", tables.events) },
+  counters: { title: "Counters", panes: [place("Counters", tables.counters), place("Time by prefix", tables.timeByPrefix)] },
+  hardware: { title: "Hardware", panes: [place("Speed of memory and disk", workers.hardware), place("Bandwidth of workers", workers.bandwidth)] },
+  gpu: { title: "GPU", panes: one("GPUs", workers.gpu) },
+  logs: { title: "Log", panes: one("Log", tables.logs) },
+  "call-stacks": { title: "What runs", panes: one("What runs", tables.stacks) },
+  task: { title: "Task", panes: one("Task", details.task), hidden: true },
+  worker: { title: "Worker", panes: one("Worker", details.worker), hidden: true },
+};

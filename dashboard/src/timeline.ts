@@ -1,0 +1,249 @@
+// The task stream: a row a thread, time from left to right. A million runs are drawn as pixels: what
+// lies under a pixel that is drawn already is skipped, so that a frame costs the runs, not their area.
+
+import { FAILED, pixel } from "./colors";
+import { css, fill, fit, h } from "./dom";
+import * as format from "./format";
+import type { Store } from "./store";
+
+const AXIS = 18;
+const LABELS = 92;
+
+export class Timeline {
+  readonly element = h("div", { class: "timeline" });
+  private readonly canvas = h("canvas", {
+    tabindex: 0,
+    role: "img",
+    "aria-label": "Task stream: arrows move, plus and minus zoom, Home follows the present",
+  });
+  private readonly told = h("div", { class: "told", "aria-live": "polite" });
+  private readonly image = document.createElement("canvas");
+  private from = 0;
+  private to = 0;
+  private follow = true;
+  private window = 30;
+  private drawn = "";
+  private lanes: { rows: Int32Array; workers: number[] } = { rows: new Int32Array(0), workers: [] };
+  private laneCount = -1;
+  filter = "";
+  lastDraw = 0; // milliseconds that the last picture took
+
+  constructor(private readonly store: Store, private readonly onPick: (key: string) => void) {
+    this.element.append(this.canvas, this.told);
+    this.canvas.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
+    this.canvas.addEventListener("pointerdown", (event) => this.onDown(event));
+    this.canvas.addEventListener("pointermove", (event) => this.onHover(event));
+    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  // Look at a span of time, in seconds since the epoch.
+  look(from: number, to: number): void {
+    this.follow = false;
+    this.from = from;
+    this.to = to;
+    this.draw();
+  }
+
+  lookAtAll(): void {
+    const { runs } = this.store;
+    if (!runs.length) return;
+    let first = Infinity;
+    for (let i = 0; i < runs.length; i++) first = Math.min(first, runs.start[i]!);
+    this.look(first, runs.stop[runs.length - 1]! + 1e-3);
+  }
+
+  draw(): void {
+    const { runs, now } = this.store;
+    const { context, width, height } = fit(this.canvas);
+    if (width < LABELS + 20) return;
+    if (this.follow) {
+      const last = runs.length ? runs.stop[runs.length - 1]! : now;
+      // Idle clusters show the last work, not an empty minute.
+      this.to = Math.min(Math.max(last + 0.5, now - 5), Math.max(now, last));
+      this.from = this.to - this.window;
+    }
+    const state = `${runs.length} ${runs.longest} ${this.from} ${this.to} ${width} ${height} ${this.filter} ${css("--back")}`;
+    if (state === this.drawn) return;
+    this.drawn = state;
+    const begin = performance.now();
+    if (runs.lanes.length !== this.laneCount) {
+      this.laneCount = runs.lanes.length;
+      this.lanes = runs.laneOrder((worker) => this.store.workerName(worker));
+    }
+    context.fillStyle = css("--back");
+    context.fillRect(0, 0, width, height);
+    this.drawRuns(context, width - LABELS, height - AXIS);
+    this.drawAxis(context, width, height);
+    this.lastDraw = performance.now() - begin;
+  }
+
+  private drawRuns(context: CanvasRenderingContext2D, width: number, height: number): void {
+    const { runs } = this.store, rows = this.lanes.workers.length;
+    if (!rows) return;
+    const columns = Math.max(1, Math.round(width * (window.devicePixelRatio || 1)));
+    const lines = Math.min(rows, 4 * Math.max(1, Math.floor(height))); // more rows than that share lines
+    const pixels = new Uint32Array(columns * lines);
+    const scale = columns / (this.to - this.from), colors = this.store.prefixes.map((prefix) => pixel(prefix.name));
+    const wanted = this.filter.toLowerCase();
+    const shown = this.store.prefixes.map((prefix) => prefix.name.toLowerCase().includes(wanted));
+    const { start, stop, prefix, lane, failed } = runs;
+    const end = Math.min(runs.length, runs.firstEndingAt(this.to + runs.longest));
+    for (let i = runs.firstEndingAt(this.from); i < end; i++) {
+      const begin = start[i]!;
+      if (begin > this.to) continue;
+      const kind = prefix[i]!;
+      if (wanted && !shown[kind] && !runs.keys[i]!.toLowerCase().includes(wanted)) continue;
+      let left = ((begin - this.from) * scale) | 0, right = ((stop[i]! - this.from) * scale) | 0;
+      if (left < 0) left = 0;
+      if (right >= columns) right = columns - 1;
+      const row = this.lanes.rows[lane[i]!]!;
+      const base = (lines === rows ? row : Math.floor((row * lines) / rows)) * columns;
+      // Between two runs side by side a pixel stays free, where there is room.
+      if (right - left > 3) right--;
+      const color = failed[i] ? FAILED : colors[kind]!;
+      if (right - left < 2 && pixels[base + left] !== 0 && color !== FAILED) continue;
+      pixels.fill(color, base + left, base + right + 1);
+    }
+    this.image.width = columns;
+    this.image.height = lines;
+    this.image.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), columns, lines), 0, 0);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.image, LABELS, 0, width, Math.min(height, rows * 22));
+  }
+
+  private rowHeight(height: number): number {
+    return Math.min(height - AXIS, this.lanes.workers.length * 22) / Math.max(1, this.lanes.workers.length);
+  }
+
+  private drawAxis(context: CanvasRenderingContext2D, width: number, height: number): void {
+    context.fillStyle = css("--muted");
+    context.font = "11px system-ui, sans-serif";
+    context.textBaseline = "top";
+    const span = this.to - this.from, steps = Math.max(2, Math.floor((width - LABELS) / 130));
+    for (let i = 0; i <= steps; i++) {
+      const time = this.from + (span * i) / steps;
+      const label = span < 5 ? `${format.clock(time)}.${String(Math.floor((time % 1) * 1000)).padStart(3, "0")}` : format.clock(time);
+      context.textAlign = i === 0 ? "left" : i === steps ? "right" : "center";
+      context.fillText(label, LABELS + ((width - LABELS) * i) / steps, height - AXIS + 4);
+    }
+    context.textAlign = "left";
+    const each = this.rowHeight(height);
+    let last = -2, next = 0;
+    this.lanes.workers.forEach((worker, row) => {
+      const y = row * each;
+      if (worker !== last && y >= next) {
+        const name = this.store.workerName(worker);
+        context.fillText(name.length > 14 ? `…${name.slice(-13)}` : name, 2, y + 1);
+        next = y + 13;
+      }
+      last = worker;
+    });
+  }
+
+  // -- the mouse and the keyboard
+
+  private at(event: PointerEvent | WheelEvent): { time: number; row: number } {
+    const box = this.canvas.getBoundingClientRect();
+    const share = (event.clientX - box.left - LABELS) / (box.width - LABELS);
+    return {
+      time: this.from + share * (this.to - this.from),
+      row: Math.floor((event.clientY - box.top) / this.rowHeight(box.height)),
+    };
+  }
+
+  private zoom(around: number, factor: number): void {
+    const span = Math.min(86_400, Math.max(1e-4, (this.to - this.from) * factor));
+    if (this.follow) {
+      this.window = span;
+    } else {
+      const share = (around - this.from) / (this.to - this.from);
+      this.from = around - share * span;
+      this.to = this.from + span;
+    }
+    this.draw();
+  }
+
+  private onWheel(event: WheelEvent): void {
+    event.preventDefault();
+    if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+      this.move(((event.deltaX || event.deltaY) / 600) * (this.to - this.from));
+      return;
+    }
+    const { time } = this.at(event);
+    if (this.follow && time < this.to - 0.2 * (this.to - this.from)) this.follow = false;
+    this.zoom(time, Math.exp(event.deltaY / 400));
+  }
+
+  private move(seconds: number): void {
+    this.follow = false;
+    this.from += seconds;
+    this.to += seconds;
+    this.draw();
+  }
+
+  private onDown(event: PointerEvent): void {
+    this.canvas.setPointerCapture(event.pointerId);
+    let x = event.clientX, moved = 0;
+    const drag = (next: PointerEvent) => {
+      moved += Math.abs(next.clientX - x);
+      if (moved > 3) this.move(((x - next.clientX) / (this.canvas.clientWidth - LABELS)) * (this.to - this.from));
+      x = next.clientX;
+    };
+    const up = () => {
+      this.canvas.removeEventListener("pointermove", drag);
+      if (moved <= 3) {
+        const found = this.find(event);
+        if (found >= 0) this.onPick(this.store.runs.keys[found]!);
+      }
+    };
+    this.canvas.addEventListener("pointermove", drag);
+    this.canvas.addEventListener("pointerup", up, { once: true });
+  }
+
+  private find(event: PointerEvent): number {
+    const { runs } = this.store, { time, row } = this.at(event);
+    const slack = (this.to - this.from) / 400;
+    let best = -1, distance = slack;
+    const end = runs.firstEndingAt(time + runs.longest + slack);
+    for (let i = runs.firstEndingAt(time - slack); i < end; i++) {
+      if (this.lanes.rows[runs.lane[i]!] !== row) continue;
+      const away = Math.max(runs.start[i]! - time, time - runs.stop[i]!, 0);
+      if (away < distance || (away === 0 && best < 0)) { best = i; distance = away; }
+    }
+    return best;
+  }
+
+  private onHover(event: PointerEvent): void {
+    const i = this.find(event), { runs } = this.store;
+    if (i < 0) {
+      fill(this.told, "");
+      return;
+    }
+    const told = [
+      runs.keys[i]!, this.store.workerName(runs.worker[i]!), format.duration(runs.stop[i]! - runs.start[i]!),
+      runs.failed[i] ? "failed" : format.bytes(runs.nbytes[i]!),
+    ];
+    fill(this.told, told.join("   "));
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    const span = this.to - this.from;
+    const actions: { [key: string]: () => void } = {
+      ArrowLeft: () => this.move(-span / 5),
+      ArrowRight: () => this.move(span / 5),
+      "+": () => this.zoom((this.from + this.to) / 2, 1 / 1.4),
+      "-": () => this.zoom((this.from + this.to) / 2, 1.4),
+      Home: () => { this.follow = true; this.draw(); },
+    };
+    const action = actions[event.key];
+    if (action) {
+      event.preventDefault();
+      action();
+    }
+  }
+
+  present(): void {
+    this.follow = true;
+    this.draw();
+  }
+}

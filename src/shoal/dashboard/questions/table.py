@@ -1,0 +1,74 @@
+"""All questions by name, and how one is answered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shoal import config
+from shoal.dashboard.questions import activity, changes, cluster, graph, tasks, workers
+
+__all__ = ["CHANGES", "QUESTIONS", "answer", "changes_are_allowed"]
+
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "call_stacks": activity.call_stacks,
+    "code": cluster.code,
+    "counters": cluster.counters,
+    "events": cluster.events,
+    "exceptions": tasks.exceptions,
+    "gpus": workers.gpus,
+    "graph": graph.graph,
+    "groups": graph.groups,
+    "hardware": workers.hardware,
+    "logs": activity.logs,
+    "memory": cluster.memory_by_prefix,
+    "monitors": workers.monitors,
+    "profile": activity.profile,
+    "search": tasks.search,
+    "system": cluster.system,
+    "task": tasks.task,
+    "why": tasks.why,
+    "worker": workers.worker,
+}
+
+# What changes the cluster: only where `shoal.dashboard.actions` allows it.
+CHANGES: dict[str, Callable[..., Any]] = {
+    "cancel": changes.cancel,
+    "restart": changes.restart,
+    "restart_worker": changes.restart_worker,
+    "retire": changes.retire,
+}
+
+
+def changes_are_allowed() -> bool:
+    """Whether viewers may change the cluster."""
+    return config.get_bool("shoal.dashboard.actions")
+
+
+async def answer(scheduler: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Answer a viewer.
+
+    Raises
+    ------
+    ValueError
+        For a question that there is none of, or arguments that it does not take.
+    PermissionError
+        For a change that the configuration does not allow.
+    """
+    function = QUESTIONS.get(name)
+    if function is None:
+        function = CHANGES.get(name)
+        if function is None:
+            raise ValueError(f"there is no question {name!r}")
+        if not changes_are_allowed():
+            raise PermissionError(
+                f"{name!r} changes the cluster; the configuration shoal.dashboard.actions of the "
+                "scheduler allows it when it is true"
+            )
+    try:
+        inspect.signature(function).bind(scheduler, **arguments)
+    except TypeError as error:
+        raise ValueError(f"{name!r}: {error}") from None
+    found = function(scheduler, **arguments)
+    return await found if inspect.isawaitable(found) else found
