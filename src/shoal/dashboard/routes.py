@@ -16,7 +16,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from shoal.dashboard.feed import Feed
 from shoal.dashboard.pages import PAGES, PANES, title_of_pane
 from shoal.dashboard.questions.table import answer, changes_are_allowed
-from shoal.http.handler import Guarded, PageHandler
+from shoal.http.handler import Guarded, PageHandler, Site
 
 __all__ = ["routes"]
 
@@ -60,9 +60,9 @@ class DashboardPage(PageHandler):
 
     for_people = True
 
-    def initialize(self, single: bool = False, **kwargs: Any) -> None:
+    def initialize(self, site: Site, single: bool = False, **kwargs: Any) -> None:
         self._single = single
-        super().initialize(**kwargs)
+        super().initialize(site, **kwargs)
 
     def content_policy(self) -> str:
         return (
@@ -112,10 +112,13 @@ class DashboardFile(PageHandler):
 class FeedSocket(Guarded, WebSocketHandler):
     """One viewer: frames go out; questions come in and are answered."""
 
-    def initialize(self, feed: Feed, **kwargs: Any) -> None:
+    _feed: Feed
+
+    def initialize(self, site: Site, feed: Feed | None = None, **kwargs: Any) -> None:
+        assert feed is not None
         self._feed = feed
         self._under_way = 0
-        super().initialize(**kwargs)
+        super().initialize(site, **kwargs)
 
     def get_compression_options(self) -> None:
         # Frames are small, and compressing them for each viewer would cost more than all else.
@@ -125,7 +128,7 @@ class FeedSocket(Guarded, WebSocketHandler):
     def max_message_size(self) -> int:
         return _LONGEST_QUESTION
 
-    def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]
+    def open(self, *args: str, **kwargs: str) -> None:
         self._feed.join(self)
 
     def on_close(self) -> None:

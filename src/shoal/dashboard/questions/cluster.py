@@ -42,7 +42,11 @@ def events(scheduler: Any, topic: str = "") -> dict[str, Any]:
         name: [scheduler.wall_time(when) for when, _ in list(found)[-2000:]]
         for name, found in known.items()
     }
-    return {"topics": {name: len(found) for name, found in known.items()}, "times": times, "last": last[-_EVENTS:]}
+    return {
+        "topics": {name: len(found) for name, found in known.items()},
+        "times": times,
+        "last": last[-_EVENTS:],
+    }
 
 
 def counters(scheduler: Any) -> dict[str, float]:
