@@ -3,6 +3,7 @@
 # make test   run the whole suite: the simulator over its seeds, then pytest
 # make core   the tests of the state machines alone, in seconds
 # make lint   ruff and mypy
+# make dashboard  build the dashboard's page from its sources under dashboard/; needs npm
 # make docs   the documentation as a site, docs/_build/html; a warning is an error
 # make bench  compare with other systems, each in an environment of its own
 # make ecosystem  run real projects on shoal under the name distributed, and on the incumbent
@@ -29,7 +30,7 @@ CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nan
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo demo-beside test core pytest sim lint docs bench ecosystem dist changelog clean help
+.PHONY: demo demo-beside test core pytest sim lint dashboard dashboard-check docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
@@ -66,6 +67,19 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file mypy-tests.ini
+	@command -v npm >/dev/null || echo "no npm here: what the dashboard is built from is not checked"
+	! command -v npm >/dev/null || $(MAKE) dashboard-check
+
+dashboard: dashboard/node_modules/.installed
+	cd dashboard && npm run --silent build
+
+# Types, tests, and that what the package holds is what its sources build.
+dashboard-check: dashboard/node_modules/.installed
+	cd dashboard && npm run --silent check && npm test --silent && node build.mjs --check
+
+dashboard/node_modules/.installed: dashboard/package-lock.json
+	cd dashboard && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 docs: .venvs/docs/.installed
 	rm -rf docs/_build

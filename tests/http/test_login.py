@@ -203,7 +203,7 @@ def test_headers_keep_pages_from_running_what_found_its_way_in(visitor: Any) -> 
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
                 assert answer.headers["Referrer-Policy"] == "no-referrer"
                 assert "frame" not in policy and "X-Frame-Options" not in answer.headers
-            pages = [await v.ask("/status") for _ in range(2)]
+            pages = [await v.ask("/login") for _ in range(2)]
             nonces = [
                 re.findall(r"style-src 'nonce-([^']+)'", p.headers["Content-Security-Policy"])
                 for p in pages

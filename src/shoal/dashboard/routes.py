@@ -1,4 +1,4 @@
-"""How browsers get the dashboard: the page, its files, and the connection that frames go through."""
+"""How browsers get the dashboard: the page, its files, and the connection for frames."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ class FeedSocket(Guarded, WebSocketHandler):
     def initialize(self, site: Site, feed: Feed | None = None, **kwargs: Any) -> None:
         assert feed is not None
         self._feed = feed
-        self._under_way = 0
+        self._under_way = 0  # questions that are not answered yet
+        self._unread = 0
         super().initialize(site, **kwargs)
 
     def get_compression_options(self) -> None:
@@ -140,12 +141,17 @@ class FeedSocket(Guarded, WebSocketHandler):
             sent = self.write_message(frame, binary=True)
         except WebSocketClosedError:
             return
-        sent.add_done_callback(lambda future: future.exception())
+        self._unread += len(frame)
+
+        def read(done: asyncio.Future[None]) -> None:
+            self._unread -= len(frame)
+            done.exception()  # a viewer that left is no fault
+
+        sent.add_done_callback(read)
 
     def unread(self) -> int:
         """Return how many bytes wait to be read."""
-        stream = getattr(self.ws_connection, "stream", None)
-        return 0 if stream is None else int(getattr(stream, "_write_buffer", ()).__len__())
+        return self._unread
 
     async def on_message(self, message: str | bytes) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What programs are told: numbers that the scheduler keeps anyway; no task is looked at one by one."""
+"""What programs are told: numbers that the scheduler keeps anyway, without a look at each task."""
 
 from __future__ import annotations
 

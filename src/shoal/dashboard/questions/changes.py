@@ -1,8 +1,10 @@
-"""What viewers may change where the configuration allows it: workers that leave, tasks that stop."""
+"""What viewers may change where the configuration allows it: workers leave, tasks stop."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from shoal.scheduler.core import CancelTasks
 
 __all__ = ["cancel", "restart", "restart_worker", "retire"]
 
@@ -25,9 +27,7 @@ async def restart(scheduler: Any) -> str:
     return "restarted"
 
 
-async def cancel(scheduler: Any, key: str) -> str:
-    """Drop a task, whoever wants it."""
-    ts = scheduler.state.tasks.get(str(key))
-    for client in list(() if ts is None else ts.wanted_by or ()):
-        scheduler.stimulus_cancel(keys=[str(key)], client=client.id)
+def cancel(scheduler: Any, key: str) -> str:
+    """Take a task, and what depends on it, away from all clients."""
+    scheduler.feed(CancelTasks([str(key)], "cancelled on the dashboard"))
     return str(key)

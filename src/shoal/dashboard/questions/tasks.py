@@ -1,4 +1,4 @@
-"""Questions about tasks: one of them, those that a search finds, those that wait, those that failed."""
+"""Questions about tasks: about one, and which ones a search finds, which wait, which failed."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ user's object. See `machine` for the entry point and `transitions.table` for the
 
 from shoal.scheduler.core.effects import Effects
 from shoal.scheduler.core.events import (
+    CancelTasks,
     ClientLost,
     Continue,
     DropCopies,
@@ -24,6 +25,7 @@ from shoal.scheduler.core.machine import Machine
 from shoal.scheduler.core.settings import Settings
 
 __all__ = [
+    "CancelTasks",
     "ClientLost",
     "Continue",
     "DropCopies",

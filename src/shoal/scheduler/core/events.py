@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 __all__ = [
+    "CancelTasks",
     "ClientLost",
     "Continue",
     "DropCopies",
@@ -82,6 +83,13 @@ class RestartAll(msgspec.Struct, gc=False):
     """Forget all tasks."""
 
 
+class CancelTasks(msgspec.Struct, gc=False):
+    """Take these, and what depends on them, away from all clients: somebody else decided it."""
+
+    keys: list[str]
+    reason: str
+
+
 class HoldersFailed(msgspec.Struct, gc=False):
     """These workers do not have this key, whatever the scheduler believes."""
 
@@ -125,6 +133,7 @@ Event: TypeAlias = (
     | Continue
     | RetireWorkers
     | RestartAll
+    | CancelTasks
     | HoldersFailed
     | Move
     | DropCopies

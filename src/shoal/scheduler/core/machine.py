@@ -94,6 +94,7 @@ class Machine:
             e.ClientLost: self._client_lost,
             e.RetireWorkers: self._retire_workers,
             e.RestartAll: self._restart_all,
+            e.CancelTasks: self._cancel_tasks,
             e.HoldersFailed: self._holders_failed,
             e.Move: self._move,
             e.DropCopies: self._drop_copies,
@@ -299,6 +300,9 @@ class Machine:
         s.adopted_until.clear()
         for client in s.clients.values():
             tell_client(s, client, m.Restarted())
+
+    def _cancel_tasks(self, event: e.CancelTasks) -> None:
+        start(self.state, cancel_tasks(self.state, None, event.keys, True, event.reason))
 
     def _holders_failed(self, event: e.HoldersFailed) -> None:
         s = self.state

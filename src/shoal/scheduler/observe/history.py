@@ -1,4 +1,4 @@
-"""The last hour of a cluster as columns of numbers, in bounded memory, whether anybody looks or not.
+"""The last hour of a cluster as columns of numbers, in bounded memory, looked at or not.
 
 A row costs the sums over the workers, once every two seconds.
 """
