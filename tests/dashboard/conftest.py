@@ -17,6 +17,7 @@ class PageViewer:
     def __init__(self, socket: WebSocketClientConnection) -> None:
         self._socket = socket
         self._asked = 0
+        self._over = False
 
     @classmethod
     async def look(cls, scheduler: Any, **headers: str) -> PageViewer:
@@ -54,8 +55,8 @@ class PageViewer:
 
     async def closed(self) -> None:
         """Wait until the other end has closed the connection."""
-        while await asyncio.wait_for(self._socket.read_message(), 20) is not None:
-            pass
+        while not self._over:
+            self._over = await asyncio.wait_for(self._socket.read_message(), 20) is None
 
     async def leave(self) -> None:
         self._socket.close()
