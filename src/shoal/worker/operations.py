@@ -146,7 +146,7 @@ async def _start_ipython(worker: WorkerContext) -> dict[str, Any]:
     return await asyncio.to_thread(start_kernel, host, {"worker": worker, "dask_worker": worker})
 
 
-async def _measure_hardware(worker: Worker, what: str, size: int, duration: float) -> float:
+async def _measure_hardware(worker: WorkerContext, what: str, size: int, duration: float) -> float:
     if what == "memory":
         return await measure_memory(size, duration)
     return await measure_disk(size, duration, worker)
