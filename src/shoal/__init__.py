@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.client.observe.span import span
     from shoal.client.observe.task_metadata import get_task_metadata
     from shoal.client.observe.worker_print import print, warn
+    from shoal.client.submission.limits import Retry
     from shoal.comm import connect
     from shoal.compat.switch import install_as_distributed
     from shoal.coordination.event import Event
@@ -52,6 +53,8 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
         NoValidWorkerError,
         RemoteError,
         Reschedule,
+        TaskInterrupted,
+        TaskTimeout,
         TimeoutError,
         WorkerStartTimeoutError,
     )
@@ -83,6 +86,7 @@ _WHERE = {
     "get_client": "shoal.client.finding",
     "get_task_metadata": "shoal.client.observe.task_metadata",
     "performance_report": "shoal.client.observe.performance_report",
+    "Retry": "shoal.client.submission.limits",
     "progress": "shoal.client.observe.progress",
     "span": "shoal.client.observe.span",
     "wait": "shoal.client.futures.waiting",
@@ -142,6 +146,8 @@ _WHERE = {
     "KilledWorker": "shoal.errors",
     "NoValidWorkerError": "shoal.errors",
     "RemoteError": "shoal.errors",
+    "TaskInterrupted": "shoal.errors",
+    "TaskTimeout": "shoal.errors",
     "TimeoutError": "shoal.errors",
     "WorkerStartTimeoutError": "shoal.errors",
 }
@@ -176,6 +182,7 @@ __all__ = [
     "Queue",
     "RemoteError",
     "Reschedule",
+    "Retry",
     "SSHCluster",
     "Scheduler",
     "SchedulerPlugin",
@@ -183,6 +190,8 @@ __all__ = [
     "Semaphore",
     "SpecCluster",
     "Sub",
+    "TaskInterrupted",
+    "TaskTimeout",
     "TimeoutError",
     "UploadDirectory",
     "UploadFile",

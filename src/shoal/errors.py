@@ -19,10 +19,14 @@ Exception
 ├── NoValidWorkerError              no worker may run the task
 ├── Reschedule                      raised by a task: run me elsewhere
 ├── TimeoutError                    the builtin
+│   └── TaskTimeout                 a task ran longer than its `timeout=`
 └── CancelledError                  of concurrent.futures
     ├── FuturesCancelledError       of several futures
     └── FutureCancelledError        with the key and the reason
         └── DataLostError           data that nobody holds and nobody can compute
+
+BaseException
+└── TaskInterrupted                 raised in a task's code, to stop it
 """
 
 from __future__ import annotations
@@ -47,6 +51,8 @@ __all__ = [
     "RPCClosed",
     "RemoteError",
     "Reschedule",
+    "TaskInterrupted",
+    "TaskTimeout",
     "TimeoutError",
     "UnknownOperationError",
     "WorkerStartTimeoutError",
@@ -172,6 +178,45 @@ class Reschedule(Exception):
     ...     if not ready_here():
     ...         raise Reschedule
     ...     return x
+    """
+
+
+class TaskTimeout(TimeoutError):
+    """A task ran longer than its ``timeout=`` and was stopped.
+
+    Parameters
+    ----------
+    key : str
+        Its key.
+    timeout : float
+        Seconds that a run of it may take.
+    where : str
+        The stack of its code when the time was over.
+
+    Examples
+    --------
+    >>> str(TaskTimeout("slow-1", 30.0, "module.py:3 in slow"))
+    "the task 'slow-1' ran longer than its timeout of 30 s, and was stopped at: module.py:3 in slow"
+    """
+
+    def __init__(self, key: str, timeout: float, where: str) -> None:
+        super().__init__(key, timeout, where)
+        self.key = key
+        self.timeout = timeout
+        self.where = where
+
+    def __str__(self) -> str:
+        return (
+            f"the task {self.key!r} ran longer than its timeout of {self.timeout:g} s, "
+            f"and was stopped at: {self.where}"
+        )
+
+
+class TaskInterrupted(BaseException):
+    """Raised in the midst of a task's code when its time is over, or when it is cancelled by force.
+
+    Not an `Exception`, so that code which goes on after errors does not go on after this one. A
+    task may clean up in ``finally``. One that goes on all the same is ended with its process.
     """
 
 

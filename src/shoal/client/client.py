@@ -17,6 +17,7 @@ from contextvars import Token
 from typing import Any
 
 from dask.base import get_annotations
+from dask.typing import no_default
 from dask.utils import format_bytes, parse_timedelta
 
 from shoal import config
@@ -60,6 +61,7 @@ from shoal.client.starting import (
     shares_loop,
     start_preloads,
 )
+from shoal.client.submission.limits import Retry, given_to
 from shoal.client.submission.scatter import ScatterBatch, drop_spare_memory, scatter_data
 from shoal.client.submission.streaming import is_stream, stream, stream_rows
 from shoal.client.submission.submit import SubmitOptions, map_calls, submit_call
@@ -422,13 +424,14 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         key: Any = None,
         workers: Any = None,
         resources: dict[str, float] | None = None,
-        retries: int | None = None,
+        retries: int | Retry | None = None,
         priority: float = 0,
         fifo_timeout: float | str = "100 ms",
         allow_other_workers: bool = False,
         actor: bool = False,
         actors: bool = False,
         pure: bool | None = None,
+        timeout: Any = no_default,
         **kwargs: Any,
     ) -> Future:
         """Have a function called on a worker.
@@ -445,8 +448,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             Addresses, names or hosts of workers that may run it.
         resources : dict, optional
             What it takes of the workers' resources, ``{"GPU": 2}``.
-        retries : int, optional
-            How often it is tried again when it fails.
+        retries : int or Retry, optional
+            How often it is tried again when it fails, and how.
         priority : float
             Higher runs first.
         fifo_timeout : float or str
@@ -457,6 +460,10 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             Must be False.
         pure : bool, optional
             Whether equal calls give equal results (the default): they share a key and run once.
+        timeout : float or str, optional
+            How long a run may take on its worker. Then its code is stopped, and it fails with
+            `TaskTimeout`. A function that takes a ``timeout`` itself is given it instead: say
+            ``with dask.annotate(timeout="30s")`` then.
 
         Returns
         -------
@@ -469,6 +476,10 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         if self._session.ended is not None:
             self._check_open()
         options: SubmitOptions | None = None
+        if timeout is not no_default:
+            timeout = self._for_task(func, "timeout", timeout, kwargs)
+        else:
+            timeout = None
         if (
             workers is not None
             or resources
@@ -479,6 +490,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             or actor
             or actors
             or pure is False
+            or timeout is not None
             or self._sends_code
             or get_annotations()
         ):
@@ -491,6 +503,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
                 allow_other_workers=allow_other_workers,
                 actor=actor or actors,
                 pure=pure,
+                timeout=timeout,
             )
         return submit_call(self._session, func, args, kwargs, key, options)
 
@@ -500,7 +513,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         *iterables: Any,
         key: Any = None,
         workers: Any = None,
-        retries: int | None = None,
+        retries: int | Retry | None = None,
         resources: dict[str, float] | None = None,
         priority: float = 0,
         allow_other_workers: bool = False,
@@ -509,6 +522,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         actors: bool = False,
         pure: bool | None = None,
         batch_size: int | None = None,
+        timeout: Any = no_default,
         **kwargs: Any,
     ) -> Any:
         """Have a function called on workers with each item of iterables.
@@ -525,7 +539,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             Tasks that are told to the scheduler at once, at most.
         **kwargs
             Keyword arguments of all calls. What is large travels once.
-        workers, retries, resources, priority, allow_other_workers, fifo_timeout, pure
+        workers, retries, resources, priority, allow_other_workers, fifo_timeout, pure, timeout
             As in `submit`.
 
         Returns
@@ -538,6 +552,10 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         >>> futures = client.map(inc, range(10))  # doctest: +SKIP
         """
         self._check_open()
+        if timeout is not no_default:
+            timeout = self._for_task(func, "timeout", timeout, kwargs)
+        else:
+            timeout = None
         options = SubmitOptions(
             workers=workers,
             resources=resources,
@@ -547,6 +565,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             allow_other_workers=allow_other_workers,
             actor=actor or actors,
             pure=pure,
+            timeout=timeout,
         )
         if not callable(func):
             raise TypeError(f"the first argument of map() must be a function, got {func!r}")
@@ -560,6 +579,14 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
 
             return stream_rows(self, iterables, one)
         return map_calls(self._session, func, iterables, kwargs, key, batch_size, options)
+
+    @staticmethod
+    def _for_task(func: Any, name: str, value: Any, kwargs: dict[str, Any]) -> Any:
+        """Return what a keyword says of a task; None where the function itself takes it."""
+        if given_to(func, name):
+            kwargs[name] = value
+            return None
+        return value
 
     def get_executor(self, **kwargs: Any) -> ClientExecutor:
         """Return a `concurrent.futures.Executor` whose calls run on the cluster.
@@ -593,7 +620,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         futures : list of Future
             What to cancel.
         force : bool
-            Also what other clients want.
+            Also what other clients want, and what runs: its code is stopped as by a ``timeout=``,
+            which `get_events("interrupts")` tells of.
         reason, msg : str, optional
             What the error says that others get.
         """

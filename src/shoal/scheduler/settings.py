@@ -26,6 +26,10 @@ def read_settings(
         default_task_durations={
             name: float(parse_timedelta(value)) for name, value in durations.items()
         },
+        task_timeouts={
+            name: float(parse_timedelta(value))
+            for name, value in config.get_dict("shoal.timeouts.default").items()
+        },
         pipeline=config.get_seconds("shoal.pipeline"),
         steal=config.get_bool("distributed.scheduler.work-stealing"),
         worker_ttl=config.get_optional_seconds("distributed.scheduler.worker-ttl", worker_ttl),

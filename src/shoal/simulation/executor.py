@@ -7,11 +7,12 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shoal._base.keys import without_life
-from shoal.simulation.model import Spec, name_of
+from shoal.simulation.limited import ENDLESS, Interruptions
+from shoal.simulation.model import USERS_ERROR, Spec, name_of
 from shoal.simulation.store import Store
 from shoal.wire.blob import Blob
 from shoal.wire.failures import Failure
-from shoal.worker.core import Outcome, Outcomes, Seceded, TaskRun
+from shoal.worker.core import Outcome, Outcomes, Seceded, Started, TaskRun
 
 if TYPE_CHECKING:
     from shoal.simulation.worker_node import WorkerNode
@@ -63,6 +64,7 @@ class Executor:
         self._outcomes: list[Outcome] = []
         self._given_back: set[str] = set()  # what follows them finds that they are missing
         self._alone: TaskRun | None = None  # runs in quarantine: nothing else may begin
+        self._interruptions = Interruptions(self)
 
     @property
     def idle(self) -> bool:
@@ -131,6 +133,21 @@ class Executor:
         self._discarded.update(dict.fromkeys(task for task in kept if task in self.running))
         return revoked, kept
 
+    def interrupt(self, tasks: list[TaskRun]) -> list[tuple[TaskRun, str, float]]:
+        """Stop the code of runs; return those under way, where each was, and for how long."""
+        self._go_on()
+        return self._interruptions.stop(tasks)
+
+    def abandon(self, tasks: list[TaskRun]) -> None:
+        """Give the threads of runs that do not stop to others."""
+        for task in tasks:
+            running = self.running.get(task)
+            if running is not None and running.on_thread:
+                self.busy -= 1
+                self.running[task] = running._replace(on_thread=False)
+                self._leave_quarantine(task)
+        self.start_some()
+
     def pause(self) -> None:
         """Start nothing."""
         self.paused = True
@@ -146,8 +163,8 @@ class Executor:
         if self.running and rng.random() < 0.2:
             task = rng.choice(list(self.running))
             # A process that dies here would go on with the effects.
-            if self.running[task].spec.kind not in ("secede", "deadly"):
-                self._end(task)
+            if self.running[task].spec.kind not in ("secede", "deadly", *ENDLESS):
+                self.end(task)
 
     # -- threads -------------------------------------------------------------------
 
@@ -208,6 +225,7 @@ class Executor:
             calm = profile.kind == "calm" and not (profile.churn or profile.quirks)
             known = not calm or self._given_back.issuperset(missing)
             assert known, f"{task} was handed over without {missing}, and nothing was lost"
+            self._given_back.add(task.key)  # what follows this one finds the same
             self._has_ended(task)
             self._tell(Outcome(task.key, task.run, "missing", missing=tuple(missing)))
             return
@@ -215,24 +233,29 @@ class Executor:
         self.busy += 1
         node.cluster.started(node, spec)
         seconds = spec.seconds * node.slowness
+        if compute.options is not None and compute.options.timeout:
+            node.later(0.0, node.handle, Started(task.key, task.run, 0.0))
+        if spec.kind in ENDLESS:
+            return
         if spec.kind == "secede":
             node.later(seconds * 0.3, self._secede, task, seconds)
         else:
-            node.later(seconds, self._end, task)
+            node.later(seconds, self.end, task)
 
     def _secede(self, task: TaskRun, seconds: float) -> None:
         self.busy -= 1
         self.running[task] = self.running[task]._replace(on_thread=False)
         self._leave_quarantine(task)
         self.node.handle(Seceded(task.key, task.run, seconds * 0.3))
-        self.node.later(seconds * 0.7, self._end, task)
+        self.node.later(seconds * 0.7, self.end, task)
         self.start_some()
 
     def _leave_quarantine(self, task: TaskRun) -> None:
         if self._alone is task:
             self._alone = None
 
-    def _end(self, task: TaskRun) -> None:
+    def end(self, task: TaskRun) -> None:
+        """A run comes to its end."""
         if task not in self.running:
             return  # it ended while the loop was at work
         if self.running[task].spec.kind == "deadly":
@@ -248,11 +271,16 @@ class Executor:
         node = self.node
         stop = node.cluster.clock.now
         outcome = Outcome(task.key, task.run, "ok", stop - spec.seconds * node.slowness, stop)
-        if spec.kind == "error" or (spec.kind == "flaky" and spec.ended < spec.times):
+        stopped = self._interruptions.stopped.pop(task, None)
+        if stopped is not None:
+            outcome.kind, outcome.failure = "error", stopped
+        elif spec.kind == "error" or (spec.kind == "flaky" and spec.ended < spec.times):
             spec.ended += 1
             outcome.kind = "error"
             failure = node.cluster.model.failure(task.key)
             outcome.failure = Failure(failure, Blob(b"traceback"), f"user error of {task.key}", "")
+            outcome.failure.kinds = [USERS_ERROR]
+            spec.note_failure(stop)
         elif spec.kind == "reschedule" and spec.ended < spec.times:
             spec.ended += 1
             outcome.kind = "reschedule"

@@ -6,7 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shoal.client.core.state import Failure, Record
-from shoal.errors import ActorLostError, DataLostError, KilledWorker, NoValidWorkerError
+from shoal.errors import (
+    ActorLostError,
+    DataLostError,
+    KilledWorker,
+    NoValidWorkerError,
+    TaskTimeout,
+)
 from shoal.simulation.model import is_name
 from shoal.wire.pickling import loads
 
@@ -64,7 +70,11 @@ class Judge:
             )
             return
         error = loads(failure.exception)
-        if isinstance(error, KilledWorker):
+        if isinstance(error, TaskTimeout):
+            spec = model.specs[failure.blame]
+            assert error.key == failure.blame, f"{record.key}: {error}"
+            assert spec.overran, f"{record.key} fails: {error}, but it never took so long"
+        elif isinstance(error, KilledWorker):
             self._killed(record.key, failure.blame, error)
         elif isinstance(error, DataLostError):
             assert model.needs(record.key, error.key), f"{record.key} fails: {error}"
@@ -80,6 +90,7 @@ class Judge:
             assert wishes or self.cluster.losses, f"{record.key} fails: {error}"
 
     def _killed(self, key: str, blamed: str, error: KilledWorker) -> None:
+        assert self.cluster.profile.kind != "tasks-overrun", f"{blamed} is blamed: {error}"
         cause = self.cluster.causes.get(error.deaths[-1][1])
         assert cause is None or cause == blamed, f"{blamed} is blamed for what {cause} did"
         allowed = self.cluster.scheduler_settings.allowed_failures

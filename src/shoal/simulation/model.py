@@ -15,7 +15,10 @@ from shoal._base.keys import without_life
 from shoal.wire.blob import Blob
 from shoal.wire.messages import TaskOptions
 
-__all__ = ["Model", "Spec", "function_id", "is_name", "name_of"]
+__all__ = ["USERS_ERROR", "Model", "Spec", "function_id", "is_name", "name_of"]
+
+USERS_ERROR = "users.Error"
+"""What tasks raise that fail."""
 
 _VERSION = "#"
 _INLINE = 1024  # results up to this size travel with the message that they are done
@@ -41,8 +44,8 @@ class Spec:
 
     `kind` is ``"ok"``, ``"error"`` (it always fails), ``"flaky"`` (its first `times` runs fail),
     ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"``, ``"deadly"`` (it
-    kills the process that runs it), ``"actor"`` (its result lives where it was made) or
-    ``"data"`` (scattered, no task).
+    kills the process that runs it), ``"endless"`` or ``"stubborn"`` (see `limited`), ``"actor"``
+    (its result lives where it was made) or ``"data"`` (scattered, no task).
     """
 
     __slots__ = (
@@ -54,7 +57,9 @@ class Spec:
         "key",
         "kind",
         "nbytes",
+        "not_before",
         "options",
+        "overran",
         "priority",
         "seconds",
         "started",
@@ -85,14 +90,38 @@ class Spec:
         self.started = 0
         self.ended = 0  # runs that failed or asked to run elsewhere
         self.completed = 0
+        self.overran = 0  # runs that were stopped because their time was over
+        self.not_before = 0.0  # as its retry policy says
         self.home = ""  # of an actor: where it was made, as a proxy of it says
 
     @property
     def always_works(self) -> bool:
         """Whether no error of its own may be the end of it."""
         if self.kind == "flaky":
-            return self.options is not None and self.options.retries >= self.times
+            return (
+                self.options is not None
+                and self.options.retries >= self.times
+                and not self.fails_for_good
+            )
         return self.kind not in ("error", "deadly")
+
+    @property
+    def has_timeout(self) -> bool:
+        """Whether a run of it may only take so long."""
+        return self.options is not None and self.options.timeout > 0
+
+    @property
+    def fails_for_good(self) -> bool:
+        """Whether its policy says that an error as it raises is not worth another try."""
+        policy = None if self.options is None else self.options.retry
+        return policy is not None and bool(policy.on) and USERS_ERROR not in policy.on
+
+    def note_failure(self, now: float) -> None:
+        """A run failed; the least that its policy has it wait for the next."""
+        policy = None if self.options is None else self.options.retry
+        if policy is not None:
+            pause = policy.delay * policy.backoff ** (self.ended - 1)
+            self.not_before = now + pause * (0.5 if policy.jitter else 1.0)
 
 
 class _Specs(dict[str, Spec]):

@@ -17,6 +17,7 @@ KINDS = (
     "everything",
     "everything",
     "tasks-kill",
+    "tasks-overrun",
 )
 
 
@@ -32,6 +33,7 @@ class Profile:
     seconds: float  # of one task, about
     quirks: float  # the share of tasks that are special
     deadly: float  # the share of tasks that kill the process that runs them
+    overrun: float  # the share of tasks that do not end by themselves
     churn: bool  # users cancel, release, retry and fire
     faults: dict[str, float]  # weights
     fault_count: int
@@ -61,6 +63,7 @@ _FAULTS: dict[str, dict[str, float]] = {
     },
 }
 _FAULTS["tasks-kill"] = {}
+_FAULTS["tasks-overrun"] = {}
 _FAULTS["everything"] = {
     name: weight for faults in list(_FAULTS.values()) for name, weight in faults.items()
 }
@@ -97,10 +100,11 @@ def profile_for(seed: int, kind: str | None = None, tasks: int | None = None) ->
         seconds=seconds,
         quirks=rng.choice([0.0, 0.1, 0.3]),
         deadly=rng.choice([0.02, 0.1]) if kind == "tasks-kill" else 0.0,
+        overrun=0.1 if kind == "tasks-overrun" else 0.0,
         churn=rng.random() < 0.7,
         faults=_FAULTS[kind],
         fault_count=count,
         horizon=rng.choice([0.3, 2.0, 6.0]),
-        allowed_failures=rng.choice([0, 1, 3] if kind == "tasks-kill" else [0, 3, 100]),
+        allowed_failures=rng.choice([0, 1, 3] if kind.startswith("tasks-") else [0, 3, 100]),
         no_workers_timeout=rng.choice([None, None, 20.0]),
     )

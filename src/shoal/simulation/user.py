@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from shoal.simulation.limited import ENDLESS
 from shoal.simulation.lowering import Lowering
 from shoal.simulation.model import Spec, is_name
 from shoal.simulation.names import NamesUser, uses_names
@@ -39,6 +40,8 @@ class User:
             profile.seconds,
             actors=0.25 if primitives else 0.0,
             deadly=profile.deadly,
+            overrun=profile.overrun,
+            churn=profile.churn,
         )
         if profile.no_workers_timeout is not None:
             self.workload.named.append("nobody")
@@ -91,11 +94,16 @@ class User:
         known = self._some(self.client.live(), 8)
         share = self.rng.choice([1.0, 0.5, 0.0])
         specs = self.workload.graph(size, known)
-        if self.rng.random() < 0.4:
+        endless = [spec for spec in specs if spec.kind in ENDLESS and not spec.has_timeout]
+        if self.rng.random() < 0.4 and not endless:
             fails = self.cluster.profile.quirks > 0 and self.rng.random() < 0.2
             Lowering(self.client, self.rng, specs, share, fails)
         else:
-            self.client.submit(specs, lambda spec: self.rng.random() < share)
+            self.client.submit(specs, lambda spec: spec in endless or self.rng.random() < share)
+        if endless:  # only force ends it
+            seconds = self.rng.random() * self.cluster.profile.horizon
+            keys = [spec.key for spec in endless]
+            self.client.later(seconds, self.client.cancel, keys, True)
 
     def call(self) -> None:
         """Have a task on some worker use the cluster itself, with a client of its own."""

@@ -52,7 +52,12 @@ class WorkerNode:
         self.executor = Executor(self, slot.nthreads)
         self.clients: list[ClientNode] = []  # of its tasks
         self.lines = Lines(self)
-        settings = Settings(resources=slot.resources, memory_limit=MEMORY, fetch_message_keys=5)
+        settings = Settings(
+            resources=slot.resources,
+            memory_limit=MEMORY,
+            fetch_message_keys=5,
+            interrupt_grace=0.5,
+        )
         self.machine = Machine(settings)
         self._alarm = Alarm(self._tick, cluster.clock.call_at)
         self.applier = WorkerApplier(

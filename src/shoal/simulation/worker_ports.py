@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.transitions.processing import ACTOR_PROXY
 from shoal.wire.messages import RegisterWorker
-from shoal.worker.core import Fetch, Fetched, FetchFailed, Registration, Revoked
+from shoal.worker.core import (
+    Close,
+    Fetch,
+    Fetched,
+    FetchFailed,
+    Interrupted,
+    Registration,
+    Revoked,
+)
 
 if TYPE_CHECKING:
     from shoal.simulation.worker_node import WorkerNode
@@ -74,6 +82,10 @@ class Calls:
         else:
             node.handle(answer)
 
+    def stopped(self, answer: Interrupted) -> None:
+        """Tell the core what the executor stopped."""
+        self._node.handle(answer)
+
     def fetch(self, fetch: Fetch) -> None:
         """Get values from a peer."""
         node = self._node
@@ -104,6 +116,15 @@ class Calls:
         node = self._node
         node.cluster.retiring[node.address] = None
         node.later(0.0, node.cluster.scheduler.retire, node.address)
+
+    def replace(self, reason: str) -> None:
+        """Hand over the data in a short time, or not at all, and close for another process."""
+        node = self._node
+        rng = node.cluster.rng
+        node.cluster.note_loss(node.address)
+        if rng.random() < 0.5:
+            self.leave(reason)
+        node.later(rng.random() * 0.5, node.handle, Close(reason))
 
     def evict(self, nbytes: int) -> None:
         """Write values to disk, on a thread of its own."""

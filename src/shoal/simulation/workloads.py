@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.simulation.model import Spec
-from shoal.wire.messages import TaskOptions
+from shoal.simulation.model import USERS_ERROR, Spec
+from shoal.wire.messages import RetryPolicy, TaskOptions
 
 if TYPE_CHECKING:
     from random import Random
 
 __all__ = ["Workload"]
 
+_MOST_ENDLESS = 3
 _MOST_KILLERS = 2  # each costs its workers all that they hold, several times
 _SIZES = (28, 28, 28, 500, 5_000, 2_000_000)
 
@@ -35,6 +36,11 @@ class Workload:
         The share of tasks that make actors.
     deadly : float
         The share of tasks that kill the process that runs them.
+    overrun : float
+        The share of tasks that do not end by themselves.
+    churn : bool
+        Whether futures are released and cancelled. What runs without a timeout, and is released,
+        would run for ever.
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class Workload:
         seconds: float,
         actors: float = 0.0,
         deadly: float = 0.0,
+        overrun: float = 0.0,
+        churn: bool = True,
     ) -> None:
         self.rng = rng
         self.owner = owner
@@ -54,7 +62,10 @@ class Workload:
         self.seconds = seconds
         self.actors = actors
         self.deadly = deadly
+        self.overrun = overrun
+        self.churn = churn
         self.killers = 0
+        self.endless = 0
         self.made = 0
 
     def graph(self, size: int, known: list[str]) -> list[Spec]:
@@ -71,12 +82,30 @@ class Workload:
         if self.deadly and self.killers < _MOST_KILLERS and rng.random() < self.deadly:
             self.killers += 1
             spec.kind = "deadly"
+        elif self.overrun and self.endless < _MOST_ENDLESS and rng.random() < self.overrun:
+            self.endless += 1
+            self._make_endless(spec)
         elif rng.random() < self.quirks:
             self._make_special(spec)
         elif self.actors and rng.random() < self.actors:
             spec.kind, spec.options = "actor", TaskOptions(actor=True)
             spec.nbytes = 1  # it stays in memory, and must not fill it
         return spec
+
+    def _make_endless(self, spec: Spec) -> None:
+        rng = self.rng
+        draw = rng.randrange(5)
+        if draw < 4:
+            spec.kind = rng.choice(("endless", "stubborn"))
+            timeout = rng.choice((0.05, 1.0) if self.churn else (0.0, 0.05, 1.0))
+            retries = rng.choice((0, 0, 1))
+            if timeout:
+                spec.options = TaskOptions(timeout=timeout, retries=retries)
+            return
+        spec.kind, spec.times = "flaky", rng.randint(1, 3)
+        on = rng.choice(([], [USERS_ERROR], ["others.Error"]))
+        policy = RetryPolicy(on, rng.choice((0.1, 2.0)), 2.0, rng.random() < 0.5)
+        spec.options = TaskOptions(retries=3, retry=policy)
 
     def _make_special(self, spec: Spec) -> None:
         rng = self.rng

@@ -93,6 +93,11 @@ class World:
         spec.started += 1
         if self.trace.detailed:
             self.trace.write(self.clock.now, f"{node.address} starts {spec.key}")
+        calm = not (self.profile.churn or self.resubmitted)
+        if self.profile.kind == "tasks-overrun" and calm and spec.options and spec.options.retry:
+            assert self.clock.now >= spec.not_before, f"{spec.key} is tried again too early"
+            again = spec.fails_for_good and spec.ended
+            assert not again, f"{spec.key} is tried again, and its error is not worth it"
         if spec.kind == "actor" and self.profile.kind == "workers-die":
             self._judge_actor(spec)
         allowed = self.at_restart.get(spec.key)

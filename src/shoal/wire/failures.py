@@ -22,7 +22,7 @@ from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, reduce_code
 from shoal.wire.tracebacks import reduce_traceback
 
-__all__ = ["Failure", "load_failure", "pack_failure"]
+__all__ = ["Failure", "kinds_of", "load_failure", "pack_failure"]
 
 _OWN = "shoal."
 _FOR_TESTS = "shoal.testing."  # functions to be submitted: they stand for users'
@@ -39,9 +39,20 @@ class Failure:
         Pickles of the exception instance and of the traceback, which may be None.
     exception_text, traceback_text : str
         The same for people.
+    kinds : list of str
+        Where somebody wants to know: what `kinds_of` says of the exception.
+    agreed : bool
+        Whether the function of the task's `RetryPolicy` agrees to try again.
     """
 
-    __slots__ = ("exception", "exception_text", "traceback", "traceback_text")
+    __slots__ = (
+        "agreed",
+        "exception",
+        "exception_text",
+        "kinds",
+        "traceback",
+        "traceback_text",
+    )
 
     def __init__(
         self, exception: Blob, traceback: Blob, exception_text: str, traceback_text: str
@@ -50,6 +61,20 @@ class Failure:
         self.traceback = traceback
         self.exception_text = exception_text
         self.traceback_text = traceback_text
+        self.kinds: list[str] = []
+        self.agreed = True
+
+
+def kinds_of(kind: type[BaseException]) -> list[str]:
+    """Return the names of a class of exceptions and of all that it derives from.
+
+    Examples
+    --------
+    >>> kinds_of(FileNotFoundError)
+    ['builtins.FileNotFoundError', 'builtins.OSError', 'builtins.Exception', ...]
+    """
+    classes = [base for base in kind.__mro__ if issubclass(base, BaseException)]
+    return [f"{base.__module__}.{base.__qualname__}" for base in classes]
 
 
 def pack_failure(error: BaseException, max_length: int = 10_000) -> Failure:

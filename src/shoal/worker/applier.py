@@ -12,7 +12,15 @@ from typing import Any, Protocol, TypeAlias
 from shoal._base.applier import Applier
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
-from shoal.worker.core import Effects, Fetch, Machine, Registration, Revoked, TaskRun
+from shoal.worker.core import (
+    Effects,
+    Fetch,
+    Interrupted,
+    Machine,
+    Registration,
+    Revoked,
+    TaskRun,
+)
 from shoal.worker.core.events import Event
 
 __all__ = ["Calls", "Executor", "Functions", "Link", "Store", "Timer", "WorkerApplier"]
@@ -60,6 +68,12 @@ class Executor(Protocol):
     def discard(self, runs: list[TaskRun], /) -> tuple[list[TaskRun], list[TaskRun]]:
         """The same, and the others store no result."""
 
+    def interrupt(self, runs: list[TaskRun], /) -> list[tuple[TaskRun, str, float]]:
+        """Stop the code of runs; return those under way, where each was, and for how long."""
+
+    def abandon(self, runs: list[TaskRun], /) -> None:
+        """Take the threads of these, which do not stop, for lost."""
+
     def pause(self) -> None:
         """Start nothing until `resume`."""
 
@@ -83,6 +97,9 @@ class Calls(Protocol):
     def took_back(self, answer: Revoked, /) -> None:
         """Feed the executor's answer, now or later."""
 
+    def stopped(self, answer: Interrupted, /) -> None:
+        """Feed the executor's answer."""
+
     def fetch(self, fetch: Fetch, /) -> None:
         """Begin to get values from a peer; feed `Fetched` or `FetchFailed` in the end."""
 
@@ -97,6 +114,9 @@ class Calls(Protocol):
 
     def leave(self, reason: str, /) -> None:
         """Begin to hand over the data, and to make room for a new process."""
+
+    def replace(self, reason: str, /) -> None:
+        """The same, in a short time."""
 
     def close(self, reason: str, restart: bool, /) -> None:
         """Begin to close the worker."""
@@ -177,6 +197,13 @@ class WorkerApplier(Applier[Event, Effects, Values]):
     def _after(self, effects: Effects, values: Values | None) -> None:
         """A part of `execute`."""
 
+    def _interrupt(self, effects: Effects, values: Values | None) -> None:
+        for task, where, elapsed in self._executor.interrupt(effects.interrupt):
+            self._calls.stopped(Interrupted(task.run, where, elapsed))
+
+    def _abandon(self, effects: Effects, values: Values | None) -> None:
+        self._executor.abandon(effects.abandon)
+
     def _forget(self, effects: Effects, values: Values | None) -> None:
         for function in effects.forget:
             self._functions.forget(function)
@@ -205,6 +232,9 @@ class WorkerApplier(Applier[Event, Effects, Values]):
 
     def _leave(self, effects: Effects, values: Values | None) -> None:
         self._calls.leave(effects.leave)
+
+    def _replace(self, effects: Effects, values: Values | None) -> None:
+        self._calls.replace(effects.replace)
 
     def _close(self, effects: Effects, values: Values | None) -> None:
         assert effects.close is not None

@@ -17,7 +17,7 @@ from shoal._base.worker_names import shown_name
 from shoal.comm.addressing import get_address_host
 from shoal.comm.status import Status
 from shoal.wire.messages import RegisterWorker
-from shoal.worker.core import Fetch, Registration, Revoked
+from shoal.worker.core import Fetch, Interrupted, Registration, Revoked
 from shoal.worker.core.events import Event
 from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.store.store import Store
@@ -48,6 +48,9 @@ class Host(Protocol):
 
     def feed(self, event: Event, /) -> None:
         """Give its core an event."""
+
+    async def leave(self, reason: str, restart: bool = False) -> None:
+        """The same, in a short time."""
 
     async def close_gracefully(self, restart: bool | None = None, reason: str = "") -> None:
         """Have the scheduler move its data, then close."""
@@ -118,6 +121,10 @@ class ShellCalls:
         """Tell the core what the executor took back."""
         self._worker.feed(answer)
 
+    def stopped(self, answer: Interrupted) -> None:
+        """Tell the core what the executor stopped."""
+        self._worker.feed(answer)
+
     def fetch(self, fetch: Fetch) -> None:
         """Get values from a peer, beside."""
         self._worker.background(self._get(fetch))
@@ -154,6 +161,20 @@ class ShellCalls:
             return
         logger.warning("Worker %s leaves for a new process: %s", worker.name, reason)
         worker.background(worker.close_gracefully(restart=True, reason=reason))
+
+    def replace(self, reason: str) -> None:
+        """Hand over the data soon, and have the nanny start another process; say so."""
+        worker = self._worker
+        if worker.nanny is None:
+            logger.warning(
+                "Worker %s: %s. No nanny replaces its process, so the code runs on in a thread "
+                "that nobody waits for",
+                worker.name,
+                reason,
+            )
+            return
+        logger.warning("Worker %s makes room for a new process: %s", worker.name, reason)
+        worker.background(worker.leave(reason, restart=True))
 
     def evict(self, nbytes: int) -> None:
         """Write values to disk, on a thread."""

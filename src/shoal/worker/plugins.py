@@ -105,7 +105,7 @@ class WorkerPlugins(GivenPlugins):
         self.worker.listen_to_core()
         pool = getattr(self.worker, "pool", None)
         if pool is not None:
-            pool.on_begin = self._begins if self._transition else None
+            pool.watch_begin(self._begins if self._transition else None)
         if not self.watching:
             self._states.clear()
 

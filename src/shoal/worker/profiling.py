@@ -13,6 +13,7 @@ from dask.utils import key_split
 from shoal import config
 from shoal.diagnostics.profile import Tree, stack_text
 from shoal.diagnostics.sampling import Samples, loop_stack, undisturbed, watch
+from shoal.worker.executor.interrupts import coroutine_stack
 from shoal.worker.executor.pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Profiler:
 
     def _running(self, frames: Mapping[int, FrameType]) -> Iterable[tuple[Any, list[FrameType]]]:
         """Yield the tasks on threads of this worker, and the users' part of their stacks."""
-        for thread, task in self._pool.at_work.copy().items():
+        for thread, context in self._pool.at_work.copy().items():
             stack: list[FrameType] = []
             at = frames.get(thread)
             while at is not None and at.f_code is not _RUN:
@@ -76,7 +77,7 @@ class Profiler:
                 at = at.f_back
             if at is not None:
                 stack.reverse()
-                yield task, stack
+                yield context.task, stack
 
     def collect(
         self, key: str | None, start: float | None, stop: float | None, server: bool
@@ -99,9 +100,4 @@ class Profiler:
     def _awaiting(self) -> Iterable[tuple[Any, list[FrameType]]]:
         """Yield the tasks that are coroutines, and where they wait. On the loop."""
         for running, task in self._pool.coroutines.items():
-            stack: list[FrameType] = []
-            at: Any = running.get_coro()
-            while (frame := getattr(at, "cr_frame", None)) is not None:
-                stack.append(frame)
-                at = at.cr_await
-            yield task, stack[1:]  # the first is what the pool put around it
+            yield task, coroutine_stack(running)

@@ -50,6 +50,7 @@ def read_settings(
         memory_pause=pause,
         stuck_after=config.get_optional_seconds("shoal.memory.restart-paused"),
         fetch_message_bytes=config.get_bytes("distributed.worker.transfer.message-bytes-limit"),
+        interrupt_grace=config.get_seconds("shoal.timeouts.grace"),
         validate=config.get_bool("distributed.worker.validate", validate),
     )
     transfer = config.get_fraction("distributed.worker.memory.transfer")

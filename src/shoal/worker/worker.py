@@ -260,7 +260,8 @@ class Worker(WorkerFace, WorkerMethods):
             store=self.store,
             loop=self._loop,
             on_outcomes=self._outcomes,
-            on_seceded=self._seceded,
+            on_seceded=lambda *run: self.feed(core.Seceded(*run)),
+            on_started=lambda *run: self.feed(core.Started(*run)),
             worker=self,
             executors=self._executors,
             name=f"Dask-Default-Threads-{os.getpid()}",
@@ -551,9 +552,6 @@ class Worker(WorkerFace, WorkerMethods):
 
     def _outcomes(self, outcomes: list[core.Outcome]) -> None:
         self.feed(core.Outcomes(outcomes))
-
-    def _seceded(self, key: str, run: int, elapsed: float) -> None:
-        self.feed(core.Seceded(key, run, elapsed))
 
     def _data_lost(self, keys: list[str], reason: str) -> None:  # on any thread
         self._loop.call_soon_threadsafe(self.feed, core.DataLost(keys, reason))

@@ -34,6 +34,8 @@ class Failure:
     traceback = Blob(b"traceback")
     exception_text = "ValueError()"
     traceback_text = "line 1"
+    kinds: list[str] = []
+    agreed = True
 
 
 def compute(

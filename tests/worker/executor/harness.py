@@ -29,6 +29,7 @@ class Bench:
         self.outcomes: list[Outcome] = []
         self.batches: list[int] = []
         self.seceded: list[tuple[str, int]] = []
+        self.started: list[tuple[str, int]] = []
         self.numbers = itertools.count(1)
         self.changed = asyncio.Event()
 
@@ -40,6 +41,7 @@ class Bench:
             loop=asyncio.get_running_loop(),
             on_outcomes=self.on_outcomes,
             on_seceded=self.on_seceded,
+            on_started=self.on_started,
             worker="the worker",
             **self.options,
         )
@@ -58,6 +60,11 @@ class Bench:
         self.seceded.append((key, run))
         self.changed.set()
 
+    def on_started(self, key: str, run: int, elapsed: float) -> None:
+        assert elapsed >= 0
+        self.started.append((key, run))
+        self.changed.set()
+
     def task(
         self,
         function: Callable[..., Any],
@@ -67,12 +74,15 @@ class Bench:
         wanted: bool = True,
         executor: str | None = None,
         actor: bool = False,
+        timeout: float = 0.0,
     ) -> TaskRun:
         """A run of `function(*deps, *args)`, not submitted."""
         number = next(self.numbers)
         function_id = str(id(function)).encode()
         self.functions.define(function_id, dumps(function))
-        options = m.TaskOptions(executor=executor, actor=actor) if executor or actor else None
+        options = None
+        if executor or actor or timeout:
+            options = m.TaskOptions(executor=executor, actor=actor, timeout=timeout)
         placeholders = [Dependency(i) for i in range(len(deps))]
         compute = m.Compute(
             f"t{number}",

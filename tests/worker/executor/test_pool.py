@@ -18,7 +18,7 @@ from helpers import until
 from shoal.errors import Reschedule
 from shoal.task_context import current_task, get_worker, on_worker, rejoin, secede
 from shoal.worker.core import TaskRun
-from shoal.worker.executor import pool
+from shoal.worker.executor import places, pool
 from shoal.worker.unreadable import Unreadable
 
 from .harness import TIMEOUT, Bench
@@ -438,7 +438,7 @@ def test_threads_that_come_and_go_run_everything_once() -> None:
             ended = sorted(outcome.run for outcome in bench.outcomes)
             assert ended == sorted({task.run for task in tasks} - {task.run for task in gone})
             assert bench.pool.executing == bench.pool.ready == 0
-            assert bench.pool._discarded == set()
+            assert bench.pool.discarded == set()
             stored = {outcome.key for outcome in bench.outcomes if outcome.kind == "ok"}
             assert set(bench.store) == stored
 
@@ -504,7 +504,7 @@ def test_rejoining_takes_the_place_of_an_idle_thread() -> None:
 
 def test_a_task_that_nobody_makes_room_for_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may hold what those wait for that have all the places."""
-    monkeypatch.setattr(pool, "_TIMEOUT", 0.05)
+    monkeypatch.setattr(places, "_TIMEOUT", 0.05)
 
     def holds(lock: Gate, others_begin: Gate) -> None:
         secede()

@@ -27,6 +27,7 @@ class CollectionMethods(ClientContext):
         fifo_timeout: float | str = "60s",
         actors: Any = None,
         traverse: bool = True,
+        timeout: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Compute dask collections on the cluster.
@@ -44,7 +45,7 @@ class CollectionMethods(ClientContext):
             tuple of keys, or collection.
         allow_other_workers : bool or list
             Whether others may if none of these is there; or for which keys.
-        resources, retries, priority : as in `submit`, or dict
+        resources, retries, priority, timeout : as in `submit`, or dict
             For all tasks, or by key or collection.
         fifo_timeout : float or str
             Calls within this time have the same priority.
@@ -89,6 +90,7 @@ class CollectionMethods(ClientContext):
         priority: Any = 0,
         fifo_timeout: float | str = "60s",
         actors: Any = None,
+        timeout: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Begin to compute dask collections; return collections that are made of the futures.
@@ -97,7 +99,8 @@ class CollectionMethods(ClientContext):
         ----------
         collections : collection, or list of collections
             What to compute.
-        optimize_graph, workers, allow_other_workers, resources, retries, priority, fifo_timeout
+        optimize_graph, workers, allow_other_workers, resources, retries, priority, fifo_timeout,
+        timeout
             As in `compute`.
 
         Returns
@@ -126,6 +129,7 @@ class CollectionMethods(ClientContext):
         priority: Any = 0,
         fifo_timeout: float | str = "60s",
         actors: Any = None,
+        timeout: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Compute keys of a dask graph.
@@ -140,7 +144,8 @@ class CollectionMethods(ClientContext):
             False: return futures.
         direct : bool, optional
             Fetch results from the workers, or through the scheduler.
-        workers, allow_other_workers, resources, retries, priority, fifo_timeout
+        workers, allow_other_workers, resources, retries, priority, fifo_timeout,
+        timeout
             As in `compute`.
 
         Returns
@@ -175,7 +180,10 @@ class CollectionMethods(ClientContext):
         return work.collections_to_dsk(collections, *args, **kwargs)
 
 
-_ASKED = ("workers", "allow_other_workers", "resources", "retries", "priority", "actors")
+_ASKED = (
+    *("workers", "allow_other_workers", "resources", "retries", "priority", "actors"),
+    "timeout",
+)
 
 
 def _options(arguments: dict[str, Any]) -> Options:

@@ -14,7 +14,8 @@ from dask.utils import parse_timedelta
 
 from shoal.client.collections.dask_private import flatten
 from shoal.client.futures.future import Future
-from shoal.client.submission.submit import as_workers, checked_retries, sendable
+from shoal.client.submission.limits import checked_retries, checked_timeout
+from shoal.client.submission.submit import as_workers, sendable
 from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
 from shoal.wire.messages import TaskOptions
@@ -27,7 +28,7 @@ __all__ = ["Chosen", "Options"]
 Chosen: TypeAlias = tuple[float, TaskOptions | None]
 """The priority and the other options of a task."""
 
-_NAMES = ("workers", "allow_other_workers", "resources", "retries", "priority", "actors")
+_NAMES = ("workers", "allow_other_workers", "resources", "retries", "priority", "actors", "timeout")
 _DEFAULTS: tuple[Any, ...] = (None, False, {}, 0)  # what arguments are that nobody gave
 
 
@@ -40,7 +41,7 @@ class Options:
         Where tasks may run; a dict says it by key, tuple of keys, or collection.
     allow_other_workers : bool, list or dict
         Whether others may run them when none of `workers` is there; a list: for these keys.
-    resources, retries, priority, actors : as in `Client.submit`, or dict
+    resources, retries, priority, actors, timeout : as in `Client.submit`, or dict
         For all tasks, or by key or collection.
     fifo_timeout : float or str
         Calls within this time have the same priority.
@@ -142,20 +143,24 @@ def _choose(asked: dict[str, Any]) -> Chosen:
     retries = extra.pop("retries", None)
     priority = extra.pop("priority", None) or 0
     executor = extra.pop("executor", None)
+    limit = checked_timeout(extra.pop("timeout", None))
     actor = bool(extra.pop("actors", False))
     if not isinstance(priority, (int, float)):
         raise TypeError(f"priority= must be a number, got {priority!r}")
     if resources is not None and not isinstance(resources, Mapping):
         raise TypeError(f"resources= must be a dict such as {{'GPU': 1}}, got {resources!r}")
     options = None
-    if workers is not None or resources or retries or executor or extra or actor:
+    if workers is not None or resources or retries or executor or extra or actor or limit:
+        times, policy = checked_retries(retries)
         options = TaskOptions(
             workers=None if workers is None else as_workers(workers),
             allow_other_workers=bool(allow_other_workers),
             resources={name: float(n) for name, n in (resources or {}).items()} or None,
-            retries=checked_retries(retries),
+            retries=times,
             actor=actor,
             executor=executor,
             annotations=sendable(extra) or None,
+            timeout=limit,
+            retry=policy,
         )
     return float(priority) + nearness(), options

@@ -317,7 +317,7 @@ class Future(TaskRef):
         reason, msg : str, optional
             What the error says that others get.
         force : bool
-            Also when other clients want the result.
+            Also when other clients want the result, and stop its code if it runs.
 
         See Also
         --------

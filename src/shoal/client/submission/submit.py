@@ -18,11 +18,12 @@ from shoal.client.core.state import Call, Extras, Record
 from shoal.client.futures.future import Future, make_future, make_futures
 from shoal.client.submission.arguments import pack
 from shoal.client.submission.keys import CallDigest, group_of_key, unique
+from shoal.client.submission.limits import Retry, checked_retries, checked_timeout
 from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
 from shoal.wire.encodable import encodable_text
 from shoal.wire.messages import TaskOptions
-from shoal.wire.plain_values import MOST, plain_arguments, plain_rows
+from shoal.wire.plain_values import plain_arguments, plain_rows
 
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SubmitOptions",
     "as_workers",
-    "checked_retries",
     "map_calls",
     "sendable",
     "submit_call",
@@ -52,7 +52,8 @@ class SubmitOptions:
         *,
         workers: Any = None,
         resources: dict[str, float] | None = None,
-        retries: int | None = None,
+        retries: int | Retry | None = None,
+        timeout: float | str | None = None,
         priority: float = 0,
         fifo_timeout: float | str = _DEFAULT_FIFO,
         allow_other_workers: bool = False,
@@ -65,6 +66,7 @@ class SubmitOptions:
         allow_other_workers = allow_other_workers or extra.pop("allow_other_workers", False)
         resources = resources or extra.pop("resources", None)
         retries = _first(retries, extra.pop("retries", None))
+        limit = checked_timeout(_first(timeout, extra.pop("timeout", None)))
         priority = priority or extra.pop("priority", 0)
         executor = extra.pop("executor", None)
         extra |= users_code()
@@ -80,15 +82,18 @@ class SubmitOptions:
         else:
             self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
         self.options: TaskOptions | None = None
-        if workers is not None or resources or retries or executor or extra or actor:
+        if workers is not None or resources or retries or executor or extra or actor or limit:
+            times, policy = checked_retries(retries)
             self.options = TaskOptions(
                 workers=None if workers is None else as_workers(workers),
                 allow_other_workers=bool(allow_other_workers),
                 resources={name: float(n) for name, n in (resources or {}).items()} or None,
-                retries=checked_retries(retries),
+                retries=times,
                 actor=bool(actor),
                 executor=executor,
                 annotations=sendable(extra) or None,
+                timeout=limit,
+                retry=policy,
             )
 
     def call(self, pickled: Pickled, group: str) -> Call:
@@ -144,13 +149,6 @@ def sendable(annotations: dict[str, Any]) -> dict[str, Any]:
         except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"the annotation {name}={value!r} cannot be sent: {error}") from None
     return annotations
-
-
-def checked_retries(retries: Any) -> int:
-    """Return how often a task is tried again."""
-    if retries is None:
-        return 0
-    return min(whole_number("retries=", retries, 0), MOST)
 
 
 def submit_call(

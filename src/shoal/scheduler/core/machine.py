@@ -293,7 +293,8 @@ class Machine:
         while s.inbox:
             self._hear_all(*s.inbox.popleft())
             finish_work(s)
-        start(s, cancel_tasks(s, None, list(s.tasks), True, "the cluster was restarted"))
+        why = "the cluster was restarted"
+        start(s, cancel_tasks(s, None, list(s.tasks), True, why, processes_end=True))
         finish_work(s)
         for pseudo in (s.adopted, s.fire_and_forget):
             pseudo.wants.clear()

@@ -18,6 +18,7 @@ class Settings:
     latency: float = 1e-3  # of one fetch between workers
     unknown_task_duration: float = 0.5
     default_task_durations: dict[str, float] = field(default_factory=dict)
+    task_timeouts: dict[str, float] = field(default_factory=dict)  # by prefix
     pipeline: float = 0.010  # estimated work that a worker's queue should cover, per thread
     pipeline_tasks: int = 1000  # at most so many tasks a thread, however short they are
     steal: bool = True

@@ -70,10 +70,12 @@ class FunctionState:
 class PrefixState:
     """All groups whose tasks run the same kind of work; knows how long it takes."""
 
-    __slots__ = ("duration", "groups", "name", "suspicious")
+    __slots__ = ("duration", "groups", "name", "options", "suspicious")
 
-    def __init__(self, name: str, duration: float) -> None:
+    def __init__(self, name: str, duration: float, timeout: float = 0.0) -> None:
         self.name = name
+        # Of tasks that ask for nothing.
+        self.options = TaskOptions(timeout=timeout) if timeout else NO_OPTIONS
         self.duration = duration  # seconds, -1 when unknown
         self.groups: dict[str, GroupState] = {}
         self.suspicious = 0
@@ -500,7 +502,8 @@ class SchedulerState:
             prefix_state = self.prefixes.get(prefix)
             if prefix_state is None:
                 duration = self.settings.default_task_durations.get(prefix, -1.0)
-                prefix_state = self.prefixes[prefix] = PrefixState(prefix, duration)
+                timeout = self.settings.task_timeouts.get(prefix, 0.0)
+                prefix_state = self.prefixes[prefix] = PrefixState(prefix, duration, timeout)
             group = self.groups[name] = GroupState(name, prefix_state, self.now)
             prefix_state.groups[name] = group
         return group

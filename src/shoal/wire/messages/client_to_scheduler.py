@@ -102,7 +102,8 @@ class FireAndForget(msgspec.Struct, array_like=True, gc=False, tag="fire"):
 class Cancel(msgspec.Struct, array_like=True, gc=False, tag="cancel"):
     """Stop computing these keys, and what depends on them.
 
-    The scheduler answers `KeysCancelled`. Without `force` other clients' wants keep a task alive.
+    The scheduler answers `KeysCancelled`. Without `force` other clients' wants keep a task alive,
+    and what runs runs to its end; with it the code of running tasks is stopped (`Interrupt`).
     """
 
     keys: list[str]

@@ -24,6 +24,7 @@ __all__ = [
     "Compute",
     "ComputeMany",
     "Free",
+    "Interrupt",
     "SchedulerToWorker",
     "Steal",
     "WorkerRejected",
@@ -105,6 +106,17 @@ class Steal(msgspec.Struct, array_like=True, gc=False, tag="steal"):
     keys: list[str]
 
 
+class Interrupt(msgspec.Struct, array_like=True, gc=False, tag="interrupt"):
+    """Stop the code of these runs, which were freed before (`Free`) and may be under way.
+
+    The worker answers `Interrupted` for each that it had begun.
+    """
+
+    keys: list[str]
+    runs: list[int]
+    reason: str
+
+
 class Acquire(msgspec.Struct, array_like=True, gc=False, tag="acquire"):
     """Fetch copies from peers (replicate, rebalance, retire).
 
@@ -133,6 +145,7 @@ SchedulerToWorker: TypeAlias = (
     | Compute
     | ComputeMany
     | Free
+    | Interrupt
     | Steal
     | Acquire
     | CloseWorker

@@ -16,6 +16,7 @@ __all__ = [
     "ForgetFunctions",
     "Inline",
     "Priority",
+    "RetryPolicy",
     "TaskOptions",
 ]
 
@@ -26,6 +27,20 @@ Priority: TypeAlias = tuple[float, int, int]
 
 Inline: TypeAlias = bytes | bool | int | float
 """A small result that comes along: a pickle, or a number as it is."""
+
+
+class RetryPolicy(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """When a task that failed is run again: `shoal.Retry`, but for the number of times.
+
+    A worker says of a failure what it is (`Failed.kinds`), and what `when` said of it
+    (`Failed.agreed`); the scheduler decides.
+    """
+
+    on: list[str] = []  # "module.name" of exception classes; an error of another class is final
+    delay: float = 0.0  # seconds before the first retry
+    backoff: float = 1.0  # the delay is so many times as long with each further one
+    jitter: bool = False  # the delay is made shorter by up to a half, differently for each key
+    when: str = ""  # "module:name" of a function that is called with the exception
 
 
 class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -42,6 +57,8 @@ class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
     executor: str | None = None
     annotations: dict[str, Any] | None = None
     alone: bool = False  # said by the scheduler: run it while nothing else runs on the worker
+    timeout: float = 0.0  # seconds that a run may take; 0: any time
+    retry: RetryPolicy | None = None  # how `retries` are made, if not at once and whatever failed
 
 
 class DefineFunctions(msgspec.Struct, array_like=True, gc=False, tag="fn"):

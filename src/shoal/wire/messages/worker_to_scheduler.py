@@ -18,6 +18,7 @@ __all__ = [
     "EventLogged",
     "Failed",
     "Finished",
+    "Interrupted",
     "LongRunning",
     "MissingDeps",
     "NotAcquired",
@@ -86,6 +87,10 @@ class Failed(msgspec.Struct, array_like=True, gc=False, tag="failed"):
     traceback_text: str
     start: float
     stop: float
+    # Where the task has a `RetryPolicy`: the classes of the exception, its own first, and what the
+    # policy's function says of it.
+    kinds: list[str] = []
+    agreed: bool = True
 
 
 class Rescheduled(msgspec.Struct, array_like=True, gc=False, tag="resched"):
@@ -101,6 +106,17 @@ class LongRunning(msgspec.Struct, array_like=True, gc=False, tag="long"):
     key: str
     run: int
     elapsed: float
+
+
+class Interrupted(msgspec.Struct, array_like=True, gc=False, tag="interrupted"):
+    """The code of a run was stopped, or could not be. The scheduler remembers it as an event."""
+
+    key: str
+    run: int
+    why: str  # "timeout", or why it was cancelled
+    where: str  # the stack of its code at that moment
+    seconds: float  # that it had run
+    replaced: bool = False  # it did not stop: its process is being replaced, or the thread given up
 
 
 class MissingDeps(msgspec.Struct, array_like=True, gc=False, tag="missing"):
@@ -197,6 +213,7 @@ WorkerToScheduler: TypeAlias = (
     | Failed
     | Rescheduled
     | LongRunning
+    | Interrupted
     | MissingDeps
     | StealReply
     | Acquired

@@ -14,12 +14,14 @@ from shoal.worker.core.events import (
     Fetched,
     FetchFailed,
     FromScheduler,
+    Interrupted,
     MemoryMeasured,
     Outcome,
     Outcomes,
     ResourcesSet,
     Revoked,
     Seceded,
+    Started,
     Tick,
 )
 from shoal.worker.core.machine import Machine
@@ -37,6 +39,7 @@ __all__ = [
     "FetchFailed",
     "Fetched",
     "FromScheduler",
+    "Interrupted",
     "Machine",
     "MemoryMeasured",
     "Outcome",
@@ -46,6 +49,7 @@ __all__ = [
     "Revoked",
     "Seceded",
     "Settings",
+    "Started",
     "TaskRun",
     "Tick",
 ]

@@ -56,6 +56,9 @@ class Effects(msgspec.Struct, gc=False):
     # The earliest that can be: a thread may be idle.
     execute: list[TaskRun] = []  # put into the ready queue
     after: dict[TaskRun, tuple[TaskRun, ...]] = {}  # some of these: not before others have ended
+    # After `discard`: what did not begin is not there any more. Each that runs: `Interrupted`.
+    interrupt: list[TaskRun] = []  # stop the code of these
+    abandon: list[TaskRun] = []  # their code does not stop: others get their threads
     forget: list[bytes] = []  # functions
     fetch: list[Fetch] = []
     pause: bool = False  # the executor starts nothing new
@@ -64,5 +67,6 @@ class Effects(msgspec.Struct, gc=False):
     send: list[Any] = []  # messages to the scheduler, one batch
     deadline: float | None = None  # a Tick is due then; an earlier one does no harm
     leave: str = ""  # why the worker is to hand over its data and make room for a new process
+    replace: str = ""  # the same, soon: something runs on that cannot be stopped
     # Last: the process may end.
     close: tuple[str, bool] | None = None  # (reason, whether a nanny should restart the process)

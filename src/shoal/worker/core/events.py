@@ -19,12 +19,14 @@ __all__ = [
     "FetchFailed",
     "Fetched",
     "FromScheduler",
+    "Interrupted",
     "MemoryMeasured",
     "Outcome",
     "Outcomes",
     "ResourcesSet",
     "Revoked",
     "Seceded",
+    "Started",
     "Tick",
 ]
 
@@ -68,6 +70,22 @@ class Outcomes(msgspec.Struct, gc=False):
 class Seceded(msgspec.Struct, gc=False):
     key: str
     run: int
+    elapsed: float
+
+
+class Started(msgspec.Struct, gc=False):
+    """A run with a timeout began, so many seconds ago."""
+
+    key: str
+    run: int
+    elapsed: float
+
+
+class Interrupted(msgspec.Struct, gc=False):
+    """Answer to `Effects.interrupt` for a run under way: where its code was, and for how long."""
+
+    run: int
+    where: str
     elapsed: float
 
 
@@ -147,6 +165,8 @@ Event: TypeAlias = (
     | FromScheduler
     | Outcomes
     | Seceded
+    | Started
+    | Interrupted
     | Fetched
     | FetchFailed
     | DataAdded

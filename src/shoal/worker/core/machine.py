@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal.wire import messages as m
-from shoal.worker.core import data, events, fetch
+from shoal.worker.core import data, events, fetch, limits
 from shoal.worker.core.effects import Effects, Registration
 from shoal.worker.core.invariants import check
 from shoal.worker.core.memory import measured
@@ -68,6 +68,8 @@ class Machine:
             events.Fetched: self._fetched,
             events.FetchFailed: self._fetch_failed,
             events.Seceded: self._seceded,
+            events.Started: self._started,
+            events.Interrupted: self._interrupted,
             events.DataAdded: self._data_added,
             events.DataLost: self._data_lost,
             events.MemoryMeasured: self._memory_measured,
@@ -80,6 +82,7 @@ class Machine:
         self._messages: dict[type, Callable[[Any], None]] = {
             m.ComputeMany: self._on_compute_many,
             m.Free: self._on_free,
+            m.Interrupt: self._on_interrupt,
             m.Steal: self._on_steal,
             m.Acquire: self._on_acquire,
             m.DefineFunctions: self._on_define,
@@ -95,6 +98,8 @@ class Machine:
         s.now = now
         effects = s.effects = Effects()
         self._handlers[type(event)](event)
+        if s.limits:
+            limits.act_on_due(s)
         if s.unmade:
             give_up_unmade(s)
         if s.missing_keys or s.peers:
@@ -107,6 +112,9 @@ class Machine:
             take_out_stillborn(s)
         if s.retries:
             effects.deadline = fetch.deadline(s)
+        if s.limits:
+            due = s.next_limit
+            effects.deadline = due if effects.deadline is None else min(due, effects.deadline)
         if s.settings.validate:
             check(self)
         return effects
@@ -219,6 +227,9 @@ class Machine:
                     s.also.pop(key, None)
                     s.scattered.pop(key, None)
             ok.append(outcome)
+        if s.limits:
+            for outcome in ok:
+                s.limits.pop(outcome.run, None)
         if ok and s.connected:
             s.effects.send.append(
                 m.Finished(
@@ -254,6 +265,8 @@ class Machine:
                     failure.traceback_text,
                     outcome.start,
                     outcome.stop,
+                    failure.kinds if _has_policy(task) else [],
+                    failure.agreed if _has_policy(task) else True,
                 )
             )
         else:
@@ -290,6 +303,12 @@ class Machine:
             task.state = "long-running"
             if s.connected:
                 s.effects.send.append(m.LongRunning(event.key, event.run, event.elapsed))
+
+    def _started(self, event: events.Started) -> None:
+        limits.note_started(self.state, event)
+
+    def _interrupted(self, event: events.Interrupted) -> None:
+        limits.note_interrupted(self.state, event)
 
     # ------------------------------------------------------------------ data
 
@@ -329,6 +348,9 @@ class Machine:
 
     def _on_free(self, message: m.Free) -> None:
         data.drop(self.state, message.keys, message.lives)
+
+    def _on_interrupt(self, message: m.Interrupt) -> None:
+        limits.interrupt(self.state, message)
 
     def _on_steal(self, message: m.Steal) -> None:
         s = self.state
@@ -382,3 +404,8 @@ class Machine:
             s.effects.send.append(m.WorkerGoodbye(message.reason))
         s.closing = True
         s.effects.close = (message.reason, message.restart)
+
+
+def _has_policy(task: TaskRun) -> bool:
+    options = task.compute.options
+    return options is not None and options.retry is not None

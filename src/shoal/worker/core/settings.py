@@ -28,4 +28,5 @@ class Settings:
     fetches_per_peer: int = 2  # requests to one peer at a time
     fetch_retries: int = 1  # a last holder that cannot be reached is tried again so often
     fetch_retry_delay: float = 0.1
+    interrupt_grace: float = 5.0  # code that was to stop, and goes on for so long, is given up
     validate: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from shoal.worker.core.effects import Effects
     from shoal.worker.core.settings import Settings
 
-__all__ = ["Flight", "MissingKey", "Need", "Peer", "RunState", "TaskRun", "WorkerState"]
+__all__ = ["Flight", "Limit", "MissingKey", "Need", "Peer", "RunState", "TaskRun", "WorkerState"]
 
 Need: TypeAlias = tuple[tuple[str, float], ...]
 """Resources of a task, sorted by name; tasks with equal needs wait in one heap."""
@@ -107,6 +108,20 @@ class Peer:
         self.flights: list[Flight] = []
 
 
+class Limit:
+    """A run whose code is to be stopped at some time, or was to stop and goes on."""
+
+    __slots__ = ("due", "interrupted", "since", "task", "where", "why")
+
+    def __init__(self, task: TaskRun, why: str, since: float, due: float) -> None:
+        self.task = task
+        self.why = why
+        self.since = since  # when it began
+        self.due = due  # when it is to be stopped, or given up
+        self.interrupted = False  # its executor was told to stop it
+        self.where = "(unknown)"  # the stack of its code then
+
+
 class WorkerState:
     """All of it. `effects` and `now` are those of the event that is being handled."""
 
@@ -121,12 +136,15 @@ class WorkerState:
         "fetching_bytes",
         "functions",
         "landed",
+        "limits",
         "missed",
         "missing_keys",
+        "next_limit",
         "now",
         "orphans",
         "paused",
         "peers",
+        "replacing",
         "resources",
         "retries",
         "scattered",
@@ -149,6 +167,9 @@ class WorkerState:
         self.closing = False
         self.tasks: dict[str, TaskRun] = {}
         self.orphans: dict[int, TaskRun] = {}  # by run: discarded, not known to have ended
+        self.limits: dict[int, Limit] = {}  # by run: those that are, or may have to be, stopped
+        self.next_limit = inf  # when the first of them is due, or earlier
+        self.replacing = False  # this process makes room for another
         self.data: dict[str, tuple[int, str, int]] = {}  # what the store holds: size, type, life
         self.also: dict[str, set[int]] = {}  # other lives of which it is a copy, for it is equal
         self.scattered: dict[str, None] = {}  # those that a client put here

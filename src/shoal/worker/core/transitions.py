@@ -263,6 +263,8 @@ def end_run(s: WorkerState, task: TaskRun) -> None:
     """Take a run out of all books, whatever its state was."""
     before = task.state
     task.state = "ended"
+    if s.limits:
+        s.limits.pop(task.run, None)
     if before == "orphaned":
         del s.orphans[task.run]
     else:
@@ -282,6 +284,7 @@ def held_back(s: WorkerState, task: TaskRun) -> None:
     tells of the latter by itself.
     """
     task.state = "waiting"
+    s.limits.pop(task.run, None)  # its time begins when it does
     if task.need:
         _return_resources(s, task.need)
     start_or_wait(s, task, follow=False)  # what it followed did not end well, or not yet

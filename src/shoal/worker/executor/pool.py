@@ -24,11 +24,13 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.running_board import RunningBoard
+from shoal.errors import TaskInterrupted
 from shoal.task_context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
 from shoal.worker.executor.elsewhere import Elsewhere
 from shoal.worker.executor.following import Following
-from shoal.worker.executor.quarantine import Quarantine
+from shoal.worker.executor.interrupts import Interrupts
+from shoal.worker.executor.places import Places
 from shoal.worker.executor.ready_queue import insert, rank, sorted_anew
 from shoal.worker.executor.run import failed, prepare, succeeded
 
@@ -44,12 +46,11 @@ _TOGETHER = 1e-3  # seconds within which outcomes of short runs are told togethe
 _AHEAD = 1e-3  # seconds of work that are left when the loop is woken, if it can be
 _LATEST = 6e-3  # seconds after which it is woken anyway
 _POLL_INTERVAL = 4e-3  # seconds after which the loop looks whether any wait
-_TIMEOUT = 5.0  # seconds that a seceded thread waits for a place while nobody gets one
 _NOTHING: Mapping[TaskRun, tuple[TaskRun, ...]] = {}
 _OWN = ("default", "offload")  # names of these threads
 
 
-class ThreadPool:
+class ThreadPool(Places):
     """Runs tasks on `nthreads` threads, by priority.
 
     All methods but `secede` and `rejoin` are called on the loop's thread; `close` on any.
@@ -66,8 +67,8 @@ class ThreadPool:
         Where the callbacks are called and coroutines run.
     on_outcomes : callable
         Called with a list of `Outcome`.
-    on_seceded : callable
-        Called as ``on_seceded(key, run, elapsed)``.
+    on_seceded, on_started : callable
+        Called as ``on_seceded(key, run, elapsed)``, the latter when a run with a timeout began.
     worker : object
         What `get_worker()` returns in tasks.
     executors : mapping, optional
@@ -88,52 +89,43 @@ class ThreadPool:
         loop: asyncio.AbstractEventLoop,
         on_outcomes: Callable[[list[Outcome]], None],
         on_seceded: Callable[[str, int, float], None],
+        on_started: Callable[[str, int, float], None] | None = None,
         worker: Any = None,
         executors: Mapping[str, Executor] | None = None,
         inline_result: int = 1024,
         board: RunningBoard | None = None,
         name: str = "shoal-task",
     ) -> None:
-        self.nthreads = nthreads
+        super().__init__(nthreads)
         self._ahead = _AHEAD * nthreads
         self.functions = functions
         self.store = store
         self.loop = loop
         self.worker = worker
         self.inline_result = inline_result
-        # Where a plugin watches: called on the loop with the key of each run that begins.
-        self.on_begin: Callable[[str], None] | None = None
+        # Called on the thread with each run that begins; None while nobody wants to know.
+        self._at_begin: Callable[[TaskRun], None] | None = None
+        self._watch_begin: Callable[[str], None] | None = None
+        self._on_started = on_started
+        self._interrupts = Interrupts(self, self._run.__code__, self.report.__code__)
         # Where somebody wants the task stream: called with each run, when it began, its outcome.
         self.trace: Callable[[TaskRun, float, Outcome], None] | None = None
         self.board = board or RunningBoard()
-        self._quarantine = Quarantine()
         self._following = Following(self)
         self.fresh = self._following.fresh
         self._on_outcomes = on_outcomes
         self._on_seceded = on_seceded
         self._name = name
         self._elsewhere = Elsewhere(self, executors or {})
-        self.lock = threading.Lock()
         # In the order of `rank`; some may be revoked. Only `submit` and its like hold the lock.
         self._queue: deque[TaskRun] = deque()
-        self.unstarted: dict[TaskRun, bool] = {}
-        self._discarded: set[TaskRun] = set()
-        self._parked: list[threading.Lock] = []
+        self.discarded: set[TaskRun] = set()  # that are to store no result
         self._threads: set[threading.Thread] = set()
-        self._members = 0  # threads that did not secede
-        self._spare: list[threading.Lock] = []  # threads kept for when others secede
-        self._returning: deque[threading.Lock] = deque()  # seceded threads that want to rejoin
-        self._last_return = 0.0  # when one of them last got its place
         self.running: dict[TaskRun, float] = {}  # since when
-        self.at_work: dict[int, TaskRun] = {}  # what threads run, or ran last, by their number
         self._outcomes: deque[tuple[TaskRun, Outcome, Any]] = deque()  # the last is the result
         self._loop_comes = False
         self._loop_will_look = False
         self._last_word = 0.0  # when the loop was last woken, by the clock of outcomes
-        self.paused = False  # no run is to start
-        self._closed = False
-        # Paused, closed, somebody rejoins or did not wait for a place: threads have to look.
-        self._wanted_back = False
         self._serial = 0
 
     # ------------------------------------------------------------------ the loop's side
@@ -168,6 +160,8 @@ class ThreadPool:
             everywhere, fresh = fresh, []
             for task in everywhere:
                 options = task.compute.options
+                if options is not None and options.timeout:
+                    self._at_begin = self._note_begin
                 name = None if options is None else options.executor
                 if options is not None and options.alone:
                     alone.append(task)
@@ -214,8 +208,40 @@ class ThreadPool:
                     ended = {task for task, _, _ in self._outcomes.copy()}
                 if task not in ended:  # its outcome was delivered
                     continue
-            self._discarded.add(task)
+            self.discarded.add(task)
         return revoked, kept
+
+    def interrupt(self, runs: list[TaskRun]) -> list[tuple[TaskRun, str, float]]:
+        """Stop the code of runs; return those under way, where each was, and for how long."""
+        return self._interrupts.stop(runs)
+
+    def abandon(self, runs: list[TaskRun]) -> None:
+        """Give the places of runs to other threads: their code does not stop."""
+        for context in list(self.at_work.values()):
+            if context.task in runs and context.task in self.running and not context.seceded:
+                context.seceded = True
+                if context.place is self:
+                    self._give_place(context)
+
+    def watch_begin(self, function: Callable[[str], None] | None) -> None:
+        """Have a function called on the loop with the key of each run that begins."""
+        self._watch_begin = function
+        self._at_begin = self._note_begin if function is not None else None
+        for task in list(self.unstarted):  # a timeout among them has to be noted all the same
+            if task.compute.options is not None and task.compute.options.timeout:
+                self._at_begin = self._note_begin
+
+    def _note_begin(self, task: TaskRun) -> None:
+        options = task.compute.options
+        if options is not None and options.timeout:
+            self.call_loop(self._tell_started, task)
+        if self._watch_begin is not None:
+            self.call_loop(self._watch_begin, task.key)
+
+    def _tell_started(self, task: TaskRun) -> None:
+        if self._on_started is not None:
+            now = time.monotonic()
+            self._on_started(task.key, task.run, now - self.running.get(task, now))
 
     def pause(self) -> None:
         """Start no run until `resume`."""
@@ -311,10 +337,10 @@ class ThreadPool:
         gate.acquire()
         member = True
         running, unstarted, monotonic = self.running, self.unstarted, time.monotonic
+        task: TaskRun | None = None
         slots, slot, thread = self.board.slots, self.board.claim(), threading.get_ident()
         try:
             while True:
-                task: TaskRun | None
                 try:
                     if self._wanted_back or not member:
                         raise IndexError
@@ -336,17 +362,32 @@ class ThreadPool:
                     del running[task]
                     continue
                 slots[slot] = task.run
-                self.at_work[thread] = task
-                if self.on_begin is not None:
-                    self.call_loop(self.on_begin, task.key)
-                context = TaskContext(self.worker, task, self)
+                self.at_work[thread] = context = TaskContext(self.worker, task, self)
+                if self._at_begin is not None:
+                    self._at_begin(task)
                 current.set(context)
                 self._run(task)
                 member = not context.seceded
+        except TaskInterrupted:  # too late: what it was for had ended
+            self._end_thread(task, gate)
         finally:
             self.board.free(slot)
             with self.lock:
                 self._threads.discard(threading.current_thread())
+
+    def _end_thread(self, task: TaskRun | None, gate: threading.Lock) -> None:
+        """An exception meant for a task was raised in the pool's own code: the thread ends."""
+        if task is not None and task in self.running:
+            self.report(task, failed(task, TaskInterrupted(), None))
+        with self.lock:
+            for gates in (self._parked, self._spare, self._returning):
+                if gate in gates:
+                    gates.remove(gate)
+            # Whether this thread was one of the members is not certain; those that are there are.
+            context = self.at_work.pop(threading.get_ident(), None)
+            if context is None or not context.seceded:
+                self._members -= 1
+            self._wake(len(self.unstarted))
 
     def _take(self, gate: threading.Lock, member: bool) -> tuple[TaskRun | None, bool]:
         """Take the next run, or park; return the run, and whether the thread stays at all."""
@@ -414,78 +455,6 @@ class ThreadPool:
             trace(task, begun, outcome)
         self.report(task, outcome, result)
 
-    def secede(self, context: TaskContext) -> None:
-        """Called in a task on one of the threads: another thread takes its place."""
-        with self.lock:
-            self._quarantine.note_seceded(context.task)
-            if self._members > self.nthreads:
-                self._members -= 1
-                self._look_again()
-            elif self._returning:
-                self._let_return()
-            else:
-                self._members -= 1
-                if not self.paused:
-                    self._wake(len(self.unstarted))
-        self.tell_seceded(context)
-
-    def rejoin(self, context: TaskContext) -> None:
-        """Called in a task that seceded: wait for a place among the threads.
-
-        The tasks there may wait for something that this one holds, so when nobody gets a place for
-        long, this one goes on without; threads that end their tasks leave until it is right again.
-        """
-        with self.lock:
-            if self._members < self.nthreads or self._closed:
-                self._members += 1
-                return
-            if self._parked:
-                idle = self._parked.pop()
-                if len(self._spare) < self.nthreads:
-                    self._spare.append(idle)
-                    return
-                self._members += 1
-                self._look_again()
-                idle.release()  # it finds that there is one too many, and ends
-                return
-            gate = threading.Lock()
-            gate.acquire()
-            self._returning.append(gate)
-            self._wanted_back = True
-        since = time.monotonic()
-        while not gate.acquire(timeout=_TIMEOUT):
-            with self.lock:
-                now = time.monotonic()
-                if gate in self._returning and now - max(since, self._last_return) >= _TIMEOUT:
-                    self._returning.remove(gate)
-                    self._last_return = now
-                    self._members += 1
-                    self._look_again()
-                    return
-
-    def _let_return(self) -> None:
-        """With the lock held: give a place to the thread that waits for one the longest."""
-        self._returning.popleft().release()
-        self._last_return = time.monotonic()
-        self._look_again()
-
-    def _stay_as_spare(self, gate: threading.Lock) -> bool:
-        """With the lock held: keep this thread, which has no place; return whether it stays."""
-        if self._closed or len(self._spare) >= self.nthreads:
-            return False
-        self._spare.append(gate)
-        return True
-
-    def _look_again(self) -> None:
-        """With the lock held: see whether threads have to look before they take another run."""
-        self._wanted_back = (
-            self._closed
-            or self.paused
-            or bool(self._returning)
-            or self._members > self.nthreads
-            or bool(self._quarantine.waiting)
-        )
-
     # ------------------------------------------------------------------ for `Elsewhere`
 
     @property
@@ -497,9 +466,12 @@ class ThreadPool:
         """Run a task on a thread that is not one of the pool."""
         if self.begin(task):
             self.board.slots[slot := self.board.claim()] = task.run
-            self.at_work[threading.get_ident()] = task
+            self.at_work[threading.get_ident()] = context
             current.set(context)
-            self._run(task)
+            try:
+                self._run(task)
+            except TaskInterrupted:  # too late
+                self.report(task, failed(task, TaskInterrupted(), None))
             current.set(None)
             self.board.free(slot)
 
@@ -514,8 +486,8 @@ class ThreadPool:
         if not self.unstarted.pop(task, False):
             del self.running[task]
             return False
-        if self.on_begin is not None:
-            self.call_loop(self.on_begin, task.key)
+        if self._at_begin is not None:
+            self._at_begin(task)
         return True
 
     def report(self, task: TaskRun, outcome: Outcome, result: Any = None) -> None:
@@ -567,7 +539,7 @@ class ThreadPool:
             return
         ended = self._outcomes
         fresh = self.fresh
-        discarded = self._discarded
+        discarded = self.discarded
         outcomes: list[Outcome] = []
         results: list[tuple[str, Any, int]] = []
         while ended:
@@ -576,6 +548,7 @@ class ThreadPool:
                 discarded.discard(task)
                 if outcome.kind == "ok":
                     outcome.kind = "discarded"
+                self._interrupts.settle(task, outcome)
             elif outcome.kind == "ok":
                 options = task.compute.options
                 if options is not None and options.actor:

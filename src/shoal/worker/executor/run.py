@@ -13,7 +13,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from shoal.actors.actor import Actor
-from shoal.errors import Reschedule
+from shoal.errors import Reschedule, TaskInterrupted
 from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
 from shoal.wire.placeholder import dependency_values
@@ -28,6 +28,7 @@ from shoal.wire.plain_values import (
 )
 from shoal.wire.sealed import loads_received
 from shoal.worker.core import Outcome
+from shoal.worker.executor.retrying import describe_for_retry
 from shoal.worker.imports import IMPORTS
 from shoal.worker.store.sizing import PLAIN as SIZED
 from shoal.worker.unreadable import Unreadable
@@ -197,9 +198,13 @@ def failed(task: TaskRun, error: BaseException, start: float | None) -> Outcome:
     stop = time.time()
     if start is None:
         start = stop
-    if isinstance(error, Reschedule):
+    # The latter was meant for another run, or its outcome is not asked for.
+    if isinstance(error, (Reschedule, TaskInterrupted)):
         return Outcome(task.key, task.run, "reschedule", start, stop)
     failure = pack_failure(error)
+    options = task.compute.options
+    if options is not None and options.retry is not None:
+        describe_for_retry(options.retry, error, failure)
     logger.info("Compute Failed\nKey:       %s\nException: %s", task.key, failure.exception_text)
     return Outcome(task.key, task.run, "error", start, stop, failure=failure)
 

@@ -10,7 +10,13 @@ from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
 from shoal.scheduler.core.handlers.lives import begin_life_of_data, is_life_of, merge_copy
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
-from shoal.scheduler.core.outgoing import heard, say_finished_to, tell_client, tell_free
+from shoal.scheduler.core.outgoing import (
+    heard,
+    say_finished_to,
+    tell_client,
+    tell_free,
+    tell_worker,
+)
 from shoal.scheduler.core.slices import in_steps, start, step_of
 from shoal.scheduler.core.state import ClientState, FunctionState
 from shoal.scheduler.core.transitions.bulk import forget_many, is_plain
@@ -163,11 +169,18 @@ def _on_cancel(s: SchedulerState, client: ClientState, msg: m.Cancel) -> None:
 
 
 def cancel_tasks(
-    s: SchedulerState, client: ClientState | None, keys: list[str], force: bool, reason: str
+    s: SchedulerState,
+    client: ClientState | None,
+    keys: list[str],
+    force: bool,
+    reason: str,
+    *,
+    processes_end: bool = False,
 ) -> Iterator[int]:
     """Take tasks, and all that depend on them, away from the clients that want them.
 
-    Without `force` a task that another client wants as well only loses this client.
+    Without `force` a task that another client wants as well only loses this client, and what runs
+    runs to its end. Nor is it stopped where its process ends anyway.
     """
     stack = [s.tasks[key] for key in keys if key in s.tasks]
     cancelled: dict[ClientState, list[str]] = {}
@@ -195,7 +208,7 @@ def cancel_tasks(
         if ts.dependents is not None:
             stack.extend(ts.dependents)
         if ts.state in ACTIVE:
-            _stop(s, ts)
+            _stop(s, ts, reason if force and not processes_end else "")
     for part in in_steps(s, seen):
         for ts in part:
             if ts.state == "released" and ts.needed:
@@ -209,10 +222,14 @@ def cancel_tasks(
             tell_client(s, who, m.KeysCancelled(their_keys, reason, who.heard))
 
 
-def _stop(s: SchedulerState, ts: TaskState) -> None:
+def _stop(s: SchedulerState, ts: TaskState, interrupt: str) -> None:
+    """Compute a task no more; `interrupt` says why its code is to be stopped, if it is."""
+    run = ts.run
     ws = leave_worker(s, ts)
     if ws is not None:
         tell_free(s, ws, ts.key, ts.life)
+        if interrupt:
+            tell_worker(s, ws, m.Interrupt([ts.key], [run], interrupt))
     move(s, ts, "released")
     ts.waiting_on = 0
     let_go_of_inputs(s, ts)

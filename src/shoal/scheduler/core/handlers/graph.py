@@ -9,6 +9,7 @@ from dask.utils import key_split
 from shoal.errors import ProtocolError
 from shoal.scheduler.core.handlers.lives import claim, set_aside
 from shoal.scheduler.core.outgoing import heard, say_finished_to, tell_client
+from shoal.scheduler.core.policies.timeouts import set_default_timeouts
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
 from shoal.scheduler.core.transitions.bulk import queue_many
 from shoal.scheduler.core.transitions.demand import add_want
@@ -41,7 +42,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     generation = _generation(s, m.fifo_timeout)
     first = 0 if m.order else _positions(s, n)
     minus_priority = -m.priority
-    if _may_queue_at_once(s, client, m):
+    if _may_queue_at_once(s, client, m) and groups[0].prefix.options is NO_OPTIONS:
         priority = (minus_priority, generation, first)
         if queue_many(s, client, m.keys, m.args, functions[0], groups[0], priority, m.told):
             return
@@ -92,6 +93,8 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
             ts.options = options[option_of[i]]
         states.append(ts)
         fresh.append((i, ts))
+    if s.settings.task_timeouts:
+        set_default_timeouts(s, fresh)
     _settle(s, client, m, fresh, states, shared)
 
 

@@ -17,6 +17,7 @@ from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
 from shoal.scheduler.core.policies.restrictions import workers_changed
+from shoal.scheduler.core.policies.retrying import is_worth_retrying, pause_before
 from shoal.scheduler.core.slices import start as start_change
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.bulk import finish_many
@@ -117,10 +118,13 @@ def _on_failed(s: SchedulerState, ws: WorkerState, msg: m.Failed) -> None:
     ts = _current(s, ws, msg.key, msg.run)
     if ts is None:
         return
-    if ts.options.retries:
+    options = ts.options
+    if options.retries:
         rare = ts.rarities()
-        if rare.retries_used < ts.options.retries:
+        if rare.retries_used < options.retries and is_worth_retrying(options.retry, msg):
             rare.retries_used += 1
+            if options.retry is not None:
+                rare.wake_at = s.now + pause_before(options.retry, ts.key, rare.retries_used)
             rerun(s, ts)
             return
     error = Erred(msg.exception, msg.traceback, msg.exception_text, msg.traceback_text, ws.address)
@@ -148,6 +152,21 @@ def _on_long_running(s: SchedulerState, ws: WorkerState, msg: m.LongRunning) -> 
     ws.occupancy -= ts.estimate
     ts.estimate = 0.0
     s.touched_workers[ws] = None
+
+
+def _on_interrupted(s: SchedulerState, ws: WorkerState, msg: m.Interrupted) -> None:
+    """Remember that code was stopped, or could not be: nobody else is told by this."""
+    s.log_event(
+        "interrupts",
+        {
+            "action": "worker-replaced" if msg.replaced else "task-interrupted",
+            "key": msg.key,
+            "worker": ws.address,
+            "why": msg.why,
+            "where": msg.where,
+            "seconds": msg.seconds,
+        },
+    )
 
 
 def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> None:
@@ -306,6 +325,7 @@ WORKER_HANDLERS: dict[type, Callable[[SchedulerState, WorkerState, Any], None]] 
     m.Failed: _on_failed,
     m.Rescheduled: _on_rescheduled,
     m.LongRunning: _on_long_running,
+    m.Interrupted: _on_interrupted,
     m.MissingDeps: _on_missing_deps,
     m.StealReply: _on_steal_reply,
     m.Acquired: _on_acquired,
