@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
+from pathlib import Path
+
 import dask.config
 import pytest
 
@@ -209,4 +213,49 @@ def test_settings_that_nothing_heeds_are_refused_in_words(monkeypatch):
         told = config.unheeded()
         assert len(told) == 2 and config.unheeded() == []
     assert "worker-saturation' (2.0) is not heeded: how much a worker holds" in told[0]
-    assert "no transport of this name" in told[1]
+    assert "ucx.tcp' (True) is not heeded: there is no transport of this name" in told[1]
+
+
+def settings_with_comments() -> dict[str, str]:
+    """Return the comment of each setting in the file, by its whole name."""
+    found: dict[str, str] = {}
+    path: list[tuple[int, str]] = []
+    for line in files("shoal").joinpath("shoal.yaml").read_text().splitlines():
+        text, _, comment = line.partition("#")
+        name, colon, value = text.strip().partition(":")
+        if not colon or text.strip().startswith("-"):
+            continue
+        indent = len(text) - len(text.lstrip())
+        path = [each for each in path if each[0] < indent]
+        path.append((indent, name))
+        if value.strip() or comment:
+            found[".".join(each for _, each in path)] = comment.strip()
+    return found
+
+
+def is_read(name: str, texts: set[str]) -> bool:
+    """Whether the source has the name, or one that it is put together with."""
+    words = name.split(".")
+    if words[:4] == ["distributed", "worker", "memory", words[-1]]:
+        return name in texts or "distributed.worker.memory.{name}" in texts
+    ways = [".".join(words[:end]) for end in range(3, len(words) + 1)]
+    ways += [".".join(["distributed", "{kind}", *words[2:]]), ".".join(words[2:])]
+    return not texts.isdisjoint(ways)
+
+
+def test_each_setting_is_read_somewhere_or_refused_in_words():
+    package = Path(config.__file__).parent
+    sources = list(package.rglob("*.py"))
+    texts = {
+        text
+        for path in sources
+        for text in re.findall(r'["\'`]([\w.{}-]+)["\'`]', path.read_text(encoding="utf-8"))
+        if path.name != "config.py" or text not in config._UNHEEDED
+    }
+    unread = []
+    for name, comment in settings_with_comments().items():
+        refused = config._why_not(name) is not None
+        assert refused == comment.startswith("not heeded"), f"{name}: its comment says otherwise"
+        if not refused and name.startswith("distributed.") and not is_read(name, texts):
+            unread.append(name)
+    assert unread == ["distributed.version"]

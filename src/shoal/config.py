@@ -12,7 +12,7 @@ class that is not `None` wins over the configuration and is checked by the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -46,11 +46,40 @@ _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 
 _UNHEEDED = {
-    "distributed.scheduler.worker-saturation": "how much a worker holds is 'shoal.pipeline'",
+    "distributed.scheduler.active-memory-manager.measure": "workers are compared by their results",
+    "distributed.scheduler.allowed-imports": "a scheduler imports nothing that a peer names",
+    "distributed.scheduler.dashboard.bokeh-application": "the pages are not made by Bokeh",
+    "distributed.scheduler.dashboard.status.task-stream-length": "the page shows what fits",
+    "distributed.scheduler.events-cleanup-delay": "each topic keeps its last events",
+    "distributed.scheduler.http.routes": "pages of other packages are not served",
     "distributed.scheduler.rootish-taskgroup": "no kind of task is placed by a rule of its own",
     "distributed.scheduler.rootish-taskgroup-dependencies": "the same",
+    "distributed.scheduler.work-stealing-interval": "shoal looks whenever a worker is idle",
+    "distributed.scheduler.worker-saturation": "how much a worker holds is 'shoal.pipeline'",
+    "distributed.worker.connections.outgoing": "values in flight are limited by memory.transfer",
+    "distributed.worker.http.routes": "workers have no pages",
+    "distributed.worker.memory.spill-compression": "what goes to disk is written as it is",
+    "distributed.worker.multiprocessing-method": "shoal always starts fresh interpreters",
+    "distributed.worker.profile.low-level": "frames of C are not sampled",
+    "distributed.worker.use-file-locking": "folders have names of their own, and need no locks",
+    "distributed.client.scheduler-info-interval": "a client is told of workers",
+    "distributed.deploy.cluster-repr-interval": "a cluster is drawn anew when it changes",
+    "distributed.comm.recent-messages-log-length": "messages are not recorded",
+    "distributed.comm.retry": "connections are tried again until timeouts.connect",
+    "distributed.comm.shard": "buffers of any length travel as one frame",
+    "distributed.comm.tcp.backend": "there is one, and it is shoal's own",
     "distributed.comm.ucx": "there is no transport of this name",
     "distributed.comm.websockets": "there is no transport of this name",
+    "distributed.dashboard.export-tool": "the pages have no such button",
+    "distributed.dashboard.graph-max-items": "the page of the graph draws groups",
+    "distributed.diagnostics.nvml": "graphics cards are not looked at",
+    "distributed.diagnostics.cudf": "graphics cards are not looked at",
+    "distributed.diagnostics.erred-tasks": "failed tasks are known as long as they are wanted",
+    "distributed.admin.low-level-log-length": "workers keep no log of steps",
+    "distributed.admin.pdb-on-err": "see Client.recreate_task_locally",
+    "distributed.admin.system-monitor.gil": "contention of the lock is not measured",
+    "distributed.admin.system-monitor.host-cpu": "see the monitors of the host",
+    "distributed.admin.tick.interval": "lateness of the loop is measured once a cycle",
     "distributed.p2p": "there is no peer-to-peer shuffle",
     "distributed.rmm": "graphics cards are not looked at",
 }
@@ -63,23 +92,32 @@ def unheeded() -> list[str]:
     Each is told once in a process.
     """
     found = []
-    for key, why in _UNHEEDED.items():
-        default = dask.config.get(key, config=_DEFAULTS)
-        value = dask.config.get(key, default)
-        if key not in _told and value != default and not _includes(default, value):
+    for key, value in _changes("distributed", _DEFAULTS, dask.config.config):
+        if key not in _told and (why := _why_not(key)):
             _told.add(key)
             found.append(f"the setting {key!r} ({value!r}) is not heeded: {why}")
     return found
 
 
-def _includes(default: Any, value: Any) -> bool:
-    """Whether all that a mapping says is said by another too: as a file that repeats defaults."""
-    if not isinstance(default, Mapping) or not isinstance(value, Mapping):
-        return bool(default == value)
-    return all(
-        key.replace("_", "-") in default and _includes(default[key.replace("_", "-")], each)
-        for key, each in value.items()
-    )
+def _changes(
+    prefix: str, defaults: Mapping[str, Any], current: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the settings below `prefix` that are not as by default."""
+    name = prefix.rpartition(".")[2]
+    default, value = defaults.get(name), current.get(name, current.get(name.replace("-", "_")))
+    if isinstance(default, Mapping) and isinstance(value, Mapping):
+        for each in value:
+            yield from _changes(f"{prefix}.{each.replace('_', '-')}", default, value)
+    elif value is not default and value != default:
+        yield prefix, value
+
+
+def _why_not(key: str) -> str | None:
+    while key:
+        if key in _UNHEEDED:
+            return _UNHEEDED[key]
+        key = key.rpartition(".")[0]
+    return None
 
 
 def get(key: str, given: Any = None) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import dask
 import pytest
 from helpers import run, until
 
 from shoal.core import Server
+from shoal.deploy.lost import LostWorkers
 from shoal.deploy.spec import ProcessInterface, SpecCluster
 from shoal.errors import WorkerStartTimeoutError
 
@@ -348,3 +350,42 @@ def test_workers_come_while_others_leave():
             assert set(cluster.workers) == {0, 2, 3}
 
     run(main())
+
+
+def test_a_worker_that_is_gone_from_the_scheduler_for_long_is_made_anew(caplog):
+    """As a job that its queue ended: the object that stands for it says nothing."""
+
+    async def main():
+        with dask.config.set({"distributed.deploy.lost-worker-timeout": "50 ms"}):
+            cluster = cluster_of(2, scheduler_sync_interval=0.02)
+        async with cluster:
+            lost, other = cluster.workers.values()
+            await until(lambda: len(cluster.scheduler_info["workers"]) == 2)
+            FakeScheduler.known.pop("addr-0")
+            await until(lambda: cluster.workers.get(0, lost) is not lost)
+            assert lost.status == "closed" and cluster.workers[1] is other
+            await until(lambda: len(cluster.scheduler_info["workers"]) == 2)
+
+    caplog.set_level(logging.WARNING)
+    run(main())
+    assert "Worker 0 of" in caplog.text and "is lost; making another" in caplog.text
+
+
+def test_one_that_comes_back_in_time_stays():
+    lost = LostWorkers()
+    worker, nannied = object(), Nannied()
+    assert lost.look({0: worker}, lambda names: []) == []  # it never came: it may wait in a queue
+    assert lost.look({0: worker}, list) == []
+    assert lost.look({0: worker, 1: nannied}, list) == []
+    assert lost.look({0: worker, 1: nannied}, lambda names: []) == []  # 15 s are not over
+    lost._patience = 0.0
+    assert lost.look({0: worker, 1: nannied}, list) == []
+    assert lost.look({0: worker, 1: nannied}, lambda names: []) == [0]
+    assert lost.look({0: object()}, lambda names: []) == []  # another
+
+
+class Nannied:
+    """A nanny starts another process by itself."""
+
+    def instantiate(self):
+        raise AssertionError

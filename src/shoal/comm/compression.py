@@ -69,8 +69,11 @@ def _codec(name: str) -> tuple[Callable[[Any], bytes], Callable[[Any, int], byte
         return _zlib()
     import zstandard
 
+    level = config.get_int("distributed.comm.zstd.level")
+    threads = config.get_int("distributed.comm.zstd.threads")
+
     def shrink_zstd(data: Any) -> bytes:
-        return zstandard.ZstdCompressor(level=3).compress(data)
+        return zstandard.ZstdCompressor(level=level, threads=threads).compress(data)
 
     def expand_zstd(data: Any, limit: int) -> bytearray:
         if zstandard.frame_content_size(data) > limit:

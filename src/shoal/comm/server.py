@@ -22,6 +22,7 @@ from dask.utils import parse_timedelta
 from shoal._base.both_loops import BothLoops, both_loops
 from shoal.comm.addressing import get_address_host_port
 from shoal.comm.base import Comm, Listener, listen
+from shoal.comm.lateness import watch_loop
 from shoal.comm.requests import error_message
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.status import Status
@@ -150,6 +151,7 @@ class Server:
                 raise
             if self.status is Status.starting:
                 self.status = Status.running
+                self.background(watch_loop(type(self).__name__))
         return self
 
     async def start_unsafe(self) -> None:

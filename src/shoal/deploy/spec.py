@@ -22,6 +22,7 @@ from shoal.core import Status, rpc
 from shoal.deploy.adaptive import Adaptive
 from shoal.deploy.cluster import Cluster
 from shoal.deploy.interface import NoOpAwaitable, ProcessInterface
+from shoal.deploy.lost import LostWorkers
 from shoal.security import Security
 
 __all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster"]
@@ -85,6 +86,7 @@ class SpecCluster(Cluster):
         self._corrections: set[asyncio.Task[None]] = set()  # that are under way
         self._leaving: set[Any] = set()  # names of workers that are emptied, then closed
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lost = LostWorkers()
         super().__init__(
             asynchronous=asynchronous,
             loop=loop,
@@ -405,6 +407,26 @@ class SpecCluster(Cluster):
             if all(str(member) in given for member in self._expand([spec])):
                 whole.append(name)
         return whole
+
+    async def _look(self) -> None:
+        await super()._look()
+        if not self.scheduler_info["workers"]:
+            return  # the scheduler does not answer, or all are gone: it may have been it
+        lost = self._lost.look(self.workers, self._known_to_scheduler)
+        if self.status == Status.running:
+            for name in lost:
+                self._spawn(self._replace(name))
+
+    async def _replace(self, name: Any) -> None:
+        """Close what was to be a worker and is none any more, and make another."""
+        worker = self.workers.get(name)
+        if worker is None or name in self._leaving:
+            return
+        self._log(f"worker {name} is gone from the scheduler; another is made")
+        logger.warning("Worker %s of %s is lost; making another", name, self.name)
+        del self.workers[name]
+        await _settled([worker.close()])
+        self._correct_state()
 
     def _known_to_scheduler(self, specs: Iterable[Any]) -> list[Any]:
         """Return which of these workers are up; an object with a group of suffixes has several."""

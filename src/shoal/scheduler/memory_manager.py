@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shoal import config
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["MemoryManager"]
 
 logger = logging.getLogger("shoal.scheduler")
+
+_OWN = ("distributed.active_memory_manager", "dask.distributed.active_memory_manager", "shoal")
 
 
 class MemoryManager:
@@ -35,7 +39,7 @@ class MemoryManager:
     def __init__(self, scheduler: CoreAccess) -> None:
         self._scheduler = scheduler
         self._interval = config.get_seconds("distributed.scheduler.active-memory-manager.interval")
-        self.policies: list[MemoryPolicy] = [ReduceReplicas()]
+        self.policies: list[MemoryPolicy] = _configured()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -65,7 +69,7 @@ class MemoryManager:
         self._timer = None
         self.start()
         state = self._scheduler.state
-        if state.replicated or len(self.policies) != 1:
+        if state.replicated or any(type(each) is not ReduceReplicas for each in self.policies):
             self.run_once()
 
     def run_once(self) -> None:
@@ -91,3 +95,25 @@ class MemoryManager:
             self._scheduler.feed(DropCopies(drops))
         for address, keys in moves.items():
             self._scheduler.feed(Move(keys, address))
+
+
+def _configured() -> list[MemoryPolicy]:
+    """Return the policies of the configuration: classes by name, with their arguments."""
+    key = "distributed.scheduler.active-memory-manager.policies"
+    found: list[MemoryPolicy] = []
+    for each in config.get_list(key):
+        if not isinstance(each, Mapping) or not isinstance(each.get("class"), str):
+            raise ValueError(f"{key}: each is a mapping with the name of a class, not {each!r}")
+        arguments = {name: value for name, value in each.items() if name != "class"}
+        module, _, name = each["class"].rpartition(".")
+        if name == "ReduceReplicas" and module in _OWN:
+            found.append(ReduceReplicas(**arguments))
+            continue
+        try:
+            policy = getattr(importlib.import_module(module), name)(**arguments)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"{key}: {each['class']} cannot be had: {error}") from error
+        if not callable(getattr(policy, "suggest", None)):
+            raise ValueError(f"{key}: {each['class']} is no policy, as it has no suggest(state)")
+        found.append(policy)
+    return found

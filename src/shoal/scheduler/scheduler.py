@@ -101,6 +101,8 @@ class Scheduler(
         Close when nothing was asked for this long.
     worker_ttl : float or str, optional
         A worker silent for this long is dead.
+    allowed_failures : int, optional
+        Workers that may die while they run a task before it fails.
     preload, preload_argv : sequence of str, optional
         Users' modules to run at the start, and their arguments.
     plugins : sequence of SchedulerPlugin, optional
@@ -151,6 +153,7 @@ class Scheduler(
         scheduler_file: str | None = None,
         idle_timeout: float | str | None = None,
         worker_ttl: float | str | None = None,
+        allowed_failures: int | None = None,
         preload: str | Sequence[str] | None = None,
         preload_argv: Sequence[str] | Sequence[Sequence[str]] = (),
         plugins: Sequence[Any] = (),
@@ -182,9 +185,7 @@ class Scheduler(
             "distributed.scheduler.contact-address"
         )
         self.scheduler_file = scheduler_file
-        self.settings = read_settings(
-            idle_timeout=idle_timeout, worker_ttl=worker_ttl, validate=validate
-        )
+        self.settings = read_settings(idle_timeout, worker_ttl, validate, allowed_failures)
         if blocked_handlers is None:
             blocked_handlers = config.get_list("distributed.scheduler.blocked-handlers")
         super().__init__(

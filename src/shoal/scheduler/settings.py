@@ -15,12 +15,17 @@ __all__ = ["read_settings"]
 
 
 def read_settings(
-    *, idle_timeout: Any = None, worker_ttl: Any = None, validate: bool | None = None
+    idle_timeout: Any = None,
+    worker_ttl: Any = None,
+    validate: bool | None = None,
+    allowed_failures: int | None = None,
 ) -> Settings:
     """Return the settings; arguments that are given win over the configuration."""
     durations = config.get_dict("distributed.scheduler.default-task-durations")
     return Settings(
-        allowed_failures=config.get_int("distributed.scheduler.allowed-failures", minimum=0),
+        allowed_failures=config.get_int(
+            "distributed.scheduler.allowed-failures", allowed_failures, minimum=0
+        ),
         bandwidth=float(config.get_bytes("distributed.scheduler.bandwidth")),
         unknown_task_duration=config.get_seconds("distributed.scheduler.unknown-task-duration"),
         default_task_durations={
@@ -44,6 +49,7 @@ def read_settings(
         lease_validation=config.get_seconds(
             "distributed.scheduler.locks.lease-validation-interval"
         ),
+        events_length=config.get_int("distributed.scheduler.events-log-length", minimum=0),
         log_length=config.get_int("distributed.scheduler.transition-log-length", minimum=0),
         validate=config.get_bool("distributed.scheduler.validate", validate),
     )

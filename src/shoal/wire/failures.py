@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle
 from tblib.pickling_support import pickle_exception
 
+from shoal import config
 from shoal.errors import RemoteError
 from shoal.wire.blob import Blob
 from shoal.wire.pickling import loads, reduce_code
@@ -77,16 +78,18 @@ def kinds_of(kind: type[BaseException]) -> list[str]:
     return [f"{base.__module__}.{base.__qualname__}" for base in classes]
 
 
-def pack_failure(error: BaseException, max_length: int = 10_000) -> Failure:
+def pack_failure(error: BaseException, max_length: int | None = None) -> Failure:
     """Make an exception, just caught, ready to travel; never raises.
 
     Parameters
     ----------
     error : BaseException
         What the user's code raised.
-    max_length : int
-        Characters of each text to keep, ``distributed.admin.max-error-length``.
+    max_length : int, optional
+        Characters of each text to keep; ``distributed.admin.max-error-length`` by default.
     """
+    if max_length is None:
+        max_length = config.get_int("distributed.admin.max-error-length", minimum=0)
     frames = _users_frames(error.__traceback__)
     try:
         error.__traceback__ = frames

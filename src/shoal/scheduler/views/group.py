@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from shoal import config
 from shoal.scheduler.views.view import View
 from shoal.wire.annotations import CODE
 
@@ -282,4 +283,5 @@ def computations(views: Views) -> list[Computation]:
         found[-1].append(group)
         undone = any(group.counts[state] for state in _UNDONE)
         busy_until = max(busy_until, float("inf") if undone else max(group.stop, group.created))
-    return [Computation(views, groups) for groups in found]
+    most = config.get_int("distributed.diagnostics.computations.max-history", minimum=0)
+    return [Computation(views, groups) for groups in found[-most:] if most]
