@@ -20,12 +20,22 @@ from shoal.scheduler.core import (
     Tick,
     WorkerLost,
 )
+from shoal.scheduler.core.journal.format import encode_file, encode_record, read
+from shoal.scheduler.core.journal.restoring import fold
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.worker.core.transitions import computes
 
 FUNCTION = b"f" * 16
+WALL = 1_000_000.0
 ERROR = Blob(b"error")
+
+
+def through_a_file(changes: Any) -> list[Any]:
+    """Return changes as they are when they were written and read."""
+    file = encode_file([], 7)
+    record = encode_record(changes, 7, file.number + 1)
+    return read(file.data + record).changes
 
 
 # Sent to whoever comes, and about whoever comes; a function goes before the first task of it.
@@ -42,11 +52,17 @@ class Cluster:
         self.ignores_all = ""  # why
         self.reported: set[str] = set()  # keys whose results the test's peers said are there
         settings.setdefault("validate", True)
-        self.machine = Machine(Settings(**settings), "scheduler", now=0.0, first_run=1000)
+        # What a journal says, checked after every event; None: there is none.
+        self.entries: dict[Any, Any] | None = {} if settings.pop("journal", False) else None
+        self.settings = Settings(**settings)
+        journal = None if self.entries is None else []
+        self.machine = Machine(
+            self.settings, "scheduler", now=0.0, first_run=1000, journal=journal, wall=WALL
+        )
         self.now = 0.0
         self.to_workers: dict[str, list[Any]] = {}
         self.to_clients: dict[str, list[Any]] = {}
-        self.effects = Effects({}, {})
+        self.effects = Effects((), {}, {})
 
     @property
     def s(self) -> Any:
@@ -66,11 +82,38 @@ class Cluster:
             elif isinstance(message, m.RegisterWorker):
                 self.reported.update(message.held)
         self.effects = effects = self.machine.handle(event, self.now)
+        if self.entries is not None:
+            self.look_at_journal(effects)
         for address, messages in effects.to_workers.items():
             self.to_workers.setdefault(address, []).extend(messages)
         for client, messages in effects.to_clients.items():
             self.to_clients.setdefault(client, []).extend(messages)
         return effects
+
+    def look_at_journal(self, effects: Effects) -> None:
+        """What was written says what there is."""
+        assert self.entries is not None
+        fold(through_a_file(effects.journal), self.entries)
+        there = fold(through_a_file(self.machine.snapshot()))
+        written = self.entries
+        differ = [e for e in written.keys() | there if written.get(e, "") != there.get(e, "")]
+        assert not differ, f"the journal and the state differ: {differ}"
+
+    def start_anew(self) -> None:
+        """The scheduler dies, and another begins from the journal; no peer is there yet."""
+        assert self.entries is not None
+        changes = [(*entry, value) for entry, value in self.entries.items()]
+        self.machine = Machine(
+            self.settings,
+            "another",
+            now=self.now,
+            first_run=self.machine.state.next_run + 1_000_000,
+            journal=changes,
+            wall=WALL,
+        )
+        self.to_workers.clear()
+        self.to_clients.clear()
+        self.entries = fold(through_a_file(self.machine.snapshot()))
 
     def advance(self, seconds: float) -> Effects:
         self.now += seconds

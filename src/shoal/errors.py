@@ -12,6 +12,7 @@ Exception
 ├── RuntimeError
 │   ├── ActorLostError              an actor is gone with its worker
 │   ├── ClosedClientError           something is asked of a client that was closed
+│   ├── JournalError                a scheduler's journal cannot be read, or is another's
 │   └── RemoteError                 a remote exception that could not be pickled
 ├── AttributeError
 │   └── UnknownOperationError       an `op` the server does not have
@@ -45,6 +46,7 @@ __all__ = [
     "FuturesCancelledError",
     "HandshakeError",
     "InterruptedHandshakeError",
+    "JournalError",
     "KilledWorker",
     "NoValidWorkerError",
     "ProtocolError",
@@ -79,6 +81,10 @@ class HandshakeError(FatalCommClosedError):
 
 class InterruptedHandshakeError(HandshakeError):
     """The peer hung up in the midst of the handshake: it ended, or expects something else."""
+
+
+class JournalError(RuntimeError):
+    """A scheduler's journal cannot be read, or another scheduler writes it; the text says which."""
 
 
 class ProtocolError(ValueError):

@@ -54,7 +54,7 @@ class Scripted:
 
     def handle(self, event: Any, now: float) -> Effects:
         self.heard.append(event)
-        return self.left.pop(0) if self.left else Effects({}, {})
+        return self.left.pop(0) if self.left else Effects((), {}, {})
 
 
 def applier_of(machine: Any) -> tuple[SchedulerApplier, list[tuple[Any, ...]]]:
@@ -72,6 +72,7 @@ def applier_of(machine: Any) -> tuple[SchedulerApplier, list[tuple[Any, ...]]]:
 
 def test_everything_in_its_order() -> None:
     effects = Effects(
+        (),
         {"w": [1]},
         {"c": [2]},
         rejected=[("refused", "why")],
@@ -109,9 +110,11 @@ def test_everything_in_its_order() -> None:
 
 def test_a_closed_peer_is_lost_after_the_batch_and_the_later_timer_counts() -> None:
     core = Scripted(
-        Effects({}, {}, close_workers=[("w", "a")], close_clients=[("c", "b")], next_deadline=9.0),
-        Effects({"other": [1]}, {}, next_deadline=2.0),
-        Effects({}, {}, next_deadline=1.0),
+        Effects(
+            (), {}, {}, close_workers=[("w", "a")], close_clients=[("c", "b")], next_deadline=9.0
+        ),
+        Effects((), {"other": [1]}, {}, next_deadline=2.0),
+        Effects((), {}, {}, next_deadline=1.0),
     )
     applier, log = applier_of(core)
     applier.feed(Tick())
@@ -120,7 +123,7 @@ def test_a_closed_peer_is_lost_after_the_batch_and_the_later_timer_counts() -> N
 
 
 def test_who_waits_is_answered_in_another_way() -> None:
-    applier, log = applier_of(Scripted(Effects({}, {"c": [1]}), Effects({}, {"c": [2]})))
+    applier, log = applier_of(Scripted(Effects((), {}, {"c": [1]}), Effects((), {}, {"c": [2]})))
     direct: list[Any] = []
     applier.feed(FromClient("c", []), lambda name, messages: direct.append((name, messages)))
     applier.feed(Tick())

@@ -47,6 +47,9 @@ class Applier(Generic[Event, Effects, Given]):
     ----------
     watch : callable, optional
         Called with each event and its effects, before they are carried out.
+    holds : callable, optional
+        Called with effects and with what was given; if it returns true they are not carried out
+        now, but when `resume` is called with them.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Applier(Generic[Event, Effects, Given]):
         kind: type[Effects],
     ) -> None:
         self.watch: Callable[[Event, Effects], None] | None = None
+        self.holds: Callable[[Effects, Given | None], bool] | None = None
         self._steps: list[Callable[[Effects, Given | None], None]] = [
             getattr(self, f"_{field}") for field in kind.__struct_fields__
         ]
@@ -102,11 +106,24 @@ class Applier(Generic[Event, Effects, Given]):
                 effects = self._handle(event, self._clock())
                 if self.watch is not None:
                     self.watch(event, effects)
-                # The steps of all fields that ask for something, in the order of the fields.
-                for step in compress(self._steps, astuple(effects)):
-                    step(effects, given)
+                if self.holds is None or not self.holds(effects, given):
+                    # The steps of all fields that ask for something, in the order of the fields.
+                    for step in compress(self._steps, astuple(effects)):
+                        step(effects, given)
                 if not queue:
                     return
                 event, given = queue.popleft()
         finally:
             self._busy = False
+
+    def resume(self, effects: Effects, given: Given | None) -> None:
+        """Carry out effects that were held, then events that arose meanwhile."""
+        assert not self._busy
+        self._busy = True
+        try:
+            for step in compress(self._steps, astuple(effects)):
+                step(effects, given)
+        finally:
+            self._busy = False
+        if self._queue:
+            self.feed(*self._queue.pop())  # which lets those before it go first

@@ -20,6 +20,7 @@ from shoal.comm.addressing import (
 )
 from shoal.preloading import validate_preload_argv
 from shoal.scheduler.collecting import collect_for
+from shoal.scheduler.core.journal.writer import POLICIES
 from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["scheduler"]
@@ -63,6 +64,25 @@ _PORT = 8786
     multiple=True,
     help="Module, file or text to run at the start; its dask_setup(scheduler) is called.",
 )
+@click.option(
+    "--journal",
+    type=click.Path(),
+    default=None,
+    help="Folder to journal in what no worker or client can repeat, for a scheduler that starts "
+    "anew; beside the scheduler file by default, if there is one.",
+)
+@click.option("--no-journal", is_flag=True, help="Journal nothing.")
+@click.option(
+    "--journal-sync",
+    type=click.Choice(POLICIES),
+    default=None,
+    help="When the journal must be on disk: before anybody is answered, soon (default), or never.",
+)
+@click.option(
+    "--standby",
+    is_flag=True,
+    help="Wait until no other scheduler writes the journal, then go on in its place.",
+)
 @click.option("--idle-timeout", type=Duration(), default=None, help="Close when idle for so long.")
 @click.argument("preload_argv", nargs=-1, type=click.UNPROCESSED, callback=validate_preload_argv)
 def scheduler(
@@ -77,6 +97,10 @@ def scheduler(
     scheduler_file: str | None,
     preload: Sequence[str],
     idle_timeout: float | None,
+    journal: str | None,
+    no_journal: bool,
+    journal_sync: str | None,
+    standby: bool,
     preload_argv: Sequence[str],
     dashboard_address: str,
     dashboard: bool,
@@ -107,6 +131,9 @@ def scheduler(
                 service_kwargs={"dashboard": {"use_xheaders": use_xheaders}},
                 preload=list(preload) or None,
                 preload_argv=list(preload_argv),
+                journal=_place_of_journal(journal, no_journal, scheduler_file),
+                journal_sync=journal_sync,
+                standby=standby,
             )
         )
         collect_for(made[0])
@@ -137,6 +164,19 @@ def warn_if_readable(address: str) -> None:
 def resolved(host: str) -> str:
     """Return the IP address of a host."""
     return get_address_host(resolve_address(f"tcp://{unparse_host_port(host, 0)}"))
+
+
+def _place_of_journal(
+    journal: str | None, no_journal: bool, scheduler_file: str | None
+) -> str | bool | None:
+    """Return where to journal; False: nowhere, None: where the configuration says."""
+    if no_journal:
+        if journal:
+            raise click.UsageError("give --journal or --no-journal, not both")
+        return False
+    if journal or config.get_optional_str("shoal.journal.path"):
+        return journal
+    return scheduler_file is not None
 
 
 def _ports(given: list[int | None] | None) -> list[int]:

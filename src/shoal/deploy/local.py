@@ -72,6 +72,10 @@ class LocalCluster(SpecCluster):
         Network interface to listen on, over TCP.
     worker_class : type, optional
         A subclass of `Nanny` or `Worker` to use.
+    journal : str, optional
+        A folder in which the scheduler journals what no worker or client can repeat (queues,
+        variables, datasets, ...), so that it is there again after the scheduler's death, or in the
+        next cluster with this folder. By default there is none.
     scheduler_kwargs : dict, optional
         More arguments of the scheduler.
     scheduler_sync_interval : float
@@ -110,6 +114,7 @@ class LocalCluster(SpecCluster):
         blocked_handlers: Sequence[str] | None = None,
         interface: str | None = None,
         worker_class: type | str | None = None,
+        journal: str | None = None,
         scheduler_kwargs: Mapping[str, Any] | None = None,
         scheduler_sync_interval: float | str = 1,
         **worker_kwargs: Any,
@@ -133,6 +138,7 @@ class LocalCluster(SpecCluster):
             "port": scheduler_port or 0,
             "blocked_handlers": blocked_handlers,
             "dashboard_address": dashboard_address,
+            "journal": journal or False,
             **(scheduler_kwargs or {}),
         }
         spec = self._worker_spec(worker_class, {**where, **worker_kwargs}, quiet)

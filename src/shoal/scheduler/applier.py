@@ -6,15 +6,17 @@ and the simulator's use the same `SchedulerApplier` with ports of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from shoal._base.applier import Applier
 from shoal.scheduler.core import ClientLost, Effects, Machine, WorkerLost
 from shoal.scheduler.core.events import Event
+from shoal.scheduler.core.journal.recorder import Change
 from shoal.wire import messages as m
 
-__all__ = ["Calls", "Peers", "SchedulerApplier", "Send", "Timer"]
+__all__ = ["Calls", "Journal", "Peers", "SchedulerApplier", "Send", "Timer"]
 
 Send: TypeAlias = Callable[[str, list[Any]], None]
 """Sends messages to the peer of a name."""
@@ -65,6 +67,25 @@ class Calls(Protocol):
         """Nothing was asked for longer than the idle timeout."""
 
 
+class Journal(Protocol):
+    """Keeps what a scheduler that starts anew must know.
+
+    Attributes
+    ----------
+    position : int
+        How many times something was appended.
+    synced : int
+        How many of these are as safe as they must be before anything that follows from them is
+        carried out.
+    """
+
+    position: int
+    synced: int
+
+    def append(self, changes: Sequence[Change], /) -> None:
+        """Write changes. A journal that cannot says so to people, and the cluster goes on."""
+
+
 class SchedulerApplier(Applier[Event, Effects, Send]):
     """Carries out effects of a scheduler's core.
 
@@ -82,6 +103,9 @@ class SchedulerApplier(Applier[Event, Effects, Send]):
         Rings for the core.
     calls : Calls
         Does the rest.
+    journal : Journal, optional
+        Where there is one. It is written before anything else is carried out, and what follows from
+        an event waits for the disk where the journal says so; `carry_on` lets it go on.
     """
 
     def __init__(
@@ -93,12 +117,44 @@ class SchedulerApplier(Applier[Event, Effects, Send]):
         clients: Peers,
         timer: Timer,
         calls: Calls,
+        journal: Journal | None = None,
     ) -> None:
         self._workers = workers
         self._clients = clients
         self._timer = timer
         self._calls = calls
         super().__init__(machine.handle, clock, Effects)
+        self._written = journal
+        self._held: deque[tuple[int, Effects, Send | None]] = deque()
+        if journal is not None:
+            self.holds = self._hold
+
+    def _hold(self, effects: Effects, send: Send | None) -> bool:
+        """Write to the journal; return whether what follows has to wait for the disk."""
+        journal = self._written
+        assert journal is not None
+        if effects.journal:
+            journal.append(effects.journal)
+        if not self._held and journal.synced >= journal.position:
+            return False
+        # Also what has nothing to do with it: messages keep their order.
+        self._held.append((journal.position, effects, send))
+        return True
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits for the disk."""
+        return bool(self._held)
+
+    def carry_on(self) -> None:
+        """Carry out what waited for what is on disk now."""
+        held, journal = self._held, self._written
+        while held and journal is not None and held[0][0] <= journal.synced:
+            _, effects, send = held.popleft()
+            self.resume(effects, send)
+
+    def _journal(self, effects: Effects, send: Send | None) -> None:
+        """It was written before: see `_hold`."""
 
     def _to_workers(self, effects: Effects, send: Send | None) -> None:
         send = self._workers.send

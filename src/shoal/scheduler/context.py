@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.core import Machine
     from shoal.scheduler.core.settings import Settings
     from shoal.scheduler.core.state import SchedulerState
+    from shoal.scheduler.journal.journal import SchedulerJournal
     from shoal.scheduler.memory_manager import MemoryManager
     from shoal.scheduler.observe.profiling import LoopProfile
     from shoal.scheduler.observe.topics import Topics
@@ -51,6 +52,8 @@ class SchedulerContext(ServerAttributes):
         Who hears of which events.
     copying, memory_manager
         Copies that are made on request, and by themselves.
+    journal : SchedulerJournal, optional
+        Of what no peer can repeat.
     """
 
     settings: Settings
@@ -64,6 +67,7 @@ class SchedulerContext(ServerAttributes):
     copying: Copying
     memory_manager: MemoryManager
     profiler: LoopProfile
+    journal: SchedulerJournal | None
     _machine: Machine | None
     _clock: Callable[[], float]
     _views: Views | None = None
@@ -80,6 +84,7 @@ class SchedulerContext(ServerAttributes):
     workers_to_close: Callable[..., list[Any]]
     expect_close: Callable[[str], None]
     close_soon: Callable[[str], None]
+    carry_on: Callable[[], None]
 
     @property
     def core(self) -> Machine:

@@ -41,6 +41,7 @@ from shoal.scheduler.core import (
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
+from shoal.scheduler.journal.opening import journal_for
 from shoal.scheduler.memory_manager import MemoryManager
 from shoal.scheduler.observe.history import History
 from shoal.scheduler.observe.identity import (
@@ -129,6 +130,13 @@ class Scheduler(
         ``{"dashboard": {"use_xheaders": True}}``: a proxy in front of the pages says who asks.
     name, id : str, optional
         For people; and to be told from others.
+    journal : str or bool, optional
+        A folder for the journal of what no peer can repeat, from which a scheduler that starts anew
+        begins; True: beside the scheduler file, and gone with it when the scheduler is closed.
+    journal_sync : {"always", "turn", "never"}, optional
+        When the journal must be on disk: before anybody is answered, soon, or as the system likes.
+    standby : bool
+        Wait until no other scheduler writes this journal, then go on from it.
 
     Examples
     --------
@@ -170,16 +178,17 @@ class Scheduler(
         http_prefix: str | None = None,
         services: dict[Any, Any] | None = None,
         service_kwargs: dict[str, Any] | None = None,
+        journal: str | bool | None = None,
+        journal_sync: str | None = None,
+        standby: bool = False,
     ) -> None:
         self.security = Security.of(security)
         if protocol is None and self.security.encrypted and "://" not in (host or ""):
             protocol = "tls"
         default = f"{config.get_str('distributed.comm.default-scheme')}://"
-        self._places = (
-            [f"{(protocol or default).removesuffix('://')}://"]
-            if sockets
-            else listening_addresses(default, protocol, host or "", interface, port)
-        )
+        self._places = [f"{(protocol or default).removesuffix('://')}://"]
+        if not sockets:
+            self._places = listening_addresses(default, protocol, host or "", interface, port)
         self._sockets = list(sockets)
         self._contact_address = contact_address or config.get_optional_str(
             "distributed.scheduler.contact-address"
@@ -197,15 +206,13 @@ class Scheduler(
             name=name,
         )
         self.id = id or self.id
+        self.journal = journal_for(self, scheduler_file, journal, journal_sync, standby)
         place = place_of_pages(dashboard, dashboard_address)
         given = (service_kwargs or {}).get("dashboard") or {}
         self._pages = (place, http_prefix or "", bool(given.get("use_xheaders")))
-        self._http_server: Any = None  # of `shoal.http`
-        self._preloads = Preloads(
-            self,
-            config.get_list("distributed.scheduler.preload", preload),
-            preload_argv or config.get_list("distributed.scheduler.preload-argv"),
-        )
+        modules = config.get_list("distributed.scheduler.preload", preload)
+        argv = preload_argv or config.get_list("distributed.scheduler.preload-argv")
+        self._preloads = Preloads(self, modules, argv)
         self._prepare()
         self._given_plugins = list(plugins)
         for extension, make in (extensions or {}).items():
@@ -213,6 +220,7 @@ class Scheduler(
 
     def _prepare(self) -> None:
         """Set up what depends on no argument."""
+        self._http_server: Any = None  # of `shoal.http`
         for op, function in OPERATIONS.items():
             self.handlers.setdefault(op, partial(function, self))
         # For others to put their objects in: optuna keeps its storages here.
@@ -257,10 +265,11 @@ class Scheduler(
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._clock = loop.time
+        recorded = None if self.journal is None else await self.journal.open()
         # Runs grow over restarts of the scheduler: late words about older ones are recognised.
-        self._machine = Machine(
-            self.settings, self.id, now=loop.time(), first_run=int(time.time() * 1e6)
-        )
+        now, epoch = loop.time(), time.time()
+        times: dict[str, Any] = {"now": now, "first_run": int(epoch * 1e6), "wall": epoch - now}
+        self._machine = Machine(self.settings, self.id, journal=recorded, **times)
         self._applier = SchedulerApplier(
             self._machine,
             self._clock,
@@ -268,6 +277,7 @@ class Scheduler(
             clients=self.client_streams,
             timer=self._alarm,
             calls=self._calls,
+            journal=None if self.journal is None else self.journal.begin(self._machine.snapshot),
         )
         self.listen_to_core()
         self.profiler = LoopProfile()
@@ -287,7 +297,6 @@ class Scheduler(
         self._http_server = open_door(self, *self._pages)
         if self._http_server is not None:
             self.history.start()
-        if self._http_server is not None:
             self._http_server.tell()
         self._alarm.set(loop.time() + 1.0)
 
@@ -328,6 +337,8 @@ class Scheduler(
             remove_scheduler_file(self.scheduler_file, self.id)
         self.log_buffer.detach()
         await self.rpc.close()
+        if self.journal is not None:
+            self.journal.close(over=close_workers)
         self._remove_directory()
         self._end()
 
@@ -389,6 +400,11 @@ class Scheduler(
         self._applier.feed(event, send)
         if self._heeding or self.core.state.heard:
             self._tell_what_happened()
+
+    def carry_on(self) -> None:
+        """Carry out what waited for the journal."""
+        if self._applier is not None:
+            self._applier.carry_on()
 
     def retired(self, address: str) -> asyncio.Future[None]:
         """Return a future that is done when a worker that is being retired is empty."""

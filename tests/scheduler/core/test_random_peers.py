@@ -5,6 +5,8 @@ event.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from scheduler_harness import ERROR, Cluster
@@ -17,11 +19,12 @@ from shoal.worker.core.transitions import computes
 class Peers:
     """Clients that submit, release and cancel; workers that run, fail, lose data and die."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, **settings: Any) -> None:
         self.rng = random.Random(seed)
         self.cluster = Cluster(
             unknown_task_duration=self.rng.choice([0.001, 0.5]),
             allowed_failures=self.rng.choice([0, 3]),
+            **settings,
         )
         self.cluster.ignore_all("its clients do not listen; invariants are what is checked")
         self.held: dict[str, set[str]] = {}
@@ -33,8 +36,9 @@ class Peers:
         for _ in range(self.rng.randint(1, 4)):
             self.add_worker()
 
-    def step(self) -> None:
-        actions = [
+    def actions(self) -> list[tuple[float, Callable[[], None]]]:
+        """What may happen, and how often."""
+        return [
             (6, self.run_some),
             (4, self.submit),
             (2, self.release),
@@ -52,6 +56,9 @@ class Peers:
             (0.5, self.advance),
             (0.1, self.restart),
         ]
+
+    def step(self) -> None:
+        actions = self.actions()
         weights = [weight for weight, _ in actions]
         _, action = self.rng.choices(actions, weights)[0]
         action()

@@ -18,6 +18,7 @@ from shoal.scheduler.core.events import (
     Move,
     RestartAll,
     RetireWorkers,
+    SetMetadata,
     Tick,
     WorkerLost,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Move",
     "RestartAll",
     "RetireWorkers",
+    "SetMetadata",
     "Settings",
     "Tick",
     "WorkerLost",

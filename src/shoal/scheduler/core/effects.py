@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from shoal.scheduler.core.journal.recorder import Change
+
 __all__ = ["Effects"]
 
 
@@ -18,8 +20,12 @@ class Effects(msgspec.Struct, gc=False):
     connection: the last messages are to arrive. What wakes somebody of this process comes after
     all messages: whoever is woken may say more. The timer comes last, and before the next event
     whatever that is: a later event knows better when the timer is to ring.
+
+    What a journal is to say comes before all of it: nobody may be told, and no data dropped, on the
+    strength of something that a scheduler that starts anew does not know.
     """
 
+    journal: Sequence[Change]  # empty without a journal
     to_workers: dict[str, list[Any]]  # first: threads may be idle
     to_clients: dict[str, list[Any]]
     rejected: Sequence[tuple[str, str]] = ()  # (address, reason): send WorkerRejected, then close

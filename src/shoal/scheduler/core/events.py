@@ -22,6 +22,7 @@ __all__ = [
     "PinCopies",
     "RestartAll",
     "RetireWorkers",
+    "SetMetadata",
     "Tick",
     "WorkerLost",
 ]
@@ -124,6 +125,13 @@ class LogEvent(msgspec.Struct, gc=False):
     message: Any
 
 
+class SetMetadata(msgspec.Struct, gc=False):
+    """A user notes a value under nested keys."""
+
+    keys: list[Any]
+    value: Any
+
+
 Event: TypeAlias = (
     FromClient
     | ClientLost
@@ -139,4 +147,5 @@ Event: TypeAlias = (
     | DropCopies
     | PinCopies
     | LogEvent
+    | SetMetadata
 )

@@ -34,6 +34,9 @@ from shoal.scheduler.core.handlers.timers import (
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
+from shoal.scheduler.core.journal.recorder import NOTE, Change, Recorder
+from shoal.scheduler.core.journal.restoring import restore
+from shoal.scheduler.core.journal.snapshot import snapshot
 from shoal.scheduler.core.outgoing import collect, tell_client, tell_free, tell_worker
 from shoal.scheduler.core.policies.ahead import send_ahead
 from shoal.scheduler.core.policies.load import update_room
@@ -41,12 +44,12 @@ from shoal.scheduler.core.policies.placement import fill_workers, place_ready
 from shoal.scheduler.core.policies.stealing import balance
 from shoal.scheduler.core.slices import busy, carry_on, finish_work, start, unfinished, used_much
 from shoal.scheduler.core.state import SchedulerState
-from shoal.scheduler.core.transitions.demand import drop_unneeded
+from shoal.scheduler.core.transitions.demand import drop_unneeded, drop_want
 from shoal.scheduler.core.transitions.losing import lose_copies
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from shoal.scheduler.core.settings import Settings
     from shoal.scheduler.core.state import ClientState
@@ -68,6 +71,10 @@ class Machine:
     first_run : int
         Runs are numbered from here. It must be larger than any number an earlier scheduler at the
         same address used; microseconds since the epoch will do.
+    journal : iterable of changes, optional
+        What a journal says; an empty one begins a journal. None: there is none.
+    wall : float
+        To be added to the time for seconds since the epoch; only a journal needs it.
 
     Examples
     --------
@@ -80,9 +87,18 @@ class Machine:
     """
 
     def __init__(
-        self, settings: Settings, scheduler_id: str, *, now: float = 0.0, first_run: int = 0
+        self,
+        settings: Settings,
+        scheduler_id: str,
+        *,
+        now: float = 0.0,
+        first_run: int = 0,
+        journal: Iterable[Change] | None = None,
+        wall: float = 0.0,
     ) -> None:
         self.state = SchedulerState(settings, scheduler_id, now, first_run)
+        if journal is not None:
+            restore(self.state, Recorder(wall), journal)
         self._close_clients: list[tuple[str, str]] = []
         self._more = False  # a `Continue` is due: what comes before has what is left of its slice
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -100,6 +116,7 @@ class Machine:
             e.DropCopies: self._drop_copies,
             e.PinCopies: self._pin_copies,
             e.LogEvent: self._log_event,
+            e.SetMetadata: self._set_metadata,
         }
 
     def handle(self, event: e.Event, now: float) -> Effects:
@@ -114,7 +131,9 @@ class Machine:
         self._settle()
         s.log.trim()
         to_workers, to_clients = collect(s)
-        effects = Effects(to_workers, to_clients)
+        recorder = s.recorder
+        journal = recorder.take() if recorder is not None and recorder.changed else ()
+        effects = Effects(journal, to_workers, to_clients)
         if s.close_workers:
             effects.close_workers, s.close_workers = s.close_workers, []
         if s.rejected:
@@ -133,6 +152,10 @@ class Machine:
         if s.settings.validate:
             check(s)
         return effects
+
+    def snapshot(self) -> list[Change]:
+        """Return all that a journal has to say at this moment."""
+        return snapshot(self.state)
 
     def _settle(self) -> None:
         """Follow up on what the event changed, until all is done or the budget is spent."""
@@ -297,6 +320,8 @@ class Machine:
         start(s, cancel_tasks(s, None, list(s.tasks), True, why, processes_end=True))
         finish_work(s)
         for pseudo in (s.adopted, s.fire_and_forget):
+            for ts in list(pseudo.wants.values()):
+                drop_want(s, pseudo, ts)
             pseudo.wants.clear()
         s.adopted_until.clear()
         for client in s.clients.values():
@@ -324,6 +349,18 @@ class Machine:
 
     def _pin_copies(self, event: e.PinCopies) -> None:
         pin_copies(self.state, event)
+
+    def _set_metadata(self, event: e.SetMetadata) -> None:
+        s = self.state
+        place: Any = s.metadata
+        for key in event.keys[:-1]:
+            if type(place.get(key)) is not dict:
+                place[key] = {}
+            place = place[key]
+        place[event.keys[-1]] = event.value
+        if s.recorder is not None:
+            first = event.keys[0]
+            s.recorder.put(NOTE, first, s.metadata[first])
 
     def _log_event(self, event: e.LogEvent) -> None:
         self.state.log_event(event.topic, event.message)

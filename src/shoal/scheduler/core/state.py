@@ -29,6 +29,7 @@ from shoal.scheduler.core.task_table import TaskTable
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
+    from shoal.scheduler.core.journal.recorder import Recorder
     from shoal.scheduler.core.settings import Settings
     from shoal.wire.blob import Blob, Buffer
     from shoal.wire.messages import Inline, Priority, RegisterWorker
@@ -419,6 +420,8 @@ class SchedulerState:
         self.fire_and_forget = ClientState("fire-and-forget", started, real=False)
         self.adopted = ClientState("adopted", started, real=False)
         self.adopted_until: dict[str, float] = {}
+        self.recorder: Recorder | None = None  # where there is a journal
+        self.recorded: dict[int, Any] = {}  # the tasks in it, by serial number; empty without one
         self.coordination: Coordination | None = None  # made when a client uses a primitive
 
         self.queue = TaskQueue()  # ready tasks that may run anywhere
@@ -514,5 +517,7 @@ class SchedulerState:
         if events is None:
             events = self.events[topic] = deque(maxlen=self.settings.events_length)
         events.append((self.now, message))
+        if self.recorder is not None:
+            self.recorder.log(topic, self.now, message, self.settings.events_length)
         if self.heard is not None:
             self.heard.append((topic, self.now, message))

@@ -41,7 +41,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "story": information.tell_story,
     "task_recipe": recipe.task_recipe,
     "events": information.events,
-    "log_event": information.log_event,
+    "log_event": notes.log_event,
     "get_metadata": notes.get_metadata,
     "set_metadata": notes.set_metadata,
     "start_task_metadata": metadata.start_metadata,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shoal._base.keys import decode_key
-from shoal.scheduler.core.events import ClientLost, DropCopies, FromClient, Move
+from shoal.scheduler.core.events import ClientLost, DropCopies, FromClient, Move, SetMetadata
 from shoal.scheduler.operations import copies, notes
 from shoal.scheduler.operations import data as data_operations
 from shoal.scheduler.views.attributes import SchedulerAttributes
@@ -174,4 +174,4 @@ class DataMethods(SchedulerAttributes):
 
     def set_metadata(self, keys: list[Any], value: Any = None) -> None:
         """Note a value under nested keys."""
-        notes.set_metadata(self, keys, value)
+        self.feed(SetMetadata(keys, value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination.state import Operation, UnackedDelivery
+from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
@@ -41,6 +42,8 @@ def _publish(coordination: CoordinationState, request: PendingRequest) -> None:
         return
     coordination.keep(request.keys)
     coordination.places[place] = Dataset(value, request.keys)
+    if coordination.recorder is not None:
+        coordination.recorder.put(r.DATASET, request.name, (value, request.keys))
     if old is not None:
         coordination.unkeep(old.keys)
     coordination.answer(request, True)
@@ -66,12 +69,14 @@ def _unpublish(coordination: CoordinationState, request: PendingRequest) -> None
     found: Dataset | None = coordination.places.pop(("dataset", request.name), None)
     if found is not None:
         coordination.unkeep(found.keys)
+        if coordination.recorder is not None:
+            coordination.recorder.drop(r.DATASET, request.name)
     coordination.answer(request, found is not None)
 
 
 OPERATIONS = {
-    "publish": Operation(_publish, bytes, bool),
+    "publish": Operation(_publish, bytes, bool, lasting=True),
     "get": Operation(_get),
     "list": Operation(_list),
-    "unpublish": Operation(_unpublish),
+    "unpublish": Operation(_unpublish, lasting=True),
 }

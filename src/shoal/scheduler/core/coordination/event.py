@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination.state import Operation
+from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
@@ -45,6 +46,8 @@ def _event(coordination: CoordinationState, request: PendingRequest) -> Event:
 def _set(coordination: CoordinationState, request: PendingRequest) -> None:
     event = _event(coordination, request)
     event.flag = True
+    if coordination.recorder is not None:
+        coordination.recorder.put(r.FLAG, request.name)
     waiters, event.waiters = event.waiters, {}
     for waiter in waiters:
         coordination.answer(waiter, True)
@@ -55,6 +58,8 @@ def _clear(coordination: CoordinationState, request: PendingRequest) -> None:
     event: Event | None = coordination.places.get(("event", request.name))
     if event is not None and event.flag:  # so nobody waits
         del coordination.places["event", request.name]
+        if coordination.recorder is not None:
+            coordination.recorder.drop(r.FLAG, request.name)
     coordination.answer(request)
 
 
@@ -73,8 +78,8 @@ def _wait(coordination: CoordinationState, request: PendingRequest) -> None:
 
 
 OPERATIONS = {
-    "set": Operation(_set),
-    "clear": Operation(_clear),
+    "set": Operation(_set, lasting=True),
+    "clear": Operation(_clear, lasting=True),
     "is_set": Operation(_is_set),
-    "wait": Operation(_wait),
+    "wait": Operation(_wait, lasting=True),
 }

@@ -56,8 +56,8 @@ def _coordination(s: SchedulerState) -> CoordinationState:
 def on_ask(s: SchedulerState, client: ClientState, msg: Ask) -> None:
     """A client asks for something."""
     coordination = _coordination(s)
-    request = PendingRequest(client.id, msg)
     operation = _OPERATIONS.get(msg.kind, {}).get(msg.op)
+    request = PendingRequest(client.id, msg, operation is not None and operation.lasting)
     if operation is None or not operation.fits(msg.args):
         text = f"this scheduler does not know {msg.kind}.{msg.op} with {msg.args!r}"
         coordination.refuse(request, "RuntimeError", text)
@@ -138,7 +138,7 @@ def holder_lost(s: SchedulerState, client: str, graceful: bool) -> None:
 
 def _forget(coordination: CoordinationState, client: str) -> None:
     coordination.gone.pop(client, None)
-    coordination.answered.pop(client, None)
+    coordination.forget_answers(client)
     for id in list(coordination.unacked.get(client, ())):
         coordination.return_parcel(client, id)
     for id in list(coordination.held.get(client, ())):
@@ -160,6 +160,10 @@ def on_tick(s: SchedulerState) -> None:
                 place.serve_all(coordination)
             elif isinstance(place, semaphore.Semaphore):
                 place.serve(coordination)
+    if coordination.leases_until is not None and now >= coordination.leases_until:
+        coordination.leases_until = None
+        for client in [client for client in coordination.gone if client not in s.clients]:
+            _take_leases(s, coordination, client)
     _expire(s, coordination)
 
 
@@ -169,11 +173,16 @@ def _expire(s: SchedulerState, coordination: CoordinationState) -> None:
         client = s.clients.get(id)
         if client is None or s.now - client.last_seen <= s.settings.lease_timeout:
             continue
-        leases = [n for n, place in coordination.held[id].items() if _expires(place)]
-        for number in leases:
-            coordination.take_away((id, number))
-        if leases:
-            s.log_event("all", {"action": "leases-expired", "client": id, "count": len(leases)})
+        _take_leases(s, coordination, id)
+
+
+def _take_leases(s: SchedulerState, coordination: CoordinationState, client: str) -> None:
+    held = coordination.held.get(client, {})
+    leases = [number for number, place in held.items() if _expires(place)]
+    for number in leases:
+        coordination.take_away((client, number))
+    if leases:
+        s.log_event("all", {"action": "leases-expired", "client": client, "count": len(leases)})
 
 
 def _expires(place: Any) -> bool:
@@ -190,6 +199,8 @@ def next_deadline(s: SchedulerState) -> float | None:
         due.append(min(coordination.gone.values()))
     if coordination.claims_until is not None:
         due.append(coordination.claims_until)
+    if coordination.leases_until is not None:
+        due.append(coordination.leases_until)
     if coordination.held:
         due.append(s.now + min(s.settings.lease_validation, s.settings.lease_timeout / 4))
     return min(due, default=None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination.state import Operation
+from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
@@ -53,6 +54,8 @@ class Locks:
             self.by_name.setdefault(name, Lock()).holder = token
         self.taken[token] = names
         coordination.hold(token, self)
+        if coordination.recorder is not None:
+            coordination.recorder.put(r.HELD, token, ("lock", names))
 
     def serve(self, coordination: CoordinationState, candidates: list[PendingRequest]) -> None:
         """Give locks to those of these requests that can have all they need."""
@@ -157,8 +160,8 @@ def _locked(coordination: CoordinationState, request: PendingRequest) -> None:
 
 
 OPERATIONS = {
-    "acquire": Operation(_acquire, list, int),
+    "acquire": Operation(_acquire, list, int, lasting=True),
     "claim": Operation(_claim, list, int),
-    "release": Operation(_release, int),
+    "release": Operation(_release, int, lasting=True),
     "locked": Operation(_locked, str),
 }

@@ -1,7 +1,7 @@
 """Queues: items in the order they were put, getters and putters in the order they came.
 
-An item is an opaque value and the keys in it. Items are numbered, so that what was handed over and
-did not arrive goes back to where it was.
+An item is an opaque value and the keys in it. Items are numbered, those of all queues together, so
+that what was handed over and did not arrive goes back to where it was.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.coordination.state import Operation, UnackedDelivery
+from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
 
-__all__ = ["OPERATIONS", "Queue"]
+__all__ = ["OPERATIONS", "Item", "Queue"]
 
 ALL = -1  # a getter that takes what is there, without waiting
 
 
-class _Item:
+class Item:
+    """What was put into a queue."""
+
     __slots__ = ("keys", "number", "value")
 
     def __init__(self, number: int, value: bytes, keys: list[str]) -> None:
@@ -31,14 +34,12 @@ class _Item:
 class Queue:
     """One queue; it is forgotten when nothing is in it and nobody waits."""
 
-    __slots__ = ("closed", "getters", "items", "maxsize", "name", "numbered", "putters")
+    __slots__ = ("getters", "items", "maxsize", "name", "putters")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.maxsize = 0  # 0: no limit
-        self.items: deque[_Item] = deque()
-        self.numbered = 0
-        self.closed = False
+        self.items: deque[Item] = deque()
         self.getters: dict[PendingRequest, int] = {}  # and how many items each wants
         self.putters: dict[PendingRequest, None] = {}
 
@@ -50,10 +51,13 @@ class Queue:
         wanted = next(iter(self.getters.values()), 0)
         return len(self.items) < max(self.maxsize, wanted)
 
-    def put(self, request: PendingRequest) -> None:
+    def put(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Take an item in; its keys are kept already."""
-        self.items.append(_Item(self.numbered, request.args[1], request.keys))
-        self.numbered += 1
+        item = Item(coordination.items_so_far, request.args[1], request.keys)
+        coordination.items_so_far += 1
+        self.items.append(item)
+        if coordination.recorder is not None:
+            coordination.recorder.put(r.ITEM, item.number, (self.name, item.value, item.keys))
 
     def serve(self, coordination: CoordinationState) -> None:
         """Do all that can be done now."""
@@ -61,7 +65,7 @@ class Queue:
             if self.putters and self.room:
                 putter = next(iter(self.putters))
                 del self.putters[putter]
-                self.put(putter)
+                self.put(coordination, putter)
                 coordination.answer(putter)
             elif self.getters and len(self.items) >= next(iter(self.getters.values())):
                 getter, wanted = next(iter(self.getters.items()))
@@ -72,14 +76,15 @@ class Queue:
         if not self.items and not self.getters and not self.putters:
             # Items on their way to a getter come back to a queue of that name.
             coordination.places.pop(("queue", self.name), None)
+            if self.maxsize and coordination.recorder is not None:
+                coordination.recorder.drop(r.QUEUE, self.name)
 
     def give(self, coordination: CoordinationState, getter: PendingRequest, wanted: int) -> None:
         """Hand over so many items."""
         items = [self.items.popleft() for _ in range(wanted)]
         keys = [key for item in items for key in item.keys]
-        coordination.send(
-            getter, [item.value for item in items], UnackedDelivery(self, items, keys)
-        )
+        delivery = UnackedDelivery(self, items, keys, self.name)
+        coordination.send(getter, [item.value for item in items], delivery)
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
@@ -91,22 +96,18 @@ class Queue:
     def release(self, coordination: CoordinationState, token: Token) -> None:
         """Nobody holds a queue."""
 
-    def put_back(self, coordination: CoordinationState, items: list[_Item]) -> None:
+    def put_back(self, coordination: CoordinationState, items: list[Item]) -> None:
         """These items did not arrive: they are the next again."""
-        if self.closed:
-            for item in items:
-                coordination.unkeep(item.keys)
-            return
+        # It may have been forgotten, and made anew meanwhile.
         queue = coordination.places.setdefault(("queue", self.name), self)
-        if queue is not self:  # it was forgotten and made anew meanwhile
-            for item in items:
-                item.number -= self.numbered
+        if queue.maxsize and coordination.recorder is not None:
+            coordination.recorder.put(r.QUEUE, self.name, queue.maxsize)
         merged = sorted([*items, *queue.items], key=_number)
         queue.items = deque(merged)
         queue.serve(coordination)
 
 
-def _number(item: _Item) -> int:
+def _number(item: Item) -> int:
     return item.number
 
 
@@ -117,6 +118,8 @@ def _queue(coordination: CoordinationState, request: PendingRequest) -> Queue:
         queue = coordination.places[place] = Queue(request.name)
     if request.args[0] and not queue.maxsize:
         queue.maxsize = request.args[0]
+        if coordination.recorder is not None:
+            coordination.recorder.put(r.QUEUE, request.name, queue.maxsize)
     return queue
 
 
@@ -125,7 +128,7 @@ def _put(coordination: CoordinationState, request: PendingRequest) -> None:
     queue = _queue(coordination, request)
     coordination.keep(request.keys)
     if queue.room and not queue.putters:
-        queue.put(request)
+        queue.put(coordination, request)
         coordination.answer(request)
     else:
         coordination.wait(request, queue)
@@ -155,10 +158,19 @@ def _qsize(coordination: CoordinationState, request: PendingRequest) -> None:
 
 def _close(coordination: CoordinationState, request: PendingRequest) -> None:
     queue: Queue | None = coordination.places.pop(("queue", request.name), None)
+    recorder = coordination.recorder
+    for client, deliveries in coordination.unacked.items():
+        for id, delivery in deliveries.items():
+            if delivery.place is not None and delivery.queue == request.name:
+                delivery.place = None  # what is on its way does not come back
+                coordination.record_delivery((client, id), delivery)
     if queue is not None:
-        queue.closed = True
         for item in queue.items:
             coordination.unkeep(item.keys)
+            if recorder is not None:
+                recorder.drop(r.ITEM, item.number)
+        if queue.maxsize and recorder is not None:
+            recorder.drop(r.QUEUE, request.name)
         for putter in queue.putters:
             coordination.unkeep(putter.keys)
         for waiter in (*queue.putters, *queue.getters):
@@ -167,8 +179,8 @@ def _close(coordination: CoordinationState, request: PendingRequest) -> None:
 
 
 OPERATIONS = {
-    "put": Operation(_put, int, bytes),
+    "put": Operation(_put, int, bytes, lasting=True),
     "get": Operation(_get, int, int),
     "qsize": Operation(_qsize),
-    "close": Operation(_close),
+    "close": Operation(_close, lasting=True),
 }

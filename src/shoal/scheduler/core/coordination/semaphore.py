@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination.state import Operation
+from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
@@ -30,6 +31,8 @@ class Semaphore:
         """Give a lease."""
         self.leases[token] = None
         coordination.hold(token, self)
+        if coordination.recorder is not None:
+            coordination.recorder.put(r.HELD, token, ("semaphore", [self.name]))
 
     def serve(self, coordination: CoordinationState) -> None:
         """Give free leases to the first requests."""
@@ -41,6 +44,8 @@ class Semaphore:
                 coordination.answer(waiter, True)
         if not self.leases and not self.waiters:
             coordination.places.pop(("semaphore", self.name), None)
+            if coordination.recorder is not None:
+                coordination.recorder.drop(r.SEMAPHORE, self.name)
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
         """Nobody waits for this any more."""
@@ -73,6 +78,8 @@ def _known(coordination: CoordinationState, request: PendingRequest) -> Semaphor
         semaphore = coordination.places["semaphore", request.name] = Semaphore(
             request.name, max_leases
         )
+        if coordination.recorder is not None:
+            coordination.recorder.put(r.SEMAPHORE, request.name, max_leases)
     elif semaphore.max_leases != max_leases:
         coordination.refuse(
             request,
@@ -86,7 +93,10 @@ def _known(coordination: CoordinationState, request: PendingRequest) -> Semaphor
 
 def _register(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: max_leases."""
-    coordination.closed_semaphores.pop(request.name, None)
+    if request.name in coordination.closed_semaphores:
+        del coordination.closed_semaphores[request.name]
+        if coordination.recorder is not None:
+            coordination.recorder.drop(r.CLOSED, request.name)
     semaphore = _known(coordination, request)
     if semaphore is not None:
         semaphore.serve(coordination)
@@ -131,9 +141,16 @@ def _refresh(coordination: CoordinationState, request: PendingRequest) -> None:
 
 
 def _close(coordination: CoordinationState, request: PendingRequest) -> None:
+    recorder = coordination.recorder
     coordination.closed_semaphores[request.name] = None
+    if recorder is not None:
+        recorder.put(r.CLOSED, request.name)
+        recorder.drop(r.SEMAPHORE, request.name)
     if len(coordination.closed_semaphores) > _CLOSED:
-        del coordination.closed_semaphores[next(iter(coordination.closed_semaphores))]
+        oldest = next(iter(coordination.closed_semaphores))
+        del coordination.closed_semaphores[oldest]
+        if recorder is not None:
+            recorder.drop(r.CLOSED, oldest)
     semaphore: Semaphore | None = coordination.places.pop(("semaphore", request.name), None)
     if semaphore is not None:
         for token in semaphore.leases:
@@ -148,11 +165,11 @@ def _close(coordination: CoordinationState, request: PendingRequest) -> None:
 
 
 OPERATIONS = {
-    "register": Operation(_register, int),
-    "acquire": Operation(_acquire, int),
+    "register": Operation(_register, int, lasting=True),
+    "acquire": Operation(_acquire, int, lasting=True),
     "claim": Operation(_claim, int, int),
-    "release": Operation(_release, int),
+    "release": Operation(_release, int, lasting=True),
     "value": Operation(_value),
     "refresh": Operation(_refresh),
-    "close": Operation(_close),
+    "close": Operation(_close, lasting=True),
 }

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.scheduler.core.handlers.graph import data_task, want_key
+from shoal.scheduler.core.journal import recorder as r
+from shoal.scheduler.core.journal.recipes import record_task
 from shoal.scheduler.core.outgoing import tell_client
 from shoal.scheduler.core.state import ClientState
 from shoal.scheduler.core.transitions.demand import drop_want
@@ -30,6 +32,7 @@ from shoal.scheduler.core.transitions.processing import activate
 from shoal.wire.messages import Answer
 
 if TYPE_CHECKING:
+    from shoal.scheduler.core.journal.recorder import Recorder
     from shoal.scheduler.core.state import SchedulerState
     from shoal.wire.messages import Ask
 
@@ -53,14 +56,15 @@ _REMEMBERED = 256
 class PendingRequest:
     """An ask on the coordination."""
 
-    __slots__ = ("args", "client", "id", "keys", "name", "place")
+    __slots__ = ("args", "client", "id", "keys", "lasting", "name", "place")
 
-    def __init__(self, client: str, msg: Ask) -> None:
+    def __init__(self, client: str, msg: Ask, lasting: bool = False) -> None:
         self.client = client
         self.id = msg.id
         self.name = msg.name
         self.args = msg.args
         self.keys = msg.keys
+        self.lasting = lasting  # it changes something: it is not done again if it is asked again
         self.place: Primitive | None = None  # where it waits
 
     @property
@@ -85,24 +89,34 @@ class Primitive(Protocol):
 class UnackedDelivery:
     """What an answer handed over, until its receiver says that it arrived."""
 
-    __slots__ = ("items", "keys", "place")
+    __slots__ = ("items", "keys", "place", "queue")
 
-    def __init__(self, place: Primitive | None, items: Any, keys: list[str]) -> None:
+    def __init__(
+        self, place: Primitive | None, items: Any, keys: list[str], queue: str = ""
+    ) -> None:
         self.place = place  # where it goes back to; None: nowhere
-        self.items = items
+        self.items = items  # of a queue, of this name; None: a copy of what is there
         self.keys = keys
+        self.queue = queue
 
 
 class Operation:
-    """What an `Ask` can ask for: the function that does it, and the types of its arguments."""
+    """What an `Ask` can ask for: the function that does it, and the types of its arguments.
 
-    __slots__ = ("do", "types")
+    One that is `lasting` changes something that outlives the scheduler, where there is a journal.
+    """
+
+    __slots__ = ("do", "lasting", "types")
 
     def __init__(
-        self, do: Callable[[CoordinationState, PendingRequest], None], *types: type
+        self,
+        do: Callable[[CoordinationState, PendingRequest], None],
+        *types: type,
+        lasting: bool = False,
     ) -> None:
         self.do = do
         self.types = types
+        self.lasting = lasting
 
     def fits(self, args: list[Any]) -> bool:
         """Whether these are arguments that the function can be called with."""
@@ -118,8 +132,12 @@ class CoordinationState:
         "closed_semaphores",
         "gone",
         "held",
+        "items_so_far",
         "kept",
+        "leases_until",
         "places",
+        "recorded",
+        "recorder",
         "retaining_client",
         "s",
         "unacked",
@@ -128,12 +146,17 @@ class CoordinationState:
 
     def __init__(self, s: SchedulerState) -> None:
         self.s = s
+        self.recorder: Recorder | None = s.recorder
+        self.items_so_far = 0  # in all queues
         self.places: dict[tuple[str, str], Any] = {}  # (kind, name) -> the primitive
         self.waiting: dict[str, dict[int, PendingRequest]] = {}  # by client
         self.unacked: dict[str, dict[int, UnackedDelivery]] = {}
         self.held: dict[str, dict[int, Primitive]] = {}
         self.answered: dict[str, deque[Answer]] = {}
+        # Of these, the answers to what must not be done twice, where there is a journal.
+        self.recorded: dict[str, dict[int, Answer]] = {}
         self.gone: dict[str, float] = {}  # clients that may come back, until when
+        self.leases_until: float | None = None  # holders that a journal knows may come until then
         self.claims_until: float | None = None  # holders of before this scheduler are coming
         self.closed_semaphores: dict[str, None] = {}
         self.retaining_client = ClientState("coordination", s.now, real=False)
@@ -152,14 +175,34 @@ class CoordinationState:
     def _say(self, request: PendingRequest, answer: Answer) -> None:
         if request.place is not None:
             self._forget_waiting(request)
+        # Also to one whose connection broke just now: it may come back, and ask again.
+        self.remember_answer(request.client, answer, request.lasting)
         client = self.s.clients.get(request.client)
-        if client is None:
-            return
-        told = self.answered.get(request.client)
+        if client is not None:
+            tell_client(self.s, client, answer)
+
+    def remember_answer(self, client: str, answer: Answer, lasting: bool = True) -> None:
+        """Be ready to answer like this again, also after the death of this scheduler."""
+        told = self.answered.get(client)
         if told is None:
-            told = self.answered[request.client] = deque(maxlen=_REMEMBERED)
+            told = self.answered[client] = deque(maxlen=_REMEMBERED)
         told.append(answer)
-        tell_client(self.s, client, answer)
+        if not lasting or self.recorder is None:
+            return
+        mine = self.recorded.setdefault(client, {})
+        mine[answer.id] = answer
+        self.recorder.put(r.ANSWER, (client, answer.id), (answer.value, answer.error))
+        if len(mine) > _REMEMBERED:
+            oldest = next(iter(mine))
+            del mine[oldest]
+            self.recorder.drop(r.ANSWER, (client, oldest))
+
+    def forget_answers(self, client: str) -> None:
+        """A client will not ask again."""
+        self.answered.pop(client, None)
+        for id in self.recorded.pop(client, ()):
+            if self.recorder is not None:
+                self.recorder.drop(r.ANSWER, (client, id))
 
     def repeat(self, request: PendingRequest) -> bool:
         """Answer as before an ask that came again; return whether it was answered before."""
@@ -196,6 +239,8 @@ class CoordinationState:
 
     def let_go(self, token: Token) -> None:
         """A client does not hold something any more; the primitive knows already."""
+        if self.recorder is not None:
+            self.recorder.drop(r.HELD, token)
         mine = self.held.get(token[0])
         if mine is not None and mine.pop(token[1], None) is not None and not mine:
             del self.held[token[0]]
@@ -214,13 +259,29 @@ class CoordinationState:
     def send(self, request: PendingRequest, value: Any, delivery: UnackedDelivery) -> None:
         """Answer with something that must not get lost; its keys are kept by now."""
         self.unacked.setdefault(request.client, {})[request.id] = delivery
+        if delivery.items is not None:
+            self.record_delivery(request.token, delivery)
         self.answer(request, value, delivery.keys)
+
+    def record_delivery(self, token: Token, delivery: UnackedDelivery) -> None:
+        """Items of a queue are on their way, or go somewhere else than before if they come back."""
+        if self.recorder is not None:
+            goes_to = None if delivery.place is None else delivery.queue
+            numbers = [item.number for item in delivery.items]
+            self.recorder.put(r.DELIVERY, token, (goes_to, numbers))
 
     def arrived(self, client: str, id: int) -> None:
         """A client has what it was answered."""
         delivery = self._open(client, id)
         if delivery is not None:
-            self.unkeep(delivery.keys)
+            self._end(delivery)
+
+    def _end(self, delivery: UnackedDelivery) -> None:
+        """What was handed over is nobody's any more here."""
+        self.unkeep(delivery.keys)
+        if self.recorder is not None:
+            for item in delivery.items or ():
+                self.recorder.drop(r.ITEM, item.number)
 
     def return_parcel(self, client: str, id: int) -> bool:
         """What a client was answered goes back; return whether there is such a thing."""
@@ -228,7 +289,7 @@ class CoordinationState:
         if delivery is None:
             return False
         if delivery.place is None:
-            self.unkeep(delivery.keys)
+            self._end(delivery)
         else:
             delivery.place.put_back(self, delivery.items)
         return True
@@ -240,6 +301,8 @@ class CoordinationState:
         delivery = mine.pop(id, None)
         if not mine:
             del self.unacked[client]
+        if delivery is not None and delivery.items is not None and self.recorder is not None:
+            self.recorder.drop(r.DELIVERY, (client, id))
         return delivery
 
     # -- keys in values -----------------------------------------------------------------
@@ -251,6 +314,8 @@ class CoordinationState:
             self.kept[key] = self.kept.get(key, 0) + 1
             ts = data_task(s, key)
             want_key(s, self.retaining_client, ts)
+            if self.recorder is not None:
+                record_task(self.recorder, ts)
             if ts.state == "released":
                 activate(s, ts)
 

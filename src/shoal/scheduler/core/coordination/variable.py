@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination.state import Operation, UnackedDelivery
+from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.coordination.state import CoordinationState, PendingRequest, Token
@@ -53,6 +54,8 @@ def _set(coordination: CoordinationState, request: PendingRequest) -> None:
     coordination.keep(request.keys)
     old, variable.keys = variable.keys, request.keys
     variable.value = request.args[0]
+    if coordination.recorder is not None:
+        coordination.recorder.put(r.VARIABLE, request.name, (variable.value, variable.keys))
     coordination.unkeep(old)
     getters, variable.getters = variable.getters, {}
     for getter in getters:
@@ -77,11 +80,13 @@ def _delete(coordination: CoordinationState, request: PendingRequest) -> None:
     if variable is not None and variable.value is not None:
         coordination.unkeep(variable.keys)
         del coordination.places["variable", request.name]
+        if coordination.recorder is not None:
+            coordination.recorder.drop(r.VARIABLE, request.name)
     coordination.answer(request)
 
 
 OPERATIONS = {
-    "set": Operation(_set, bytes),
+    "set": Operation(_set, bytes, lasting=True),
     "get": Operation(_get),
-    "delete": Operation(_delete),
+    "delete": Operation(_delete, lasting=True),
 }

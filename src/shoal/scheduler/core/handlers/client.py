@@ -10,6 +10,8 @@ from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
 from shoal.scheduler.core.handlers.lives import begin_life_of_data, is_life_of, merge_copy
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
+from shoal.scheduler.core.journal.recipes import note_life, record_task
+from shoal.scheduler.core.journal.recorder import FIRED
 from shoal.scheduler.core.outgoing import (
     heard,
     say_finished_to,
@@ -160,6 +162,9 @@ def _on_fire_and_forget(s: SchedulerState, client: ClientState, msg: m.FireAndFo
         ts = s.tasks.get(key)
         if ts is not None and ts.state not in ("memory", "erred"):
             add_want(s.fire_and_forget, ts)
+            if s.recorder is not None:
+                s.recorder.put(FIRED, ts.serial)
+                record_task(s.recorder, ts)
             if ts.state == "released":
                 activate(s, ts)
 
@@ -279,6 +284,8 @@ def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> N
             say_finished_to(s, client, ts, None)
             continue
         ts.life = life or ts.life
+        if s.recorder is not None:
+            note_life(s.recorder, ts)
         s.unclaimed.pop(ts, None)
         known = ts.state == "memory"
         for ws in present:

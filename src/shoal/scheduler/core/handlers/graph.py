@@ -8,6 +8,7 @@ from dask.utils import key_split
 
 from shoal.errors import ProtocolError
 from shoal.scheduler.core.handlers.lives import claim, set_aside
+from shoal.scheduler.core.journal.recipes import record_task
 from shoal.scheduler.core.outgoing import heard, say_finished_to, tell_client
 from shoal.scheduler.core.policies.timeouts import set_default_timeouts
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
@@ -124,6 +125,10 @@ def _settle(
     if shared:
         keys = [ts.key for ts in shared]
         tell_client(s, client, KeysShared(keys, [ts.life for ts in shared], client.heard))
+    if s.recorded and s.recorder is not None:  # what a value or another task named before
+        for _, ts in fresh:
+            if ts.serial in s.recorded:
+                record_task(s.recorder, ts)
     for _, ts in fresh:
         if not ts.waiters and not ts.wanted_by:
             s.unneeded.append(ts)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from shoal._base.keys import set_aside_key
+from shoal.scheduler.core.journal.recipes import note_life
 from shoal.scheduler.core.outgoing import tell_free, tell_worker
 from shoal.scheduler.core.transitions.demand import (
     drop_result,
@@ -67,6 +68,8 @@ def take_life(s: SchedulerState, ts: TaskState, life: int) -> bool:
     if ts.life:
         _give_up_copies(s, ts)
     ts.life = life
+    if s.recorder is not None:
+        note_life(s.recorder, ts)
     s.unclaimed[ts] = None
     return True
 
@@ -137,6 +140,8 @@ def set_aside(
     s.adopted_until.pop(ts.key, None)
     ts.key = name
     s.tasks.add(name, ts)
+    if s.recorder is not None:
+        note_life(s.recorder, ts)
     drop_want(s, s.adopted, ts)
     if ts.needed and ts.state == "released":
         activate(s, ts)
@@ -172,6 +177,8 @@ def begin_life_of_data(s: SchedulerState, ts: TaskState, life: int, equal: bool)
         ts.waiting_on = 0
         let_go_of_inputs(s, ts)
     ts.life = life
+    if s.recorder is not None:
+        note_life(s.recorder, ts)
     s.unclaimed.pop(ts, None)
     return True
 

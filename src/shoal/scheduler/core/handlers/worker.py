@@ -13,6 +13,7 @@ from shoal.scheduler.core.handlers.lives import (
     merge_copy,
     take_life,
 )
+from shoal.scheduler.core.journal.recipes import note_life
 from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
@@ -262,6 +263,8 @@ def _was_put(
         merge_copy(s, ts, ws, life)
         return
     ts.life = life or ts.life
+    if s.recorder is not None:
+        note_life(s.recorder, ts)
     if ts.state == "memory":
         add_copy(s, ts, ws, nbytes, type_name)
     elif began or ts.function is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.journal.recorder import FIRED, NOTE
 from shoal.scheduler.core.outgoing import tell_free
 from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.table import ACTIVE, move
@@ -58,6 +59,8 @@ def drop_want(s: SchedulerState, client: ClientState, ts: TaskState) -> None:
     else:
         return
     del client.wants[ts.serial]
+    if client is s.fire_and_forget and s.recorder is not None:
+        s.recorder.drop(FIRED, ts.serial)
     if not ts.wanted_by and not ts.waiters:
         s.unneeded.append(ts)
 
@@ -177,7 +180,7 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     """Unlink a task completely, so that no reference cycle is left for the collector."""
     move(s, ts, "forgotten")
     s.tasks.drop(ts.key)
-    if s.metadata or s.replicated or s.awaited or s.unclaimed or s.puts:
+    if s.metadata or s.replicated or s.awaited or s.unclaimed or s.puts or s.recorded:
         forget_traces(s, [ts])
     for dep in ts.deps:
         dependents = dep.dependents
@@ -201,7 +204,14 @@ def forget_traces(s: SchedulerState, tasks: list[TaskState]) -> None:
     """Forget what is noted of few tasks, elsewhere than in their states."""
     if s.metadata:
         for ts in tasks:
-            s.metadata.pop(ts.key, None)
+            if ts.key in s.metadata:
+                del s.metadata[ts.key]
+                if s.recorder is not None:
+                    s.recorder.drop(NOTE, ts.key)
+    if s.recorded:
+        assert s.recorder is not None
+        for ts in tasks:
+            s.recorder.forget(ts.serial)
     if s.replicated:
         for ts in tasks:
             s.replicated.pop(ts, None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from shoal.scheduler.core.journal.recipes import note_life
 from shoal.scheduler.core.outgoing import (
     flush_frees,
     say_finished,
@@ -93,6 +94,8 @@ def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> 
     ws, run, life = s.reported.pop(ts.key)
     if not ts.life:
         ts.life = life
+        if s.recorder is not None:
+            note_life(s.recorder, ts)
     elif ts.life != life:
         tell_free(s, ws, ts.key, life)
         return False
