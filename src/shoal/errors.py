@@ -16,6 +16,8 @@ Exception
 │   └── RemoteError                 a remote exception that could not be pickled
 ├── AttributeError
 │   └── UnknownOperationError       an `op` the server does not have
+├── MemoryError
+│   └── NoMemoryError               a worker has no memory for a task, and can make none
 ├── KilledWorker                    a task died with too many workers
 ├── NoValidWorkerError              no worker may run the task
 ├── Reschedule                      raised by a task: run me elsewhere
@@ -48,6 +50,7 @@ __all__ = [
     "InterruptedHandshakeError",
     "JournalError",
     "KilledWorker",
+    "NoMemoryError",
     "NoValidWorkerError",
     "ProtocolError",
     "RPCClosed",
@@ -97,6 +100,10 @@ class RemoteError(RuntimeError):
 
 class UnknownOperationError(AttributeError):
     """A request names an operation that the server does not have."""
+
+
+class NoMemoryError(MemoryError):
+    """A worker has no memory for a task and can make none; the text says what fills it."""
 
 
 class KilledWorker(Exception):

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from dask.utils import format_bytes
 
+from shoal._base.process_memory import taken
 from shoal._base.running_board import BoardFile
 from shoal.nanny.core import End, MemoryLimit
 from shoal.nanny.deaths import count_oom_kills, explain_death
@@ -189,9 +190,8 @@ class ServerProcess:
         if not self._limit.active:
             return
         try:
-            process = psutil.Process(self.pid)
             while True:
-                self._used = process.memory_info().rss
+                self._used = taken(self.pid)
                 if self._limit.exceeded_by(self._used):
                     break
                 await asyncio.sleep(self._interval)

@@ -12,6 +12,7 @@ from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.simulation.cluster import Cluster
 from shoal.simulation.coverage import Coverage, watch_runs
 from shoal.simulation.faults import Faults
+from shoal.simulation.memory import run_memory
 from shoal.simulation.profiles import profile_for
 from shoal.simulation.trace import Trace
 from shoal.worker.core import invariants as worker_invariants
@@ -307,6 +308,7 @@ def run_seed(
         cluster = Cluster(seed, profile, trace, coverage)
         try:
             Life(cluster).live()
+            run_memory(seed)
         except Exception as error:
             tb = error.__traceback__
             while tb is not None and tb.tb_next is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["Store"]
 
@@ -73,9 +73,17 @@ class Store:
         self.disk.pop(key, None)
         self.unreadable.pop(key, None)
 
-    def evict(self, nbytes: int) -> None:
-        """Move what was not used for longest to the disk."""
-        for key in list(self.memory):
+    def evict(
+        self, nbytes: int, in_use: frozenset[str] = frozenset(), spare: Sequence[str] = ()
+    ) -> list[str]:
+        """Move what was not used for longest to the disk; return the keys of that.
+
+        Nothing of `in_use`; and of `spare`, in its order, only when nothing else is left.
+        """
+        later = in_use.union(spare)
+        first = [key for key in self.memory if key not in later]
+        moved = []
+        for key in [*first, *(key for key in spare if key in self.memory and key not in in_use)]:
             if nbytes <= 0:
                 break
             if not self._fixed(key):
@@ -83,3 +91,9 @@ class Store:
                 nbytes -= size
                 self.memory_bytes -= size
                 self.disk[key] = self.memory.pop(key)
+                moved.append(key)
+        return moved
+
+    def size(self, keys: Iterable[str]) -> int:
+        """Return the sum of sizes of values that are, or were, here."""
+        return sum(self._sizes[key] for key in keys)

@@ -54,6 +54,7 @@ class WorkerNode:
         self.lines = Lines(self)
         settings = Settings(
             resources=slot.resources,
+            nthreads=slot.nthreads,
             memory_limit=MEMORY,
             fetch_message_keys=5,
             interrupt_grace=0.5,
@@ -203,11 +204,12 @@ class WorkerNode:
         self.other_memory = nbytes
         self.measure()
 
-    def measure(self) -> None:
+    def measure(self, always: bool = False) -> None:
         """Look at the memory of the process."""
         managed = self.executor.store.memory_bytes if self.cluster.spills else 0
         found = (self.other_memory + managed, managed)
         # A real worker tells again and again; here while it may matter, for the sake of time.
-        if found != self._measured or self.machine.state.spilling:
+        s = self.machine.state
+        if always or found != self._measured or s.spilling or s.guard is not None:
             self._measured = found
             self.handle(MemoryMeasured(*found, running=len(self.executor.running)))

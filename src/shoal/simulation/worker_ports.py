@@ -8,12 +8,14 @@ from shoal.scheduler.core.transitions.processing import ACTOR_PROXY
 from shoal.wire.messages import RegisterWorker
 from shoal.worker.core import (
     Close,
+    Evicted,
     Fetch,
     Fetched,
     FetchFailed,
     Interrupted,
     Registration,
     Revoked,
+    TaskRun,
 )
 
 if TYPE_CHECKING:
@@ -126,18 +128,27 @@ class Calls:
             self.leave(reason)
         node.later(rng.random() * 0.5, node.handle, Close(reason))
 
-    def evict(self, nbytes: int) -> None:
-        """Write values to disk, on a thread of its own."""
-        self._node.later(self._node.cluster.rng.random() * 0.01, self._evict, nbytes)
+    def refuse(self, task: TaskRun, reason: str) -> None:
+        """No disk of the simulation is ever full."""
+        raise AssertionError(f"{task} was refused: {reason}")
 
-    def _evict(self, nbytes: int) -> None:
+    def evict(self, nbytes: int, in_use: frozenset[str], spare: list[str]) -> None:
+        """Write values to disk, on a thread of its own."""
+        seconds = self._node.cluster.rng.random() * 0.01
+        self._node.later(seconds, self._evict, nbytes, in_use, spare)
+
+    def _evict(self, nbytes: int, in_use: frozenset[str], spare: list[str]) -> None:
         node = self._node
         store = node.executor.store
-        before = store.memory_bytes
-        store.evict(nbytes)
-        if store.memory_bytes < before:
+        moved = store.evict(nbytes, in_use, spare)
+        if moved:
             node.cluster.evictions += 1
-            node.measure()
+        node.handle(Evicted(nbytes, store.size(moved), moved))
+        node.measure()
+
+    def reclaim(self, how: str) -> None:
+        """There is nothing to give back."""
+        self._node.later(0.001, self._node.measure, True)
 
     def close(self, reason: str, restart: bool) -> None:
         """Close in the loop's next turn."""

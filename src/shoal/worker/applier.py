@@ -109,8 +109,14 @@ class Calls(Protocol):
     def resumed(self) -> None:
         """It goes on."""
 
-    def evict(self, nbytes: int, /) -> None:
-        """Begin to write values to disk, on a thread that may block."""
+    def refuse(self, task: TaskRun, reason: str, /) -> None:
+        """Feed the outcome of a run that fails without having begun, for this reason."""
+
+    def evict(self, nbytes: int, in_use: frozenset[str], spare: list[str], /) -> None:
+        """Begin to write values to disk, on a thread that may block; feed `Evicted` in the end."""
+
+    def reclaim(self, how: str, /) -> None:
+        """Begin to give free memory back; feed `MemoryMeasured` when that is done."""
 
     def leave(self, reason: str, /) -> None:
         """Begin to hand over the data, and to make room for a new process."""
@@ -220,8 +226,21 @@ class WorkerApplier(Applier[Event, Effects, Values]):
         self._executor.resume()
         self._calls.resumed()
 
+    def _refuse(self, effects: Effects, values: Values | None) -> None:
+        for task, reason in effects.refuse.items():
+            self._calls.refuse(task, reason)
+
     def _evict(self, effects: Effects, values: Values | None) -> None:
-        self._calls.evict(effects.evict)
+        self._calls.evict(effects.evict, effects.in_use, effects.spare)
+
+    def _in_use(self, effects: Effects, values: Values | None) -> None:
+        """A part of `evict`."""
+
+    def _spare(self, effects: Effects, values: Values | None) -> None:
+        """A part of `evict`."""
+
+    def _reclaim(self, effects: Effects, values: Values | None) -> None:
+        self._calls.reclaim(effects.reclaim)
 
     def _send(self, effects: Effects, values: Values | None) -> None:
         self._link.send(effects.send)

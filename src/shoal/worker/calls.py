@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 import os
 import socket
@@ -16,9 +14,12 @@ from shoal._base.versions import own_versions
 from shoal._base.worker_names import shown_name
 from shoal.comm.addressing import get_address_host
 from shoal.comm.status import Status
+from shoal.errors import NoMemoryError
 from shoal.wire.messages import RegisterWorker
-from shoal.worker.core import Fetch, Interrupted, Registration, Revoked
+from shoal.worker.core import Fetch, Interrupted, Outcomes, Registration, Revoked, TaskRun
 from shoal.worker.core.events import Event
+from shoal.worker.executor.run import failed
+from shoal.worker.memory_watch import MemoryWatch
 from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.store.store import Store
 
@@ -41,6 +42,7 @@ class Host(Protocol):
     introduction: dict[str, Any]
     plugin_host: WorkerPlugins
     store: Store
+    memory_watch: MemoryWatch
 
     @property
     def address(self) -> str:
@@ -141,8 +143,6 @@ class ShellCalls:
             format_bytes(worker.store.memory_bytes),
             format_bytes(worker.store.disk_bytes),
         )
-        # Cycles hold buffers that nobody uses: a full collection, once a pause, off the loop.
-        asyncio.get_running_loop().run_in_executor(None, gc.collect)
 
     def resumed(self) -> None:
         """Show that runs begin again."""
@@ -176,9 +176,17 @@ class ShellCalls:
         logger.warning("Worker %s makes room for a new process: %s", worker.name, reason)
         worker.background(worker.leave(reason, restart=True))
 
-    def evict(self, nbytes: int) -> None:
+    def refuse(self, task: TaskRun, reason: str) -> None:
+        """Have a run fail."""
+        self._worker.feed(Outcomes([failed(task, NoMemoryError(reason), None)]))
+
+    def evict(self, nbytes: int, in_use: frozenset[str], spare: list[str]) -> None:
         """Write values to disk, on a thread."""
-        asyncio.get_running_loop().run_in_executor(None, self._worker.store.evict, nbytes)
+        self._worker.memory_watch.evict(nbytes, in_use, spare)
+
+    def reclaim(self, how: str) -> None:
+        """Give free memory back to the system, on a thread."""
+        self._worker.memory_watch.reclaim(how)
 
 
 def _host(address: str) -> str:

@@ -13,6 +13,7 @@ from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
 from shoal.shared_memory import SharedBlob, borrow, host_identity, share_from, tend
 from shoal.worker import core
+from shoal.worker.memory_watch import MemoryWatch
 from shoal.worker.store.sizing import describe
 from shoal.worker.transfer import Packer, unpack_values
 from shoal.worker.unreadable import Unreadable
@@ -28,6 +29,8 @@ __all__ = ["Exchange"]
 
 logger = logging.getLogger("shoal.worker")
 
+_SENDING = 0.1  # seconds
+
 
 class ExchangeHost(Protocol):
     """A worker, as those of its parts know it that give and take values."""
@@ -36,6 +39,7 @@ class ExchangeHost(Protocol):
     store: Store
     transfers: Transfers
     peers: ConnectionPool
+    memory_watch: MemoryWatch
 
     @property
     def address(self) -> str:
@@ -65,6 +69,7 @@ class Exchange:
         self._packer = Packer()
         self._share_from = share_from()
         tend(worker.store.pool, asyncio.get_running_loop(), worker.background)
+        self.giving = 0  # bytes of values that were read from disk for peers, and not sent yet
         self._sharing: dict[str, asyncio.Task[SharedBlob | None]] = {}
         # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
         self.trace: Callable[[list[str], float, float, str, int], None] | None = None
@@ -95,6 +100,7 @@ class Exchange:
             nbytes = sum(row[1] for row in got)
             self.trace(list(values), start, time.time(), fetch.peer, nbytes)
         worker.feed(core.Fetched(fetch.peer, got, absent, fetch.lives), values)
+        worker.memory_watch.look()
         self._keep(values, borrowed)
 
     async def _get(
@@ -150,14 +156,22 @@ class Exchange:
         outgoing = self._worker.transfers.outgoing
         outgoing.active += 1
         start = time.time()
+        known = self._worker.machine.state.data
+        on_disk = self._worker.store.is_on_disk
+        nbytes = sum(known[key][0] for key in keys if key in known and on_disk(key))
+        self.giving += nbytes
         try:
             answer = await self._answer(comm, keys, host)
         finally:
             outgoing.active -= 1
-        known = self._worker.machine.state.data
+            # What was read is in memory until it is sent.
+            asyncio.get_running_loop().call_later(_SENDING, self._given, nbytes)
         sent = (*answer["data"], *answer["shared"])
         outgoing.note(start, comm.peer_address, {key: known.get(key, (0,))[0] for key in sent})
         return answer
+
+    def _given(self, nbytes: int) -> None:
+        self.giving -= nbytes
 
     async def _answer(self, comm: Comm, keys: list[str], host: str | None) -> dict[str, Any]:
         store = self._worker.store
@@ -245,7 +259,7 @@ class Exchange:
         """Return the values that are here."""
         while True:
             try:
-                return dict(zip(keys, self._worker.store.get_many(keys), strict=True))
+                return dict(zip(keys, self._worker.store.peek_many(keys), strict=True))
             except KeyError as error:
                 keys = [key for key in keys if key not in error.args]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal import config
+from shoal._base.process_memory import taken
 from shoal.wire.plain import plain
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Report:
         worker = self._worker
         process = worker._process
         store, pool, transfers = worker.store, worker.pool, worker.transfers
-        memory = process.memory_info().rss
+        memory = taken()
         return {
             "time": time.time(),
             "cpu": process.cpu_percent(),

@@ -22,6 +22,7 @@ _FETCH_AT_LEAST = 1_000_000
 def read_settings(
     resources: dict[str, float],
     memory_limit: int,
+    nthreads: int = 1,
     *,
     validate: bool | None = None,
     fractions: tuple[Any, Any, Any] = (None, None, None),
@@ -34,6 +35,8 @@ def read_settings(
         What tasks may ask for.
     memory_limit : int
         Bytes; 0 for none.
+    nthreads : int
+        How many runs there are at a time.
     fractions : (float or None, float or None, float or None)
         Of the memory limit, from which on values go to disk: target, spill; and no task is begun:
         pause. None: as configured; False: never.
@@ -44,6 +47,7 @@ def read_settings(
     )
     settings = Settings(
         resources=resources,
+        nthreads=nthreads,
         memory_limit=memory_limit,
         memory_target=target,
         memory_spill=spill,

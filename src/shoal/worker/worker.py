@@ -42,6 +42,7 @@ from shoal.worker.exchange import Exchange
 from shoal.worker.executor.functions import FunctionCache
 from shoal.worker.executor.pool import ThreadPool
 from shoal.worker.link import SchedulerLink
+from shoal.worker.memory_watch import MemoryWatch
 from shoal.worker.operations import OPERATIONS
 from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.profiling import Profiler
@@ -218,7 +219,13 @@ class Worker(WorkerFace, WorkerMethods):
     ) -> None:
         self.report = report
         self.machine = core.Machine(
-            read_settings(self.resources, self.memory_limit, validate=validate, fractions=fractions)
+            read_settings(
+                self.resources,
+                self.memory_limit,
+                self.nthreads,
+                validate=validate,
+                fractions=fractions,
+            )
         )
         self.rpc.expected[self.scheduler_address] = ("scheduler",)
         # Peers listen as long as they live: one that refuses is gone.
@@ -289,6 +296,7 @@ class Worker(WorkerFace, WorkerMethods):
         self.profiler = Profiler(self.pool)
         self.profiler.start()
         self.actors = Actors(self)
+        self.memory_watch = MemoryWatch(self)
         self._link = SchedulerLink(
             self.scheduler_address,
             self.security.get_connection_args("worker", "scheduler"),
@@ -327,7 +335,7 @@ class Worker(WorkerFace, WorkerMethods):
         for plugin in self._given.plugins:
             await self.plugin_host.add(plugin)
         await self._join(self._link)
-        self.background(self._watch_memory())
+        self.background(self.memory_watch.run())
         # Programs that start workers by job scripts wait for these words in their logs.
         logger.info("Registered to: %s as %s, %s", self.scheduler_address, self.name, self.address)
 
@@ -390,6 +398,7 @@ class Worker(WorkerFace, WorkerMethods):
         self._shut_executors()
         if hasattr(self, "pool"):
             self.profiler.stop()
+            self.memory_watch.stop()
             seconds = config.get_seconds("distributed.comm.timeouts.connect", timeout)
             wait = min(seconds, 1.0) if executor_wait else 0.0
             try:
@@ -510,6 +519,8 @@ class Worker(WorkerFace, WorkerMethods):
                 self._welcome.set_result(None)
                 self.background(self._heartbeat(first.heartbeat_interval))
         self.feed(core.FromScheduler(messages))
+        if self.machine.state.guard is not None:
+            self.memory_watch.measure()
 
     def _lifetime_left(self) -> float | None:
         seconds = self._lifetime.seconds
@@ -551,30 +562,18 @@ class Worker(WorkerFace, WorkerMethods):
     # -- the executor -----------------------------------------------------------------
 
     def _outcomes(self, outcomes: list[core.Outcome]) -> None:
+        self.memory_watch.look()
         self.feed(core.Outcomes(outcomes))
 
     def _data_lost(self, keys: list[str], reason: str) -> None:  # on any thread
         self._loop.call_soon_threadsafe(self.feed, core.DataLost(keys, reason))
-
-    async def _watch_memory(self) -> None:
-        if not self.memory_limit:
-            return
-        interval = config.get_seconds("distributed.worker.memory.monitor-interval")
-        while True:
-            used, managed = self._memory_in_use(), self.store.memory_bytes
-            self.feed(core.MemoryMeasured(used, managed, self.pool.executing))
-            await asyncio.sleep(interval)
-
-    def _memory_in_use(self) -> int:
-        """Return the process's memory, and what it has in shared memory without mapping it."""
-        return int(self._process.memory_info().rss) + self.store.shared_bytes
 
     # -- for people ----------------------------------------------------------------------
 
     def memory(self) -> dict[str, int]:
         """Return how much memory is in use, in bytes."""
         return {
-            "process": self._memory_in_use(),
+            "process": self.memory_watch.in_use(),
             "managed_in_memory": self.store.memory_bytes,
             "managed_spilled": self.store.disk_bytes,
             "limit": self.memory_limit,

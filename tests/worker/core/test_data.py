@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shoal.wire import messages as m
-from shoal.worker.core import DataAdded, DataLost, Fetch, MemoryMeasured, Tick
+from shoal.worker.core import DataAdded, DataLost, Evicted, Fetch, MemoryMeasured, Tick
 
 from .harness import Core, compute
 
@@ -176,21 +176,44 @@ def test_lost_data_is_told() -> None:
 
 def test_a_full_process_writes_data_to_disk_until_it_is_below_the_target() -> None:
     core = Core(memory_limit=1000)
-    assert core.handle(MemoryMeasured(500, 500)).evict == 0
-    assert core.handle(MemoryMeasured(650, 640)).evict == 40  # managed above the target
-    assert core.handle(MemoryMeasured(650, 300)).evict == 0  # unmanaged, below spill
+
+    def measure(process: int, managed: int) -> int:
+        core.now += 1.0
+        effects = core.handle(MemoryMeasured(process, managed))
+        if effects.reclaim:  # that comes first
+            effects = core.handle(MemoryMeasured(process, managed))
+        evict = effects.evict
+        if evict:
+            assert core.handle(MemoryMeasured(process, managed)).evict == 0  # it is on its way
+            core.handle(Evicted(evict, evict))
+        return evict
+
+    assert measure(500, 500) == 0
+    assert measure(650, 640) == 40  # managed above the target
+    assert measure(650, 300) == 0  # unmanaged, below spill
+    assert measure(750, 300) == 150
+    assert measure(590, 100) == 0
+    assert measure(650, 100) == 0
+    assert measure(900, 20) == 20  # no more than there is
+
+
+def test_after_an_attempt_in_vain_it_waits_a_while() -> None:
+    core = Core(memory_limit=1000)
     assert core.handle(MemoryMeasured(750, 300)).evict == 150
-    assert core.handle(MemoryMeasured(650, 200)).evict == 50  # not below the target yet
-    assert core.handle(MemoryMeasured(590, 100)).evict == 0
-    assert core.handle(MemoryMeasured(650, 100)).evict == 0
-    assert core.handle(MemoryMeasured(900, 20)).evict == 20  # no more than there is
-    core.ignore(m.WorkerStatus)
+    core.handle(Evicted(150, 10, ["a"], "No space left on device"))
+    assert core.handle(MemoryMeasured(740, 290)).evict == 0
+    core.now += 2.0
+    assert core.handle(MemoryMeasured(740, 290)).evict == 140
 
 
 def test_a_full_process_pauses_and_resumes_with_a_margin() -> None:
     core = Core(memory_limit=1000, memory_target=None, memory_spill=None)
     core.say(m.Acquire(["a", "b"], [10, 10], [["p"], ["p"]]))
     core.say(compute("z", 1, {"b": ["p"]}))
+    assert core.handle(MemoryMeasured(810, 0)).reclaim == "collect"  # before anything is paused
+    core.now += 0.1
+    assert not core.handle(MemoryMeasured(810, 0)).pause
+    core.now += 0.2
     effects = core.handle(MemoryMeasured(810, 0))
     assert effects.pause
     assert m.WorkerStatus("paused") in effects.send
@@ -198,6 +221,8 @@ def test_a_full_process_pauses_and_resumes_with_a_margin() -> None:
     refused = core.say(m.Acquire(["c"], [1], [["p"]])).send
     assert [type(message) for message in refused] == [m.NotAcquired]
     assert core.say(compute("y", 2, {"d": ["q"]})).fetch == []
+    assert not core.handle(MemoryMeasured(740, 0)).resume  # it does not change that at once
+    core.now += 1.0
     assert not core.handle(MemoryMeasured(780, 0)).resume
     effects = core.handle(MemoryMeasured(740, 0))
     assert effects.resume

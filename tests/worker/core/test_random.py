@@ -20,6 +20,7 @@ from shoal.worker.core import (
     DataLost,
     Disconnected,
     Effects,
+    Evicted,
     Fetch,
     MemoryMeasured,
     Outcome,
@@ -60,6 +61,7 @@ class World:
         self.store: set[str] = set()
         self.fetches: list[Fetch] = []
         self.paused = False
+        self.evicting: list[int] = []
 
     def feed(self, event: object) -> None:
         arrived = set()
@@ -87,10 +89,14 @@ class World:
             assert task not in self.queued
             assert task not in self.started
             self.queued.append(task)
+        for task in e.refuse:
+            self.ended.append(Outcome(task.key, task.run, "error", failure=Failure()))
         for fetch in e.fetch:
             assert fetch.keys
             self.fetches.append(fetch)
         self.paused = (self.paused or e.pause) and not e.resume
+        if e.evict:
+            self.evicting.append(e.evict)
         for message in e.send:
             self.hear(message)
         if revoked or kept:
@@ -226,6 +232,12 @@ class World:
     def on_memory(self) -> None:
         self.feed(MemoryMeasured(self.random.choice([10, 50, 78, 90]), 10))
 
+    def on_evicted(self) -> None:
+        if self.evicting:
+            asked = self.evicting.pop(0)
+            freed = self.random.choice([0, asked])
+            self.feed(Evicted(asked, freed, reason=self.random.choice(["", "the disk is full"])))
+
     def on_time(self) -> None:
         self.core.now += 0.06
         self.feed(Tick())
@@ -254,7 +266,9 @@ class World:
             self.on_end()
             self.on_deliver()
             self.on_fetch()
+            self.on_evicted()
             self.on_time()
+            self.feed(MemoryMeasured(10, 0))
         for _ in range(5):
             self.on_time()
 
@@ -276,6 +290,6 @@ def test_every_run_is_answered_once(seed: int) -> None:
     assert world.copies == set()
     assert world.stealing == set()
     assert (s.tasks, s.orphans, s.missing_keys, s.peers, s.constrained) == ({}, {}, {}, {}, {})
-    assert s.available == {"gpu": 2}
+    assert s.available == {"gpu": 2, "memory": 100}
     assert s.fetching_bytes == 0
     assert set(s.data) == world.store

@@ -61,6 +61,8 @@ def fetched(
         if answered(s, peer, key, life) is not None:
             s.effects.keep.append(key)
             s.landed.append(key)
+            if s.guard is not None:
+                s.guard.managed += nbytes  # until it is measured again
             came(s, key, nbytes, type_name, life)
     for key in absent:
         _not_served(s, peer, key, lives.get(key, 0), True)

@@ -16,6 +16,7 @@ __all__ = [
     "DataLost",
     "Disconnected",
     "Event",
+    "Evicted",
     "FetchFailed",
     "Fetched",
     "FromScheduler",
@@ -141,6 +142,18 @@ class MemoryMeasured(msgspec.Struct, gc=False):
     process_bytes: int
     managed_bytes: int  # what the store holds in memory
     running: int = 0  # runs under way
+    giving: int = 0  # bytes that are on their way to peers
+    peaks: dict[bytes, int] = {}  # by function: how far the process grew while one ran, lately
+
+
+class Evicted(msgspec.Struct, gc=False):
+    """The answer to `Effects.evict`, when all that could be written is on disk."""
+
+    asked: int
+    freed: int
+    keys: list[str] = []  # of values that are only on disk now
+    reason: str = ""  # why no more can be written at all: the disk is full
+    then: MemoryMeasured | None = None  # how much memory was in use after that
 
 
 class ResourcesSet(msgspec.Struct, gc=False):
@@ -173,6 +186,7 @@ Event: TypeAlias = (
     | DataLost
     | Revoked
     | MemoryMeasured
+    | Evicted
     | ResourcesSet
     | Tick
     | Close

@@ -19,6 +19,7 @@ from shoal.worker.core.state import Flight, MissingKey, Peer
 
 if TYPE_CHECKING:
     from shoal.wire.messages import Priority
+    from shoal.worker.core.budget import Budget
     from shoal.worker.core.state import TaskRun, WorkerState
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "retry_due",
     "try_next",
 ]
+
+_NO_LIMIT = 1 << 62
 
 
 def holds(s: WorkerState, key: str, life: int) -> bool:
@@ -112,7 +115,7 @@ def plan(s: WorkerState) -> None:
     idle: list[str] = []
     for peer in s.peers.values():
         while not s.paused and len(peer.flights) < settings.fetches_per_peer:
-            flight = _fill(s, peer)
+            flight = _fill(s, peer) if s.guard is None else _fill_guarded(s, s.guard, peer)
             if flight is None:
                 break
             peer.flights.append(flight)
@@ -125,9 +128,34 @@ def plan(s: WorkerState) -> None:
         del s.peers[address]
 
 
-def _fill(s: WorkerState, peer: Peer) -> Flight | None:
+def _fill_guarded(s: WorkerState, b: Budget, peer: Peer) -> Flight | None:
+    """While memory is short: `_fill`, as far as memory goes; one value where nothing else goes on.
+
+    A run whose inputs are here already goes first, unless what is fetched is wanted before it.
+    """
+    first = next((item for _, _, item in sorted(peer.queue) if _is_queued(s, peer, item)), None)
+    if first is None:
+        return _fill(s, peer)  # which drops what is stale
+    goes_on = bool(b.running or s.fetching_bytes or b.evicting or s.effects.execute)
+    held = [entry for entry in b.held if entry[2].state == "held"]
+    if held and goes_on and b.lacking and min(held)[0] <= first.priority:
+        return None
+    lacks = b.lacks(first.nbytes, s.now, s.fetching_bytes)
+    if not lacks:
+        return _fill(s, peer, max(1, b.line - b.planned(s.now, s.fetching_bytes)))
+    b.lacking = max(b.lacking, lacks)
+    if goes_on or held or not b.exhausted or (b.full and b.process + first.nbytes > b.hard):
+        return None
+    return _fill(s, peer, 1)
+
+
+def _is_queued(s: WorkerState, peer: Peer, item: MissingKey) -> bool:
+    return item.peer is peer and item.flight is None and s.missing_keys.get(item.key) is item
+
+
+def _fill(s: WorkerState, peer: Peer, most: int = _NO_LIMIT) -> Flight | None:
     """Take from a peer's queue what fits into one request; the first fits if any room is left."""
-    total = s.settings.fetch_bytes - s.fetching_bytes
+    total = min(s.settings.fetch_bytes - s.fetching_bytes, most)
     room = min(s.settings.fetch_message_bytes, total)
     keys: dict[str, int] = {}
     lives: dict[str, int] = {}
@@ -135,11 +163,7 @@ def _fill(s: WorkerState, peer: Peer) -> Flight | None:
     queue = peer.queue
     while queue and len(keys) < s.settings.fetch_message_keys:
         item = queue[0][2]
-        if (
-            item.peer is not peer
-            or item.flight is not None
-            or s.missing_keys.get(item.key) is not item
-        ):
+        if not _is_queued(s, peer, item):
             heappop(queue)
             continue
         if item.nbytes > room and (keys or total <= 0):

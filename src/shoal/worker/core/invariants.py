@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.worker.core.budget import offered
 from shoal.worker.core.fetch import holds
 from shoal.worker.core.transitions import HOLDING, WITH_EXECUTOR
 
@@ -27,7 +28,9 @@ def check(machine: Machine) -> None:
 def _check_tasks(s: WorkerState) -> None:
     for key, task in s.tasks.items():
         assert key == task.key, f"{task} is filed under {key!r}"
-        assert task.state in WITH_EXECUTOR | {"waiting", "constrained"}, f"{task} among the tasks"
+        assert task.state in WITH_EXECUTOR | {"waiting", "constrained", "held"}, (
+            f"{task} among the tasks"
+        )
         waits_for = [item for item in s.missing_keys.values() if task in item.tasks]
         assert task.lacking == len(waits_for), f"{task} counts {task.lacking}, not {len(waits_for)}"
         if task.state == "waiting":
@@ -37,6 +40,9 @@ def _check_tasks(s: WorkerState) -> None:
         if task.state == "constrained":
             heap = s.constrained.get(task.need, [])
             assert any(entry[2] is task for entry in heap), f"{task} is in no heap"
+        if task.state == "held":
+            assert s.guard is not None, f"{task} is held, and memory is not short"
+            assert any(entry[2] is task for entry in s.guard.held), f"{task} is in no heap"
     for run, task in s.orphans.items():
         assert task.state == "orphaned", f"{task} among the orphans"
         assert task.run == run, f"{task} is filed under run {run}"
@@ -92,7 +98,7 @@ def _check_resources(s: WorkerState) -> None:
                 left[name] -= amount
     for name, amount in left.items():
         assert abs(amount - s.available[name]) < 1e-6, f"{name}: {s.available[name]}, not {amount}"
-        if s.resources == s.settings.resources:
+        if s.resources == offered(s.settings.resources, s.settings.memory_limit):
             assert amount > -1e-6, f"{name} is overcommitted"
     for need, heap in s.constrained.items():
         fits = all(s.available.get(name, 0.0) >= amount + 1e-6 for name, amount in need)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.wire import messages as m
 from shoal.worker.core import data, events, fetch, limits
+from shoal.worker.core.admission import admit, begun, guard
 from shoal.worker.core.effects import Effects, Registration
 from shoal.worker.core.invariants import check
-from shoal.worker.core.memory import measured
+from shoal.worker.core.memory import evicted, make_room, measured
 from shoal.worker.core.state import TaskRun, WorkerState
 from shoal.worker.core.transitions import (
     WITH_EXECUTOR,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from shoal.worker.core.settings import Settings
 
 __all__ = ["Machine"]
+
+_LARGE = 2**16  # bytes: sizes of larger results are learnt
 
 
 class Machine:
@@ -73,6 +76,7 @@ class Machine:
             events.DataAdded: self._data_added,
             events.DataLost: self._data_lost,
             events.MemoryMeasured: self._memory_measured,
+            events.Evicted: self._evicted,
             events.ResourcesSet: self._resources_set,
             events.Connected: self._connected,
             events.Disconnected: self._disconnected,
@@ -102,10 +106,16 @@ class Machine:
             limits.act_on_due(s)
         if s.unmade:
             give_up_unmade(s)
+        if s.requests and s.guard is None and s.budget.limit:
+            guard(s)
+        if s.guard is not None:
+            admit(s)
         if s.missing_keys or s.peers:
             if s.retries:
                 fetch.retry_due(s)
             fetch.plan(s)
+        if s.guard is not None:
+            make_room(s, s.guard)
         if s.landed or s.missed:
             data.report(s)
         if effects.discard and effects.execute:
@@ -162,9 +172,9 @@ class Machine:
         s = self.state
         s.connected = False
         for task in list(s.tasks.values()):
-            if task.state in ("waiting", "constrained"):
+            if task.state in ("waiting", "constrained", "held"):
                 end_run(s, task)
-            elif task.state in ("ready", "returning"):
+            elif task.state in ("ready", "returning", "recalled"):
                 task.state = "returning"
                 s.effects.revoke.append(task)
         fetch.forget_all(s)
@@ -196,6 +206,7 @@ class Machine:
         tasks = s.tasks
         known = s.data
         missing_keys = s.missing_keys
+        guarded, large = s.guard is not None, _LARGE
         ok: list[events.Outcome] = []
         # Results in a row mostly are of one size, type and life.
         like: tuple[int, str, int] = (-1, "", 0)
@@ -211,7 +222,9 @@ class Machine:
             if outcome.kind != "ok":
                 self._not_ok(task, outcome, ok)
                 continue
-            if task.need:
+            if guarded or outcome.nbytes > large:
+                s.budget.learn(task.compute.function, outcome.nbytes)
+            if task.need or guarded:
                 end_run(s, task)
             else:  # what end_run does, for the most frequent case
                 task.state = "ended"
@@ -282,6 +295,9 @@ class Machine:
         s = self.state
         stolen: list[TaskRun] = []
         for task in event.revoked:
+            if task.state == "recalled":
+                held_back(s, task)
+                continue
             if task.state == "returning":
                 stolen.append(task)
             if task.state != "ended":
@@ -291,6 +307,9 @@ class Machine:
             if task.state == "returning":
                 task.state = "ready"
                 kept.append(task.key)
+            elif task.state == "recalled":
+                task.state = "ready"
+                begun(s, task)
         if s.connected and (stolen or kept):
             s.effects.send.append(
                 m.StealReply([task.key for task in stolen], [task.run for task in stolen], kept)
@@ -299,7 +318,11 @@ class Machine:
     def _seceded(self, event: events.Seceded) -> None:
         s = self.state
         task = s.tasks.get(event.key)
-        if task is not None and task.run == event.run and task.state in ("ready", "returning"):
+        if (
+            task is not None
+            and task.run == event.run
+            and task.state in ("ready", "returning", "recalled")
+        ):
             task.state = "long-running"
             if s.connected:
                 s.effects.send.append(m.LongRunning(event.key, event.run, event.elapsed))
@@ -326,9 +349,14 @@ class Machine:
 
     def _memory_measured(self, event: events.MemoryMeasured) -> None:
         s = self.state
-        measured(s, event.process_bytes, event.managed_bytes, event.running)
+        measured(s, event)
         if s.effects.pause:
             data.refuse_copies(s)
+
+    def _evicted(self, event: events.Evicted) -> None:
+        evicted(self.state, event)
+        if event.then is not None:
+            self._memory_measured(event.then)
 
     # ------------------------------------------------------------------ the scheduler's messages
 
@@ -364,7 +392,9 @@ class Machine:
             elif task.state == "ready":
                 task.state = "returning"
                 s.effects.revoke.append(task)
-            elif task.state in ("waiting", "constrained"):
+            elif task.state == "recalled":
+                task.state = "returning"  # the executor is asked already
+            elif task.state in ("waiting", "constrained", "held"):
                 keys.append(key)
                 runs.append(task.run)
                 end_run(s, task)

@@ -16,6 +16,7 @@ class Settings:
     """
 
     resources: dict[str, float] = field(default_factory=dict)
+    nthreads: int = 1
     memory_limit: int = 0
     memory_target: float | None = 0.6  # managed data above this goes to disk
     memory_spill: float | None = 0.7  # a process above this writes data to disk until below target

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+from shoal.worker.core.budget import Budget, offered
+
 if TYPE_CHECKING:
     from shoal.wire.messages import Compute
     from shoal.worker.core.effects import Effects
@@ -18,7 +20,15 @@ Need: TypeAlias = tuple[tuple[str, float], ...]
 """Resources of a task, sorted by name; tasks with equal needs wait in one heap."""
 
 RunState: TypeAlias = Literal[
-    "waiting", "constrained", "ready", "returning", "long-running", "orphaned", "ended"
+    "waiting",
+    "constrained",
+    "held",
+    "ready",
+    "returning",
+    "recalled",
+    "long-running",
+    "orphaned",
+    "ended",
 ]
 """The states of a run; `transitions.TRANSITIONS` says which follow which."""
 
@@ -128,6 +138,7 @@ class WorkerState:
     __slots__ = (
         "also",
         "available",
+        "budget",
         "closing",
         "connected",
         "constrained",
@@ -135,6 +146,7 @@ class WorkerState:
         "effects",
         "fetching_bytes",
         "functions",
+        "guard",
         "landed",
         "limits",
         "missed",
@@ -145,6 +157,7 @@ class WorkerState:
         "paused",
         "peers",
         "replacing",
+        "requests",
         "resources",
         "retries",
         "scattered",
@@ -164,6 +177,9 @@ class WorkerState:
         self.paused = False
         self.spilling = False  # the process passed `memory_spill` and is not below target yet
         self.stuck_since: float | None = None  # paused, with nothing that could free memory
+        self.budget = Budget(settings)
+        self.guard: Budget | None = None  # the budget, while memory is short
+        self.requests = 0  # tasks that ask for memory themselves
         self.closing = False
         self.tasks: dict[str, TaskRun] = {}
         self.orphans: dict[int, TaskRun] = {}  # by run: discarded, not known to have ended
@@ -174,8 +190,8 @@ class WorkerState:
         self.also: dict[str, set[int]] = {}  # other lives of which it is a copy, for it is equal
         self.scattered: dict[str, None] = {}  # those that a client put here
         self.functions: set[bytes] = set()
-        self.resources = dict(settings.resources)
-        self.available = dict(settings.resources)  # below zero: fewer than are taken
+        self.resources = offered(settings.resources, settings.memory_limit)
+        self.available = dict(self.resources)  # below zero: fewer than are taken
         self.constrained: dict[Need, list[tuple[tuple[float, int, int], int, TaskRun]]] = {}
         self.missing_keys: dict[str, MissingKey] = {}
         self.peers: dict[str, Peer] = {}

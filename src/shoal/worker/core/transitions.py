@@ -5,8 +5,10 @@ state                   meaning
 ======================  ============================================================
 ``waiting``             dependencies are being fetched, or computed here
 ``constrained``         dependencies are here, resources are taken by other runs
+``held``                as ``constrained``, and memory is short for it (see admission.py)
 ``ready``               handed to the executor: in its ready queue or on a thread
 ``returning``           as ``ready``, and the scheduler wants it back if it did not start
+``recalled``            as ``ready``, and memory became short: it is held if it did not start
 ``long-running``        it seceded from the executor's threads
 ``orphaned``            freed while with the executor; nobody hears of its end
 ``ended``               answered, or freed
@@ -22,6 +24,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from shoal.wire import messages as m
+from shoal.worker.core.budget import hold, offered, requested
 from shoal.worker.core.fetch import forget_missing, holds, let_go, named, note_missing, try_next
 from shoal.worker.core.state import MissingKey, Need, RunState, TaskRun
 
@@ -42,26 +45,29 @@ __all__ = [
     "give_up_other_life",
     "give_up_unmade",
     "held_back",
+    "missing_inputs",
     "set_resources",
     "start_or_wait",
     "take_out_stillborn",
 ]
 
 TRANSITIONS: dict[RunState | Literal["new"], tuple[RunState, ...]] = {
-    "new": ("waiting", "constrained", "ready", "ended"),
-    "waiting": ("constrained", "ready", "ended"),
-    "constrained": ("waiting", "ready", "ended"),
-    "ready": ("returning", "long-running", "waiting", "orphaned", "ended"),
+    "new": ("waiting", "constrained", "held", "ready", "ended"),
+    "waiting": ("constrained", "held", "ready", "ended"),
+    "constrained": ("waiting", "held", "ready", "ended"),
+    "held": ("waiting", "ready", "ended"),
+    "ready": ("returning", "recalled", "long-running", "waiting", "orphaned", "ended"),
     "returning": ("ready", "long-running", "waiting", "orphaned", "ended"),
+    "recalled": ("ready", "returning", "long-running", "waiting", "orphaned", "ended"),
     "long-running": ("orphaned", "ended"),
     "orphaned": ("ended",),
 }
 """Where a run can go from each state; `invariants.py` and the tests hold the code to it."""
 
-WITH_EXECUTOR: frozenset[RunState] = frozenset({"ready", "returning", "long-running"})
+WITH_EXECUTOR: frozenset[RunState] = frozenset({"ready", "returning", "recalled", "long-running"})
 _ROUNDING = 1e-9  # resources may be fractions, summed up and down many times
 
-HOLDING: frozenset[RunState] = WITH_EXECUTOR | {"orphaned"}
+HOLDING: frozenset[RunState] = WITH_EXECUTOR | {"orphaned", "held"}
 
 
 def add_run(s: WorkerState, compute: Compute) -> None:
@@ -79,9 +85,11 @@ def add_run(s: WorkerState, compute: Compute) -> None:
     options = compute.options
     if options is not None and options.resources:
         task.need = tuple(sorted(options.resources.items()))
+        if requested(task):
+            s.requests += 1
     if compute.deps:
         start_or_wait(s, task)
-    elif task.need:
+    elif task.need or s.guard is not None:
         _constrain_or_execute(s, task)
     else:
         s.effects.execute.append(task)  # by far the most frequent case; its state is "ready"
@@ -98,7 +106,11 @@ def add_runs(s: WorkerState, message: m.ComputeMany) -> None:
     ):
         runs = [TaskRun(compute, key, compute.run) for key, compute in fresh.items()]
         s.tasks.update(zip(keys, runs, strict=True))
-        s.effects.execute += runs
+        if s.guard is None:
+            s.effects.execute += runs
+        else:
+            for run in runs:
+                hold(s, run)
         return
     for compute in computes(message):
         add_run(s, compute)
@@ -125,11 +137,11 @@ def start_or_wait(s: WorkerState, task: TaskRun, follow: bool = True) -> None:
     `follow` them.
     """
     compute = task.compute
-    missing = _missing(s, compute)
+    missing = missing_inputs(s, compute)
     if not missing:
         _constrain_or_execute(s, task)
         return
-    if follow and not task.need:
+    if follow and not task.need and s.guard is None:
         leaders = _leaders(s, compute, missing)
         if leaders:
             task.state = "ready"
@@ -201,7 +213,7 @@ def give_up_unmade(s: WorkerState) -> None:
     s.unmade.clear()
 
 
-def _missing(s: WorkerState, compute: Compute) -> list[int]:
+def missing_inputs(s: WorkerState, compute: Compute) -> list[int]:
     """Return which dependencies are neither here nor came with the message."""
     data = s.data
     life = compute.life
@@ -273,8 +285,13 @@ def end_run(s: WorkerState, task: TaskRun) -> None:
             s.unmade.append(task.key)
         if before == "waiting":
             let_go(s, task)
-    if task.need and before in HOLDING:
-        _return_resources(s, task.need)
+    if s.guard is not None:
+        s.guard.ended(task)
+    if task.need:
+        if requested(task):
+            s.requests -= 1
+        if before in HOLDING:
+            _return_resources(s, task.need)
 
 
 def held_back(s: WorkerState, task: TaskRun) -> None:
@@ -285,6 +302,8 @@ def held_back(s: WorkerState, task: TaskRun) -> None:
     """
     task.state = "waiting"
     s.limits.pop(task.run, None)  # its time begins when it does
+    if s.guard is not None:
+        s.guard.ended(task)
     if task.need:
         _return_resources(s, task.need)
     start_or_wait(s, task, follow=False)  # what it followed did not end well, or not yet
@@ -299,6 +318,15 @@ def _constrain_or_execute(s: WorkerState, task: TaskRun) -> None:
         task.state = "constrained"
         heappush(s.constrained.setdefault(need, []), (task.compute.priority, task.run, task))
         return
+    _execute(s, task)
+
+
+def _execute(s: WorkerState, task: TaskRun) -> None:
+    if s.guard is not None:
+        hold(s, task)
+        return
+    if s.budget.on_disk and task.compute.deps:
+        s.budget.on_disk.difference_update(task.compute.deps)  # it reads them
     task.state = "ready"
     s.effects.execute.append(task)
 
@@ -315,6 +343,7 @@ def _take_resources(s: WorkerState, need: Need) -> bool:
 
 def set_resources(s: WorkerState, resources: dict[str, float]) -> None:
     """Have other resources; runs keep what they took."""
+    resources = offered(resources, s.settings.memory_limit)
     for name in {**s.resources, **resources}:
         more = resources.get(name, 0.0) - s.resources.get(name, 0.0)
         s.available[name] = s.available.get(name, 0.0) + more
@@ -339,13 +368,12 @@ def _return_resources(s: WorkerState, need: Need) -> None:
         if best is None:
             break
         task = s.constrained[best][0][2]
-        if _missing(s, task.compute):
+        if missing_inputs(s, task.compute):
             heappop(s.constrained[best])
             start_or_wait(s, task)
         elif _take_resources(s, best):
             heappop(s.constrained[best])
-            task.state = "ready"
-            s.effects.execute.append(task)
+            _execute(s, task)
         else:
             passed.add(best)
     for other in [other for other, heap in s.constrained.items() if not heap]:

@@ -29,6 +29,7 @@ from shoal.task_context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
 from shoal.worker.executor.elsewhere import Elsewhere
 from shoal.worker.executor.following import Following
+from shoal.worker.executor.gauge import Gauge
 from shoal.worker.executor.interrupts import Interrupts
 from shoal.worker.executor.places import Places
 from shoal.worker.executor.ready_queue import insert, rank, sorted_anew
@@ -110,6 +111,7 @@ class ThreadPool(Places):
         self._interrupts = Interrupts(self, self._run.__code__, self.report.__code__)
         # Where somebody wants the task stream: called with each run, when it began, its outcome.
         self.trace: Callable[[TaskRun, float, Outcome], None] | None = None
+        self.gauge: Gauge | None = None  # while memory is short
         self.board = board or RunningBoard()
         self._following = Following(self)
         self.fresh = self._following.fresh
@@ -294,8 +296,7 @@ class ThreadPool(Places):
             return
         self._serial += 1
         name = f"{self._name}-{self._serial}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._threads.add(thread)
+        self._threads.add(thread := threading.Thread(target=self._work, name=name, daemon=True))
         thread.start()
 
     def _line_up(self, runs: list[TaskRun]) -> None:
@@ -436,6 +437,8 @@ class ThreadPool(Places):
     def _run(self, task: TaskRun) -> None:
         """Run a task on this thread, and report it unless it goes on as a coroutine."""
         trace = self.trace
+        if (gauge := self.gauge) is not None:
+            gauge.begin(task)
         begun = 0.0 if trace is None else time.time()
         start = None
         result = None
@@ -451,6 +454,8 @@ class ThreadPool(Places):
         except BaseException as error:  # SystemExit is no reason for a worker to lose a thread
             outcome = failed(task, error, start)
             result = None
+        if gauge is not None:
+            gauge.end(task)
         if trace is not None:
             trace(task, begun, outcome)
         self.report(task, outcome, result)

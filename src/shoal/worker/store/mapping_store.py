@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from shoal._base.keys import decode_key
-from shoal.worker.store.store import Store
+from shoal.worker.store.store import Spilled, Store
 
 __all__ = ["MappingStore", "make_mapping"]
 
@@ -72,9 +72,11 @@ class MappingStore(Store):
         """Refuse: copies in shared memory are made of values that this process keeps itself."""
         raise KeyError(key)
 
-    def evict(self, nbytes: int) -> int:
-        """Have the mapping free memory, where it can; return how many bytes."""
-        freed = super().evict(nbytes)
+    def spill(
+        self, nbytes: int, in_use: frozenset[str] = frozenset(), spare: Sequence[str] = ()
+    ) -> Spilled:
+        """Have the mapping free memory, where it can."""
+        freed = super().spill(nbytes).freed
         evict = getattr(self.mapping, "evict", None)
         while evict is not None and freed < nbytes:
             with self.lock:
@@ -82,7 +84,7 @@ class MappingStore(Store):
             if not isinstance(more, (int, float)) or more <= 0:
                 break
             freed += int(more)
-        return freed
+        return Spilled(freed)
 
     def _remove(self, key: str) -> bool:
         entry = self._memory.get(key)

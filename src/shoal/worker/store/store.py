@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from shoal.worker.store.shared_copies import SharedCopyCache
 from shoal.worker.store.sizing import describe
 from shoal.worker.store.spill import SpillFolder
 
-__all__ = ["Store"]
+__all__ = ["Spilled", "Store"]
 
 logger = logging.getLogger("shoal.worker.store")
 
@@ -33,6 +34,24 @@ class _Entry(msgspec.Struct, gc=False, eq=False):
     fixed: bool = False  # never goes to disk
     file: str | None = None  # stays after a value was read back, until it is dropped
     on_disk: int = 0  # bytes of the file
+
+
+class Spilled(msgspec.Struct):
+    """What came of `Store.spill`.
+
+    Attributes
+    ----------
+    freed : int
+        Bytes.
+    keys : list of str
+        Whose values are on disk only now.
+    reason : str
+        Why no more can be written, where that is so.
+    """
+
+    freed: int
+    keys: list[str] = []
+    reason: str = ""
 
 
 class Store:
@@ -85,6 +104,7 @@ class Store:
         self._disk: dict[str, _Entry] = {}
         self._shared_copies = SharedCopyCache(max_shared)
         self._shared = self._shared_copies.blobs
+        self._leaving: set[str] = set()  # what is written to disk, and was not used since
         self._warned: set[str] = set()
 
     def __len__(self) -> int:
@@ -146,6 +166,9 @@ class Store:
         read: list[tuple[int, str, _Entry]] = []
         memory = self._memory
         with self.lock:
+            if self._leaving:
+                keys = list(keys)
+                self._leaving.difference_update(keys)
             for key in keys:
                 entry = memory.pop(key, None)
                 if entry is not None:
@@ -161,6 +184,24 @@ class Store:
         for index, key, entry in read:
             try:
                 values[index] = self._read_back(key, entry)
+            except KeyError:
+                absent.append(key)
+        if absent:
+            raise KeyError(*absent)
+        return values
+
+    def peek_many(self, keys: Iterable[str]) -> list[Any]:
+        """`get_many`, for others: what is on disk only is read, and stays there."""
+        values = []
+        absent: list[str] = []
+        for key in keys:
+            with self.lock:
+                entry = self._memory.get(key) or self._disk.get(key)
+                value = None if entry is None else entry.value
+            try:
+                if entry is None:
+                    raise KeyError(key)
+                values.append(self._read_file(key, entry) if value is _ON_DISK else value)
             except KeyError:
                 absent.append(key)
         if absent:
@@ -250,26 +291,48 @@ class Store:
                 self._shared_copies.put(key, blob, own)
 
     def evict(self, nbytes: int) -> int:
-        """Free memory; return how many bytes.
+        """`spill`, and return how many bytes were freed."""
+        return self.spill(nbytes).freed
+
+    def spill(
+        self, nbytes: int, in_use: frozenset[str] = frozenset(), spare: Sequence[str] = ()
+    ) -> Spilled:
+        """Free memory.
 
         The pool of shared memory goes first, the copies in it next, then the values that were not
         used for the longest time, to disk.
 
         It blocks while it writes: call it on a thread that may. Values that cannot be pickled stay
         in memory. When the disk is full, or `max_spill` reached, all the rest stays.
+
+        Parameters
+        ----------
+        nbytes : int
+            How much.
+        in_use : frozenset of str
+            Keys whose values stay: writing them would free nothing.
+        spare : sequence of str
+            Keys whose values go only when all others are gone, in this order.
         """
         with self.lock:
-            moved = self._shared_copies.shrink(nbytes)
-        if self._folder is None or moved >= nbytes:
-            return moved
-        nbytes -= moved
+            done = Spilled(self._shared_copies.shrink(nbytes))
+        if done.freed >= nbytes:
+            return done
+        if self._folder is None:
+            done.reason = "this worker writes nothing to disk"
+            return done
         with self._evicting:
-            for key, entry in self._oldest(nbytes):
-                if not self._spill(key, entry):
+            chosen = self._oldest(nbytes - done.freed, in_use, spare)
+            self._leaving = {key for key, _ in chosen}
+            for key, entry in chosen:
+                done.reason = self._spill(key, entry)
+                if done.reason:
                     break
                 if entry.value is _ON_DISK:
-                    moved += entry.nbytes
-        return moved
+                    done.freed += entry.nbytes
+                    done.keys.append(key)
+            self._leaving = set()
+        return done
 
     def close(self) -> None:
         """Drop everything, and the folder on disk."""
@@ -302,57 +365,79 @@ class Store:
             self.disk_bytes -= entry.on_disk
             entry.file = None
 
-    def _oldest(self, nbytes: int) -> list[tuple[str, _Entry]]:
+    def _oldest(
+        self, nbytes: int, in_use: frozenset[str], spare: Sequence[str]
+    ) -> list[tuple[str, _Entry]]:
         chosen = []
+        memory = self._memory
+        later = in_use.union(spare)
         with self.lock:
-            for key, entry in self._memory.items():
+            first = (key for key in memory if key not in later)
+            last = (key for key in spare if key in memory and key not in in_use)
+            for key in chain(first, last):
                 if nbytes <= 0:
                     break
+                entry = memory[key]
                 if not entry.fixed:
                     chosen.append((key, entry))
                     nbytes -= entry.nbytes
         return chosen
 
-    def _spill(self, key: str, entry: _Entry) -> bool:
-        """Move one value to disk where that is possible; return whether to go on with others."""
+    def _spill(self, key: str, entry: _Entry) -> str:
+        """Move one value to disk where that is possible; return why no other can be, if so."""
         assert self._folder is not None
         file, size = entry.file, entry.on_disk
         if file is None:
             if self._max_spill is not None and self.disk_bytes + entry.nbytes > self._max_spill:
-                self._warn("limit", f"not more than {self._max_spill} bytes are spilled to disk")
-                return False
+                why = f"not more than {self._max_spill} bytes are spilled to disk"
+                self._warn("limit", why)
+                return why
             try:
                 file, size = self._folder.write(entry.value)
             except OSError as error:
                 self._warn("disk", f"data cannot be spilled to disk and stays in memory: {error}")
-                return False
+                return str(error)
             except Exception as error:
                 entry.fixed = True
                 self._warn("pickle", f"{key!r} cannot be spilled to disk, it stays: {error}")
-                return True
+                return ""
             self._warned.discard("disk")
         with self.lock:
             if self._memory.get(key) is not entry:  # dropped or replaced meanwhile
                 if entry.file is None:
                     self._folder.remove(file)
-                return True
+                return ""
             if entry.file is None:
                 entry.file, entry.on_disk = file, size
                 self.disk_bytes += size
+            if key not in self._leaving:  # it was used meanwhile, so that nothing would be freed
+                return ""
             del self._memory[key]
             self._shared_copies.drop(key)
             self.memory_bytes -= entry.nbytes
             entry.value = _ON_DISK
             self._disk[key] = entry
-        return True
+        return ""
 
     def _read_back(self, key: str, entry: _Entry) -> Any:
+        value = self._read_file(key, entry)
+        with self.lock:
+            if entry.value is not _ON_DISK:
+                return entry.value  # another thread was faster: all share one object
+            if self._disk.get(key) is entry:
+                del self._disk[key]
+                entry.value = value
+                self._memory[key] = entry
+                self.memory_bytes += entry.nbytes
+        return value
+
+    def _read_file(self, key: str, entry: _Entry) -> Any:
         assert self._folder is not None
         file = entry.file
         try:
             if file is None:
                 raise KeyError(key)
-            value = self._folder.read(file)
+            return self._folder.read(file)
         except Exception as error:
             with self.lock:
                 known = self._memory.get(key) or self._disk.get(key)
@@ -365,15 +450,6 @@ class Store:
             if self._on_lost is not None:
                 self._on_lost([key], f"its spill file cannot be read: {error}")
             raise KeyError(key) from error
-        with self.lock:
-            if entry.value is not _ON_DISK:
-                return entry.value  # another thread was faster: all share one object
-            if self._disk.get(key) is entry:
-                del self._disk[key]
-                entry.value = value
-                self._memory[key] = entry
-                self.memory_bytes += entry.nbytes
-        return value
 
     def _warn(self, about: str, text: str) -> None:
         if about not in self._warned:

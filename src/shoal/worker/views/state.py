@@ -197,7 +197,8 @@ class WorkerState:
     @property
     def available_resources(self) -> dict[str, float]:
         """How much of it no task has taken."""
-        return dict(self._worker.machine.state.available)
+        available = self._worker.machine.state.available
+        return {name: available[name] for name in self.total_resources}
 
     @property
     def transfer_incoming_bytes(self) -> int:

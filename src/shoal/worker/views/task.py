@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["TaskState", "state_of"]
 
 # The core's names for the states of a run, and what monitoring knows them by.
-_STATES = {"returning": "ready", "orphaned": "cancelled"}
+_STATES = {
+    "returning": "ready",
+    "recalled": "ready",
+    "held": "constrained",
+    "orphaned": "cancelled",
+}
 
 
 class TaskState:
@@ -176,7 +181,7 @@ def state_of(worker: WorkerContext, key: str) -> str:
     s = worker.machine.state
     run = s.tasks.get(key)
     if run is not None:
-        if run.state in ("ready", "returning"):
+        if run.state in ("ready", "returning", "recalled"):
             if run in worker.pool.running:
                 return "executing"
             if any(dep in s.tasks for dep in run.compute.deps):
