@@ -75,7 +75,7 @@ class MemoryManager:
     def run_once(self) -> None:
         """Ask the policies, and do what they suggest."""
         state = self._scheduler.state
-        if state.recovering_until is not None:
+        if state.recovery.until is not None:
             return  # the holders are not known yet
         drops: list[tuple[str, str]] = []
         moves: dict[str, list[str]] = {}

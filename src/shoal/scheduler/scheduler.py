@@ -398,7 +398,7 @@ class Scheduler(
         if self._applier is None:
             raise RuntimeError("the scheduler is not started")
         self._applier.feed(event, send)
-        if self._heeding or self.core.state.heard:
+        if self._heeding or self.core.state.notes.heard:
             self._tell_what_happened()
 
     def carry_on(self) -> None:
@@ -451,15 +451,15 @@ class Scheduler(
         plugins = self.own_plugins
         state.watch = plugins.note_move if plugins.wants_transitions else None
         news = plugins.wants_news or bool(self.topics.subscribers)
-        state.heard = (state.heard or []) if news else None
+        state.notes.heard = (state.notes.heard or []) if news else None
         # What tasks print is for all clients: news of topics are there or not, and rarely are.
         self._heeding = state.watch is not None or plugins.wants_news or plugins.wants_graphs
 
     def _tell_what_happened(self) -> None:
         state = self.core.state
         heard: list[tuple[str, float, Any]] = []
-        if state.heard:
-            heard, state.heard = state.heard, heard
+        if state.notes.heard:
+            heard, state.notes.heard = state.notes.heard, heard
         for topic, when, message in heard:
             self.topics.tell(topic, when, message)
         self.own_plugins.tell_all(heard)
@@ -527,7 +527,7 @@ class Scheduler(
         ws = self.state.workers.get(address)
         if ws is None or self.status is Status.closing:
             return
-        if address in self.core.state.leaving or ws.info.nanny is None:
+        if address in self.core.state.departures.leaving or ws.info.nanny is None:
             self.lose_worker(address, reason)
         else:
             self.background(self._post_mortem(ws, reason))
@@ -561,7 +561,7 @@ class Scheduler(
         self, address: str, reason: str, dead: bool = False, running: list[int] | None = None
     ) -> None:
         """Take a worker as gone; for good when it is `dead`, in the midst of the runs `running`."""
-        expected = address in self.core.state.leaving or address in self._closing_workers
+        expected = address in self.core.state.departures.leaving or address in self._closing_workers
         self._closing_workers.discard(address)
         log = logger.info if expected else logger.warning
         log("Remove worker %s: %s", address, clean(reason))

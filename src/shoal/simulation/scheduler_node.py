@@ -136,7 +136,7 @@ class SchedulerNode:
         ws = self.machine.state.workers.get(name)
         if ws is None:
             return
-        if name in self.machine.state.leaving:
+        if name in self.machine.state.departures.leaving:
             self.feed(WorkerLost(name, reason, expected=True))
         else:  # the shell asks the nanny first
             wait = self.cluster.rng.choice([0.0, 0.01, 0.2])

@@ -67,6 +67,6 @@ def test_it_is_remembered_as_an_event() -> None:
     cluster.worker("a")
     cluster.hear("a", m.Interrupted("x", 1, "timeout", "in f", 2.5))
     cluster.hear("a", m.Interrupted("x", 1, "timeout", "in f", 7.5, replaced=True))
-    (_, first), (_, second) = cluster.s.events["interrupts"]
+    (_, first), (_, second) = cluster.s.notes.events["interrupts"]
     assert first["action"] == "task-interrupted" and second["action"] == "worker-replaced"
     assert (first["key"], first["worker"], first["where"]) == ("x", "a", "in f")

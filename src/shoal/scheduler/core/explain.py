@@ -34,7 +34,7 @@ def _names(tasks: list[TaskState]) -> str:
 
 
 def _released(s: SchedulerState, ts: TaskState) -> str:
-    if ts in s.awaited:
+    if ts in s.recovery.awaited:
         return (
             "its data cannot be computed here; a worker that held it may come back with it, or a "
             "client may be about to define it."
@@ -49,8 +49,8 @@ def _waiting(s: SchedulerState, ts: TaskState) -> str:
         if ts.worker is not None:
             text += f" It was sent to {ts.worker.address} already, which computes them."
         return text
-    if s.recovering_until is not None:
-        expected = ", ".join(sorted(s.expected_workers)) or "workers and clients"
+    if s.recovery.until is not None:
+        expected = ", ".join(sorted(s.recovery.expected_workers)) or "workers and clients"
         return (
             f"the scheduler has just started and waits a few seconds for {expected} to come back."
         )

@@ -21,8 +21,8 @@ _TOLERANCE = 1e-6
 
 def check(s: SchedulerState) -> None:
     """Raise `AssertionError`, naming what is wrong, unless the whole state is consistent."""
-    assert not s.stale_functions or s.budget <= 0, "workers were told what to forget"
-    assert not s.touched_workers and not s.touched_clients, "all has been said"
+    assert not s.outbox.stale_functions or s.budget <= 0, "workers were told what to forget"
+    assert not s.touched_workers and not s.outbox.clients, "all has been said"
     settled = not unfinished(s)  # else some things are as they should not stay
     assert not s.ahead_candidates, "what can be sent ahead was sent"
     assert settled or s.budget <= 0, "the rest is left to the next event, but there was time"
@@ -67,12 +67,12 @@ def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:
         assert ts.state in ("released", "erred"), f"{where}: kept, but nobody needs it"
         assert ts.dependents is not None, f"{where}: known, but nobody can ask for it"
     elif ts.state == "released":
-        assert ts in s.awaited, f"{where}: needed, but nothing is done for it"
+        assert ts in s.recovery.awaited, f"{where}: needed, but nothing is done for it"
     missing = [dep for dep in ts.deps if dep.state != "memory"]
     if ts.state == "waiting":
         assert ts.waiting_on == len(missing), f"{where}: waits for {missing}"
         if not missing and settled:
-            assert ts in s.sleeping or s.recovering_until is not None, f"{where}: ready, not placed"
+            assert ts in s.sleeping or s.recovery.until is not None, f"{where}: ready, not placed"
     elif ts.state in ("queued", "no-worker"):
         assert not missing, f"{where}: misses {missing}"
     if ts.state == "processing":
@@ -114,7 +114,7 @@ def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
     assert (ws in s.loaded) == (ws.running and free_threads < 0), f"{ws!r}: loaded={ws in s.loaded}"
     assert (ws in s.refill) == (ws in s.open and ws.queue.size > 0), f"{ws!r}: refill"
     assert not ws.out, f"{ws!r}: unsent messages"
-    assert bool(ws.frees) == (ws in s.holding), f"{ws!r}: keys to be dropped: {ws.frees}"
+    assert bool(ws.frees) == (ws in s.outbox.holding), f"{ws!r}: keys to be dropped: {ws.frees}"
     assert ws.processing or not ws.frees, f"{ws!r} is not busy, and was not told what to drop"
 
 
@@ -144,7 +144,7 @@ def _check_queues(s: SchedulerState, settled: bool) -> None:
         parked += len(live)
     if not s.work:  # tasks wait for a worker that is gone until they are placed anew
         assert s.parked == parked, "parked tasks"
-    if s.recovering_until is None and settled:
+    if s.recovery.until is None and settled:
         assert not (s.queue.size and s.open), "tasks are queued though workers have room"
         for ws in s.crowded:
             assert ws not in s.open, f"{ws!r} has a queue and room"

@@ -134,18 +134,18 @@ class Machine:
         recorder = s.recorder
         journal = recorder.take() if recorder is not None and recorder.changed else ()
         effects = Effects(journal, to_workers, to_clients)
-        if s.close_workers:
-            effects.close_workers, s.close_workers = s.close_workers, []
-        if s.rejected:
-            effects.rejected, s.rejected = s.rejected, []
+        if s.outbox.close_workers:
+            effects.close_workers, s.outbox.close_workers = s.outbox.close_workers, []
+        if s.outbox.rejected:
+            effects.rejected, s.outbox.rejected = s.outbox.rejected, []
         if self._close_clients:
             effects.close_clients, self._close_clients = self._close_clients, []
-        if s.left_clients:
-            effects.left_clients, s.left_clients = s.left_clients, []
-        if s.retired:
-            effects.retired, s.retired = s.retired, []
-        if s.not_retired:
-            effects.not_retired, s.not_retired = s.not_retired, []
+        if s.outbox.left_clients:
+            effects.left_clients, s.outbox.left_clients = s.outbox.left_clients, []
+        if s.outbox.retired:
+            effects.retired, s.outbox.retired = s.outbox.retired, []
+        if s.outbox.not_retired:
+            effects.not_retired, s.outbox.not_retired = s.outbox.not_retired, []
         effects.more = self._more = unfinished(s) or used_much(s)
         effects.idle = is_idle(s)
         effects.next_deadline = next_deadline(s)
@@ -165,14 +165,14 @@ class Machine:
                 carry_on(s)
             if s.unneeded:
                 drop_unneeded(s)
-            if s.stale_functions:
+            if s.outbox.stale_functions:
                 self._forget_functions()  # before anything is assigned that defines them anew
-            if s.recovering_until is not None:
+            if s.recovery.until is not None:
                 end_recovery_if_due(s)
-            if s.retiring:
+            if s.departures.retiring:
                 check_retiring(s)
             update_room(s)
-            if s.recovering_until is None:
+            if s.recovery.until is None:
                 while s.ready and s.budget > 0:
                     place_ready(s)
                 if s.refill or (s.queue.size and s.open):
@@ -185,13 +185,13 @@ class Machine:
                 if not s.inbox:
                     break
                 self._listen()
-        if s.recovering_until is None and (s.crowded or s.loaded) and s.idle:
+        if s.recovery.until is None and (s.crowded or s.loaded) and s.idle:
             balance(s)
         s.ahead_candidates.clear()
 
     def _forget_functions(self) -> None:
         s = self.state
-        stale, s.stale_functions = s.stale_functions, {}
+        stale, s.outbox.stale_functions = s.outbox.stale_functions, {}
         for ws, ids in stale.items():
             tell_worker(s, ws, m.ForgetFunctions(ids))
 
@@ -204,11 +204,11 @@ class Machine:
         if ws is None:
             first = messages[0] if messages else None
             if type(first) is not m.RegisterWorker:
-                s.close_workers.append((event.address, "it is not registered"))
+                s.outbox.close_workers.append((event.address, "it is not registered"))
                 return
             refused = register_worker(s, first)
             if refused is not None:
-                s.rejected.append((event.address, refused))
+                s.outbox.rejected.append((event.address, refused))
                 return
             ws = s.workers[event.address]
             messages = messages[1:]
@@ -217,7 +217,9 @@ class Machine:
         for message in messages:
             handler = WORKER_HANDLERS.get(type(message))
             if handler is None:
-                s.close_workers.append((event.address, f"unexpected {type(message).__name__}"))
+                s.outbox.close_workers.append(
+                    (event.address, f"unexpected {type(message).__name__}")
+                )
                 return
             handler(s, ws, message)
 
@@ -352,7 +354,7 @@ class Machine:
 
     def _set_metadata(self, event: e.SetMetadata) -> None:
         s = self.state
-        place: Any = s.metadata
+        place: Any = s.notes.metadata
         for key in event.keys[:-1]:
             if type(place.get(key)) is not dict:
                 place[key] = {}
@@ -360,7 +362,7 @@ class Machine:
         place[event.keys[-1]] = event.value
         if s.recorder is not None:
             first = event.keys[0]
-            s.recorder.put(NOTE, first, s.metadata[first])
+            s.recorder.put(NOTE, first, s.notes.metadata[first])
 
     def _log_event(self, event: e.LogEvent) -> None:
         self.state.log_event(event.topic, event.message)

@@ -59,7 +59,7 @@ def tell_free(s: SchedulerState, ws: WorkerState, key: str, life: int) -> None:
 def tell_client(s: SchedulerState, client: ClientState, message: Any) -> None:
     """Send a message to a client; pseudo clients hear nothing."""
     if client.real:
-        s.touched_clients[client] = None
+        s.outbox.clients[client] = None
         if client.done_keys:
             _flush_finished(client)
         client.out.append(message)
@@ -84,7 +84,7 @@ def say_finished_to(
     s: SchedulerState, client: ClientState, ts: TaskState, value: Inline | None
 ) -> None:
     """Tell one client that a result is there."""
-    s.touched_clients[client] = None
+    s.outbox.clients[client] = None
     client.done_keys.append(ts.key)
     client.done_types.append(ts.type)
     client.done_values.append(value)
@@ -101,7 +101,7 @@ def say_many_finished(
     holder: str,
 ) -> None:
     """Tell one client that results are there, all on one worker."""
-    s.touched_clients[client] = None
+    s.outbox.clients[client] = None
     client.done_keys += keys
     client.done_types += types
     client.done_values += values
@@ -142,15 +142,15 @@ def collect(s: SchedulerState) -> tuple[dict[str, list[Any]], dict[str, list[Any
             to_workers[ws.address] = ws.out
             ws.out = []
             ws.urgent = False
-            s.holding.pop(ws, None)
-    for client in s.touched_clients:
+            s.outbox.holding.pop(ws, None)
+    for client in s.outbox.clients:
         if client.done_keys:
             _flush_finished(client)
         if client.out:
             to_clients[client.id] = client.out
             client.out = []
     s.touched_workers.clear()
-    s.touched_clients.clear()
+    s.outbox.clients.clear()
     return to_workers, to_clients
 
 
@@ -161,8 +161,8 @@ def _can_wait(s: SchedulerState, ws: WorkerState) -> bool:
     """
     if ws.urgent or not ws.processing or len(ws.frees) > _MOST_HELD:
         return False
-    if ws not in s.holding:
-        s.holding[ws] = None
+    if ws not in s.outbox.holding:
+        s.outbox.holding[ws] = None
         ws.held_since = s.now
         return True
     return s.now < ws.held_since + s.settings.free_delay

@@ -81,7 +81,7 @@ def unfinished(s: SchedulerState) -> bool:
     """Whether a `Continue` is due."""
     if s.work or s.unneeded or s.inbox:
         return True
-    if s.recovering_until is not None:
+    if s.recovery.until is not None:
         return False
     return bool(s.ready or s.refill or (s.queue.size and s.open))
 

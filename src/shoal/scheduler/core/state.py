@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from shoal.scheduler.core.log import TransitionLog
+from shoal.scheduler.core.state_parts import Departures, GraphOrder, Notes, Outbox, Recovery
 from shoal.scheduler.core.task_queue import TaskQueue
 from shoal.scheduler.core.task_table import TaskTable
 from shoal.wire.messages import TaskOptions
@@ -401,6 +402,59 @@ class Coordination(Protocol):
 class SchedulerState:
     """All of it, and the worklists of the event at work."""
 
+    __slots__ = (
+        "adopted",
+        "adopted_until",
+        "ahead_candidates",
+        "aliases",
+        "budget",
+        "clients",
+        "coordination",
+        "crowded",
+        "departures",
+        "fire_and_forget",
+        "functions",
+        "groups",
+        "hosts",
+        "id",
+        "idle",
+        "idle_since",
+        "inbox",
+        "last_serial",
+        "loaded",
+        "log",
+        "next_run",
+        "notes",
+        "now",
+        "open",
+        "order",
+        "outbox",
+        "parked",
+        "pinned",
+        "prefixes",
+        "queue",
+        "ready",
+        "recorded",
+        "recorder",
+        "recovery",
+        "refill",
+        "replicated",
+        "restrictions",
+        "settings",
+        "sleeping",
+        "started",
+        "stimuli",
+        "stimulus",
+        "tasks",
+        "total_nthreads",
+        "touched_workers",
+        "unneeded",
+        "unrunnable",
+        "watch",
+        "work",
+        "workers",
+    )
+
     def __init__(
         self, settings: Settings, scheduler_id: str, started: float, first_run: int
     ) -> None:
@@ -438,16 +492,10 @@ class SchedulerState:
         self.total_nthreads = 0
 
         self.next_run = first_run
-        self._make_recovery()
+        self.recovery = Recovery()
         self.last_serial = 0  # of the tasks ever made
-        self.generation = 0
-        self.generation_started = float("-inf")
-        self.positions = 0  # of the tasks of this generation that came without any
-        self.retiring: dict[WorkerState, None] = {}
-        self.lifetimes: dict[WorkerState, float] = {}  # when a worker wants to retire
-        self.first_lifetime = 0.0  # the first of these, or one of a worker that is gone
-        self.rejected: list[tuple[str, str]] = []
-        self.leaving: dict[str, str] = {}  # workers that said goodbye, and why
+        self.order = GraphOrder()
+        self.departures = Departures()
         self.idle_since: float | None = started
 
         self.restrictions: dict[int, tuple[TaskOptions, dict[WorkerState, None] | None]] = {}
@@ -455,30 +503,8 @@ class SchedulerState:
         self.stimulus = ""
         self.stimuli = 0
         self.log = TransitionLog(settings.log_length)
-        self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
-        self.metadata: dict[str, Any] = {}  # users' notes; those under a task's key go with it
-        # Where somebody listens: what was logged since they were last told, (topic, time, message).
-        self.heard: list[tuple[str, float, Any]] | None = None
-        self.killed = 0  # tasks given up as KilledWorker
-
-    def _make_recovery(self) -> None:
-        """Set up what is said by some and not yet by others: after a restart, mostly."""
-        self.recovering_until: float | None = None
-        self.client_came_back = False  # so it is known which workers there were
-        self.expected_workers: set[str] = set()
-        self.awaited: dict[
-            TaskState, float
-        ] = {}  # data that a worker may bring or a client define, until when
-        self.patient_until: float | None = None  # for the data of the worker being lost
-        self.reported: dict[
-            str, tuple[WorkerState, int, int]
-        ] = {}  # unknown tasks that run, their run and life
-        self.reported_until = 0.0
-        # Results whose life only the workers have named that brought them.
-        self.unclaimed: dict[TaskState, None] = {}
-        # Lives under which workers were given data, and whether the client said so that gave it.
-        self.puts: dict[TaskState, dict[int, bool]] = {}
+        self.notes = Notes()
 
     def _make_worklists(self) -> None:
         """Set up what is filled and emptied within events, or a few of them."""
@@ -489,14 +515,8 @@ class SchedulerState:
         self.unneeded: list[TaskState] = []  # lost their last user, to be dropped
         self.work: deque[Iterator[int]] = deque()  # large changes under way
         self.inbox: deque[tuple[ClientState, list[Any]]] = deque()  # batches that wait
-        self.stale_functions: dict[WorkerState, list[bytes]] = {}  # to be forgotten there
         self.touched_workers: dict[WorkerState, None] = {}
-        self.holding: dict[WorkerState, None] = {}  # with `frees` that wait, in the order of time
-        self.touched_clients: dict[ClientState, None] = {}
-        self.close_workers: list[tuple[str, str]] = []
-        self.left_clients: list[str] = []
-        self.retired: list[str] = []
-        self.not_retired: list[tuple[str, str]] = []
+        self.outbox = Outbox()
 
     def group(self, name: str, prefix: str) -> GroupState:
         """Return the group of that name, made at first use."""
@@ -513,11 +533,12 @@ class SchedulerState:
 
     def log_event(self, topic: str, message: Any) -> None:
         """Remember something for `get_events`."""
-        events = self.events.get(topic)
+        notes = self.notes
+        events = notes.events.get(topic)
         if events is None:
-            events = self.events[topic] = deque(maxlen=self.settings.events_length)
+            events = notes.events[topic] = deque(maxlen=self.settings.events_length)
         events.append((self.now, message))
         if self.recorder is not None:
             self.recorder.log(topic, self.now, message, self.settings.events_length)
-        if self.heard is not None:
-            self.heard.append((topic, self.now, message))
+        if notes.heard is not None:
+            notes.heard.append((topic, self.now, message))

@@ -94,10 +94,10 @@ def _scheduler(scheduler: SchedulerContext, left_out: frozenset[str]) -> dict[st
         "queued": s.queue.size,
         "unrunnable": [ts.key for ts in s.unrunnable],
         "plugins": list(scheduler.own_plugins.plugins),
-        "metadata": s.metadata,
+        "metadata": s.notes.metadata,
         "events": {
             topic: [(scheduler.wall_time(when), message) for when, message in events]
-            for topic, events in s.events.items()
+            for topic, events in s.notes.events.items()
         },
         "transition_log": [(*entry[:4], scheduler.wall_time(entry[4])) for entry in s.log],
         "log": [list(record) for record in scheduler.log_buffer.tail(None)],

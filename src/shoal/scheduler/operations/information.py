@@ -140,7 +140,7 @@ def tell_story(scheduler: SchedulerContext, keys: list[str]) -> list[tuple[Any, 
 
 def events(scheduler: SchedulerContext, topic: str | None = None) -> Any:
     """Return the remembered events of a topic, or of all topics, each (time, message)."""
-    found = scheduler.state.events
+    found = scheduler.state.notes.events
     topics = list(found) if topic is None else [topic]
     told = {
         name: [(scheduler.wall_time(when), message) for when, message in found.get(name, ())]

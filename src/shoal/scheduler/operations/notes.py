@@ -25,7 +25,7 @@ async def set_metadata(scheduler: SchedulerContext, keys: list[Any], value: Any)
 
 def get_metadata(scheduler: SchedulerContext, keys: list[Any]) -> dict[str, Any]:
     """Return a noted value: ``{"found": whether there is one, "value": it}``."""
-    place: Any = scheduler.state.metadata
+    place: Any = scheduler.state.notes.metadata
     for key in keys:
         if type(place) is not dict or key not in place:
             return {"found": False, "value": None}

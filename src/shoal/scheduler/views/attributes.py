@@ -93,13 +93,13 @@ class SchedulerAttributes(SchedulerContext):
         wall_time = self.views.wall_time
         return {
             topic: deque((wall_time(when), message) for when, message in events)
-            for topic, events in self.state.events.items()
+            for topic, events in self.state.notes.events.items()
         }
 
     @property
     def task_metadata(self) -> dict[str, Any]:
         """What users noted with `Client.set_metadata`."""
-        return self.state.metadata
+        return self.state.notes.metadata
 
     # -- tasks by what becomes of them -----------------------------------------------------
 
@@ -202,7 +202,7 @@ class SchedulerAttributes(SchedulerContext):
     @property
     def generation(self) -> int:
         """How many times a later graph began to run after an earlier one (`fifo_timeout`)."""
-        return self.state.generation
+        return self.state.order.generation
 
     # -- idleness --------------------------------------------------------------------------
 

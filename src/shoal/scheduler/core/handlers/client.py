@@ -54,19 +54,21 @@ def on_hello(s: SchedulerState, client_id: str, hello: m.ClientHello) -> ClientS
 
 def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
     """Somebody comes back to a scheduler that may have lost all: wait a while for the workers."""
-    s.client_came_back = True
+    s.recovery.client_came_back = True
     until = s.started + s.settings.recovery_window
-    if s.recovering_until is None and s.now < until:
-        s.recovering_until = until
-    if s.recovering_until is not None:
-        s.expected_workers.update(address for address in expected if address not in s.workers)
+    if s.recovery.until is None and s.now < until:
+        s.recovery.until = until
+    if s.recovery.until is not None:
+        s.recovery.expected_workers.update(
+            address for address in expected if address not in s.workers
+        )
 
 
 def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
     """A client is gone. One that may come back keeps its results for the grace period."""
     del s.clients[client.id]
     client.real = False  # nobody to tell: by and by it wants nothing
-    s.touched_clients.pop(client, None)
+    s.outbox.clients.pop(client, None)
     start(s, _let_go(s, client, None if graceful else s.now + s.settings.client_grace))
     for function in client.defined.values():
         release_function(s, function)
@@ -113,11 +115,11 @@ def _on_want(s: SchedulerState, client: ClientState, msg: m.Want) -> None:
         ts = data_task(s, key)
         want_key(s, client, ts)
         if ts.state == "released":
-            if known or s.recovering_until is not None:
+            if known or s.recovery.until is not None:
                 activate(s, ts)
             else:
                 # Another client may be about to define it, on a connection of its own.
-                s.awaited[ts] = s.now + s.settings.define_grace
+                s.recovery.awaited[ts] = s.now + s.settings.define_grace
 
 
 def _on_release(s: SchedulerState, client: ClientState, msg: m.Release) -> None:
@@ -271,7 +273,7 @@ def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> N
     for key, nbytes, type_name, holders, life, equal in rows:
         ts = data_task(s, key)
         add_want(client, ts)
-        puts = s.puts.setdefault(ts, {})
+        puts = s.recovery.puts.setdefault(ts, {})
         puts[life] = True
         # It was kept for its clients to come.
         if all(puts.values()) and s.adopted_until.pop(key, None) is not None:
@@ -286,7 +288,7 @@ def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> N
         ts.life = life or ts.life
         if s.recorder is not None:
             note_life(s.recorder, ts)
-        s.unclaimed.pop(ts, None)
+        s.recovery.unclaimed.pop(ts, None)
         known = ts.state == "memory"
         for ws in present:
             arrive_in_memory(s, ts, ws, nbytes, type_name)
@@ -304,7 +306,7 @@ def _on_heartbeat(s: SchedulerState, client: ClientState, msg: m.ClientHeartbeat
 
 def _on_goodbye(s: SchedulerState, client: ClientState, msg: m.ClientGoodbye) -> None:
     client_lost(s, client, graceful=True)
-    s.left_clients.append(client.id)
+    s.outbox.left_clients.append(client.id)
 
 
 CLIENT_HANDLERS: dict[type, Callable[[SchedulerState, ClientState, Any], None]] = {

@@ -133,8 +133,8 @@ def _settle(
         if not ts.waiters and not ts.wanted_by:
             s.unneeded.append(ts)
             continue
-        if s.awaited:
-            s.awaited.pop(ts, None)
+        if s.recovery.awaited:
+            s.recovery.awaited.pop(ts, None)
         if ts.state == "released":
             activate(s, ts)
 
@@ -169,8 +169,8 @@ def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool
         and m.wanted is None
         and client.real
         and bool(s.workers)
-        and s.recovering_until is None
-        and not s.reported
+        and s.recovery.until is None
+        and not s.recovery.reported
         and s.tasks.full_parts_lack(m.keys)
     )
 
@@ -203,11 +203,11 @@ def _own_group(s: SchedulerState, key: str) -> GroupState:
 
 
 def _generation(s: SchedulerState, fifo_timeout: float) -> int:
-    if s.now - s.generation_started > fifo_timeout:
-        s.generation += 1
-        s.generation_started = s.now
-        s.positions = 0
-    return s.generation
+    if s.now - s.order.generation_started > fifo_timeout:
+        s.order.generation += 1
+        s.order.generation_started = s.now
+        s.order.positions = 0
+    return s.order.generation
 
 
 def _positions(s: SchedulerState, n: int) -> int:
@@ -215,8 +215,8 @@ def _positions(s: SchedulerState, n: int) -> int:
 
     A `map` comes in several messages: those of a later one run later.
     """
-    first = s.positions
-    s.positions += n
+    first = s.order.positions
+    s.order.positions += n
     return first
 
 
@@ -248,7 +248,7 @@ def data_task(s: SchedulerState, key: int | str) -> TaskState:
     if ts is None:
         group = _own_group(s, key)
         s.last_serial += 1
-        ts = TaskState(key, group, (0.0, s.generation, 0), s.last_serial)
+        ts = TaskState(key, group, (0.0, s.order.generation, 0), s.last_serial)
         s.tasks.add(key, ts)
         group.counts["released"] += 1
         group.size += 1
@@ -268,7 +268,7 @@ def _want(
         else:
             want_key(s, client, ts)
     ready = s.ready
-    simple = not s.reported
+    simple = not s.recovery.reported
     for ts in chosen:
         if ts.state == "released":
             if simple and not ts.deps and ts.function is not None:  # `activate`, written out

@@ -63,26 +63,26 @@ def take_life(s: SchedulerState, ts: TaskState, life: int) -> bool:
     """
     if ts.life == life or not life:
         return True
-    if ts.life and (ts not in s.unclaimed or life < ts.life):
+    if ts.life and (ts not in s.recovery.unclaimed or life < ts.life):
         return False
     if ts.life:
         _give_up_copies(s, ts)
     ts.life = life
     if s.recorder is not None:
         note_life(s.recorder, ts)
-    s.unclaimed[ts] = None
+    s.recovery.unclaimed[ts] = None
     return True
 
 
 def claim(s: SchedulerState, ts: TaskState, life: int) -> None:
     """A client defines what was known as somebody's input, or as brought by a worker, only."""
     if life and ts.life != life:
-        if ts.life and (ts in s.unclaimed or not (ts.waiters or _is_wanted(s, ts))):
+        if ts.life and (ts in s.recovery.unclaimed or not (ts.waiters or _is_wanted(s, ts))):
             _give_up_copies(s, ts)
         if ts.state != "memory" or not ts.life:
             ts.life = life
-    if s.unclaimed:
-        s.unclaimed.pop(ts, None)
+    if s.recovery.unclaimed:
+        s.recovery.unclaimed.pop(ts, None)
     if ts.state == "erred":  # it was given up as lost data
         move(s, ts, "released")
         ts.rare = None
@@ -179,7 +179,7 @@ def begin_life_of_data(s: SchedulerState, ts: TaskState, life: int, equal: bool)
     ts.life = life
     if s.recorder is not None:
         note_life(s.recorder, ts)
-    s.unclaimed.pop(ts, None)
+    s.recovery.unclaimed.pop(ts, None)
     return True
 
 

@@ -46,12 +46,12 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     workers_changed(s)
     s.touched_workers[ws] = None
     if msg.lifetime is not None:
-        s.lifetimes[ws] = s.now + msg.lifetime
-        s.first_lifetime = min(s.lifetimes.values())
-    if msg.reconnect and s.recovering_until is None:
+        s.departures.lifetimes[ws] = s.now + msg.lifetime
+        s.departures.first_lifetime = min(s.departures.lifetimes.values())
+    if msg.reconnect and s.recovery.until is None:
         until = s.started + s.settings.recovery_window
         if s.now < until and not s.tasks:
-            s.recovering_until = until
+            s.recovery.until = until
     forget: list[str] = []
     # Clients that are still to come may want what another has as an input only.
     young = msg.reconnect and s.now < s.started + s.settings.recovery_window
@@ -79,7 +79,7 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
     tell_worker(s, ws, m.WorkerWelcome(s.id, interval, forget, stop, forget_lives))
     for client in s.clients.values():
         tell_client(s, client, m.WorkersChanged([ws.address], []))
-    s.expected_workers.discard(ws.address)
+    s.recovery.expected_workers.discard(ws.address)
     if s.unrunnable:
         start(s, unplace_in_steps(s, list(s.unrunnable), "no-worker", None))
     relieve_paused(s)
@@ -91,8 +91,8 @@ def _adopt_run(s: SchedulerState, ws: WorkerState, key: str, run: int, life: int
     """Let a task run on where a worker that came back runs it; False when it should stop."""
     ts = s.tasks.get(key)
     if ts is None or ts.function is None or ts.state == "released":
-        s.reported[key] = (ws, run, life)
-        s.reported_until = s.now + s.settings.recovery_grace
+        s.recovery.reported[key] = (ws, run, life)
+        s.recovery.reported_until = s.now + s.settings.recovery_grace
         return True
     if ts.state not in ("waiting", "queued", "no-worker") or not is_life_of(ts, life):
         return False
@@ -120,9 +120,9 @@ def worker_lost(
     running: tuple[int, ...] | None = None,
 ) -> None:
     """A worker is gone, one way or the other."""
-    graceful = expected or ws.address in s.leaving
-    may_return = not dead and ws.address not in s.leaving
-    reason = s.leaving.pop(ws.address, reason)
+    graceful = expected or ws.address in s.departures.leaving
+    may_return = not dead and ws.address not in s.departures.leaving
+    reason = s.departures.leaving.pop(ws.address, reason)
     del s.workers[ws.address]
     if s.aliases.get(str(ws.name)) == ws.address:
         del s.aliases[str(ws.name)]
@@ -135,22 +135,22 @@ def worker_lost(
         note.pop(ws, None)
     workers_changed(s)
     ws.status = "closed"
-    s.patient_until = s.now + s.settings.recovery_window if may_return else None
+    s.recovery.patient_until = s.now + s.settings.recovery_window if may_return else None
     suspects = set() if graceful else find_suspects(ws, running)
     runs = len(suspects if running is None else running)
     drop_worker_tasks(s, ws, reason, suspects, runs)
-    s.patient_until = None
+    s.recovery.patient_until = None
     s.crowded.pop(ws, None)
-    s.lifetimes.pop(ws, None)
+    s.departures.lifetimes.pop(ws, None)
     for function in ws.used_functions:
         function.workers.pop(ws, None)
-    s.stale_functions.pop(ws, None)
-    for key in [key for key, (holder, _, _) in s.reported.items() if holder is ws]:
-        del s.reported[key]
+    s.outbox.stale_functions.pop(ws, None)
+    for key in [key for key, (holder, _, _) in s.recovery.reported.items() if holder is ws]:
+        del s.recovery.reported[key]
     for client in s.clients.values():
         tell_client(s, client, m.WorkersChanged([], [ws.address]))
     s.touched_workers.pop(ws, None)
-    s.holding.pop(ws, None)
+    s.outbox.holding.pop(ws, None)
     s.log_event(
         "all",
         {"action": "remove-worker", "worker": ws.address, "reason": reason, "expected": graceful},
@@ -182,7 +182,7 @@ def retire_worker(
     ws.close_when_retired = close
     ws.must_go = must_go
     s.touched_workers[ws] = None
-    s.retiring[ws] = None
+    s.departures.retiring[ws] = None
     take_back(s, ws, list(ws.processing)[ws.nthreads :])
 
 
@@ -192,10 +192,10 @@ def check_retiring(s: SchedulerState) -> None:
     What a worker runs may end, and what it holds may move, until the time is over. Then what runs
     is run elsewhere.
     """
-    for ws in list(s.retiring):
+    for ws in list(s.departures.retiring):
         if ws.address not in s.workers:
-            del s.retiring[ws]
-            s.retired.append(ws.address)
+            del s.departures.retiring[ws]
+            s.outbox.retired.append(ws.address)
             continue
         late = s.now >= ws.retire_until
         if s.now < ws.look_again and not late:
@@ -233,18 +233,18 @@ def _cannot_move(ws: WorkerState, unique: list[TaskState], others: list[WorkerSt
 
 def _not_retired(s: SchedulerState, ws: WorkerState, why: str) -> None:
     """Tell that results could not move; the worker is there for all again, if it may stay."""
-    s.not_retired.append((ws.address, why))
+    s.outbox.not_retired.append((ws.address, why))
     if not ws.must_go:
-        del s.retiring[ws]
+        del s.departures.retiring[ws]
         ws.retiring = False
         s.touched_workers[ws] = None
 
 
 def _retired(s: SchedulerState, ws: WorkerState) -> None:
-    del s.retiring[ws]
-    s.retired.append(ws.address)
+    del s.departures.retiring[ws]
+    s.outbox.retired.append(ws.address)
     if ws.close_when_retired:
-        s.leaving[ws.address] = "retired"
+        s.departures.leaving[ws.address] = "retired"
         ws.status = "closing"
         tell_worker(s, ws, m.CloseWorker("retired"))
 

@@ -25,18 +25,18 @@ def on_tick(s: SchedulerState) -> None:
         for ws in s.workers.values():
             if now - ws.last_seen > settings.worker_ttl:
                 silent = f"it was silent for more than {settings.worker_ttl:g} s"
-                s.close_workers.append((ws.address, silent))
-    if s.lifetimes:
-        for ws in [ws for ws, until in s.lifetimes.items() if until <= now]:
-            del s.lifetimes[ws]
+                s.outbox.close_workers.append((ws.address, silent))
+    if s.departures.lifetimes:
+        for ws in [ws for ws, until in s.departures.lifetimes.items() if until <= now]:
+            del s.departures.lifetimes[ws]
             retire_worker(s, ws, close=True, must_go=True)
-        s.first_lifetime = min(s.lifetimes.values(), default=0.0)
+        s.departures.first_lifetime = min(s.departures.lifetimes.values(), default=0.0)
     for ts in [ts for ts in s.sleeping if ts.rare is None or ts.rare.wake_at <= now]:
         del s.sleeping[ts]
         s.ready.append(ts)
     end_recovery_if_due(s)
-    for ts in [ts for ts, until in s.awaited.items() if until <= now]:
-        s.awaited.pop(ts, None)
+    for ts in [ts for ts, until in s.recovery.awaited.items() if until <= now]:
+        s.recovery.awaited.pop(ts, None)
         if ts.needed and ts.state == "released":
             fail_data_lost(s, ts, "no worker brought it, and nobody defined it")
     due = (key for key, until in s.adopted_until.items() if until <= now)
@@ -45,11 +45,11 @@ def on_tick(s: SchedulerState) -> None:
         kept = s.tasks.get(key)
         if kept is not None:
             drop_want(s, s.adopted, kept)
-    if s.reported and now >= s.reported_until:
-        for key, (ws, _, life) in s.reported.items():
+    if s.recovery.reported and now >= s.recovery.reported_until:
+        for key, (ws, _, life) in s.recovery.reported.items():
             tell_free(s, ws, key, life)
-        s.reported.clear()
-    for ws in s.holding:
+        s.recovery.reported.clear()
+    for ws in s.outbox.holding:
         if now < ws.held_since + settings.free_delay:
             break
         s.touched_workers[ws] = None
@@ -63,14 +63,14 @@ def on_tick(s: SchedulerState) -> None:
 
 def end_recovery_if_due(s: SchedulerState) -> None:
     """Begin to place tasks when all workers are back, or when the window is over."""
-    if s.recovering_until is None:
+    if s.recovery.until is None:
         return
-    all_back = s.client_came_back and s.workers and not s.expected_workers
-    if s.now >= s.recovering_until or all_back:
-        s.recovering_until = None
-        s.expected_workers.clear()
-        for ts in list(s.awaited):
-            del s.awaited[ts]
+    all_back = s.recovery.client_came_back and s.workers and not s.recovery.expected_workers
+    if s.now >= s.recovery.until or all_back:
+        s.recovery.until = None
+        s.recovery.expected_workers.clear()
+        for ts in list(s.recovery.awaited):
+            del s.recovery.awaited[ts]
             if ts.needed and ts.state == "released":
                 fail_data_lost(s, ts, "no worker that came back holds it")
 
@@ -105,26 +105,26 @@ def next_deadline(s: SchedulerState) -> float | None:
     due: list[float] = []
     if s.workers and settings.worker_ttl is not None:
         due.append(s.now + settings.worker_ttl / 4)
-    if s.lifetimes:
-        due.append(s.first_lifetime)
-    if s.retiring:
-        due.extend(ws.look_again for ws in s.retiring if ws.look_again > s.now)
-        due.append(min(ws.retire_until for ws in s.retiring))
+    if s.departures.lifetimes:
+        due.append(s.departures.first_lifetime)
+    if s.departures.retiring:
+        due.extend(ws.look_again for ws in s.departures.retiring if ws.look_again > s.now)
+        due.append(min(ws.retire_until for ws in s.departures.retiring))
     if s.sleeping:
         due.append(min(ts.rarities().wake_at for ts in s.sleeping))
-    if s.recovering_until is not None:
-        due.append(s.recovering_until)
-    if s.awaited:
-        due.append(min(s.awaited.values()))
+    if s.recovery.until is not None:
+        due.append(s.recovery.until)
+    if s.recovery.awaited:
+        due.append(min(s.recovery.awaited.values()))
     if s.adopted_until:
         due.append(next(iter(s.adopted_until.values())))
-    if s.reported:
-        due.append(s.reported_until)
+    if s.recovery.reported:
+        due.append(s.recovery.reported_until)
     if s.unrunnable and settings.no_workers_timeout is not None:
         first = next(iter(s.unrunnable))
         due.append(first.rarities().unrunnable_since + settings.no_workers_timeout)
-    if s.holding:
-        due.append(next(iter(s.holding)).held_since + settings.free_delay)
+    if s.outbox.holding:
+        due.append(next(iter(s.outbox.holding)).held_since + settings.free_delay)
     if s.coordination is not None:
         coordinated = coordination.next_deadline(s)
         if coordinated is not None:

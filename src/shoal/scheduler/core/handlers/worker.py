@@ -56,10 +56,10 @@ def _on_stale_result(
     s: SchedulerState, ws: WorkerState, key: str, run: int, nbytes: int, type_name: str
 ) -> None:
     """A result of a run that is not the current one."""
-    reported = s.reported.get(key)
+    reported = s.recovery.reported.get(key)
     if reported is not None and reported[:2] == (ws, run):
         # It ran when the scheduler came back, and the client that wants it has not come back yet.
-        del s.reported[key]
+        del s.recovery.reported[key]
         adopt_copy(s, ws, key, nbytes, type_name, reported[2])
         return
     ts = s.tasks.get(key)
@@ -98,7 +98,7 @@ def arrive_in_memory(
         came_into_memory(s, ts, None)
         let_go_of_inputs(s, ts)
     else:
-        s.awaited.pop(ts, None)
+        s.recovery.awaited.pop(ts, None)
         if ts.rare is not None:
             ts.rare.error = None
         came_into_memory(s, ts, None)
@@ -111,7 +111,7 @@ def _current(s: SchedulerState, ws: WorkerState, key: str, run: int) -> TaskStat
         if ts.state != "processing":
             begin(s, ts)
         return ts
-    s.reported.pop(key, None)
+    s.recovery.reported.pop(key, None)
     return None
 
 
@@ -142,7 +142,7 @@ def _on_rescheduled(s: SchedulerState, ws: WorkerState, msg: m.Rescheduled) -> N
 
 
 def _on_long_running(s: SchedulerState, ws: WorkerState, msg: m.LongRunning) -> None:
-    reported = s.reported.get(msg.key)
+    reported = s.recovery.reported.get(msg.key)
     if reported is not None and reported[:2] == (ws, msg.run):
         return  # its client did not come back yet; it runs on
     ts = _current(s, ws, msg.key, msg.run)
@@ -221,7 +221,7 @@ def _on_steal_reply(s: SchedulerState, ws: WorkerState, msg: m.StealReply) -> No
             and thief in s.open
             and ts.state == "waiting"
             and not ts.waiting_on
-            and s.recovering_until is None
+            and s.recovery.until is None
         ):
             assign(s, ts, thief)
             note_load(s, thief)
@@ -255,7 +255,7 @@ def _was_put(
 ) -> None:
     """A client put data on a worker. Until the client says so itself, too, it is kept."""
     ts = data_task(s, key)
-    if not s.puts.setdefault(ts, {}).setdefault(life, False):
+    if not s.recovery.puts.setdefault(ts, {}).setdefault(life, False):
         add_want(s.adopted, ts)
         s.adopted_until[key] = s.now + s.settings.recovery_grace
     began = not is_life_of(ts, life)
@@ -319,7 +319,7 @@ def _on_event(s: SchedulerState, ws: WorkerState, msg: m.EventLogged) -> None:
 
 def _on_goodbye(s: SchedulerState, ws: WorkerState, msg: m.WorkerGoodbye) -> None:
     ws.status = "closing"
-    s.leaving[ws.address] = msg.reason
+    s.departures.leaving[ws.address] = msg.reason
     s.touched_workers[ws] = None
 
 

@@ -60,13 +60,13 @@ def restore(s: SchedulerState, recorder: Recorder, changes: Iterable[Change]) ->
         by_kind.setdefault(kind, []).append((key, value))
     s.recorder = recorder
     s.recorded = recorder.tasks
-    s.recovering_until = s.started + s.settings.recovery_window
+    s.recovery.until = s.started + s.settings.recovery_window
     tasks = _restore_tasks(s, by_kind.get(r.FUNCTION, []), by_kind.get(r.TASK, []))
     for serial, _ in by_kind.get(r.FIRED, []):
         ts = tasks[serial]
         add_want(s.fire_and_forget, ts)
         activate(s, ts)
-    s.metadata.update(by_kind.get(r.NOTE, []))
+    s.notes.metadata.update(by_kind.get(r.NOTE, []))
     _restore_events(s, recorder, by_kind.get(r.EVENT, []))
     kinds = [r.ITEM, r.VARIABLE, r.DATASET, r.FLAG, r.CLOSED, r.HELD, r.ANSWER, r.DELIVERY]
     if any(kind in by_kind for kind in kinds):
@@ -76,7 +76,7 @@ def restore(s: SchedulerState, recorder: Recorder, changes: Iterable[Change]) ->
         if not ts.needed:
             s.unneeded.append(ts)
     if not tasks:
-        s.recovering_until = None
+        s.recovery.until = None
     recorder.take()  # all of it is in the journal
 
 
@@ -102,7 +102,9 @@ def _restore_tasks(
         ts.args = args
         ts.buffers = [Buffer(buffer) for buffer in buffers] or None
         ts.options = NO_OPTIONS if options == NO_OPTIONS else options
-        s.generation = max(s.generation, ts.priority[1])  # what comes next comes after it
+        s.order.generation = max(
+            s.order.generation, ts.priority[1]
+        )  # what comes next comes after it
         tasks[serial] = ts
     assert s.recorder is not None
     for serial, row in rows:
@@ -123,7 +125,7 @@ def _restore_events(
     for (topic, number), (when, message) in sorted(rows, key=lambda row: row[0][1]):
         recorder.logged[topic] = number
         s.log_event(topic, message)
-        s.events[topic][-1] = (when - recorder.wall, message)
+        s.notes.events[topic][-1] = (when - recorder.wall, message)
 
 
 def _restore_coordination(

@@ -32,8 +32,8 @@ def snapshot(s: SchedulerState) -> list[Change]:
         found.append((r.FUNCTION, id, (blob.data, [b.data for b in blob.buffers])))
     found += [(r.TASK, n, describe_task(ts)) for n, (ts, _) in recorder.tasks.items()]
     found += [(r.FIRED, serial, None) for serial in s.fire_and_forget.wants]
-    found += [(r.NOTE, key, value) for key, value in s.metadata.items()]
-    for topic, events in s.events.items():
+    found += [(r.NOTE, key, value) for key, value in s.notes.metadata.items()]
+    for topic, events in s.notes.events.items():
         first = recorder.logged[topic] - len(events)
         for number, (when, message) in enumerate(events, first):
             found.append((r.EVENT, (topic, number), (when + recorder.wall, message)))

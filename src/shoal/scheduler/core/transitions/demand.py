@@ -180,7 +180,15 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
     """Unlink a task completely, so that no reference cycle is left for the collector."""
     move(s, ts, "forgotten")
     s.tasks.drop(ts.key)
-    if s.metadata or s.replicated or s.awaited or s.unclaimed or s.puts or s.recorded:
+    recovery = s.recovery
+    if (
+        recovery.awaited
+        or recovery.unclaimed
+        or recovery.puts
+        or s.replicated
+        or s.notes.metadata
+        or s.recorded
+    ):
         forget_traces(s, [ts])
     for dep in ts.deps:
         dependents = dep.dependents
@@ -202,10 +210,11 @@ def _forget(s: SchedulerState, ts: TaskState) -> None:
 
 def forget_traces(s: SchedulerState, tasks: list[TaskState]) -> None:
     """Forget what is noted of few tasks, elsewhere than in their states."""
-    if s.metadata:
+    recovery = s.recovery
+    if s.notes.metadata:
         for ts in tasks:
-            if ts.key in s.metadata:
-                del s.metadata[ts.key]
+            if ts.key in s.notes.metadata:
+                del s.notes.metadata[ts.key]
                 if s.recorder is not None:
                     s.recorder.drop(NOTE, ts.key)
     if s.recorded:
@@ -216,15 +225,15 @@ def forget_traces(s: SchedulerState, tasks: list[TaskState]) -> None:
         for ts in tasks:
             s.replicated.pop(ts, None)
             s.pinned.pop(ts.key, None)
-    if s.awaited:
+    if recovery.awaited:
         for ts in tasks:
-            s.awaited.pop(ts, None)
-    if s.unclaimed:
+            recovery.awaited.pop(ts, None)
+    if recovery.unclaimed:
         for ts in tasks:
-            s.unclaimed.pop(ts, None)
-    if s.puts:
+            recovery.unclaimed.pop(ts, None)
+    if recovery.puts:
         for ts in tasks:
-            s.puts.pop(ts, None)
+            recovery.puts.pop(ts, None)
 
 
 def leave_group(s: SchedulerState, group: GroupState, n: int) -> None:
@@ -243,5 +252,5 @@ def release_function(s: SchedulerState, function: FunctionState, n: int = 1) -> 
     del s.functions[function.id]
     for ws in function.workers:
         ws.used_functions.discard(function)
-        s.stale_functions.setdefault(ws, []).append(function.id)
+        s.outbox.stale_functions.setdefault(ws, []).append(function.id)
     function.workers = {}

@@ -41,8 +41,8 @@ def fail(s: SchedulerState, ts: TaskState, error: Erred, blame: str) -> None:
             let_go_of_inputs(s, ts)
         elif state == "released":
             move(s, ts, "erred")
-            if s.awaited:
-                s.awaited.pop(ts, None)
+            if s.recovery.awaited:
+                s.recovery.awaited.pop(ts, None)
         else:
             continue
         rare = ts.rarities()
@@ -77,11 +77,11 @@ def _erred(exception: Exception, worker: str) -> Erred:
 
 def data_is_missing(s: SchedulerState, ts: TaskState) -> None:
     """A needed result is not there and cannot be computed: wait for workers that may bring it."""
-    if ts.nbytes < 0 and ts in s.awaited:
+    if ts.nbytes < 0 and ts in s.recovery.awaited:
         return  # it was never here: a client may be about to define it
-    until = s.patient_until if s.recovering_until is None else s.recovering_until
+    until = s.recovery.patient_until if s.recovery.until is None else s.recovery.until
     if until is not None:
-        s.awaited[ts] = until
+        s.recovery.awaited[ts] = until
     else:
         fail_data_lost(s, ts, "no worker holds it")
 
@@ -95,7 +95,7 @@ def fail_data_lost(s: SchedulerState, ts: TaskState, reason: str) -> None:
 def fail_killed(s: SchedulerState, ts: TaskState) -> None:
     """Give up a task that ran on too many workers that died."""
     assert ts.rare is not None
-    s.killed += 1
+    s.notes.killed += 1
     exception = KilledWorker(ts.key, list(ts.rare.deaths), s.settings.allowed_failures)
     fail(s, ts, _erred(exception, ts.rare.deaths[-1][0]), ts.key)
 

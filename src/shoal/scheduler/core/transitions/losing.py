@@ -95,9 +95,9 @@ def _lose_copies_in_steps(
         lost += _take_copies(s, part, ws)
         yield len(part)
     for part in in_steps(s, lost):
-        before, s.patient_until = s.patient_until, patient_until
+        before, s.recovery.patient_until = s.recovery.patient_until, patient_until
         _after_loss(s, part, ws, reason)
-        s.patient_until = before
+        s.recovery.patient_until = before
         yield len(part)
 
 
@@ -176,4 +176,4 @@ def drop_worker_tasks(
         rerun(s, ts)
         if given_up and ts.state == "waiting":
             fail_killed(s, ts)
-    start(s, _lose_copies_in_steps(s, ws, reason, s.patient_until))
+    start(s, _lose_copies_in_steps(s, ws, reason, s.recovery.patient_until))

@@ -56,7 +56,7 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
         ts = stack.pop()
         if ts.state != "released" or not (ts.waiters or ts.wanted_by):
             continue
-        if s.reported and ts.key in s.reported and _adopt_running(s, ts, stack):
+        if s.recovery.reported and ts.key in s.recovery.reported and _adopt_running(s, ts, stack):
             continue
         if ts.function is None:
             data_is_missing(s, ts)
@@ -91,7 +91,7 @@ def activate(s: SchedulerState, ts: TaskState) -> None:
 
 def _adopt_running(s: SchedulerState, ts: TaskState, stack: list[TaskState]) -> bool:
     """A worker that came back runs this task already: let it, if it is this life of it."""
-    ws, run, life = s.reported.pop(ts.key)
+    ws, run, life = s.recovery.reported.pop(ts.key)
     if not ts.life:
         ts.life = life
         if s.recorder is not None:
