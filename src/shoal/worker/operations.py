@@ -37,9 +37,10 @@ async def _get_data(
 ) -> dict[str, Any]:
     if lives is None:
         return await worker.exchange.give(comm, keys, host)
-    held = [key for key in keys if worker.machine.holds(key, lives.get(key, 0))]
-    answer = await worker.exchange.give(comm, held, host)
-    answer["missing"] += [key for key in keys if key not in held]
+    held = {key: None for key in keys if worker.machine.holds(key, lives.get(key, 0))}
+    answer = await worker.exchange.give(comm, list(held), host)
+    if len(held) < len(keys):
+        answer["missing"] += [key for key in keys if key not in held]
     return answer
 
 

@@ -46,9 +46,10 @@ def is_spare(ts: TaskState, ws: WorkerState) -> bool:
     """Whether a worker's copy can go: there is another, and no task there is about to use it."""
     if len(ts.who_has) < 2 or ws not in ts.who_has or ts.options.actor:
         return False
-    return ts.dependents is None or not any(
-        d.worker is ws and d.state == "processing" for d in ts.dependents
-    )
+    for dependent in ts.dependents or ():
+        if dependent.worker is ws and dependent.state == "processing":
+            return False
+    return True
 
 
 def drop_copies(s: SchedulerState, event: DropCopies) -> None:

@@ -62,18 +62,25 @@ class ReduceReplicas:
                 continue
             # A retiring worker gives up its copy first; then the one that has most.
             holders = sorted(ts.who_has, key=lambda ws: (not ws.retiring, -ws.nbytes))
-            spare = [ws for ws in holders if is_spare(ts, ws)]
-            for ws in spare[:surplus]:
-                yield Suggestion(ts, ws, True)
+            for ws in holders:
+                if is_spare(ts, ws):
+                    yield Suggestion(ts, ws, True)
+                    surplus -= 1
+                    if not surplus:
+                        break
 
 
 def _users(ts: TaskState) -> int:
     """Return on how many workers tasks wait for a result, or are about to."""
     if not ts.waiters or ts.dependents is None:
         return 0
-    waiting = [d for d in ts.dependents if d.state in ("processing", "queued", "waiting")]
-    placed = {d.worker for d in waiting if d.state == "processing"}
-    unplaced = sum(d.state != "processing" for d in waiting)
+    placed = set()
+    unplaced = 0
+    for dependent in ts.dependents:
+        if dependent.state == "processing":
+            placed.add(dependent.worker)
+        elif dependent.state in ("queued", "waiting"):
+            unplaced += 1
     return len(placed) + min(unplaced, len(ts.who_has))
 
 
