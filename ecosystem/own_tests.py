@@ -29,10 +29,7 @@ SUITES: dict[str, tuple[str, str, dict[str, str]]] = {
     "joblib": (
         "joblib",
         "joblib.test.test_dask",
-        {
-            "test_no_undesired_distributed_cache_hit": "reads the log of the worker's inside",
-            "test_auto_scatter": "reads the log of the worker's inside",
-        },
+        {},
     ),
     "xarray": ("xarray", "xarray.tests.test_distributed", {}),
 }

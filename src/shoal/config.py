@@ -75,7 +75,6 @@ _UNHEEDED = {
     "distributed.diagnostics.nvml": "graphics cards are not looked at",
     "distributed.diagnostics.cudf": "graphics cards are not looked at",
     "distributed.diagnostics.erred-tasks": "failed tasks are known as long as they are wanted",
-    "distributed.admin.low-level-log-length": "workers keep no log of steps",
     "distributed.admin.pdb-on-err": "see Client.recreate_task_locally",
     "distributed.admin.system-monitor.gil": "contention of the lock is not measured",
     "distributed.admin.system-monitor.host-cpu": "see the monitors of the host",

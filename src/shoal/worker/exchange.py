@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shoal import config
 from shoal._base.local_stores import announce_store
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
@@ -71,6 +73,9 @@ class Exchange:
         tend(worker.store.pool, asyncio.get_running_loop(), worker.background)
         self.giving = 0  # bytes of values that were read from disk for peers, and not sent yet
         self._sharing: dict[str, asyncio.Task[SharedBlob | None]] = {}
+        length = config.get_int("distributed.admin.low-level-log-length", minimum=0)
+        # When which keys came by `scatter`: for the stories of them.
+        self.scattered: deque[tuple[float, list[str]]] = deque(maxlen=length)
         # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
         self.trace: Callable[[list[str], float, float, str, int], None] | None = None
 
@@ -295,6 +300,7 @@ class Exchange:
         nbytes = [described[key][0] for key in keys]
         types = [described[key][1] for key in keys]
         if keys:
+            self.scattered.append((time.time(), keys))
             self._worker.feed(
                 core.DataAdded(keys, nbytes, types, [life] * len(keys), equal), values
             )

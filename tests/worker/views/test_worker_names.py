@@ -143,6 +143,29 @@ def test_the_state_of_tasks() -> None:
     run(main())
 
 
+def test_the_story_of_what_came_to_a_worker() -> None:
+    async def main() -> None:
+        async with cluster(2) as (c, _, [a, b]):
+            x = await c.scatter(b"x", workers=["0"])
+            y = await c.submit(inc, 1, key="y", workers=["0"])
+            assert await c.submit(len, x, key="z", workers=["1"]) == 1 and y == 2
+            (first, last) = a.state.story(x.key)
+            assert first[:3] == (x.key, "receive-from-scatter", None)
+            assert last[:2] == (x.key, "memory") and first[-1] < last[-1]
+            assert [entry[1] for entry in b.state.story(x.key)] == ["receive-dep", "memory"]
+            assert b.state.story(x.key)[0][2] == a.address
+            everything = a.state.story()
+            assert {entry[0] for entry in everything} >= {x.key}
+            assert a.state.story(a.state.tasks[x.key])[0][:2] == first[:2]
+            key = x.key
+            del x
+            await until(lambda: key not in a.data)
+            # For a minute it is told of, as released.
+            assert a.state.tasks[key].state == "released" and a.state.story("nobody's") == []
+
+    run(main())
+
+
 def test_transfers_are_noted() -> None:
     async def main() -> None:
         async with cluster(2) as (c, _, [a, b]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["TasksOfWorker", "WorkerState"]
 
 
+_RECENT = 60.0  # seconds in which scattered data is told of, though nobody needs it any more
+
+
 class TasksOfWorker(Mapping[Any, TaskState]):
-    """Tasks and data of a worker by the users' keys; to be read only."""
+    """Tasks and data of a worker by the users' keys; to be read only.
+
+    Data that came by `scatter` stays for a minute, as released, when it is dropped: tests ask for
+    its story.
+    """
 
     __slots__ = ("_worker",)
 
@@ -25,7 +33,11 @@ class TasksOfWorker(Mapping[Any, TaskState]):
 
     def _keys(self) -> dict[str, None]:
         s = self._worker.machine.state
-        return dict.fromkeys((*s.data, *s.missing_keys, *s.tasks))
+        return dict.fromkeys((*s.data, *s.missing_keys, *s.tasks, *self._scattered_lately()))
+
+    def _scattered_lately(self) -> set[str]:
+        since = time.time() - _RECENT
+        return {key for at, keys in self._worker.exchange.scattered if at > since for key in keys}
 
     def __getitem__(self, key: Any) -> TaskState:
         if key not in self:
@@ -34,9 +46,10 @@ class TasksOfWorker(Mapping[Any, TaskState]):
 
     def __contains__(self, key: object) -> bool:
         try:
-            return state_of(self._worker, encode_key(key)) != "released"
+            name = encode_key(key)
         except TypeError:  # nobody's key
             return False
+        return state_of(self._worker, name) != "released" or name in self._scattered_lately()
 
     def __iter__(self) -> Iterator[Any]:
         return map(decode_key, self._keys())
@@ -214,3 +227,36 @@ class WorkerState:
     def transfer_incoming_count_total(self) -> int:
         """How many there were."""
         return self._worker.transfers.incoming.count
+
+    def story(self, *keys_or_tasks: Any) -> list[tuple[Any, ...]]:
+        """Return what came to this worker of keys, the oldest first.
+
+        There is no log of each step of a task, which every task would pay for. Told are data that
+        came by `scatter` or from other workers, and in which state a key is now, as tuples of the
+        key, the event (``"receive-from-scatter"``, ``"receive-dep"``, or the state), where it came
+        from or None, a name of the event, and the time.
+
+        Parameters
+        ----------
+        *keys_or_tasks
+            Keys, or tasks of `tasks`; all of them where there are none.
+        """
+        worker = self._worker
+        wanted = {encode_key(getattr(each, "key", each)) for each in keys_or_tasks}
+        found: list[tuple[Any, ...]] = []
+        for when, keys in worker.exchange.scattered:
+            for key in wanted.intersection(keys) if wanted else keys:
+                named = f"update-data-{when}"
+                found.append((decode_key(key), "receive-from-scatter", None, named, when))
+        for transfer in worker.transfers.incoming.log:
+            when = transfer["stop"]
+            for key in wanted.intersection(transfer["keys"]) if wanted else transfer["keys"]:
+                named = f"gather-dep-{when}"
+                found.append((decode_key(key), "receive-dep", transfer["who"], named, when))
+        found.sort(key=lambda entry: entry[-1])
+        now = time.time()
+        for name in map(decode_key, wanted) if wanted else self.tasks:
+            ts = self.tasks.get(name)
+            if ts is not None:
+                found.append((name, ts.state, None, f"story-{now}", now))
+        return found
