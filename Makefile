@@ -2,6 +2,7 @@
 # make demo-beside  the same on dask.distributed too, in an environment of its own (a minute to make)
 # make test   run the whole suite: the simulator over its seeds, then pytest
 # make core   the tests of the state machines alone, in seconds
+# make fuzz   mutated messages against the cores; CASES=1000000 SEED=7 for so many, from that seed
 # make lint   ruff and mypy
 # make dashboard  build the dashboard's page from its sources under dashboard/; needs npm
 # make docs   the documentation as a site, docs/_build/html; a warning is an error
@@ -17,6 +18,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 0:2000
+CASES ?= 20000
+SEED ?= 0
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 ECOSYSTEM_ARGS ?=
@@ -30,7 +33,7 @@ CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nan
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo demo-beside test core pytest sim lint dashboard dashboard-check docs bench ecosystem dist changelog clean help
+.PHONY: demo demo-beside test core pytest sim fuzz lint dashboard dashboard-check docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
@@ -61,6 +64,9 @@ pytest: $(VENV)/.installed-test $(patsubst %,.venvs/eco-%/.installed,$(IN_SUITE)
 # The cores' tests need neither sockets nor processes; pytest's last line says how many there were.
 core: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q $(CORE_TESTS)
+
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python tests/fuzzing/run.py --cases $(CASES) --seed $(SEED) --keep-going
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

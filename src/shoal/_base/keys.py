@@ -22,6 +22,9 @@ Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
 # What the repr of a non-string key, or of a quoted string, looks like at its start.
 _LITERAL = re.compile(r"""[('"]|b['"]|-?[0-9][0-9.e+-]*\Z""")
 
+# Longer keys are decoded each time: many of them would fill the memory.
+_LONG = 500
+
 _SIMPLE = frozenset((str, int))
 
 # Ends the key, before the number of its life, in names of lives that had to make way for others.
@@ -64,12 +67,17 @@ def encode_key(key: Any) -> str:
 def decode_key(text: str) -> Any:
     """Return the user's key of a wire key; the inverse of `encode_key`.
 
+    A text that is no wire key, as a damaged peer may send, stands for itself: nobody who is told of
+    it later shall fail for it.
+
     Examples
     --------
-    >>> decode_key("('x', 0)")
-    ('x', 0)
+    >>> decode_key("('x', 0)"), decode_key("(x")
+    (('x', 0), '(x')
     """
-    return _decode_literal(text) if _LITERAL.match(text) and _LIFE not in text else text
+    if not _LITERAL.match(text) or _LIFE in text:
+        return text
+    return _decode_literal(text) if len(text) <= _LONG else _literal(text)
 
 
 def set_aside_key(text: str, life: int) -> str:
@@ -97,9 +105,15 @@ def without_life(text: str) -> str:
     return text.partition(_LIFE)[0]
 
 
-@lru_cache(maxsize=100_000)
-def _decode_literal(text: str) -> Any:
-    return ast.literal_eval(text)
+def _literal(text: str) -> Any:
+    try:
+        key = ast.literal_eval(text)
+        return key if encode_key(key) == text else text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+_decode_literal = lru_cache(maxsize=100_000)(_literal)
 
 
 def _is_utf8(text: str) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["is_whole", "plain_scalar", "whole_number"]
+__all__ = ["amounts", "finite", "is_whole", "plain_scalar", "whole_number"]
+
+# No amount that a message carries is larger, so that sums of them stay exact enough.
+_LARGEST = 1e15
 
 _SCALARS = (bool, int, float, str, bytes)
 
@@ -62,3 +67,54 @@ def plain_scalar(value: Any) -> Any:
         return value
     item = value.item()
     return item if isinstance(item, _SCALARS) else value
+
+
+def finite(what: str, value: Any, minimum: float = -_LARGEST) -> float:
+    """Return a number as a float of Python, no larger than a message may carry.
+
+    Parameters
+    ----------
+    what : str
+        What the number is, for the message.
+    value : object
+        What a user gave. Infinity is the largest number.
+    minimum : float
+        The least that is allowed.
+
+    Raises
+    ------
+    ValueError
+        When it is no number, or a smaller one.
+
+    Examples
+    --------
+    >>> finite("priority=", 2), finite("priority=", float("inf"))
+    (2.0, 1000000000000000.0)
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} must be a number, got {value!r}") from None
+    number = max(number, -_LARGEST)
+    if math.isnan(number) or number < minimum:
+        least = "" if minimum <= -_LARGEST else f" of at least {minimum:g}"
+        raise ValueError(f"{what} must be a number{least}, got {value!r}")
+    return min(number, _LARGEST)
+
+
+def amounts(what: str, given: Any) -> dict[str, float]:
+    """Return how much there is of what, by name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is no dict of names and numbers.
+
+    Examples
+    --------
+    >>> amounts("resources=", {"GPU": 2})
+    {'GPU': 2.0}
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"{what} must be a dict such as {{'GPU': 1}}, got {given!r}")
+    return {name: finite(f"{what[:-1]}[{name!r}]", n, 0.0) for name, n in given.items()}

@@ -18,9 +18,11 @@ from typing import Any, Generic, TypeVar
 from shoal.comm.base import Comm
 from shoal.comm.inproc import InProc
 from shoal.comm.sockets import SocketComm
+from shoal.comm.strangers import clean
 from shoal.comm.thread_reader import ThreadReader, can_read_in_threads
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
+from shoal.wire.checks import check_batch
 from shoal.wire.codec import BatchCodec
 
 __all__ = ["MessageStream"]
@@ -65,8 +67,10 @@ class MessageStream(Generic[M]):
         self.on_unsendable: Callable[[Any, Exception], None] | None = None
         self._on_messages: Callable[[list[M]], None] | None = None
         self._on_closed: Callable[[BaseException | None], None] | None = None
+        self._on_fault: Callable[[Exception], None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._thread_reader: ThreadReader | None = None
+        self._closing_task: asyncio.Task[None] | None = None
 
     @property
     def peer_address(self) -> str:
@@ -88,8 +92,12 @@ class MessageStream(Generic[M]):
         on_messages: Callable[[list[M]], None],
         on_closed: Callable[[BaseException | None], None],
         direct: bool = False,
+        on_fault: Callable[[Exception], None] | None = None,
     ) -> None:
         """Begin to receive.
+
+        A batch that is none of this edge, or of which a message contradicts itself, ends the
+        connection: what follows on it builds on what cannot be taken into account.
 
         Parameters
         ----------
@@ -100,7 +108,11 @@ class MessageStream(Generic[M]):
         direct : bool
             Let `send_now` write to the socket itself, and threads read it, where that can be, for
             another descriptor or two.
+        on_fault : callable, optional
+            Called with what is wrong with a batch, or with what `on_messages` raised. It tells the
+            peer, where it can, and closes the connection; by default that is all that happens.
         """
+        self._on_fault = on_fault
         self._on_messages = on_messages
         self._on_closed = on_closed
         comm = self.comm
@@ -118,13 +130,35 @@ class MessageStream(Generic[M]):
 
     def _receive_frames(self, frames: list[BytesLike]) -> None:
         comm = self.comm
-        assert isinstance(comm, SocketComm) and self._on_messages is not None
+        assert isinstance(comm, SocketComm)
         try:
             messages = self._receives.decode(comm.received(frames))
         except ProtocolError as error:
-            comm.protocol.fail(CommClosedError(f"{comm.peer_address} broke the protocol: {error}"))
+            self._refuse(error)
             return
-        self._on_messages(messages)
+        self._take(messages)
+
+    def _take(self, messages: list[M]) -> None:
+        """Hand messages on. An error there is of this connection, and of no other."""
+        assert self._on_messages is not None
+        try:
+            self._on_messages(messages)
+        except Exception as error:
+            logger.exception("messages of %s could not be dealt with", clean(self.peer_address))
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        """End the connection for what came on it."""
+        if self._on_fault is not None:
+            self._on_fault(error)
+            return
+        comm = self.comm
+        text = f"{comm.peer_address} broke the protocol: {clean(error)}"
+        if isinstance(comm, SocketComm):
+            comm.protocol.fail(CommClosedError(text))
+        else:
+            logger.warning("%s", text)
+            self.abort()
 
     def lend(self) -> None:
         """Let the next thread that waits read by itself: see `read_in_thread`. On the loop."""
@@ -169,18 +203,25 @@ class MessageStream(Generic[M]):
             reader.read(take_frames, is_done, seconds)
 
     def _receive_batches(self, batches: list[Any]) -> None:
-        assert self._on_messages is not None
         for batch in batches:
-            self._on_messages(batch)
+            if self._on_messages is None:
+                return  # a batch before ended the connection
+            try:
+                check_batch(batch)
+            except ProtocolError as error:
+                self._refuse(error)
+                return
+            self._take(batch)
 
     async def _read_comm(self) -> None:
-        assert self._on_messages is not None
         reason: BaseException | None = None
         try:
             while True:
-                frames = await self.comm.read()
-                self._on_messages(self._receives.decode(frames))
-        except (OSError, ProtocolError) as error:
+                self._take(self._receives.decode(await self.comm.read()))
+        except ProtocolError as error:
+            reason = error
+            self._refuse(error)
+        except OSError as error:
             reason = error
             self.comm.abort()
         self._ended(reason)
@@ -326,9 +367,22 @@ class MessageStream(Generic[M]):
             self._reader.cancel()
         await self.comm.close()
 
+    def close_soon(self) -> None:
+        """`close`, without waiting for it; nothing more is received."""
+        self._on_messages = _ignore
+        self._closing_task = self._loop.create_task(self._close_and_tell())
+
+    async def _close_and_tell(self) -> None:
+        await self.close()
+        self._ended(CommClosedError(f"{self.comm!r} was closed"))
+
     def abort(self) -> None:
         """Close at once; what was not sent is dropped."""
         self._closing = True
         if self._reader is not None:
             self._reader.cancel()
         self.comm.abort()
+
+
+def _ignore(messages: list[Any]) -> None:
+    """Nobody listens any more."""

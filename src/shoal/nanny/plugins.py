@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.plugins.given import GivenPlugins
-from shoal.plugins.hooks import name_of, overrides
+from shoal.plugins.hooks import name_of, overrides, run_hook
 
 if TYPE_CHECKING:
     from shoal.comm.rpc import ConnectionPool
@@ -72,9 +71,8 @@ class NannyPlugins(GivenPlugins):
         if name in self.plugins:
             await self._take_down(name)
         setup = getattr(plugin, "setup", None)
-        result = setup(self.nanny) if setup is not None else None
-        if inspect.isawaitable(result):
-            await result
+        if setup is not None:
+            await run_hook(setup, self.nanny)
         self.plugins[name] = plugin
         logger.info("Plugin %r is on %r", name, self.nanny)
 
@@ -95,6 +93,5 @@ class NannyPlugins(GivenPlugins):
 
     async def _tear_down(self, name: str) -> None:
         teardown = overrides(self.plugins.pop(name), "teardown")
-        result = None if teardown is None else teardown(self.nanny)
-        if inspect.isawaitable(result):
-            await result
+        if teardown is not None:
+            await run_hook(teardown, self.nanny)

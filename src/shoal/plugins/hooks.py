@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["accepting", "call_hook", "defaults", "name_of", "overrides", "wait_for_hook"]
+__all__ = [
+    "accepting",
+    "call_hook",
+    "defaults",
+    "name_of",
+    "overrides",
+    "run_hook",
+    "wait_for_hook",
+]
 
 C = TypeVar("C", bound=type)
 
@@ -62,12 +71,32 @@ def call_hook(
     *args: Any,
     **kw: Any,
 ) -> Any:
-    """Call a hook; an error is logged with the plugin's name, and the result is then None."""
+    """Call a hook; an error is logged with the plugin's name, and the result is then None.
+
+    Also one that would end a program, or a task of the loop: it is not the caller's.
+    """
     try:
         return function(*args, **kw)
-    except Exception:
+    except (Exception, SystemExit, asyncio.CancelledError):
         logger.exception("Plugin %r failed in %s()", name, hook)
         return None
+
+
+async def run_hook(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a hook, wait for it where it is a coroutine function, and return what it returned.
+
+    Raises
+    ------
+    Exception
+        What it raises. What would end the program, or a task of the loop, becomes a RuntimeError.
+    """
+    try:
+        result = function(*args)
+        return await result if inspect.isawaitable(result) else result
+    except (SystemExit, asyncio.CancelledError) as error:
+        if _is_callers(error):
+            raise
+        raise RuntimeError(f"{type(error).__name__} in a plugin: {error}") from error
 
 
 async def wait_for_hook(logger: logging.Logger, name: str, hook: str, result: Any) -> None:
@@ -75,5 +104,13 @@ async def wait_for_hook(logger: logging.Logger, name: str, hook: str, result: An
     try:
         if inspect.isawaitable(result):
             await result
-    except Exception:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if _is_callers(error):
+            raise
         logger.exception("Plugin %r failed in %s()", name, hook)
+
+
+def _is_callers(error: BaseException) -> bool:
+    """Whether it means the task that waits for a plugin: somebody cancels that."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

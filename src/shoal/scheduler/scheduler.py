@@ -40,6 +40,7 @@ from shoal.scheduler.core import (
 )
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import WorkerState
+from shoal.scheduler.faults import close_client, close_worker
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.journal.opening import journal_for
 from shoal.scheduler.memory_manager import MemoryManager
@@ -230,10 +231,18 @@ class Scheduler(
         self.outbox = Outboxes(self)
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self.worker_streams = Streams(
-            "worker", self._from_worker, self._worker_replaced, self._worker_closed
+            "worker",
+            self._from_worker,
+            self._worker_replaced,
+            self._worker_closed,
+            partial(close_worker, self),
         )
         self.client_streams = Streams(
-            "client", self._from_client, self._client_replaced, self._client_closed
+            "client",
+            self._from_client,
+            self._client_replaced,
+            self._client_closed,
+            partial(close_client, self),
         )
         self.own_plugins = SchedulerPlugins(self)
         self._worker_plugins = PluginRegistry(self, "worker")
@@ -399,7 +408,10 @@ class Scheduler(
             raise RuntimeError("the scheduler is not started")
         self._applier.feed(event, send)
         if self._heeding or self.core.state.notes.heard:
-            self._tell_what_happened()
+            try:
+                self._tell_what_happened()
+            except Exception:  # it is not of the peer whose message led to the event
+                logger.exception("what happened could not be told")
 
     def carry_on(self) -> None:
         """Carry out what waited for the journal."""

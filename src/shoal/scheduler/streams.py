@@ -12,6 +12,7 @@ from shoal.comm.base import Comm
 from shoal.comm.busy_poll import BusyPoll
 from shoal.comm.strangers import clean
 from shoal.comm.stream import MessageStream
+from shoal.errors import ProtocolError
 from shoal.scheduler.permissions import may_be
 from shoal.wire import messages as m
 from shoal.wire.codec import BatchCodec
@@ -43,6 +44,8 @@ class Streams:
         Called with the name of a peer that comes again while it is still known.
     on_closed : callable
         Called with a peer's name and the reason when its stream has ended, unless it was replaced.
+    on_fault : callable
+        Called with a peer's name and what is wrong with what it sent: it is to be told, and closed.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Streams:
         on_messages: Callable[[str, list[Any]], None],
         on_replaced: Callable[[str], None],
         on_closed: Callable[[str, str], None],
+        on_fault: Callable[[str, str], None],
     ) -> None:
         self._first, sends, receives = _EDGES[edge]
         self._edge = edge
@@ -59,6 +63,7 @@ class Streams:
         self._on_messages = on_messages
         self._on_replaced = on_replaced
         self._on_closed = on_closed
+        self._on_fault = on_fault
         self._streams: dict[str, MessageStream[Any]] = {}
         # The peer that introduced itself by each name, also when its connection is lost.
         self.owners: OrderedDict[str, str | None] = OrderedDict()
@@ -83,11 +88,16 @@ class Streams:
 
         def receive(messages: list[Any]) -> None:
             nonlocal name
+            later = messages
             if not name:
                 name = self._introduce(stream, messages)
                 if not name:
                     return
+                later = messages[1:]
             if self._streams.get(name) is stream:
+                if self._first in map(type, later):
+                    what = self._first.__name__
+                    raise ProtocolError(f"{what} came again; it begins a connection")
                 self._on_messages(name, messages)
 
         def closed(reason: BaseException | None) -> None:
@@ -95,8 +105,16 @@ class Streams:
                 del self._streams[name]
                 self._on_closed(name, str(reason or "the connection ended"))
 
+        def fault(error: Exception) -> None:
+            if name and self._streams.get(name) is stream:
+                self._on_fault(name, clean(error))
+            else:
+                who = clean(stream.peer_address)
+                logger.warning("refused a %s from %s: %s", self._edge, who, clean(error))
+                stream.abort()
+
         # A client is often a thread that waits; workers are many, and each costs a descriptor.
-        stream.start(receive, closed, direct=self._edge == "client")
+        stream.start(receive, closed, direct=self._edge == "client", on_fault=fault)
 
     def _introduce(self, stream: MessageStream[Any], messages: list[Any]) -> str:
         first = messages[0] if messages else None

@@ -9,6 +9,7 @@ import msgspec
 
 from shoal.errors import ProtocolError
 from shoal.wire.blob import Blob, Buffer, BytesLike
+from shoal.wire.checks import check_batch
 from shoal.wire.encodable import encodable
 from shoal.wire.extensions import (
     BLOB,
@@ -73,17 +74,22 @@ class BatchCodec(Generic[M]):
         Raises
         ------
         ProtocolError
-            When the frames are not a batch of this edge; it names the offending field.
+            When the frames are not a batch of this edge, or a message contradicts itself; it
+            names the offending field. Nothing of the batch is to be taken into account then.
         """
         if not frames:
             raise ProtocolError("a batch without frames")
         self._received = frames
         try:
-            return self._decoder.decode(frames[0])
+            messages = self._decoder.decode(frames[0])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError(f"not a message of this connection: {error}") from error
         finally:
             self._received = ()
+        if not messages:
+            raise ProtocolError("a batch without messages")
+        check_batch(messages)
+        return messages
 
     def _pack(self, obj: Any) -> Any:
         if type(obj) is Buffer:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.comm.base import connect
+from shoal.comm.strangers import clean
 from shoal.comm.stream import MessageStream
 from shoal.errors import FatalCommClosedError
 from shoal.wire import messages as m
@@ -19,6 +20,7 @@ logger = logging.getLogger("shoal.worker")
 
 _ONE_TRY = 5.0  # seconds
 _PAUSE = 0.1
+_PAUSE_AFTER_FAULT = 1.0
 _SILENT = 3.0  # then the log says what it waits for
 
 
@@ -66,6 +68,7 @@ class SchedulerLink:
         self._stream: MessageStream[Any] | None = None
         self._ended: asyncio.Future[str] | None = None
         self._stopping = False
+        self._faulty = False  # the present connection, or the one before
 
     @property
     def up(self) -> bool:
@@ -92,10 +95,16 @@ class SchedulerLink:
                 if not ended.done():
                     ended.set_result(str(reason or "it was closed"))
 
+            def fault(error: Exception, stream: MessageStream[Any] = stream) -> None:
+                self._complain(stream, error)
+
             self._stream = stream
-            stream.start(self._on_messages, closed)
+            self._faulty = False
+            stream.start(self._on_messages, closed, on_fault=fault)
             self._on_up()
             reason = await ended
+            if self._faulty:  # it may say the same again at once
+                await asyncio.sleep(_PAUSE_AFTER_FAULT)
             if self._stopping:
                 return "closed"
             self._on_down(reason)
@@ -103,6 +112,15 @@ class SchedulerLink:
                 return f"the connection to the scheduler was lost: {reason}"
             logger.info("Lost the scheduler at %s (%s); looking for it", self.address, reason)
             patience = self._reconnect
+
+    def _complain(self, stream: MessageStream[Any], error: Exception) -> None:
+        """Begin anew with a scheduler whose message cannot be taken: it hears all there is here."""
+        self._faulty = True
+        text = f"the scheduler sent a message that cannot be taken: {clean(error)}"
+        logger.error("%s; connecting again", text)
+        # So that it is seen on both sides.
+        stream.send([m.EventLogged(["invalid-message"], {"from": "worker", "text": text})])
+        stream.close_soon()
 
     async def _connect(self, patience: float | None) -> MessageStream[Any]:
         loop = asyncio.get_running_loop()

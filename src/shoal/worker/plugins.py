@@ -6,14 +6,13 @@ plugin listens.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal._base.keys import decode_key
 from shoal.plugins.given import GivenPlugins
-from shoal.plugins.hooks import call_hook, name_of, overrides
+from shoal.plugins.hooks import call_hook, name_of, overrides, run_hook
 from shoal.wire import messages as m
 from shoal.worker import core
 
@@ -77,9 +76,8 @@ class WorkerPlugins(GivenPlugins):
         self.plugins[name] = plugin
         try:
             setup = getattr(plugin, "setup", None)
-            result = setup(self.worker) if setup is not None else None
-            if inspect.isawaitable(result):
-                await result
+            if setup is not None:
+                await run_hook(setup, self.worker)
         except BaseException:
             self.plugins.pop(name, None)
             raise
@@ -94,9 +92,8 @@ class WorkerPlugins(GivenPlugins):
         plugin = self.plugins.pop(name)
         self._arrange()
         teardown = overrides(plugin, "teardown")
-        result = None if teardown is None else teardown(self.worker)
-        if inspect.isawaitable(result):
-            await result
+        if teardown is not None:
+            await run_hook(teardown, self.worker)
 
     def _arrange(self) -> None:
         self._transition = self._listeners("transition")

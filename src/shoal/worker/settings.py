@@ -9,14 +9,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal import config
+from shoal._base.numbers import amounts
 from shoal._base.system import memory_available
 from shoal.comm.endpoints import file_in_place
 from shoal.worker.core import Settings
 
-__all__ = ["Given", "Lifetime", "all_executors", "max_shared", "positive", "read_settings"]
+__all__ = [
+    "Given",
+    "Lifetime",
+    "all_executors",
+    "max_shared",
+    "positive",
+    "read_resources",
+    "read_settings",
+]
 
 
 _FETCH_AT_LEAST = 1_000_000
+
+
+def read_resources(resources: Mapping[str, float] | None) -> dict[str, float]:
+    """Return what tasks may ask for: as it was given, or as it is configured."""
+    return amounts("resources=", resources or config.get_dict("distributed.worker.resources"))
 
 
 def read_settings(

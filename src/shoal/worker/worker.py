@@ -53,6 +53,7 @@ from shoal.worker.settings import (
     all_executors,
     max_shared,
     positive,
+    read_resources,
     read_settings,
 )
 from shoal.worker.store import data_of, make_store
@@ -189,7 +190,7 @@ class Worker(WorkerFace, WorkerMethods):
         self.scheduler_address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.security = with_secret(Security.of(security), secret)
         self.nthreads = positive("nthreads", nthreads, CPU_COUNT)
-        self.resources = dict(resources or config.get_dict("distributed.worker.resources"))
+        self.resources = read_resources(resources)
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
         self._places = listening_addresses(self.scheduler_address, protocol, host, interface, port)
         self.nanny, self._contact_address = nanny, contact_address

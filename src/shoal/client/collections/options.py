@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dask.base import get_annotations, is_dask_collection
 from dask.utils import parse_timedelta
 
+from shoal._base.numbers import amounts, finite
 from shoal.client.collections.dask_private import flatten
 from shoal.client.futures.future import Future
 from shoal.client.submission.limits import checked_retries, checked_timeout
-from shoal.client.submission.submit import as_workers, sendable
+from shoal.client.submission.submit import as_workers, checked_executor, sendable
 from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
 from shoal.wire.messages import TaskOptions
@@ -49,7 +50,8 @@ class Options:
 
     def __init__(self, *, fifo_timeout: float | str = "60s", **asked: Any) -> None:
         try:
-            self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
+            seconds = parse_timedelta(fifo_timeout, default="s")
+            self.fifo_timeout = finite("fifo_timeout=", seconds, 0.0)
         except (KeyError, TypeError) as error:
             raise ValueError(f"fifo_timeout={fifo_timeout!r}: use '60s' or a number") from error
         around = {**get_annotations(), **users_code()}
@@ -145,22 +147,18 @@ def _choose(asked: dict[str, Any]) -> Chosen:
     executor = extra.pop("executor", None)
     limit = checked_timeout(extra.pop("timeout", None))
     actor = bool(extra.pop("actors", False))
-    if not isinstance(priority, (int, float)):
-        raise TypeError(f"priority= must be a number, got {priority!r}")
-    if resources is not None and not isinstance(resources, Mapping):
-        raise TypeError(f"resources= must be a dict such as {{'GPU': 1}}, got {resources!r}")
     options = None
     if workers is not None or resources or retries or executor or extra or actor or limit:
         times, policy = checked_retries(retries)
         options = TaskOptions(
             workers=None if workers is None else as_workers(workers),
             allow_other_workers=bool(allow_other_workers),
-            resources={name: float(n) for name, n in (resources or {}).items()} or None,
+            resources=amounts("resources=", resources or {}) or None,
             retries=times,
             actor=actor,
-            executor=executor,
+            executor=checked_executor(executor),
             annotations=sendable(extra) or None,
             timeout=limit,
             retry=policy,
         )
-    return float(priority) + nearness(), options
+    return finite("priority=", priority) + nearness(), options

@@ -11,7 +11,9 @@ from shoal import config
 from shoal.client.core.events import Connected, Disconnected, FromScheduler, GaveUp
 from shoal.client.session.latches import nudge
 from shoal.comm.base import connect
+from shoal.comm.strangers import clean
 from shoal.comm.stream import MessageStream
+from shoal.errors import CommClosedError
 from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import pack_failure
 from shoal.wire.messages import (
@@ -33,6 +35,7 @@ logger = logging.getLogger("shoal.client")
 
 # Answers to waiting threads, with nothing between them, after which threads read by themselves.
 _IN_A_ROW = 3
+_PAUSE_AFTER_FAULT = 1.0  # seconds
 
 
 class Connection:
@@ -65,6 +68,7 @@ class Connection:
         self._reconnecting: asyncio.Task[None] | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._sentinel: asyncio.Task[None] | None = None
+        self._pause = 0.0  # seconds before the next attempt to connect again
         self._answers = 0  # to threads that wait, in a row
 
     async def open(self, timeout: float) -> None:
@@ -117,7 +121,12 @@ class Connection:
         )
         stream.on_unsendable = self._unsendable
         self._stream = self.session.stream = stream
-        stream.start(self._receive, lambda reason: self._lost(stream, reason), direct=True)
+        stream.start(
+            self._receive,
+            lambda reason: self._lost(stream, reason),
+            direct=True,
+            on_fault=lambda error: self._complain(stream, error),
+        )
         self.session.hand(Connected())
 
     def _receive(self, messages: list[Any]) -> None:
@@ -136,6 +145,14 @@ class Connection:
         if self.session.ended is not None and not self._closing:
             self._closing = True
             self._detach()
+
+    def _complain(self, stream: MessageStream[Any], error: Exception) -> None:
+        """Begin anew with a scheduler whose message cannot be taken: it is told all again."""
+        self._pause = _PAUSE_AFTER_FAULT
+        text = f"the scheduler sent a message that cannot be taken: {clean(error)}"
+        logger.error("%s", text)
+        self._lost(stream, CommClosedError(text))
+        stream.abort()
 
     def _somebody_waits(self, message: Any) -> bool:
         """Whether a thread waited for this and for nothing else, as far as is known."""
@@ -173,6 +190,9 @@ class Connection:
         assert self._lost_since is not None
         deadline = self._lost_since + self._patience
         pause = 0.02
+        if self._pause:  # it may say the same again at once
+            await asyncio.sleep(self._pause)
+            self._pause = 0.0
         problem: OSError = OSError(f"it did not answer for {self._patience:g} s")
         while (left := deadline - self._loop.time()) > 0:
             try:

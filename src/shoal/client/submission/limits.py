@@ -15,10 +15,10 @@ from dask.utils import parse_timedelta
 
 from shoal._base.numbers import whole_number
 from shoal.wire.messages import RetryPolicy
-from shoal.wire.plain_values import MOST
 
 __all__ = ["Retry", "checked_retries", "checked_timeout", "given_to", "seconds"]
 
+_MOST = 2**31
 _NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -110,8 +110,8 @@ def checked_retries(retries: Any) -> tuple[int, RetryPolicy | None]:
     if retries is None:
         return 0, None
     if isinstance(retries, Retry):
-        return min(retries.times, MOST), retries.policy()
-    return min(whole_number("retries=", retries, 0), MOST), None
+        return min(retries.times, _MOST), retries.policy()
+    return min(whole_number("retries=", retries, 0), _MOST), None
 
 
 def checked_timeout(timeout: Any) -> float:

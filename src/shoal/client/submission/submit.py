@@ -13,7 +13,7 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
-from shoal._base.numbers import is_whole, whole_number
+from shoal._base.numbers import amounts, finite, is_whole, whole_number
 from shoal.client.core.state import Call, Extras, Record
 from shoal.client.futures.future import Future, make_future, make_futures
 from shoal.client.submission.arguments import pack
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SubmitOptions",
     "as_workers",
+    "checked_executor",
     "map_calls",
     "sendable",
     "submit_call",
@@ -76,21 +77,22 @@ class SubmitOptions:
             raise ValueError("allow_other_workers=True only makes sense together with workers=")
         # Every actor is an object of its own, whatever it is made from.
         self.pure = (pure is None or pure) and not actor
-        self.priority = float(priority)
+        self.priority = finite("priority=", priority)
         if fifo_timeout == _DEFAULT_FIFO:
             self.fifo_timeout = 0.1
         else:
-            self.fifo_timeout = float(parse_timedelta(fifo_timeout, default="s"))
+            seconds = parse_timedelta(fifo_timeout, default="s")
+            self.fifo_timeout = finite("fifo_timeout=", seconds, 0.0)
         self.options: TaskOptions | None = None
         if workers is not None or resources or retries or executor or extra or actor or limit:
             times, policy = checked_retries(retries)
             self.options = TaskOptions(
                 workers=None if workers is None else as_workers(workers),
                 allow_other_workers=bool(allow_other_workers),
-                resources={name: float(n) for name, n in (resources or {}).items()} or None,
+                resources=amounts("resources=", resources or {}) or None,
                 retries=times,
                 actor=bool(actor),
-                executor=executor,
+                executor=checked_executor(executor),
                 annotations=sendable(extra) or None,
                 timeout=limit,
                 retry=policy,
@@ -149,6 +151,13 @@ def sendable(annotations: dict[str, Any]) -> dict[str, Any]:
         except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"the annotation {name}={value!r} cannot be sent: {error}") from None
     return annotations
+
+
+def checked_executor(executor: Any) -> str | None:
+    """Return the name of the executor that a task is for."""
+    if executor is not None and not isinstance(executor, str):
+        raise TypeError(f"executor= must be the name of one, got {executor!r}")
+    return executor
 
 
 def submit_call(

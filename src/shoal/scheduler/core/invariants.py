@@ -84,7 +84,7 @@ def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:
         assert ts.worker is None, f"{where}: still on {ts.worker}"
     assert (ts.state == "no-worker") == (ts in s.unrunnable), where
     if ts.state == "erred":
-        assert ts.rare is not None and ts.rare.error is not None and ts.rare.blame, where
+        assert ts.rare is not None and ts.rare.error is not None, where
 
 
 def _check_worker(s: SchedulerState, ws: WorkerState) -> None:

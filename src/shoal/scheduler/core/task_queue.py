@@ -129,6 +129,8 @@ class TaskQueue:
             ):
                 break
             taken.append(ts)
+        if like in taken:  # an entry of an earlier time in this queue
+            del taken[taken.index(like) :]
         if taken:
             self.size -= len(taken)
             del run[len(run) - len(taken) + 1 :]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal._base.keys import decode_key
-from shoal.plugins.hooks import accepting, call_hook, overrides, wait_for_hook
+from shoal.plugins.hooks import accepting, call_hook, overrides, run_hook, wait_for_hook
 from shoal.scheduler.core_access import PeerAccess
 from shoal.scheduler.plugins.graph_report import report_graph
 from shoal.wire import messages as m
@@ -85,15 +85,18 @@ class SchedulerPlugins:
                 logger.exception("Plugin %r failed in close()", name)
         start = getattr(plugin, "start", None)
         if start is not None:
-            result = start(self.scheduler)
-            if inspect.isawaitable(result):
-                await result
+            await run_hook(start, self.scheduler)
         self.put(plugin, name)
 
     def put(self, plugin: Any, name: str) -> None:
         """Add a plugin that needs no start."""
         self.plugins[name] = plugin
-        self._arrange()
+        try:
+            self._arrange()
+        except BaseException:  # a hook that cannot even be looked up
+            del self.plugins[name]
+            self._arrange()
+            raise
 
     async def remove(self, name: str) -> None:
         """Close a plugin and forget it.
@@ -105,9 +108,7 @@ class SchedulerPlugins:
         Exception
             Whatever its `close` raises; it is forgotten all the same.
         """
-        result = self.take_out(name)
-        if inspect.isawaitable(result):
-            await result
+        await run_hook(self.take_out, name)
 
     def take_out(self, name: str) -> Any:
         """Forget a plugin and call its `close`; return what that returned: wait for it.
@@ -242,7 +243,9 @@ class SchedulerPlugins:
 
     def _tell_news(self, topic: str, message: Any) -> None:
         """Tell of an event that was logged; the core logs which workers came and went."""
-        self.call("log_event", topic, message)
+        for name, hook in self._hooks["log_event"]:
+            # Each gets its own: what one changes is not what others are told, nor what is logged.
+            self._call(name, "log_event", hook, topic, _own(message))
         scheduler = self.scheduler
         match _action(topic, message):
             case "add-worker":
@@ -269,14 +272,23 @@ class SchedulerPlugins:
     def call(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of all plugins; coroutines run beside."""
         for name, function in self._hooks[hook]:
-            result = call_hook(logger, name, hook, function, *args, **kwargs)
-            if inspect.isawaitable(result):
-                self.scheduler.background(wait_for_hook(logger, name, hook, result))
+            self._call(name, hook, function, *args, **kwargs)
+
+    def _call(
+        self, name: str, hook: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
+        result = call_hook(logger, name, hook, function, *args, **kwargs)
+        if inspect.isawaitable(result):
+            self.scheduler.background(wait_for_hook(logger, name, hook, result))
 
     async def call_and_wait(self, hook: str) -> None:
         """Call a hook without arguments of all plugins, one after the other."""
         for name, function in list(self._hooks[hook]):
             await wait_for_hook(logger, name, hook, call_hook(logger, name, hook, function))
+
+
+def _own(message: Any) -> Any:
+    return message.copy() if type(message) in (dict, list) else message
 
 
 def _action(topic: str, message: Any) -> Any:

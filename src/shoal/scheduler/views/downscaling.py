@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from shoal.plugins.hooks import call_hook
 
 if TYPE_CHECKING:
     from shoal.scheduler.context import SchedulerContext
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from shoal.scheduler.views.worker import WorkerState
 
 __all__ = ["choose_workers_to_close", "workers_to_close"]
+
+logger = logging.getLogger("shoal.scheduler.views.downscaling")
 
 _MEMORY_RATIO = 2.0
 
@@ -86,13 +91,14 @@ def _has_actor(ws: core.WorkerState) -> bool:
 
 
 def _valid(scheduler: SchedulerContext, workers: list[core.WorkerState]) -> list[core.WorkerState]:
-    """Return the workers that no plugin wants to keep."""
+    """Return the workers that no plugin wants to keep; none where a plugin cannot say."""
     views = scheduler.views
     hooks = scheduler.own_plugins.hooks("valid_workers_downscaling")
     if not hooks:
         return workers
     left = [views.worker(ws) for ws in workers]
-    for _, hook in hooks:
-        left = list(hook(scheduler, left))
+    for name, hook in hooks:
+        answer = call_hook(logger, name, "valid_workers_downscaling", hook, scheduler, left)
+        left = list(answer or ())
     kept = set(left)
     return [ws for ws in workers if views.worker(ws) in kept]

@@ -10,7 +10,17 @@ from typing import Any, TypeAlias
 import msgspec
 
 from shoal.wire.blob import Blob, Buffer
-from shoal.wire.messages.several_edges import DefineFunctions, ForgetFunctions, TaskOptions
+from shoal.wire.messages.several_edges import (
+    Amount,
+    Count,
+    DefineFunctions,
+    ForgetFunctions,
+    Index,
+    Life,
+    Position,
+    Rank,
+    TaskOptions,
+)
 
 __all__ = [
     "Ask",
@@ -57,24 +67,24 @@ class Graph(msgspec.Struct, array_like=True, gc=False, tag="graph", kw_only=True
 
     keys: list[str]
     functions: list[bytes]  # function ids that this message uses
-    function_of: list[int] = []  # per task, index into `functions`; [] when there is only one
+    function_of: list[Index] = []  # per task, index into `functions`; [] when there is only one
     args: list[bytes]  # per task, (args, kwargs or None): see `wire.plain_values`
     deps: list[
-        list[int | str]
+        list[Index | str]
     ] = []  # per task: index into `keys`, or the key itself; [] when no task has any
-    buffers: dict[int, list[Buffer]] = {}  # large out-of-band buffers of the arguments of task i
+    buffers: dict[Index, list[Buffer]] = {}  # large out-of-band buffers of the arguments of task i
     groups: list[str] = []  # names of task groups ("inc", "x-123")
-    group_of: list[int] = []  # per task, index into `groups`; [] when there is only one
-    wanted: list[int] | None = None  # indices of tasks whose results the client wants; None: all
-    order: list[int] = []  # position per task (dask.order); [] when it is the order of `keys`
-    priority: float = 0.0  # the user's; higher runs first
-    fifo_timeout: float = 0.1  # seconds
+    group_of: list[Index] = []  # per task, index into `groups`; [] when there is only one
+    wanted: list[Index] | None = None  # indices of tasks whose results the client wants; None: all
+    order: list[Position] = []  # position per task (dask.order); [] when it is the order of `keys`
+    priority: Rank = 0.0  # the user's; higher runs first
+    fifo_timeout: Amount = 0.1  # seconds
     options: list[TaskOptions] = []
     option_of: list[
-        int
+        Position
     ] = []  # per task, index into `options`, -1 for none; [] when options[0] is for all
-    told: int = 0  # also the life of those that are new, where `lives` does not say
-    lives: list[int] = []  # per task; [] when all begin with this message
+    told: Life = 0  # also the life of those that are new, where `lives` does not say
+    lives: list[Life] = []  # per task; [] when all begin with this message
 
 
 class Want(msgspec.Struct, array_like=True, gc=False, tag="want"):
@@ -84,7 +94,7 @@ class Want(msgspec.Struct, array_like=True, gc=False, tag="want"):
     """
 
     keys: list[str]
-    told: int = 0
+    told: Life = 0
 
 
 class Release(msgspec.Struct, array_like=True, gc=False, tag="release"):
@@ -124,18 +134,18 @@ class Scattered(msgspec.Struct, array_like=True, gc=False, tag="scattered"):
     """
 
     keys: list[str]
-    nbytes: list[int]
+    nbytes: list[Count]
     types: list[str]
     holders: list[list[str]]
-    told: int = 0
-    lives: list[int] = []  # as the workers were told
+    told: Life = 0
+    lives: list[Life] = []  # as the workers were told
     equal: list[bool] = []  # whether all data under this key is equal; [] when all is
 
 
 class Ask(msgspec.Struct, array_like=True, gc=False, tag="ask"):
     """A call of a coordination primitive; answered once, perhaps much later."""
 
-    id: int  # the client's own count; an answered request for a lock is known by it from then on
+    id: Position  # the client's own count; an answered request for a lock is known by it then
     kind: str  # "queue", "lock", ...
     name: str
     op: str
@@ -149,14 +159,14 @@ class Unask(msgspec.Struct, array_like=True, gc=False, tag="ask-"):
     `back`: nobody will look at the answer either. If it is on its way, what it gave is taken back.
     """
 
-    id: int
+    id: Position
     back: bool = False
 
 
 class Took(msgspec.Struct, array_like=True, gc=False, tag="took"):
     """What these answers handed over has arrived; the keys in it are wanted by now."""
 
-    ids: list[int]
+    ids: list[Position]
 
 
 class Resume(msgspec.Struct, array_like=True, gc=False, tag="resume"):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from shoal.wire.blob import Blob
-from shoal.wire.messages.several_edges import Inline
+from shoal.wire.messages.several_edges import Clock, Count, Inline, Life, Position
 
 __all__ = [
     "Answer",
@@ -45,7 +45,7 @@ class KeysInMemory(msgspec.Struct, array_like=True, gc=False, tag="memory"):
     types: list[str]
     values: list[Inline | None]  # the result where it is small, else None
     holders: list[str]  # one address for each None in `values`, in order
-    heard: int = 0
+    heard: Life = 0
 
 
 class KeyErred(msgspec.Struct, array_like=True, gc=False, tag="erred"):
@@ -55,14 +55,14 @@ class KeyErred(msgspec.Struct, array_like=True, gc=False, tag="erred"):
     exception: Blob  # pickled exception instance
     traceback: Blob  # pickled traceback (tblib), or a pickled None
     blame: str  # the key whose run failed: this one, or one it depends on
-    heard: int = 0
+    heard: Life = 0
 
 
 class KeysPending(msgspec.Struct, array_like=True, gc=False, tag="pending"):
     """Results that were there are being computed again, or a retry began: futures are pending."""
 
     keys: list[str]
-    heard: int = 0
+    heard: Life = 0
 
 
 class KeysLost(msgspec.Struct, array_like=True, gc=False, tag="lost"):
@@ -70,7 +70,7 @@ class KeysLost(msgspec.Struct, array_like=True, gc=False, tag="lost"):
 
     keys: list[str]
     reason: str
-    heard: int = 0
+    heard: Life = 0
 
 
 class KeysCancelled(msgspec.Struct, array_like=True, gc=False, tag="cancelled"):
@@ -78,15 +78,15 @@ class KeysCancelled(msgspec.Struct, array_like=True, gc=False, tag="cancelled"):
 
     keys: list[str]
     reason: str
-    heard: int = 0
+    heard: Life = 0
 
 
 class KeysShared(msgspec.Struct, array_like=True, gc=False, tag="shared"):
     """Others had defined these keys before, and still need them: these are their lives."""
 
     keys: list[str]
-    lives: list[int]
-    heard: int = 0
+    lives: list[Life]
+    heard: Life = 0
 
 
 class WorkersChanged(msgspec.Struct, array_like=True, gc=False, tag="workers"):
@@ -103,7 +103,7 @@ class Restarted(msgspec.Struct, array_like=True, gc=False, tag="restarted"):
 class Answer(msgspec.Struct, array_like=True, gc=False, tag="answer"):
     """Answer to the `Ask` of that id. The client says `Took` when it has what was handed over."""
 
-    id: int
+    id: Position
     value: Any = None
     error: str = ""  # kind of error; then `value` says more
     keys: list[str] = []  # of futures in the value: kept until the client says `Took`
@@ -121,14 +121,14 @@ class Subscribers(msgspec.Struct, array_like=True, gc=False, tag="subscribers"):
 
     topic: str
     workers: list[str]  # addresses: publishers that can reach them tell them directly
-    others: int  # subscribers that are told through the scheduler
+    others: Count  # subscribers that are told through the scheduler
 
 
 class TopicEvent(msgspec.Struct, array_like=True, gc=False, tag="event"):
     """Something was logged under a topic that this client subscribed to: its handlers run."""
 
     topic: str
-    time: float  # wall clock of the scheduler, seconds
+    time: Clock  # wall clock of the scheduler, seconds
     message: Any
 
 

@@ -11,10 +11,14 @@ import msgspec
 
 from shoal.wire.blob import Buffer
 from shoal.wire.messages.several_edges import (
+    Amount,
     DefineFunctions,
     ForgetFunctions,
     Inline,
+    Life,
     Priority,
+    Run,
+    Size,
     TaskOptions,
 )
 
@@ -36,10 +40,10 @@ class WorkerWelcome(msgspec.Struct, array_like=True, gc=False, tag="welcome"):
     """Answer to `RegisterWorker`: the worker is known, and may drop and stop what nobody wants."""
 
     scheduler: str
-    heartbeat_interval: float  # seconds
+    heartbeat_interval: Amount  # seconds
     forget: list[str] = []  # held keys that nobody wants
     stop: list[str] = []  # running keys that nobody wants
-    forget_lives: list[int] = []
+    forget_lives: list[Life] = []
 
 
 class WorkerRejected(msgspec.Struct, array_like=True, gc=False, tag="rejected"):
@@ -56,22 +60,22 @@ class Compute(msgspec.Struct, array_like=True, gc=False, tag="run"):
     """
 
     key: str
-    run: int
+    run: Run
     function: bytes
     args: bytes
     priority: Priority
-    duration: float  # estimate, seconds
+    duration: Amount  # estimate, seconds
     wanted: bool  # a client waits for it: send a small result along
     # Tuples, because there is only one that is empty: a decoder makes no object for it.
     deps: tuple[str, ...] = ()
-    dep_nbytes: tuple[int, ...] = ()
+    dep_nbytes: tuple[Size, ...] = ()
     dep_holders: tuple[list[str], ...] = ()
     buffers: tuple[Buffer, ...] = ()
     options: TaskOptions | None = None
     # Per dependency its value, where it is small and elsewhere, else None; () when there is none.
     dep_values: tuple[Inline | None, ...] = ()
-    life: int = 0
-    dep_lives: tuple[int, ...] = ()  # of all dependencies the task's own, where it is empty
+    life: Life = 0
+    dep_lives: tuple[Life, ...] = ()  # of all dependencies the task's own, where it is empty
 
 
 class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
@@ -81,13 +85,13 @@ class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
     """
 
     keys: list[str]
-    first_run: int
+    first_run: Run
     function: bytes
     args: list[bytes]
     priorities: list[Priority]
-    duration: float  # estimate of each, seconds
+    duration: Amount  # estimate of each, seconds
     wanted: bool
-    life: int = 0  # of all of them
+    life: Life = 0  # of all of them
 
 
 class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
@@ -97,7 +101,7 @@ class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
     """
 
     keys: list[str]
-    lives: list[int] = []  # one for each key, or one for all
+    lives: list[Life] = []  # one for each key, or one for all
 
 
 class Steal(msgspec.Struct, array_like=True, gc=False, tag="steal"):
@@ -113,7 +117,7 @@ class Interrupt(msgspec.Struct, array_like=True, gc=False, tag="interrupt"):
     """
 
     keys: list[str]
-    runs: list[int]
+    runs: list[Run]
     reason: str
 
 
@@ -124,10 +128,10 @@ class Acquire(msgspec.Struct, array_like=True, gc=False, tag="acquire"):
     """
 
     keys: list[str]
-    nbytes: list[int]
+    nbytes: list[Size]
     holders: list[list[str]]
-    lives: list[int] = []
-    equal: list[int] = []  # the life under which the worker has equal data already; [] if none has
+    lives: list[Life] = []
+    equal: list[Life] = []  # the life under which the worker has equal data already; [] if none has
 
 
 class CloseWorker(msgspec.Struct, array_like=True, gc=False, tag="close"):

@@ -5,12 +5,12 @@ Definitions only; the conventions are in the package's docstring.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from shoal.wire.blob import Blob
-from shoal.wire.messages.several_edges import Inline
+from shoal.wire.messages.several_edges import Amount, Clock, Count, Inline, Life, Run
 
 __all__ = [
     "Acquired",
@@ -32,33 +32,37 @@ __all__ = [
     "WorkerToScheduler",
 ]
 
+Status: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(running|paused|closing)$")]
+
+Threads: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+
 
 class RegisterWorker(msgspec.Struct, array_like=True, gc=False, tag="register", kw_only=True):
     """First message on a worker's stream, with all that the worker holds and runs. Idempotent."""
 
     address: str
     name: str | int  # a number only to show it: names are compared as text
-    nthreads: int
-    memory_limit: int  # bytes; 0: none
-    resources: dict[str, float]
+    nthreads: Threads
+    memory_limit: Count  # bytes; 0: none
+    resources: dict[str, Amount]
     pid: int
     host: str
     nanny: str | None
-    status: str  # "running" or "paused"
+    status: Status
     server_id: str
     versions: dict[str, Any]
     local_directory: str
     services: dict[str, Any] = {}
     reconnect: bool = False
-    lifetime: float | None = None  # seconds until the worker wants to retire
+    lifetime: Amount | None = None  # seconds until the worker wants to retire
     held: list[str] = []
-    held_nbytes: list[int] = []
+    held_nbytes: list[Count] = []
     held_types: list[str] = []
     running: list[str] = []  # tasks that execute now (long-running ones too)
-    running_runs: list[int] = []
+    running_runs: list[Run] = []
     extra: dict[str, Any] = {}
-    held_lives: list[int] = []
-    running_lives: list[int] = []
+    held_lives: list[Life] = []
+    running_lives: list[Life] = []
 
 
 class Finished(msgspec.Struct, array_like=True, gc=False, tag="done"):
@@ -68,11 +72,11 @@ class Finished(msgspec.Struct, array_like=True, gc=False, tag="done"):
     """
 
     keys: list[str]
-    runs: list[int]
-    nbytes: list[int]
+    runs: list[Run]
+    nbytes: list[Count]
     types: list[str]
-    starts: list[float]  # wall clock, seconds
-    stops: list[float]
+    starts: list[Clock]  # wall clock, seconds
+    stops: list[Clock]
     values: list[Inline | None]  # a number; what else is small if the key is wanted; else None
 
 
@@ -80,13 +84,13 @@ class Failed(msgspec.Struct, array_like=True, gc=False, tag="failed"):
     """A task raised. The scheduler retries it or puts it, and what depends on it, into error."""
 
     key: str
-    run: int
+    run: Run
     exception: Blob
     traceback: Blob
     exception_text: str
     traceback_text: str
-    start: float
-    stop: float
+    start: Clock
+    stop: Clock
     # Where the task has a `RetryPolicy`: the classes of the exception, its own first, and what the
     # policy's function says of it.
     kinds: list[str] = []
@@ -97,25 +101,25 @@ class Rescheduled(msgspec.Struct, array_like=True, gc=False, tag="resched"):
     """A task raised `Reschedule`. The scheduler runs it again, elsewhere if possible."""
 
     key: str
-    run: int
+    run: Run
 
 
 class LongRunning(msgspec.Struct, array_like=True, gc=False, tag="long"):
     """The task seceded: it no longer takes a thread of the worker's pool."""
 
     key: str
-    run: int
-    elapsed: float
+    run: Run
+    elapsed: Amount
 
 
 class Interrupted(msgspec.Struct, array_like=True, gc=False, tag="interrupted"):
     """The code of a run was stopped, or could not be. The scheduler remembers it as an event."""
 
     key: str
-    run: int
+    run: Run
     why: str  # "timeout", or why it was cancelled
     where: str  # the stack of its code at that moment
-    seconds: float  # that it had run
+    seconds: Amount  # that it had run
     replaced: bool = False  # it did not stop: its process is being replaced, or the thread given up
 
 
@@ -127,11 +131,11 @@ class MissingDeps(msgspec.Struct, array_like=True, gc=False, tag="missing"):
     """
 
     key: str
-    run: int
+    run: Run
     deps: list[str]
     absent: list[list[str]]  # per dep: holders that answered "I do not have it"
     unreachable: list[list[str]]  # per dep: holders that could not be reached
-    lives: list[int] = []  # per dep
+    lives: list[Life] = []  # per dep
 
 
 class StealReply(msgspec.Struct, array_like=True, gc=False, tag="stolen"):
@@ -141,7 +145,7 @@ class StealReply(msgspec.Struct, array_like=True, gc=False, tag="stolen"):
     """
 
     keys: list[str]
-    runs: list[int]
+    runs: list[Run]
     kept: list[str]
 
 
@@ -149,10 +153,10 @@ class Acquired(msgspec.Struct, array_like=True, gc=False, tag="acquired"):
     """Copies the worker now holds: fetched from peers, or (`scattered`) put there by a client."""
 
     keys: list[str]
-    nbytes: list[int]
+    nbytes: list[Count]
     types: list[str]
     scattered: bool = False
-    lives: list[int] = []
+    lives: list[Life] = []
     equal: bool = True  # of scattered: whether all data under these keys is equal
 
 
@@ -161,7 +165,7 @@ class NotAcquired(msgspec.Struct, array_like=True, gc=False, tag="not-acquired")
 
     keys: list[str]
     reason: str
-    lives: list[int] = []
+    lives: list[Life] = []
 
 
 class Dropped(msgspec.Struct, array_like=True, gc=False, tag="dropped"):
@@ -172,26 +176,26 @@ class Dropped(msgspec.Struct, array_like=True, gc=False, tag="dropped"):
 
     keys: list[str]
     reason: str
-    lives: list[int] = []
+    lives: list[Life] = []
 
 
 class WorkerStatus(msgspec.Struct, array_like=True, gc=False, tag="status"):
     """The worker pauses, goes on, or closes. The scheduler sends nothing new to one that pauses."""
 
-    status: str  # "running", "paused" or "closing"
+    status: Status
 
 
 class WorkerHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
     """The worker is alive, and what it measured of itself. Not answered."""
 
     metrics: dict[str, Any]
-    executing: dict[str, float]  # key -> seconds it runs already, for those over a second
+    executing: dict[str, Amount]  # key -> seconds it runs already, for those over a second
 
 
 class ResourcesChanged(msgspec.Struct, array_like=True, gc=False, tag="resources"):
     """What tasks may ask for on this worker from now on, all of it. The scheduler places by it."""
 
-    resources: dict[str, float]
+    resources: dict[str, Amount]
 
 
 class EventLogged(msgspec.Struct, array_like=True, gc=False, tag="event"):

@@ -145,11 +145,12 @@ def acquire(s: WorkerState, message: m.Acquire) -> None:
 def _call(s: WorkerState, key: str, life: int, equal: int) -> None:
     """Let data that is here be a copy of this life; of an equal one it is no more."""
     nbytes, type_name, before = s.data[key]
+    now = life or before
     lives = s.also.pop(key, set()) | {before}
-    lives -= {life, equal}
+    lives -= {now, equal}
     if lives:
         s.also[key] = lives
-    s.data[key] = (nbytes, type_name, life or before)
+    s.data[key] = (nbytes, type_name, now)
     _satisfy(s, key)
 
 

@@ -43,9 +43,9 @@ def _check_tasks(s: WorkerState) -> None:
         if task.state == "held":
             assert s.guard is not None, f"{task} is held, and memory is not short"
             assert any(entry[2] is task for entry in s.guard.held), f"{task} is in no heap"
-    for run, task in s.orphans.items():
+    for name, task in s.orphans.items():
         assert task.state == "orphaned", f"{task} among the orphans"
-        assert task.run == run, f"{task} is filed under run {run}"
+        assert (task.key, task.run) == name, f"{task} is filed under {name}"
         assert s.tasks.get(task.key) is not task, f"{task} is an orphan and a task"
 
 

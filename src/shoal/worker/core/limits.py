@@ -30,7 +30,8 @@ def note_started(s: WorkerState, event: Started) -> None:
     """A run with a timeout began."""
     task = s.tasks.get(event.key)
     if task is None or task.run != event.run:
-        task = s.orphans.get(event.run)  # nobody wants it any more; it takes a thread all the same
+        # Nobody wants it any more; it takes a thread all the same.
+        task = s.orphans.get((event.key, event.run))
     if task is None or task.run in s.limits:
         return
     options = task.compute.options
@@ -41,8 +42,8 @@ def note_started(s: WorkerState, event: Started) -> None:
 
 def interrupt(s: WorkerState, message: m.Interrupt) -> None:
     """The scheduler wants the code of runs to stop; it said before that nobody needs them."""
-    for run in message.runs:
-        task = s.orphans.get(run)
+    for key, run in zip(message.keys, message.runs, strict=True):
+        task = s.orphans.get((key, run))
         if task is None:
             continue
         limit = s.limits.get(run)

@@ -215,7 +215,7 @@ class Machine:
             run = outcome.run
             task = tasks.get(key)
             if task is None or task.run != run or task.state not in WITH_EXECUTOR:
-                orphan = s.orphans.get(run)
+                orphan = s.orphans.get((key, run))
                 if orphan is not None:
                     end_run(s, orphan)
                 continue
@@ -231,6 +231,8 @@ class Machine:
                 del tasks[key]
             if missing_keys and key in missing_keys:
                 data.came(s, key, outcome.nbytes, outcome.type, task.compute.life)
+                if key in missing_keys:  # another life of it is waited for
+                    s.unmade.append(key)
             else:
                 life = task.compute.life
                 if outcome.nbytes != like[0] or outcome.type != like[1] or life != like[2]:

@@ -10,7 +10,7 @@ import msgspec
 from shoal.worker.core.budget import Budget, offered
 
 if TYPE_CHECKING:
-    from shoal.wire.messages import Compute
+    from shoal.wire.messages import Compute, Priority
     from shoal.worker.core.effects import Effects
     from shoal.worker.core.settings import Settings
 
@@ -182,7 +182,8 @@ class WorkerState:
         self.requests = 0  # tasks that ask for memory themselves
         self.closing = False
         self.tasks: dict[str, TaskRun] = {}
-        self.orphans: dict[int, TaskRun] = {}  # by run: discarded, not known to have ended
+        # By key and run: discarded, not known to have ended.
+        self.orphans: dict[tuple[str, int], TaskRun] = {}
         self.limits: dict[int, Limit] = {}  # by run: those that are, or may have to be, stopped
         self.next_limit = inf  # when the first of them is due, or earlier
         self.replacing = False  # this process makes room for another
@@ -192,7 +193,7 @@ class WorkerState:
         self.functions: set[bytes] = set()
         self.resources = offered(settings.resources, settings.memory_limit)
         self.available = dict(self.resources)  # below zero: fewer than are taken
-        self.constrained: dict[Need, list[tuple[tuple[float, int, int], int, TaskRun]]] = {}
+        self.constrained: dict[Need, list[tuple[Priority, int, TaskRun]]] = {}
         self.missing_keys: dict[str, MissingKey] = {}
         self.peers: dict[str, Peer] = {}
         self.fetching_bytes = 0

@@ -75,7 +75,11 @@ def add_run(s: WorkerState, compute: Compute) -> None:
     key = compute.key
     old = s.tasks.get(key)
     if old is not None:
+        if old.run == compute.run:
+            return  # it was said before
         free_run(s, old)
+    if s.orphans and (key, compute.run) in s.orphans:
+        return  # and freed since
     if key in s.data:  # the scheduler would not compute it if it knew of this copy
         del s.data[key]
         s.also.pop(key, None)
@@ -103,6 +107,7 @@ def add_runs(s: WorkerState, message: m.ComputeMany) -> None:
         len(fresh) == len(keys)
         and s.tasks.keys().isdisjoint(keys)
         and s.data.keys().isdisjoint(keys)
+        and not (s.orphans and any((key, c.run) in s.orphans for key, c in fresh.items()))
     ):
         runs = [TaskRun(compute, key, compute.run) for key, compute in fresh.items()]
         s.tasks.update(zip(keys, runs, strict=True))
@@ -252,7 +257,7 @@ def free_run(s: WorkerState, task: TaskRun) -> None:
         if task.key in s.missing_keys:
             s.unmade.append(task.key)
         task.state = "orphaned"
-        s.orphans[task.run] = task
+        s.orphans[task.key, task.run] = task
         s.effects.discard.append(task)
         if task.key not in s.data:
             s.effects.drop.append(task.key)  # its result may be in the store already
@@ -278,7 +283,7 @@ def end_run(s: WorkerState, task: TaskRun) -> None:
     if s.limits:
         s.limits.pop(task.run, None)
     if before == "orphaned":
-        del s.orphans[task.run]
+        del s.orphans[task.key, task.run]
     else:
         del s.tasks[task.key]
         if task.key in s.missing_keys:
@@ -316,7 +321,8 @@ def _constrain_or_execute(s: WorkerState, task: TaskRun) -> None:
     need = task.need
     if need and not _take_resources(s, need):
         task.state = "constrained"
-        heappush(s.constrained.setdefault(need, []), (task.compute.priority, task.run, task))
+        s.serial += 1  # what came first goes first
+        heappush(s.constrained.setdefault(need, []), (task.compute.priority, s.serial, task))
         return
     _execute(s, task)
 

@@ -19,6 +19,7 @@ _UNKNOWN = 1_000_000  # of what does not say its size
 
 _SLOW = 100e-6  # seconds
 _SMALL = 1_000_000  # bytes
+_MOST = 2**50  # bytes that anything is said to have
 _TOLERANCE = 0.1
 _ALIKE = 5
 _EVERY = 10
@@ -42,7 +43,7 @@ def describe(value: Any) -> tuple[int, str]:
         nbytes = int(sizeof(value))
     except Exception:  # a user's __sizeof__
         nbytes = _UNKNOWN
-    return max(nbytes, 0), str(typename(kind))
+    return min(max(nbytes, 0), _MOST), str(typename(kind))
 
 
 class Usual:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal._base.keys import decode_key, encode_key
+from shoal._base.numbers import amounts
 from shoal.comm.base import Comm
 from shoal.comm.function_calls import run_on
 from shoal.plugins.builtin.placing import place
@@ -172,5 +173,5 @@ class WorkerMethods(WorkerAttributes):
 
         Tasks that run keep what they have taken.
         """
-        self.resources.update(resources)
+        self.resources.update(amounts("resources=", resources))
         self.feed(core.ResourcesSet(dict(self.resources)))

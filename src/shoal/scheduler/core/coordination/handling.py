@@ -64,6 +64,8 @@ def on_ask(s: SchedulerState, client: ClientState, msg: Ask) -> None:
     elif msg.id in coordination.waiting.get(client.id, ()):
         coordination.refuse(request, "RuntimeError", f"ask {msg.id} is waiting already")
     else:
+        # Asked once more: what it was given before goes back first.
+        coordination.return_parcel(client.id, msg.id) or coordination.take_away(request.token)
         operation.do(coordination, request)
 
 

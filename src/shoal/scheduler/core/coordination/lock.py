@@ -138,7 +138,8 @@ def _claim(coordination: CoordinationState, request: PendingRequest) -> None:
     token = (request.client, id)
     mine = token in locks.taken
     known = [locks.by_name[name] for name in names if name in locks.by_name]
-    if not mine and all(lock.holder is None for lock in known):
+    free = all(lock.holder is None for lock in known)
+    if not mine and free and coordination.can_hold(token, locks):
         locks.take(coordination, token, names)
         mine = True
     coordination.answer(request, mine)

@@ -119,9 +119,11 @@ def _claim(coordination: CoordinationState, request: PendingRequest) -> None:
     if semaphore is None:
         return
     mine = token in semaphore.leases
-    if not mine and len(semaphore.leases) < semaphore.max_leases:
+    free = len(semaphore.leases) < semaphore.max_leases
+    if not mine and free and coordination.can_hold(token, semaphore):
         semaphore.lend(coordination, token)
         mine = True
+    semaphore.serve(coordination)
     coordination.answer(request, mine)
 
 

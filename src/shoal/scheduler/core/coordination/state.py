@@ -237,6 +237,13 @@ class CoordinationState:
         """A client holds something from now on."""
         self.held.setdefault(token[0], {})[token[1]] = place
 
+    def can_hold(self, token: Token, place: Primitive) -> bool:
+        """Whether a number that a client names stands for nothing, or for something held there."""
+        client, id = token
+        if id in self.waiting.get(client, ()):
+            return False
+        return self.held.get(client, {}).get(id, place) is place
+
     def let_go(self, token: Token) -> None:
         """A client does not hold something any more; the primitive knows already."""
         if self.recorder is not None:

@@ -80,6 +80,9 @@ def _join_subscribers(
 ) -> None:
     topic = _topic(coordination, request.name)
     token = (request.client, id)
+    if not coordination.can_hold(token, topic):
+        _refuse(coordination, request, topic)
+        return
     if token not in topic.subscribers:
         topic.subscribers[token] = address
         coordination.hold(token, topic)
@@ -98,11 +101,21 @@ def _republish(coordination: CoordinationState, request: PendingRequest) -> None
 
 def _join_publishers(coordination: CoordinationState, request: PendingRequest, id: int) -> None:
     topic = _topic(coordination, request.name)
+    if not coordination.can_hold((request.client, id), topic):
+        _refuse(coordination, request, topic)
+        return
     topic.publishers[request.client, id] = None
     coordination.hold((request.client, id), topic)
     known = topic.describe()
     tell_client(coordination.s, coordination.s.clients[request.client], known)
     coordination.answer(request, [known.workers, known.others])
+
+
+def _refuse(coordination: CoordinationState, request: PendingRequest, topic: Topic) -> None:
+    text = f"a number of {request.client} stands for something else than the topic {topic.name!r}"
+    coordination.refuse(request, "ValueError", text)
+    if not topic.publishers and not topic.subscribers:
+        del coordination.places["topic", topic.name]
 
 
 def _leave(coordination: CoordinationState, request: PendingRequest) -> None:

@@ -13,10 +13,14 @@ from shoal.scheduler.core.outgoing import heard, say_finished_to, tell_client
 from shoal.scheduler.core.policies.timeouts import set_default_timeouts
 from shoal.scheduler.core.state import NO_OPTIONS, TaskState
 from shoal.scheduler.core.transitions.bulk import queue_many
-from shoal.scheduler.core.transitions.demand import add_want
+from shoal.scheduler.core.transitions.demand import (
+    add_want,
+    leave_group,
+    take_hold_of_inputs,
+)
 from shoal.scheduler.core.transitions.failing import say_erred
 from shoal.scheduler.core.transitions.processing import activate
-from shoal.scheduler.core.transitions.table import move
+from shoal.scheduler.core.transitions.table import ACTIVE, move
 from shoal.wire.messages import KeysShared
 
 if TYPE_CHECKING:
@@ -35,10 +39,13 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     """Learn a graph; tasks that are known already stay as they are."""
     n = len(m.keys)
     s.budget -= n
+    functions = [_function(s, client, id) for id in m.functions]  # one may be unknown
+    if m.deps:
+        _refuse_circles(s, m)
     heard(client, m.told)
+    if not n:
+        return
     s.tasks.make_room()
-    _check_columns(m, n)
-    functions = [_function(s, client, id) for id in m.functions]
     groups = _groups(s, m)
     generation = _generation(s, m.fifo_timeout)
     first = 0 if m.order else _positions(s, n)
@@ -97,6 +104,9 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     if s.settings.task_timeouts:
         set_default_timeouts(s, fresh)
     _settle(s, client, m, fresh, states, shared)
+    for group in groups:
+        if not group.size:
+            leave_group(s, group, 0)
 
 
 def _settle(
@@ -108,20 +118,16 @@ def _settle(
     shared: list[TaskState],
 ) -> None:
     """Link the tasks of a message, set going what is wanted, and forget what nobody needs."""
-    try:
-        if m.buffers:
-            for i, ts in fresh:
-                ts.buffers = m.buffers.get(i)
-        if m.deps:
-            _link(s, m.deps, fresh, states)
-        # Its client may have forgotten what it was told of an older life.
-        again = [ts for ts in shared if ts.state == "memory" and client in ts.wanted_by]
-        for ts in again:
-            say_finished_to(s, client, ts, None)
-        _want(s, client, m.wanted, states)
-    except (ProtocolError, IndexError) as error:
-        s.unneeded.extend(ts for _, ts in fresh)
-        raise ProtocolError(f"Graph from {client.id}: {error}") from error
+    if m.buffers:
+        for i, ts in fresh:
+            ts.buffers = m.buffers.get(i)
+    if m.deps:
+        _link(s, m.deps, fresh, states)
+    # Its client may have forgotten what it was told of an older life.
+    again = [ts for ts in shared if ts.state == "memory" and client in ts.wanted_by]
+    for ts in again:
+        say_finished_to(s, client, ts, None)
+    _want(s, client, m.wanted, states)
     if shared:
         keys = [ts.key for ts in shared]
         tell_client(s, client, KeysShared(keys, [ts.life for ts in shared], client.heard))
@@ -175,13 +181,40 @@ def _may_queue_at_once(s: SchedulerState, client: ClientState, m: Graph) -> bool
     )
 
 
-def _check_columns(m: Graph, n: int) -> None:
-    for name in ("args", "function_of", "deps", "group_of", "order", "option_of"):
-        column = getattr(m, name)
-        if len(column) != n and (column or name == "args"):
-            raise ProtocolError(f"Graph.{name} has {len(column)} entries for {n} keys")
-    if n and not m.functions:
-        raise ProtocolError("Graph.functions is empty")
+def _refuse_circles(s: SchedulerState, m: Graph) -> None:
+    """Refuse a message that defines an input of known tasks such that it needs these.
+
+    Circles within the message were refused before (`shoal.wire.checks`).
+    """
+    find = s.tasks.get
+    known = [
+        i
+        for i, ts in enumerate(map(find, m.keys))
+        if ts is not None and ts.dependents is not None and m.deps[i] and ts.function is None
+    ]
+    if not known:
+        return
+    index: dict[str, int] = {}
+    for i, key in enumerate(m.keys):
+        index.setdefault(key, i)
+    for first in known:
+        # All that it needs: by this message where that defines it, else as it is known.
+        start = m.keys[first]
+        stack = [start]
+        seen = {start}
+        while stack:
+            key = stack.pop()
+            ts = find(key)
+            i = index.get(key, -1)
+            if i >= 0 and (ts is None or ts.function is None):
+                refs = m.deps[i]
+                inputs = [m.keys[ref] if type(ref) is int else str(ref) for ref in refs]
+            else:
+                inputs = [] if ts is None else [dep.key for dep in ts.deps]
+            if start in inputs:
+                raise ProtocolError(f"Graph.deps has a circle: {start!r} needs itself")
+            stack += [each for each in inputs if each not in seen]
+            seen.update(inputs)
 
 
 def _function(s: SchedulerState, client: ClientState, id: bytes) -> FunctionState:
@@ -226,19 +259,26 @@ def _link(
     fresh: list[tuple[int, TaskState]],
     states: list[TaskState],
 ) -> None:
+    running: list[TaskState] = []  # a worker that came back ran them before they were defined
     for i, ts in fresh:
         refs = deps_of[i]
         if not refs:
             continue
+        if ts.state in ACTIVE:
+            running.append(ts)
+        # None is there twice: see `shoal.wire.checks`.
         deps = tuple([states[ref] if type(ref) is int else data_task(s, ref) for ref in refs])
-        if len(deps) > 1 and len(set(deps)) != len(deps):
-            raise ProtocolError(f"Graph.deps names an input of {ts.key!r} twice")
         ts.deps = deps
         for dep in deps:
             if dep.dependents is None:
                 dep.dependents = {ts: None}
             else:
                 dep.dependents[ts] = None
+    for ts in running:
+        take_hold_of_inputs(ts)
+        for dep in ts.deps:
+            if dep.state == "released":
+                activate(s, dep)
 
 
 def data_task(s: SchedulerState, key: int | str) -> TaskState:

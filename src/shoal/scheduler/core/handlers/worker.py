@@ -15,6 +15,7 @@ from shoal.scheduler.core.handlers.lives import (
 )
 from shoal.scheduler.core.journal.recipes import note_life
 from shoal.scheduler.core.outgoing import tell_free
+from shoal.scheduler.core.policies.estimates import LONGEST
 from shoal.scheduler.core.policies.load import note_load
 from shoal.scheduler.core.policies.relief import relieve_paused
 from shoal.scheduler.core.policies.restrictions import workers_changed
@@ -255,6 +256,10 @@ def _was_put(
 ) -> None:
     """A client put data on a worker. Until the client says so itself, too, it is kept."""
     ts = data_task(s, key)
+    if ts.function is not None and ts.state != "memory" and is_life_of(ts, life):
+        if ts.worker is not ws:  # nobody can have put there what is to be computed
+            tell_free(s, ws, key, life)
+        return
     if not s.recovery.puts.setdefault(ts, {}).setdefault(life, False):
         add_want(s.adopted, ts)
         s.adopted_until[key] = s.now + s.settings.recovery_grace
@@ -267,10 +272,8 @@ def _was_put(
         note_life(s.recorder, ts)
     if ts.state == "memory":
         add_copy(s, ts, ws, nbytes, type_name)
-    elif began or ts.function is None:
+    else:
         arrive_in_memory(s, ts, ws, nbytes, type_name)
-    elif ts.worker is not ws:
-        tell_free(s, ws, key, life)
 
 
 def _on_not_acquired(s: SchedulerState, ws: WorkerState, msg: m.NotAcquired) -> None:
@@ -298,8 +301,9 @@ def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) ->
     ws.executing = msg.executing
     for key, elapsed in msg.executing.items():
         ts = s.tasks.get(key)
-        if ts is None or ts.worker is not ws or ts in ws.long_running:
+        if ts is None or ts.state != "processing" or ts.worker is not ws or ts in ws.long_running:
             continue
+        elapsed = min(elapsed, LONGEST)
         if elapsed > ts.estimate:  # it takes longer than was thought
             ws.occupancy += elapsed - ts.estimate
             ts.estimate = elapsed

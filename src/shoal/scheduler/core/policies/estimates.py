@@ -9,11 +9,14 @@ if TYPE_CHECKING:
 
     from shoal.scheduler.core.state import PrefixState, SchedulerState, TaskState, WorkerState
 
-__all__ = ["OVERHEAD", "estimate", "learn", "learn_many", "load", "transfer_time"]
+__all__ = ["LONGEST", "OVERHEAD", "estimate", "learn", "learn_many", "load", "transfer_time"]
 
 # What a worker spends on a task besides the user's function, in seconds. It keeps the estimate of a
 # no-op above zero, so that time-based queues stay finite.
 OVERHEAD = 8e-6
+
+# What a run may count for, in seconds: sums of estimates must stay exact whatever a worker says.
+LONGEST = 1e7
 
 # Weight of the newest run in the average.
 _WEIGHT = 0.5
@@ -29,6 +32,7 @@ def estimate(s: SchedulerState, ts: TaskState) -> float:
 
 def learn(prefix: PrefixState, duration: float) -> None:
     """Take a measured duration into account."""
+    duration = min(duration, LONGEST)
     old = prefix.duration
     if old < 0.0:
         prefix.duration = duration
@@ -41,7 +45,7 @@ def learn_many(prefix: PrefixState, durations: Iterable[float]) -> None:
     average = prefix.duration
     for duration in durations:
         average = duration if average < 0.0 else average + _WEIGHT * (duration - average)
-    prefix.duration = average
+    prefix.duration = min(average, LONGEST)
 
 
 def load(ws: WorkerState) -> float:

@@ -59,7 +59,13 @@ def rerun(s: SchedulerState, ts: TaskState) -> WorkerState | None:
             waiting_on += 1
     ts.waiting_on = waiting_on
     if not waiting_on:
-        s.ready.append(ts)
+        if ts.function is not None:
+            s.ready.append(ts)
+            return ws
+        # A worker that came back ran it, and no client has said yet how it is computed.
+        move_back_to_released(s, ts)
+        if ts.needed:
+            activate(s, ts)
         return ws
     failed = next((dep for dep in ts.deps if dep.state == "erred"), None)
     if failed is not None:
