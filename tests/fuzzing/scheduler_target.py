@@ -340,7 +340,8 @@ class Episode:
                 self.finished(chosen),
                 self.finished(chosen),
                 self.finished(chosen[:1]),
-                m.Failed(task.key, task.run, _ERROR, _ERROR, "error", "", 0.0, 0.1),
+                m.Failed(task.key, task.run, _ERROR, _ERROR, "error", "", 0.0, 0.1, ["b.E", "b.F"]),
+                m.Interrupted(task.key, task.run, "timeout", "here", 1.0, rng.random() < 0.5),
                 m.Rescheduled(task.key, task.run),
                 m.LongRunning(task.key, task.run, 0.1),
                 m.MissingDeps(task.key, task.run, deps, [["good-1"]] * len(deps), [[]] * len(deps)),
@@ -481,7 +482,10 @@ class Episode:
         if len(graph.groups) > 1:
             graph.group_of = [rng.randrange(len(graph.groups)) for _ in keys]
         if rng.random() < 0.2:
-            graph.options = [m.TaskOptions(resources={"GPU": 1.0}, retries=1)]
+            policy = rng.choice((None, m.RetryPolicy(["b.F"], 0.1, 2.0, True)))
+            graph.options = [
+                m.TaskOptions(resources={"GPU": 1.0}, retries=1, timeout=1.0, retry=policy)
+            ]
             if not client.startswith("good") and rng.random() < 0.5:
                 graph.options = [
                     m.TaskOptions(workers=["good-1"], actor=rng.random() < 0.5),

@@ -35,6 +35,7 @@ from shoal.worker.core import (
     Revoked,
     Seceded,
     Settings,
+    Started,
     TaskRun,
     Tick,
 )
@@ -100,6 +101,8 @@ class World:
             assert task not in self.queued, f"{task} was handed over twice"
             self.queued.append(task)
         self.fetches += effects.fetch
+        # What is abandoned never ends: its thread is given up.
+        self.queued = [task for task in self.queued if task not in effects.abandon]
         if effects.close is not None:
             self.over = True
         if revoked or kept:
@@ -149,6 +152,11 @@ class World:
         if self.queued:
             task = self.queued[which % len(self.queued)]
             self.feed(Seceded(task.key, task.run, 0.1))
+
+    def on_start(self, which: int) -> None:
+        if self.queued:
+            task = self.queued[which % len(self.queued)]
+            self.feed(Started(task.key, task.run, 0.01))
 
     def on_fetched(self, which: int, how: str) -> None:
         if not self.fetches:
@@ -257,6 +265,9 @@ class Episode:
             return m.WorkerWelcome("s", 1.0, keys, keys[:1], lives)
         if kind == 12 and rng.random() < 0.05:
             return m.CloseWorker("reason", True)
+        if kind == 12:
+            orphans = list(self.core.machine.state.orphans)[:2]
+            return m.Interrupt([key for key, _ in orphans], [run for _, run in orphans], "force")
         return m.Free(keys, lives)
 
     def compute(self) -> m.Compute:
@@ -269,7 +280,8 @@ class Episode:
         n = len(deps)
         options = None
         if rng.random() < 0.3:
-            options = m.TaskOptions(resources={"GPU": rng.choice((1.0, 2.0))})
+            resources = rng.choice((None, {"GPU": 1.0}, {"GPU": 2.0}))
+            options = m.TaskOptions(resources=resources, timeout=rng.choice((0.0, 0.05)))
         return m.Compute(
             _KEYS[at],
             self.run_number,
@@ -299,6 +311,8 @@ class Episode:
                 ("fetched", which, rng.choice(("ok", "ok", "ok", "fail", "absent"))),
                 ("fetched", which, "ok"),
                 ("secede", which),
+                ("start", which),
+                ("start", which),
                 ("time", rng.choice((0.06, 1.0))),
                 ("memory", rng.choice((10, 500, 780, 900))),
                 ("scatter", rng.choice(_KEYS), self.life),
