@@ -43,7 +43,8 @@ def guard(s: WorkerState) -> None:
         for task in mine:
             s.effects.after.pop(task, None)
             task.state = "held"
-            heappush(b.held, (task.compute.priority, task.run, task))
+            s.serial += 1
+            heappush(b.held, (task.compute.priority, s.serial, task))
 
 
 def unguard(s: WorkerState) -> None:

@@ -280,4 +280,5 @@ def hold(s: WorkerState, task: TaskRun) -> None:
         s.effects.execute.append(task)
     else:
         task.state = "held"
-        heappush(s.budget.held, (task.compute.priority, task.run, task))
+        s.serial += 1  # what came first goes first
+        heappush(s.budget.held, (task.compute.priority, s.serial, task))

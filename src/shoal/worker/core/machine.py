@@ -110,6 +110,8 @@ class Machine:
             guard(s)
         if s.guard is not None:
             admit(s)
+            if s.unmade:  # inputs of what was held are gone
+                give_up_unmade(s)
         if s.missing_keys or s.peers:
             if s.retries:
                 fetch.retry_due(s)
