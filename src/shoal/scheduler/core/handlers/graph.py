@@ -104,9 +104,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
     if s.settings.task_timeouts:
         set_default_timeouts(s, fresh)
     _settle(s, client, m, fresh, states, shared)
-    for group in groups:
-        if not group.size:
-            leave_group(s, group, 0)
+    _forget_unused(s, groups)
 
 
 def _settle(
@@ -228,6 +226,13 @@ def _function(s: SchedulerState, client: ClientState, id: bytes) -> FunctionStat
 
 def _groups(s: SchedulerState, m: Graph) -> list[GroupState]:
     return [s.group(name, key_split(name)) for name in m.groups]
+
+
+def _forget_unused(s: SchedulerState, groups: list[GroupState]) -> None:
+    """Forget groups that a message named, and put no task into."""
+    for group in groups:
+        if not group.size:
+            leave_group(s, group, 0)
 
 
 def _own_group(s: SchedulerState, key: str) -> GroupState:
