@@ -127,10 +127,17 @@ class Core:
             needed += [dep for dep in ts.deps if dep not in needed]
         orphans = [ts for ts in s.tasks.values() if ts not in needed]
         assert not orphans, f"left behind: {orphans[:5]}"
-        tables = ("awaited", "unclaimed", "puts", "reported", "adopted_until", "inbox", "unneeded")
-        for name in tables:
-            left = [each for each in getattr(s, name) if each not in needed]
-            assert not left or name == "adopted_until", f"{name}: {left[:5]}"
+        tables = {
+            "awaited": s.recovery.awaited,
+            "unclaimed": s.recovery.unclaimed,
+            "puts": s.recovery.puts,
+            "reported": s.recovery.reported,
+            "inbox": s.inbox,
+            "unneeded": s.unneeded,
+        }
+        for name, table in tables.items():
+            left = [each for each in table if each not in needed]
+            assert not left, f"{name}: {left[:5]}"
         assert not [g for g in s.groups.values() if not g.size], "groups without tasks"
         assert needed or not s.functions, f"functions: {list(s.functions)}"
         if s.coordination is not None:

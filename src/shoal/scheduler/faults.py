@@ -14,7 +14,7 @@ from shoal.scheduler.core import ClientLost
 from shoal.wire import messages as m
 
 if TYPE_CHECKING:
-    from shoal.scheduler.scheduler import Scheduler
+    from shoal.scheduler.context import SchedulerContext
 
 __all__ = ["close_client", "close_worker"]
 
@@ -26,7 +26,7 @@ _REASON = (
 )
 
 
-def close_client(scheduler: Scheduler, client: str, what: str) -> None:
+def close_client(scheduler: SchedulerContext, client: str, what: str) -> None:
     """Close a client for good: it would say the same again on another connection."""
     reason = _REASON.format(what)
     logger.warning("Closing client %s: %s", clean(client), reason)
@@ -36,7 +36,7 @@ def close_client(scheduler: Scheduler, client: str, what: str) -> None:
     scheduler.feed(ClientLost(client, reason))
 
 
-def close_worker(scheduler: Scheduler, address: str, what: str) -> None:
+def close_worker(scheduler: SchedulerContext, address: str, what: str) -> None:
     """Close a worker, whose nanny starts another; what it ran is run elsewhere."""
     reason = _REASON.format(what)
     scheduler.worker_streams.send(address, [m.CloseWorker(reason, restart=True)])

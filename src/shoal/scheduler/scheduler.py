@@ -40,6 +40,7 @@ from shoal.scheduler.core import (
 )
 from shoal.scheduler.core.events import Event
 from shoal.scheduler.core.state import WorkerState
+from shoal.scheduler.deaths import post_mortem, replace_hanging
 from shoal.scheduler.faults import close_client, close_worker
 from shoal.scheduler.file import remove_scheduler_file, write_scheduler_file
 from shoal.scheduler.journal.opening import journal_for
@@ -71,8 +72,6 @@ __all__ = ["Scheduler"]
 
 logger = logging.getLogger("shoal.scheduler")
 
-# Seconds that a nanny may take to say how its worker died.
-_POST_MORTEM = 3.0
 _FAREWELL = 2.0
 
 
@@ -442,7 +441,7 @@ class Scheduler(
         self.rpc.remove(address)
         ws = self.state.workers.get(address)
         if ws is not None and ws.info.nanny is not None:
-            self.background(self._replace(ws))
+            self.background(replace_hanging(self, ws))
         self._loop.call_soon(self._notify)  # the core hears of it in this turn
 
     # -- plugins and subscribers ----------------------------------------------------
@@ -542,32 +541,7 @@ class Scheduler(
         if address in self.core.state.departures.leaving or ws.info.nanny is None:
             self.lose_worker(address, reason)
         else:
-            self.background(self._post_mortem(ws, reason))
-
-    async def _replace(self, ws: WorkerState) -> None:
-        """Have the nanny start another process: this one hangs, and does not end by itself."""
-        assert ws.info.nanny is not None
-        try:
-            call = self.rpc(ws.info.nanny).replace(pid=ws.info.pid, reason="it did not answer")
-            await asyncio.wait_for(call, _POST_MORTEM)
-        except (OSError, RuntimeError) as error:
-            logger.info("the nanny %s does not replace its worker: %s", ws.info.nanny, error)
-
-    async def _post_mortem(self, ws: WorkerState, reason: str) -> None:
-        """Ask the nanny how the worker died before its tasks are blamed for it."""
-        assert ws.info.nanny is not None
-        dead = False
-        running: list[int] | None = None
-        try:
-            answer = await asyncio.wait_for(
-                self.rpc(ws.info.nanny).death(pid=ws.info.pid), _POST_MORTEM
-            )
-            if answer.get("reason"):
-                reason, dead, running = answer["reason"], True, answer.get("running")
-        except Exception as error:
-            logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
-        if self.state.workers.get(ws.address) is ws and ws.address not in self.worker_streams:
-            self.lose_worker(ws.address, reason, dead, running)
+            self.background(post_mortem(self, ws, reason))
 
     def lose_worker(
         self, address: str, reason: str, dead: bool = False, running: list[int] | None = None

@@ -1,0 +1,46 @@
+"""What a scheduler asks nannies of their workers: how one died, and to replace one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.scheduler.context import SchedulerContext
+    from shoal.scheduler.core.state import WorkerState
+
+__all__ = ["post_mortem", "replace_hanging"]
+
+logger = logging.getLogger("shoal.scheduler")
+
+# Seconds that a nanny may take to say how its worker died.
+_PATIENCE = 3.0
+
+
+async def replace_hanging(scheduler: SchedulerContext, ws: WorkerState) -> None:
+    """Have the nanny start another process: this one hangs, and does not end by itself."""
+    assert ws.info.nanny is not None
+    try:
+        call = scheduler.rpc(ws.info.nanny).replace(pid=ws.info.pid, reason="it did not answer")
+        await asyncio.wait_for(call, _PATIENCE)
+    except (OSError, RuntimeError) as error:
+        logger.info("the nanny %s does not replace its worker: %s", ws.info.nanny, error)
+
+
+async def post_mortem(scheduler: SchedulerContext, ws: WorkerState, reason: str) -> None:
+    """Ask the nanny how the worker died before its tasks are blamed for it."""
+    assert ws.info.nanny is not None
+    dead = False
+    running: list[int] | None = None
+    try:
+        answer = await asyncio.wait_for(
+            scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _PATIENCE
+        )
+        if answer.get("reason"):
+            reason, dead, running = answer["reason"], True, answer.get("running")
+    except Exception as error:
+        logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
+    gone = ws.address not in scheduler.worker_streams
+    if scheduler.state.workers.get(ws.address) is ws and gone:
+        scheduler.lose_worker(ws.address, reason, dead, running)
