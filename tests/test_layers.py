@@ -93,6 +93,7 @@ IMPORTED_BY_CALL = {
     "shoal.compat.inspection": "names are given by whoever inspects",
     "shoal.deploy.cluster": "`Cluster.get_client` makes a client when it is asked for",
     "shoal.deploy.spec": "classes of a specification may be named by text",
+    "shoal.http.user_modules": "modules with routes that the user names",
     "shoal.http.app": "pages of scheduler and worker load nothing of each other",
     "shoal.nanny.child": "the process runs what its parent names",
     "shoal.nanny.run_worker": "the class of the worker is named by the nanny",
@@ -103,6 +104,7 @@ IMPORTED_BY_CALL = {
     "shoal.worker.executor.retrying": "functions of retry policies are named by the user",
     "shoal.worker.views.attributes": "a task's client is a layer above, made when a task asks",
     "shoal.scheduler.observe.identity": "the server of pages is a layer above, seldom wanted",
+    "shoal.worker.pages": "the same",
 }
 
 # The package's own face loads its names when asked for, so it may import anything, anywhere.

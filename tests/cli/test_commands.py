@@ -9,6 +9,8 @@ import signal
 import stat
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 
 import dask
@@ -21,6 +23,7 @@ from shoal import Client
 from shoal.cli.main import cli, main
 from shoal.cli.scheduler import warn_if_readable
 from shoal.cli.worker import shape
+from shoal.comm.page_tokens import PageTokens
 
 
 @contextmanager
@@ -200,3 +203,28 @@ def test_a_worker_looks_again_into_the_file_of_an_earlier_scheduler(tmp_path):
             with Client(scheduler_file=str(file)) as client:
                 client.wait_for_workers(1, timeout=30)
         assert worker.poll() is None or worker.returncode == 0
+
+
+@pytest.mark.process
+def test_probes_find_health_and_metrics_of_scheduler_and_worker(tmp_path):
+    """As charts for Kubernetes call it: ports without a host, workers without a dashboard."""
+    file = tmp_path / "scheduler.json"
+    common = ["--scheduler-file", str(file)]
+    with running("scheduler", "--port", "0", "--dashboard-address", ":0", *common) as scheduler:
+        worker = ["--no-dashboard", "--dashboard-address", "0", "--nthreads", "1", *common]
+        with running("worker", *worker), Client(scheduler_file=str(file)) as client:
+            client.wait_for_workers(1, timeout=40)
+            told = client.scheduler_info()
+            (port,) = [each["services"]["dashboard"] for each in told["workers"].values()]
+            for each, name in ((told["services"]["dashboard"], "scheduler"), (port, "worker")):
+                base = f"http://127.0.0.1:{each}"
+                assert urllib.request.urlopen(f"{base}/health").read() == b"ok"
+                with pytest.raises(urllib.error.HTTPError, match="401"):
+                    urllib.request.urlopen(f"{base}/metrics")
+                token = PageTokens.configured().bearer
+                asked = urllib.request.Request(
+                    f"{base}/metrics", headers={"Authorization": f"Bearer {token}"}
+                )
+                assert f"dask_{name}_".encode() in urllib.request.urlopen(asked).read()
+            assert urllib.request.urlopen(client.dashboard_link).status == 200
+    assert re.search(r"Pages at: http://\S+:\d+/status\?token=o-", scheduler.said)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import json
 import os
 import socket
@@ -244,26 +243,6 @@ async def main():
 asyncio.run(main())
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
-
-
-def test_metrics_for_prometheus() -> None:
-    pytest.importorskip("prometheus_client")
-    metrics = importlib.import_module("shoal.http.metrics")
-
-    async def main() -> None:
-        async with (
-            Scheduler(protocol="inproc", dashboard_address=":0") as s,
-            Worker(s.address, nthreads=2),
-            Client(s.address, asynchronous=True, set_as_default=False) as c,
-        ):
-            await c.submit(double, 2, key="two")
-            _, headers, text = await get(s, "/metrics")
-            assert headers["Content-Type"] == metrics.CONTENT_TYPE
-            assert 'dask_scheduler_workers{state="running"} 1.0' in text
-            assert "dask_scheduler_threads 2.0" in text
-            assert 'dask_scheduler_tasks{state="memory"}' in text
-
-    run(main())
 
 
 @pytest.mark.process

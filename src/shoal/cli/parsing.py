@@ -11,6 +11,7 @@ from dask.utils import parse_timedelta
 
 from shoal import config
 from shoal._base.system import parse_memory_limit
+from shoal.comm.addressing import get_address_host
 
 __all__ = [
     "Duration",
@@ -18,6 +19,7 @@ __all__ = [
     "Ports",
     "PreloadCommand",
     "Resources",
+    "pages_place",
     "parse_ports",
     "parse_resources",
 ]
@@ -151,3 +153,29 @@ class MemoryLimitType(_Parsed):
     def parse(self, value: str) -> str:
         parse_memory_limit(value, nthreads=1)
         return value
+
+
+def pages_place(given: str, host: str | None) -> str:
+    """Return where pages are to be shown, for what a user named by an option.
+
+    A port alone means the addresses that the server itself listens on: probes and scrapers come
+    from other machines. People log in there.
+
+    Parameters
+    ----------
+    given : str
+        Such as ``":8787"``, ``"8787"`` or ``"host:8787"``.
+    host : str, optional
+        The host that the server itself listens on, or its whole address; None for all.
+
+    Examples
+    --------
+    >>> pages_place(":8787", None), pages_place("lake:80", None), pages_place("80", "127.0.0.1")
+    ('0.0.0.0:8787', 'lake:80', '127.0.0.1:80')
+    """
+    start, _, port = given.rpartition(":")
+    if start:
+        return given
+    if host and "://" in host:
+        host = get_address_host(host)
+    return f"{host or '0.0.0.0'}:{port}"

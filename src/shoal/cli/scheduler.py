@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from shoal import config
-from shoal.cli.parsing import Duration, Ports, PreloadCommand
+from shoal.cli.parsing import Duration, Ports, PreloadCommand, pages_place
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
     get_address_host,
@@ -38,9 +38,8 @@ _PORT = 8786
 @tls_options("scheduler")
 @click.option(
     "--dashboard-address",
-    default=":8787",
-    show_default=True,
-    help="Where to show pages of numbers; to this machine only unless a host is named.",
+    default=None,
+    help="Where to show pages, such as ':8787', to members that log in; default 127.0.0.1:8787.",
 )
 @click.option("--dashboard/--no-dashboard", default=True, help="Whether to show them.")
 @click.option("--dashboard-prefix", default="", help="What the paths of the pages begin with.")
@@ -102,7 +101,7 @@ def scheduler(
     journal_sync: str | None,
     standby: bool,
     preload_argv: Sequence[str],
-    dashboard_address: str,
+    dashboard_address: str | None,
     dashboard: bool,
     dashboard_prefix: str,
     use_xheaders: bool,
@@ -114,6 +113,7 @@ def scheduler(
     """
 
     made: list[Scheduler] = []
+    place = pages_place(dashboard_address, host) if dashboard_address else None
 
     def make() -> list[Scheduler]:
         made.append(
@@ -126,7 +126,7 @@ def scheduler(
                 scheduler_file=scheduler_file,
                 idle_timeout=idle_timeout,
                 dashboard=dashboard,
-                dashboard_address=dashboard_address or None,
+                dashboard_address=place,
                 http_prefix=dashboard_prefix,
                 service_kwargs={"dashboard": {"use_xheaders": use_xheaders}},
                 preload=list(preload) or None,

@@ -10,7 +10,14 @@ import click
 
 from shoal._base.stand_in import stand_in
 from shoal._base.system import CPU_COUNT
-from shoal.cli.parsing import Duration, MemoryLimitType, Ports, PreloadCommand, Resources
+from shoal.cli.parsing import (
+    Duration,
+    MemoryLimitType,
+    Ports,
+    PreloadCommand,
+    Resources,
+    pages_place,
+)
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.secret import hide_environment_secret
 from shoal.core import Server
@@ -39,9 +46,17 @@ def _address_and_argv(
 @tls_options("worker")
 @click.option("--worker-port", type=Ports(), default=None, help="Port of the worker, or a range.")
 @click.option("--nanny-port", type=Ports(), default=None, help="Port of the nanny, or a range.")
-@click.option("--dashboard-address", default=":0", help="Accepted; there is no dashboard yet.")
-@click.option("--dashboard/--no-dashboard", default=True, help="Accepted as well.")
-@click.option("--dashboard-prefix", default="", help="Accepted as well.")
+@click.option(
+    "--dashboard-address",
+    default=None,
+    help="Where to show /health, /metrics and /status, such as ':8788'; default any local port.",
+)
+@click.option(
+    "--dashboard/--no-dashboard",
+    default=True,
+    help="Whether to show them; where an address is given they are shown in any case.",
+)
+@click.option("--dashboard-prefix", default=None, help="What the paths of these begin with.")
 @click.option("--listen-address", default=None, help="Address to listen on, tcp://0.0.0.0:9000.")
 @click.option("--contact-address", default=None, help="Address that others are told.")
 @click.option("--host", default=None, help="Name or address of this host to listen on.")
@@ -100,6 +115,9 @@ def worker(
     worker_class: str | None,
     worker_port: list[int | None] | None,
     nanny_port: list[int | None] | None,
+    dashboard_address: str | None = None,
+    dashboard: bool = True,
+    dashboard_prefix: str | None = None,
     scheduler: str | None = None,
     **options: Any,
 ) -> None:
@@ -118,8 +136,12 @@ def worker(
             raise click.UsageError(f"{flag} is for one worker, not for --nworkers {count}")
     if scheduler and scheduler_file:
         raise click.UsageError("give the address of a scheduler or --scheduler-file, not both")
-    for unused in ("dashboard_address", "dashboard", "dashboard_prefix"):
-        options.pop(unused)
+    if dashboard_address:
+        host = listen_address or options.get("host")
+        options["dashboard_address"] = pages_place(dashboard_address, host)
+    elif dashboard:
+        options["dashboard_address"] = ":0"
+    options["http_prefix"] = dashboard_prefix
     options = {key: value for key, value in options.items() if value is not None}
     if listen_address:
         options["host"] = listen_address

@@ -59,7 +59,8 @@ class LocalCluster(SpecCluster):
         Where the scheduler shows pages of numbers over HTTP: ``":8787"`` by default, at another
         port if that one is taken, to this machine only; None: nowhere.
     worker_dashboard_address : str, optional
-        Accepted for compatibility: workers have no pages of their own.
+        Where each worker shows `/health` and `/metrics` over HTTP, such as ``":0"``; nowhere by
+        default.
     asynchronous : bool
         Whether the cluster is used from coroutines: ``async with LocalCluster(...)``.
     blocked_handlers : list of str, optional
@@ -141,6 +142,8 @@ class LocalCluster(SpecCluster):
             "journal": journal or False,
             **(scheduler_kwargs or {}),
         }
+        if worker_dashboard_address is not None:
+            worker_kwargs.setdefault("dashboard_address", worker_dashboard_address)
         spec = self._worker_spec(worker_class, {**where, **worker_kwargs}, quiet)
         try:
             super().__init__(

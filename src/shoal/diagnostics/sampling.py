@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from shoal.diagnostics.profile import Tree, add_stack, merge, new_tree
 
-__all__ = ["Samples", "loop_stack", "undisturbed", "watch"]
+__all__ = ["Samples", "contended_seconds", "loop_stack", "undisturbed", "watch"]
 
 logger = logging.getLogger("shoal.diagnostics")
 
@@ -29,6 +29,7 @@ Look: TypeAlias = Callable[[Mapping[int, FrameType]], int]
 
 _IDLE_PAUSE = 0.1  # seconds between two looks while nobody works
 _KEPT = 3600  # cycles
+_WAKING = 0.0005  # seconds that a thread takes to wake up where nothing is in its way
 # Innermost functions of an event loop that waits.
 _WAITING = frozenset({"select", "poll", "run_forever", "_run_once", "run_until_complete"})
 
@@ -96,6 +97,7 @@ class _Sampler:
         self._looks: dict[Look, float] = {}
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
+        self.late = 0.0  # seconds that this thread waited for the interpreter, together
 
     def add(self, look: Look, interval: float) -> None:
         with self._lock:
@@ -120,7 +122,9 @@ class _Sampler:
     def _run(self, ended: threading.Event) -> None:
         me = threading.get_ident()
         pause = _IDLE_PAUSE
+        began = time.monotonic()
         while not ended.wait(pause):
+            self.late += max(0.0, time.monotonic() - began - pause - _WAKING)
             busy = 0
             looks = list(self._looks.items())
             with undisturbed():
@@ -133,6 +137,7 @@ class _Sampler:
                         logger.debug("a look at running code failed", exc_info=True)
             del frames  # they keep the variables of all functions alive
             pause = min((every for _, every in looks), default=_IDLE_PAUSE) if busy else _IDLE_PAUSE
+            began = time.monotonic()
 
 
 _sampler = _Sampler()
@@ -167,6 +172,14 @@ def loop_stack(frame: FrameType) -> list[FrameType]:
         at = at.f_back
     stack.reverse()
     return stack
+
+
+def contended_seconds() -> float:
+    """Return how long threads of this process waited for the interpreter's lock, by estimate.
+
+    What one thread waited that wants it now and then; counted while something is watched.
+    """
+    return _sampler.late
 
 
 def watch(look: Look, interval: float) -> Callable[[], None]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import socket
 import ssl
 from typing import Any
@@ -21,6 +22,8 @@ from shoal.http.server import PagesServer
 __all__ = ["serve"]
 
 logger = logging.getLogger("shoal.http")
+
+_CHOICE = re.compile(r"([^(]*)\((.*)\)([^)]*)")
 
 
 def serve(
@@ -58,6 +61,7 @@ def serve(
     # By name, as a worker needs none of the scheduler's pages.
     known: list[Any] = importlib.import_module(routes).routes(server)
     known = [(r"/health", Health), (r"/login", Login), *known]
+    site.paths = sorted({each for path, *_ in known for each in _plain(path)} - {""})
     given = {"site": site}
     app = Application(
         [_rule(start, given, *each) for each in known],
@@ -86,6 +90,21 @@ def _rule(
     start: str, given: dict[str, Any], path: str, handler: Any, kwargs: dict[str, Any] | None = None
 ) -> tuple[str, Any, dict[str, Any]]:
     return start + path, handler, {**given, **(kwargs or {})}
+
+
+def _plain(pattern: str) -> list[str]:
+    """Return the paths that a pattern stands for, where these can be counted.
+
+    Examples
+    --------
+    >>> _plain(r"/json/counts\\.json"), _plain("/(status|tasks)"), _plain("/info/(.+)")
+    (['/json/counts.json'], ['/status', '/tasks'], [])
+    """
+    found = _CHOICE.fullmatch(pattern)
+    start, names, end = found.groups() if found is not None else (pattern, "", "")
+    if any(mark in names for mark in ".*+[("):
+        return []
+    return [(start + each + end).removesuffix("/?").replace("\\", "") for each in names.split("|")]
 
 
 class _Nothing(PageHandler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -48,6 +48,8 @@ class Site:
         How long a visitor may take for a request, and for taking an answer.
     proxied : bool
         Whether a proxy in front says who asks.
+    paths : list of str
+        Those that are served, without the prefix.
     """
 
     server: Any
@@ -56,6 +58,7 @@ class Site:
     admission: Admission
     seconds: float
     proxied: bool = False
+    paths: list[str] = field(default_factory=list)
 
     @property
     def cookie(self) -> str:
@@ -71,12 +74,15 @@ class Guarded(RequestHandler):
     Attributes
     ----------
     for_everybody : bool
-        Whether nobody needs to log in for it.
+        Whether it needs no login.
+    changes : bool
+        Whether it changes the cluster: a path that the configuration opens is not, then.
     for_people : bool
         Whether a visitor without login is shown where to log in, instead of a line of text.
     """
 
     for_everybody = False
+    changes = False
     for_people = False
     site: Site
 
@@ -120,7 +126,7 @@ class Guarded(RequestHandler):
             request.headers.get("Origin"), request.host, kind
         ):
             self.refuse(403, "a page of elsewhere may not change anything here")
-        elif self.for_everybody or kind is not None or self._is_open():
+        elif kind is not None or self.for_everybody or (self._is_open() and not self.changes):
             return not self._finished
         elif admission.needs_login:
             self._ask_for_login()

@@ -17,6 +17,7 @@ from shoal import config
 from shoal.comm.page_tokens import ONCE, PageTokens, with_token
 from shoal.diagnostics.links import dashboard_link, parse_place, warn_of_taken_port
 from shoal.http.admission import Admission
+from shoal.http.user_modules import load_user_modules
 
 __all__ = ["LazyHttpServer"]
 
@@ -64,6 +65,8 @@ class LazyHttpServer:
         self._routes, self._xheaders = routes, xheaders
         self.host, wanted = parse_place(place)
         self.admission = Admission(self.host, self._make_tokens)
+        # What is wrong with these is said now, not to the first visitor.
+        load_user_modules("worker" if "worker" in routes else "scheduler")
         self._context = _https()
         self.scheme = "https" if self._context is not None else "http"
         self._sock = _listen(self.host, wanted)
@@ -91,16 +94,20 @@ class LazyHttpServer:
 
     async def _open(self) -> None:
         # In a thread: it takes a fifth of a second, in which the cluster must go on.
-        app = await self._loop.run_in_executor(None, importlib.import_module, _APP)
-        self._http = app.serve(
-            self.server,
-            self._sock,
-            self._routes,
-            prefix=self.prefix,
-            admission=self.admission,
-            context=self._context,
-            xheaders=self._xheaders,
-        )
+        try:
+            app = await self._loop.run_in_executor(None, importlib.import_module, _APP)
+            self._http = app.serve(
+                self.server,
+                self._sock,
+                self._routes,
+                prefix=self.prefix,
+                admission=self.admission,
+                context=self._context,
+                xheaders=self._xheaders,
+            )
+        except Exception:
+            logger.exception("The pages cannot be shown")
+            self._sock.close()  # visitors would wait for ever
 
     def _stop_listening(self) -> None:
         try:
@@ -108,9 +115,15 @@ class LazyHttpServer:
         except NotImplementedError:
             pass
 
-    def tell(self) -> None:
-        """Log where the pages are, with what lets one visitor in, once: others may read the log."""
-        link = dashboard_link(self.server.identity(0))
+    def tell(self, identity: dict[str, Any]) -> None:
+        """Log where the pages are, with what lets one visitor in, once: others may read the log.
+
+        Parameters
+        ----------
+        identity : dict
+            What the server says of itself.
+        """
+        link = dashboard_link(identity)
         if self.needs_login:
             link = with_token(link, self.admission.tokens.make(ONCE))
             if self.scheme == "http" and not self._xheaders:

@@ -5,47 +5,58 @@ from __future__ import annotations
 import time
 from typing import Any
 
-__all__ = ["counts_of"]
+__all__ = ["MOST", "counts_of"]
 
-_MOST = 200  # workers and prefixes that are shown one by one
+MOST = 200  # workers and prefixes that are shown one by one
 _STATES = ("queued", "no-worker", "waiting", "processing", "memory", "erred", "released")
 
 
-def counts_of(scheduler: Any) -> dict[str, Any]:
+async def counts_of(scheduler: Any) -> dict[str, Any]:
     """Return the numbers of a scheduler, plain data throughout."""
-    state = scheduler.core.state
+    sums = await scheduler.seen.tally.take()
+    state = scheduler.state
     workers = list(state.workers.values())
     statuses: dict[str, int] = {}
     for ws in workers:
         statuses[ws.status] = statuses.get(ws.status, 0) + 1
-    by_state = dict.fromkeys(_STATES, 0)
-    prefixes: dict[str, dict[str, Any]] = {}
-    for prefix in state.prefixes.values():
-        tasks = dict.fromkeys(_STATES, 0)
-        for group in prefix.groups.values():
-            for name in _STATES:
-                tasks[name] += group.counts[name]
-        for name in _STATES:
-            by_state[name] += tasks[name]
-        prefixes[prefix.name] = {
-            "tasks": tasks,
-            "seconds": prefix.duration if prefix.duration >= 0 else None,  # none ran
-            "nbytes": sum(group.nbytes for group in prefix.groups.values()),
-            "suspicious": prefix.suspicious,
-        }
+    by_state = {name: sums.total.tasks[name] for name in _STATES}
     return {
+        # The names that others know.
+        "bytes": sum(ws.nbytes for ws in workers),
+        "clients": sum(client.real for client in state.clients.values()),
+        "cores": state.total_nthreads,
+        "erred": by_state["erred"],
+        "hosts": len(state.hosts),
+        "idle": len(state.idle),
+        "memory": by_state["memory"],
+        "processing": by_state["processing"],
+        "released": by_state["released"],
+        "saturated": sum(ws not in state.open for ws in state.loaded),
+        "tasks": len(state.tasks),
+        "unrunnable": len(state.unrunnable),
+        "waiting": by_state["waiting"],
+        "waiting_data": by_state["waiting"],
+        "workers": len(workers),
+        "desired_workers": sums.desired_workers,
+        # And more.
         "id": scheduler.id,
         "address": scheduler.address_safe,
         "seconds": time.time() - scheduler.started_at,
-        "clients": sum(client.real for client in state.clients.values()),
-        "workers": len(workers),
         "workers_by_status": statuses,
-        "threads": sum(ws.nthreads for ws in workers),
+        "threads": state.total_nthreads,
         "memory_limit": sum(ws.info.memory_limit or 0 for ws in workers),
-        "memory": sum(ws.metrics.get("memory", 0) for ws in workers),
-        "tasks": len(state.tasks),
+        "memory_used": sum(ws.metrics.get("memory", 0) for ws in workers),
         "tasks_by_state": by_state,
-        "prefixes": prefixes,
+        "n_prefixes": sums.n_prefixes,
+        "prefixes": {
+            each.name: {
+                "tasks": {name: each.tasks[name] for name in _STATES},
+                "seconds": each.duration,
+                "nbytes": each.nbytes,
+                "suspicious": each.suspicious,
+            }
+            for each in sums.busiest
+        },
         "by_worker": [
             {
                 "name": str(ws.name),
@@ -58,6 +69,6 @@ def counts_of(scheduler: Any) -> dict[str, Any]:
                 "memory": ws.metrics.get("memory", 0),
                 "memory_limit": ws.info.memory_limit or 0,
             }
-            for ws in workers[:_MOST]
+            for ws in workers[:MOST]
         ],
     }

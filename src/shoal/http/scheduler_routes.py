@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from shoal.dashboard import routes as dashboard
+from shoal.http import api_routes, event_stream, info_routes, json_routes
+from shoal.http.exposition import CONTENT_TYPE
 from shoal.http.handler import PageHandler
-from shoal.http.metrics import CONTENT_TYPE, metrics_text
-from shoal.http.pages import counts_of
+from shoal.http.scheduler_metrics import scheduler_metrics
+from shoal.http.user_routes import user_routes
 
 __all__ = ["routes"]
 
@@ -17,9 +18,13 @@ def routes(server: Any) -> list[Any]:
     """Return (path, handler) of all pages."""
     return [
         *dashboard.routes(server),
-        (r"/json/counts\.json", Counts),
         (r"/metrics", Metrics),
         (r"/?", ToStatus),
+        *json_routes.routes(server),
+        *info_routes.routes(server),
+        *api_routes.routes(server),
+        *event_stream.routes(server),
+        *user_routes(server, "scheduler"),
     ]
 
 
@@ -35,17 +40,9 @@ class ToStatus(PageHandler):
         self.redirect(("status" if there else f"{prefix}/status") + query)
 
 
-class Counts(PageHandler):
-    """Numbers for programs."""
-
-    def get(self) -> None:
-        self.set_header("Content-Type", "application/json")
-        self.write(json.dumps(counts_of(self.server)))
-
-
 class Metrics(PageHandler):
     """The same for Prometheus."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         self.set_header("Content-Type", CONTENT_TYPE)
-        self.write(metrics_text(counts_of(self.server)))
+        self.write(await scheduler_metrics(self.server))

@@ -20,7 +20,6 @@ from shoal.comm.base import Comm
 from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.status import Status
-from shoal.comm.strangers import clean
 from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import member_link
 from shoal.diagnostics.reprs import SchedulerFace
@@ -53,6 +52,7 @@ from shoal.scheduler.observe.identity import (
     place_of_pages,
 )
 from shoal.scheduler.observe.profiling import LoopProfile
+from shoal.scheduler.observe.seen import Seen
 from shoal.scheduler.observe.task_stream import StreamRecord
 from shoal.scheduler.observe.topics import Topics
 from shoal.scheduler.operations import OPERATIONS
@@ -250,6 +250,7 @@ class Scheduler(
         self.copying = Copying(self)
         self.stream_record = StreamRecord(self)
         self.history = History(lambda: self.state)
+        self.seen = Seen(self)
         self.memory_manager = MemoryManager(self)
         self.extensions["amm"] = self.memory_manager
         self._heeding = False  # whether a plugin wants to know what happens in the core
@@ -305,7 +306,6 @@ class Scheduler(
         self._http_server = open_door(self, *self._pages)
         if self._http_server is not None:
             self.history.start()
-            self._http_server.tell()
         self._alarm.set(loop.time() + 1.0)
 
     def _secret(self) -> str:
@@ -341,6 +341,7 @@ class Scheduler(
         await self.own_plugins.call_and_wait("close")
         if started:
             self.profiler.stop()
+            self.seen.stop()
         if self.scheduler_file:
             remove_scheduler_file(self.scheduler_file, self.id)
         self.log_buffer.detach()
@@ -498,7 +499,7 @@ class Scheduler(
         if self.copying.waiting:
             self.copying.look()
         if new and address in self.state.workers:
-            logger.info("Register worker %s", address)
+            self.seen.worker_joined(address)
             self._worker_plugins.worker_joined(self.state.workers[address])
             self._nanny_plugins.worker_joined(self.state.workers[address])
             self._notify()
@@ -517,7 +518,7 @@ class Scheduler(
             send = streams.answer if type(messages[0]) is m.Ask else streams.send_now
         self.feed(FromClient(client, messages), send)
         if new:
-            logger.info("Receive client connection: %s", client)
+            self.seen.client_joined(client)
 
     def _worker_replaced(self, address: str) -> None:
         if address in self.state.workers:
@@ -525,12 +526,13 @@ class Scheduler(
 
     def _client_replaced(self, client: str) -> None:
         if client in self.state.clients:
+            self.seen.client_left(client, "it connected again")
             self.topics.forget(client)
             self.feed(ClientLost(client, "it connected again"))
 
     def _client_closed(self, client: str, reason: str) -> None:
         if client in self.state.clients and self.status is not Status.closing:
-            logger.info("Lost client %s: %s", client, clean(reason))
+            self.seen.client_left(client, reason)
             self.topics.forget(client)
             self.feed(ClientLost(client, reason))
 
@@ -549,8 +551,7 @@ class Scheduler(
         """Take a worker as gone; for good when it is `dead`, in the midst of the runs `running`."""
         expected = address in self.core.state.departures.leaving or address in self._closing_workers
         self._closing_workers.discard(address)
-        log = logger.info if expected else logger.warning
-        log("Remove worker %s: %s", address, clean(reason))
+        self.seen.worker_left(address, reason, expected)
         self.worker_streams.drop(address)
         self.rpc.remove(address)
         self.outbox.drop(address)

@@ -45,6 +45,10 @@ class Host(Protocol):
     memory_watch: MemoryWatch
 
     @property
+    def service_ports(self) -> dict[str, int]:
+        """The ports of what else it serves."""
+
+    @property
     def address(self) -> str:
         """The address at which others reach it."""
 
@@ -107,6 +111,7 @@ class ShellCalls:
             server_id=worker.id,
             versions=own_versions(),
             local_directory=worker.local_directory,
+            services=worker.service_ports,
             reconnect=reconnect,
             lifetime=self._lifetime_left(),
             held=known.held,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shoal.worker.core import Machine
     from shoal.worker.exchange import Exchange
     from shoal.worker.executor.pool import ThreadPool
+    from shoal.worker.pages import WorkerPages
     from shoal.worker.plugins import WorkerPlugins
     from shoal.worker.profiling import Profiler
     from shoal.worker.report import Report
@@ -68,6 +69,7 @@ class WorkerContext(ServerAttributes):
     plugin_host: WorkerPlugins
     profiler: Profiler
     report: Report
+    pages: WorkerPages
     peers: ConnectionPool
     outbox: Outboxes
     _preloads: Preloads

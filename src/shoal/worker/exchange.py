@@ -159,9 +159,11 @@ class Exchange:
             The `host_identity` of who asks. Where it is ours, large values are referred to.
         """
         outgoing = self._worker.transfers.outgoing
-        outgoing.active += 1
-        start = time.time()
         known = self._worker.machine.state.data
+        wanted = sum(known[key][0] for key in keys if key in known)
+        outgoing.active += 1
+        outgoing.active_bytes += wanted
+        start = time.time()
         on_disk = self._worker.store.is_on_disk
         nbytes = sum(known[key][0] for key in keys if key in known and on_disk(key))
         self.giving += nbytes
@@ -169,6 +171,7 @@ class Exchange:
             answer = await self._answer(comm, keys, host)
         finally:
             outgoing.active -= 1
+            outgoing.active_bytes -= wanted
             # What was read is in memory until it is sent.
             asyncio.get_running_loop().call_later(_SENDING, self._given, nbytes)
         sent = (*answer["data"], *answer["shared"])

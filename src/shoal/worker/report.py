@@ -94,7 +94,9 @@ class Report:
                 "outgoing_count": transfers.outgoing.active,
                 "outgoing_count_total": transfers.outgoing.count,
                 "outgoing_bytes_total": transfers.outgoing.nbytes,
+                "seconds": transfers.incoming.seconds,
             },
+            "num_fds": process.num_fds() if hasattr(process, "num_fds") else 0,
         }
 
     def _least_unmanaged(self, now_used: int) -> int:

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from typing import Any
 
+from dask.utils import key_split
+
 __all__ = ["Direction", "Transfers"]
 
 _LENGTH = 100_000
@@ -22,13 +24,19 @@ class Direction:
         `bandwidth`.
     active : int
         How many are under way.
+    active_bytes : int
+        How large these are.
     count, nbytes : int
         How many there were, and how large they were together.
+    seconds : dict
+        How long they took, by what the keys begin with.
     """
 
     def __init__(self) -> None:
         self.log: deque[dict[str, Any]] = deque(maxlen=_LENGTH)
         self.active = 0
+        self.active_bytes = 0
+        self.seconds: dict[str, float] = {}
         self.count = 0
         self.nbytes = 0
 
@@ -39,6 +47,10 @@ class Direction:
         duration = max(stop - start, 1e-6)
         self.count += 1
         self.nbytes += total
+        share = duration / max(len(sizes), 1)
+        for key in sizes:
+            prefix = key_split(key)
+            self.seconds[prefix] = self.seconds.get(prefix, 0.0) + share
         self.log.append(
             {
                 "start": start,

@@ -27,7 +27,6 @@ from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.status import Status
 from shoal.comm.stream_messages import Outboxes
-from shoal.diagnostics.links import dashboard_link
 from shoal.diagnostics.reprs import WorkerFace
 from shoal.preloading import Preloads
 from shoal.security import Security
@@ -44,6 +43,7 @@ from shoal.worker.executor.pool import ThreadPool
 from shoal.worker.link import SchedulerLink
 from shoal.worker.memory_watch import MemoryWatch
 from shoal.worker.operations import OPERATIONS
+from shoal.worker.pages import WorkerPages
 from shoal.worker.plugins import WorkerPlugins
 from shoal.worker.profiling import Profiler
 from shoal.worker.report import Report
@@ -126,6 +126,11 @@ class Worker(WorkerFace, WorkerMethods):
         Certificates and secret.
     host, interface, port, protocol
         Where to listen.
+    dashboard_address : str or int, optional
+        Where `/health` and `/metrics` are shown over HTTP: ``":8788"``, to this machine only unless
+        a host is named. Nowhere by default.
+    http_prefix : str, optional
+        What the paths of these begin with.
     validate : bool, optional
         Check the core's state after every event.
 
@@ -183,7 +188,7 @@ class Worker(WorkerFace, WorkerMethods):
         loop: Any = None,
         silence_logs: Any = None,
         dashboard: bool | None = None,
-        dashboard_address: str | None = None,
+        dashboard_address: str | int | None = None,
         http_prefix: str | None = None,
     ) -> None:
         self._preloads = Preloads.configured(self, "worker", preload, preload_argv)  # first of all
@@ -196,19 +201,25 @@ class Worker(WorkerFace, WorkerMethods):
         self.nanny, self._contact_address = nanny, contact_address
         super().__init__(
             {},
-            blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
             serializers=serializers,
             deserializers=deserializers,
-            connection_args=self.security.get_connection_args("worker"),
+            **self._who_may_ask(),
             timeout=timeout,
             name=name,
         )
+        self.pages = WorkerPages(self, dashboard_address, http_prefix)
         self._given = Given(local_directory, data, list(plugins), scheduler_file)
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
         self._read_durations(reconnect, death_timeout, heartbeat_interval)
         fractions = memory_target_fraction, memory_spill_fraction, memory_pause_fraction
         self._make_core(fractions, validate, Report(self, metrics, startup_information))
         self._prepare(extensions or {}, all_executors(executor, executors))
+
+    def _who_may_ask(self) -> dict[str, Any]:
+        return {
+            "blocked_handlers": config.get_list("distributed.worker.blocked-handlers"),
+            "connection_args": self.security.get_connection_args("worker"),
+        }
 
     def _read_durations(self, reconnect: bool, death_timeout: Any, heartbeat_interval: Any) -> None:
         self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
@@ -250,7 +261,7 @@ class Worker(WorkerFace, WorkerMethods):
         self.plugin_host = WorkerPlugins(self)
         self._equipping: asyncio.Task[None] | None = None
         self.introduction: dict[str, Any] = {}  # what users want to be told when it joins
-        self.dashboard_link = ""  # of the scheduler: workers have no pages
+        self.dashboard_link = ""  # of the scheduler
         # Made by `shoal.client.in_task.task_client` for the first task that asks for a client.
         self.client_of_tasks: Any = None
         self._process = psutil.Process()
@@ -329,6 +340,7 @@ class Worker(WorkerFace, WorkerMethods):
             self._places, **listen_args(self.security, self._contact_address)
         )
         self.exchange.announce()
+        self.pages.open()
         if self.name is None:
             self.name = self.address
         logger.debug("Listening at %s, files in %s", self.address, self.local_directory)
@@ -396,6 +408,7 @@ class Worker(WorkerFace, WorkerMethods):
             await link.say_goodbye(self.close_reason, _FAREWELL)
         self._alarm.off()
         self._stop_monitor()
+        await self.pages.close()
         self._shut_executors()
         if hasattr(self, "pool"):
             self.profiler.stop()
@@ -481,7 +494,7 @@ class Worker(WorkerFace, WorkerMethods):
     def _connected(self) -> None:
         if self._calls.registered_once:
             self.feed(core.Connected())
-            self.background(self._find_pages())
+            self.background(self.pages.find_those_of_scheduler())
         elif self._equipping is None or self._equipping.done():
             self._equipping = self.background(self._equip())
 
@@ -495,19 +508,10 @@ class Worker(WorkerFace, WorkerMethods):
         else:
             self.report.latency = self._clock() - started
             await self.plugin_host.sync(known["plugins"], known["change"])
-            await self._find_pages()
+            await self.pages.find_those_of_scheduler()
         self.introduction = await self.report.introduce()
         if self._link is not None and self._link.up:
             self.feed(core.Connected())
-
-    async def _find_pages(self) -> None:
-        """Learn where the scheduler's pages are, for those who look at this worker."""
-        try:
-            scheduler = await self.rpc(self.scheduler_address).identity(n_workers=0)
-        except Exception as error:
-            logger.debug("The scheduler does not say where its pages are: %s", error)
-        else:
-            self.dashboard_link = dashboard_link(scheduler)
 
     def _disconnected(self, reason: str) -> None:
         self.feed(core.Disconnected(reason))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 from shoal.scheduler.core.log import TransitionLog
 from shoal.scheduler.core.state_parts import Departures, GraphOrder, Notes, Outbox, Recovery
@@ -56,6 +56,8 @@ StateName: TypeAlias = Literal[
 ]
 """The states of a task; `transitions.table` says what they mean, and which follow which."""
 
+STATES: tuple[StateName, ...] = get_args(StateName)
+
 
 class FunctionState:
     """A pickled function; kept while a client's connection or a task refers to it."""
@@ -72,7 +74,16 @@ class FunctionState:
 class PrefixState:
     """All groups whose tasks run the same kind of work; knows how long it takes."""
 
-    __slots__ = ("duration", "groups", "name", "options", "suspicious")
+    __slots__ = (
+        "duration",
+        "entered",
+        "groups",
+        "name",
+        "nbytes",
+        "options",
+        "seconds",
+        "suspicious",
+    )
 
     def __init__(self, name: str, duration: float, timeout: float = 0.0) -> None:
         self.name = name
@@ -81,6 +92,11 @@ class PrefixState:
         self.duration = duration  # seconds, -1 when unknown
         self.groups: dict[str, GroupState] = {}
         self.suspicious = 0
+        # Of groups that are gone: tasks that came into each state, seconds of runs, bytes of
+        # results.
+        self.entered: dict[str, int] = dict.fromkeys(STATES, 0)
+        self.seconds = 0.0
+        self.nbytes = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -96,9 +112,10 @@ class GroupState:
     """Tasks that were made together, such as the chunks of one array operation."""
 
     __slots__ = (
-        "counts",
         "created",
         "duration",
+        "entered",
+        "left",
         "name",
         "nbytes",
         "prefix",
@@ -113,19 +130,19 @@ class GroupState:
         self.created = now
         self.stop = 0.0  # when the last run ended
         self.size = 0  # tasks that are known now
-        self.counts = {
-            "released": 0,
-            "waiting": 0,
-            "no-worker": 0,
-            "queued": 0,
-            "processing": 0,
-            "memory": 0,
-            "erred": 0,
-            "forgotten": 0,
-        }
+        # Tasks that came into each state, and that left it: the difference is how many are there.
+        # So each change of a state is counted as cheaply as `counts` would be, and for ever.
+        self.entered = dict.fromkeys(STATES, 0)
+        self.left = dict.fromkeys(STATES, 0)
         self.nbytes = 0  # of all results so far
         self.duration = 0.0  # of all runs so far
         self.types: set[str] = set()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of tasks per state."""
+        left = self.left
+        return {state: n - left[state] for state, n in self.entered.items()}
 
 
 class Erred:

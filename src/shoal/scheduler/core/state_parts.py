@@ -159,12 +159,15 @@ class Notes:
         Where somebody listens: (topic, time, message) of events since they were last told.
     killed : int
         Tasks that were given up as `KilledWorker`.
+    stolen : dict
+        What was asked back from workers: how often, and seconds, by level (`policies.stealing`).
     """
 
-    __slots__ = ("events", "heard", "killed", "metadata")
+    __slots__ = ("events", "heard", "killed", "metadata", "stolen")
 
     def __init__(self) -> None:
         self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.metadata: dict[str, Any] = {}
         self.heard: list[tuple[str, float, Any]] | None = None
+        self.stolen: dict[int, list[float]] = {}
         self.killed = 0

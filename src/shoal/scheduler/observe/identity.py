@@ -31,9 +31,11 @@ def open_door(
     if place is None:
         return None
     # By name, as it is a layer above. The pages are loaded when somebody looks at them.
-    return importlib.import_module("shoal.http.lazy_server").LazyHttpServer(
+    http_server = importlib.import_module("shoal.http.lazy_server").LazyHttpServer(
         scheduler, place, prefix, xheaders=xheaders
     )
+    http_server.tell(describe_scheduler(scheduler, 0, http_server))
+    return http_server
 
 
 def describe_scheduler(

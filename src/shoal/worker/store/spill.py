@@ -12,16 +12,36 @@ import os
 import shutil
 import struct
 import tempfile
+import time
 from typing import Any, BinaryIO
 
 from shoal.wire.blob import Blob, Buffer
 from shoal.wire.pickling import dumps, loads
 
-__all__ = ["SpillFolder"]
+__all__ = ["Activity", "SpillFolder"]
 
 _MARK = b"shoal-v1"
 _COUNT = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
+
+
+class Activity:
+    """How much of one kind of work there was: bytes, how often, seconds."""
+
+    __slots__ = ("count", "nbytes", "seconds")
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self.count = 0
+        self.seconds = 0.0
+
+    def add(self, nbytes: int, since: float) -> float:
+        """Count what was begun at a time and has ended now; return now."""
+        now = time.perf_counter()
+        self.nbytes += nbytes
+        self.count += 1
+        self.seconds += now - since
+        return now
 
 
 class SpillFolder:
@@ -37,6 +57,10 @@ class SpillFolder:
         self._parent = parent
         self._path: str | None = None
         self._numbers = itertools.count()
+        # Threads count at the same time; what is lost by that is not worth a lock.
+        self.work = {
+            name: Activity() for name in ("serialize", "disk-write", "disk-read", "deserialize")
+        }
 
     def write(self, value: Any) -> tuple[str, int]:
         """Write a value into a new file; return its path and size in bytes.
@@ -48,7 +72,9 @@ class SpillFolder:
         OSError
             When the disk is full or not to be written to. No file is left then.
         """
+        began = time.perf_counter()
         blob = dumps(value)
+        began = self.work["serialize"].add(blob.nbytes(), began)
         parts = [memoryview(part.data).cast("B") for part in [Buffer(blob.data), *blob.buffers]]
         if self._path is None:
             os.makedirs(self._parent, exist_ok=True)
@@ -65,6 +91,7 @@ class SpillFolder:
         except BaseException:
             self.remove(path)
             raise
+        self.work["disk-write"].add(nbytes, began)
         return path, nbytes
 
     def read(self, path: str) -> Any:
@@ -77,6 +104,7 @@ class SpillFolder:
         Exception
             Whatever unpickling raises; `ValueError` when the file is not what was written.
         """
+        began = time.perf_counter()
         with open(path, "rb", buffering=0) as file:
             head = _read(file, len(_MARK) + _COUNT.size)
             if not head.startswith(_MARK):
@@ -89,7 +117,10 @@ class SpillFolder:
             if sum(lengths) > size:
                 raise ValueError(f"{path} was cut short")
             parts = [_read(file, length) for length in lengths]
-        return loads(Blob(parts[0], [Buffer(part) for part in parts[1:]]))
+        began = self.work["disk-read"].add(size, began)
+        value = loads(Blob(parts[0], [Buffer(part) for part in parts[1:]]))
+        self.work["deserialize"].add(sum(lengths), began)
+        return value
 
     def remove(self, path: str) -> None:
         """Delete a file, if it is there."""

@@ -72,6 +72,8 @@ class Store:
     ----------
     memory_bytes, disk_bytes : int
         Estimated size of the values in memory; size of the files.
+    reads, read_bytes : int
+        How many values were found in memory, and how large they were.
     lock : threading.RLock
         Held by who needs several calls to be one step; never while files are read or written.
 
@@ -106,6 +108,8 @@ class Store:
         self._shared = self._shared_copies.blobs
         self._leaving: set[str] = set()  # what is written to disk, and was not used since
         self._warned: set[str] = set()
+        self.reads = 0  # values that were asked for and in memory
+        self.read_bytes = 0
 
     def __len__(self) -> int:
         return len(self._memory) + len(self._disk)
@@ -173,6 +177,8 @@ class Store:
                 entry = memory.pop(key, None)
                 if entry is not None:
                     memory[key] = entry  # the most recently used now
+                    self.reads += 1
+                    self.read_bytes += entry.nbytes
                     values.append(entry.value)
                     continue
                 entry = self._disk.get(key)
@@ -246,6 +252,22 @@ class Store:
     def is_on_disk(self, key: str) -> bool:
         """Return whether a value is on disk only."""
         return key in self._disk
+
+    def activities(self) -> dict[str, tuple[int, int, float]]:
+        """Return bytes, count and seconds of what was done with memory and disk, by name."""
+        found = {"memory-read": (self.read_bytes, self.reads, 0.0)} if self.reads else {}
+        if self._folder is not None:
+            found |= {
+                name: (each.nbytes, each.count, each.seconds)
+                for name, each in self._folder.work.items()
+                if each.count
+            }
+        return found
+
+    @property
+    def disk_count(self) -> int:
+        """How many values are on disk only."""
+        return len(self._disk)
 
     @property
     def shared_bytes(self) -> int:

@@ -29,6 +29,12 @@ class WorkerAttributes(WorkerContext):
 
     _own_executors: dict[str, Executor] | None = None
 
+    @property
+    def services(self) -> dict[str, Any]:
+        """Its other servers: the pages are ``"dashboard"``, an object with a `port`."""
+        http = self.pages.http
+        return {} if http is None else {"dashboard": http}
+
     # -- the scheduler and other workers ---------------------------------------------------
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.coordination.state import Operation
+from shoal.scheduler.core.coordination.state import Operation, SemaphoreCounts
 from shoal.scheduler.core.journal import recorder as r
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ __all__ = ["OPERATIONS", "Semaphore"]
 
 # Names of closed semaphores that are remembered, to refuse clients that did not hear of it.
 _CLOSED = 10_000
+_COUNTED = 1000  # names that are counted; those that came first go for new ones
+_WEIGHT = 0.1  # of the last lease in the average of how long it took
 
 
 class Semaphore:
@@ -25,10 +27,11 @@ class Semaphore:
         self.name = name
         self.max_leases = max_leases
         self.leases: dict[Token, None] = {}
-        self.waiters: dict[PendingRequest, None] = {}
+        self.waiters: dict[PendingRequest, float] = {}  # since when
 
     def lend(self, coordination: CoordinationState, token: Token) -> None:
         """Give a lease."""
+        _counts(coordination, self).acquired += 1
         self.leases[token] = None
         coordination.hold(token, self)
         if coordination.recorder is not None:
@@ -39,7 +42,9 @@ class Semaphore:
         if coordination.claims_until is None:
             while self.waiters and len(self.leases) < self.max_leases:
                 waiter = next(iter(self.waiters))
-                del self.waiters[waiter]
+                waited = coordination.s.now - self.waiters.pop(waiter)
+                counts = _counts(coordination, self)
+                counts.average_wait += _WEIGHT * (waited - counts.average_wait)
                 self.lend(coordination, waiter.token)
                 coordination.answer(waiter, True)
         if not self.leases and not self.waiters:
@@ -54,11 +59,22 @@ class Semaphore:
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
         """A lease is free again."""
+        _counts(coordination, self).released += 1
         self.leases.pop(token, None)
         self.serve(coordination)
 
     def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Leases are held, not handed over."""
+
+
+def _counts(coordination: CoordinationState, semaphore: Semaphore) -> SemaphoreCounts:
+    known = coordination.semaphore_counts
+    counts = known.get(semaphore.name)
+    if counts is None:
+        if len(known) >= _COUNTED:
+            del known[next(iter(known))]
+        counts = known[semaphore.name] = SemaphoreCounts(semaphore.max_leases)
+    return counts
 
 
 def _known(coordination: CoordinationState, request: PendingRequest) -> Semaphore | None:
@@ -108,7 +124,7 @@ def _acquire(coordination: CoordinationState, request: PendingRequest) -> None:
     semaphore = _known(coordination, request)
     if semaphore is not None:
         coordination.wait(request, semaphore)
-        semaphore.waiters[request] = None
+        semaphore.waiters[request] = coordination.s.now
         semaphore.serve(coordination)
 
 
@@ -144,6 +160,7 @@ def _refresh(coordination: CoordinationState, request: PendingRequest) -> None:
 
 def _close(coordination: CoordinationState, request: PendingRequest) -> None:
     recorder = coordination.recorder
+    coordination.semaphore_counts.pop(request.name, None)
     coordination.closed_semaphores[request.name] = None
     if recorder is not None:
         recorder.put(r.CLOSED, request.name)

@@ -41,6 +41,7 @@ __all__ = [
     "Operation",
     "PendingRequest",
     "Primitive",
+    "SemaphoreCounts",
     "Token",
     "UnackedDelivery",
     "coordination_of",
@@ -123,6 +124,18 @@ class Operation:
         return len(args) == len(self.types) and all(map(isinstance, args, self.types))
 
 
+class SemaphoreCounts:
+    """What there was of a name, also while nobody has a lease: for those who watch the cluster."""
+
+    __slots__ = ("acquired", "average_wait", "max_leases", "released")
+
+    def __init__(self, max_leases: int) -> None:
+        self.max_leases = max_leases
+        self.acquired = 0
+        self.released = 0
+        self.average_wait = 0.0  # seconds from request to lease
+
+
 class CoordinationState:
     """All coordination of one scheduler."""
 
@@ -140,6 +153,7 @@ class CoordinationState:
         "recorder",
         "retaining_client",
         "s",
+        "semaphore_counts",
         "unacked",
         "waiting",
     )
@@ -159,6 +173,7 @@ class CoordinationState:
         self.leases_until: float | None = None  # holders that a journal knows may come until then
         self.claims_until: float | None = None  # holders of before this scheduler are coming
         self.closed_semaphores: dict[str, None] = {}
+        self.semaphore_counts: dict[str, SemaphoreCounts] = {}  # see `semaphore`
         self.retaining_client = ClientState("coordination", s.now, real=False)
         self.kept: dict[str, int] = {}  # key -> how often it is in a value
 

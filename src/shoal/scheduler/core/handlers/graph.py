@@ -84,7 +84,7 @@ def on_graph(s: SchedulerState, client: ClientState, m: Graph) -> None:
             s.last_serial += 1
             ts = TaskState(key, group, priority, s.last_serial, life)
             tasks.add(key, ts)
-            group.counts["released"] += 1
+            group.entered["released"] += 1
             group.size += 1
         else:
             ts.priority = priority  # known as somebody's input only: now it is defined
@@ -295,7 +295,7 @@ def data_task(s: SchedulerState, key: int | str) -> TaskState:
         s.last_serial += 1
         ts = TaskState(key, group, (0.0, s.order.generation, 0), s.last_serial)
         s.tasks.add(key, ts)
-        group.counts["released"] += 1
+        group.entered["released"] += 1
         group.size += 1
     return ts
 

@@ -94,7 +94,7 @@ def _restore_tasks(
         s.tasks.make_room()
         ts = TaskState(key, group, tuple(priority), s.last_serial, life)
         s.tasks.add(key, ts)
-        group.counts["released"] += 1
+        group.entered["released"] += 1
         group.size += 1
         if function is not None:
             ts.function = s.functions[function]

@@ -9,9 +9,9 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.state import SchedulerState, WorkerState
+    from shoal.scheduler.core.state import PrefixState, SchedulerState, WorkerState
 
-__all__ = ["spare_workers", "wanted_workers"]
+__all__ = ["spare_workers", "wanted_workers", "work_of", "workers_for"]
 
 # States of tasks that could run now if there were a thread for each.
 _RUNNABLE = ("processing", "queued", "no-worker")
@@ -28,11 +28,21 @@ def wanted_workers(s: SchedulerState, target_duration: float) -> int:
     """
     runnable, seconds = 0, 0.0
     for prefix in s.prefixes.values():
-        counts = prefix.counts
-        n = sum(counts.get(state, 0) for state in _RUNNABLE)
-        known = prefix.duration >= 0.0
+        n, each = work_of(s, prefix, prefix.counts)
         runnable += n
-        seconds += n * (prefix.duration if known else s.settings.unknown_task_duration)
+        seconds += each
+    return workers_for(s, runnable, seconds, target_duration)
+
+
+def work_of(s: SchedulerState, prefix: PrefixState, counts: dict[str, int]) -> tuple[int, float]:
+    """Return how many tasks of a prefix could run now, and how many seconds that would take."""
+    n = sum(counts.get(state, 0) for state in _RUNNABLE)
+    known = prefix.duration >= 0.0
+    return n, n * (prefix.duration if known else s.settings.unknown_task_duration)
+
+
+def workers_for(s: SchedulerState, runnable: int, seconds: float, target_duration: float) -> int:
+    """Return the same as `wanted_workers` for what was summed up already."""
     threads = min(runnable, max(math.ceil(seconds / target_duration), int(runnable > 0)))
     threads_each = s.total_nthreads / len(s.workers) if s.workers else 1
     return max(math.ceil(threads / max(threads_each, 1)), _for_data(s))

@@ -6,6 +6,7 @@ that runs is never moved: the victim gives back only what it did not start (`Ste
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,11 @@ from shoal.wire.messages import Steal
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
 
-__all__ = ["balance"]
+__all__ = ["LEVELS", "balance"]
+
+# How much longer a task takes at the thief than where it was sent, its transfer included: what was
+# asked back is counted by these.
+LEVELS = (1.0, *(1 + 2**power for power in range(-5, 9)))
 
 _SAMPLE = 16
 # How many tasks are considered for one thief in one event.
@@ -112,8 +117,16 @@ def _ask_back(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> Non
         if not may_run_on(s, ts, thief):
             continue
         gain += ts.estimate
+        _count(s, ts.estimate, transfer_time(s, ts, thief))
         ts.rarities().thief = thief
         victim.returning.add(ts)
         keys.append(ts.key)
     if keys:
         tell_worker(s, victim, Steal(keys))
+
+
+def _count(s: SchedulerState, seconds: float, transfer: float) -> None:
+    level = bisect_left(LEVELS, 1 + transfer / max(seconds, 1e-6), hi=len(LEVELS) - 1)
+    counted = s.notes.stolen.setdefault(level, [0, 0.0])
+    counted[0] += 1
+    counted[1] += seconds + transfer

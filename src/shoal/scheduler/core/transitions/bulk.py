@@ -89,7 +89,7 @@ def queue_many(
     n = len(queued)
     function.references += n
     group.size += n
-    group.counts["released"] += n
+    group.entered["released"] += n
     move_many(s, queued, keys, "released", "waiting", "queued")
     s.queue.push_sorted(queued)
     return True

@@ -241,7 +241,12 @@ def leave_group(s: SchedulerState, group: GroupState, n: int) -> None:
     group.size -= n
     if not group.size:
         s.groups.pop(group.name, None)
-        group.prefix.groups.pop(group.name, None)
+        prefix = group.prefix
+        if prefix.groups.pop(group.name, None) is not None:
+            prefix.seconds += group.duration
+            prefix.nbytes += group.nbytes
+            for state, n in group.entered.items():
+                prefix.entered[state] += n
 
 
 def release_function(s: SchedulerState, function: FunctionState, n: int = 1) -> None:

@@ -21,18 +21,16 @@ simulator counts which were exercised, and the documentation's diagram is drawn 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from shoal.scheduler.core.state import StateName
+from shoal.scheduler.core.state import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shoal.scheduler.core.state import SchedulerState, TaskState
+    from shoal.scheduler.core.state import SchedulerState, StateName, TaskState
 
 __all__ = ["ACTIVE", "STATES", "TRANSITIONS", "move", "move_many"]
-
-STATES: tuple[StateName, ...] = get_args(StateName)
 
 # States in which a task holds on to its inputs.
 ACTIVE: frozenset[StateName] = frozenset({"waiting", "no-worker", "queued", "processing"})
@@ -71,9 +69,9 @@ TRANSITIONS: dict[tuple[StateName, StateName], str] = {
 def move(s: SchedulerState, ts: TaskState, finish: StateName) -> None:
     """Change the state of a task: the one place that does, with `move_many`."""
     start = ts.state
-    counts = ts.group.counts
-    counts[start] -= 1
-    counts[finish] += 1
+    group = ts.group
+    group.left[start] += 1
+    group.entered[finish] += 1
     ts.state = finish
     s.log.append((ts.key, start, finish, s.stimulus, s.now))
     if s.watch is not None:
@@ -92,9 +90,11 @@ def move_many(
     path : str
         The state they are in, and those that they are to go through.
     """
-    counts = tasks[0].group.counts
-    counts[path[0]] -= len(tasks)
-    counts[path[-1]] += len(tasks)
+    group, n = tasks[0].group, len(tasks)
+    for start in path[:-1]:
+        group.left[start] += n
+    for finish in path[1:]:
+        group.entered[finish] += n
     finish = path[-1]
     for ts in tasks:
         ts.state = finish
