@@ -13,10 +13,10 @@ from hypothesis.stateful import precondition, rule
 
 from shoal.scheduler.core import LogEvent, SetMetadata
 from shoal.wire import messages as m
-from tests.scheduler.core.coordination.test_properties import Primitives, clients
-from tests.scheduler.core.test_random_peers import Peers
 
 from ..coordination.asking import Asking
+from ..coordination.test_properties import Primitives, clients
+from ..test_random_peers import Peers
 
 
 class JournaledPeers(Peers):
