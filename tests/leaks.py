@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-# The loop thread that all clients of a process share lives as long as the process.
-LASTING_THREADS = {"shoal-loop"}
+# The loop threads that all clients of a process, or all its file systems, share live as long.
+LASTING_THREADS = {"shoal-loop", "fsspecIO"}
 # And so do those of its default executor.
 LASTING_POOLS = ("uvloop_", "asyncio_")
 

@@ -28,6 +28,7 @@ LAYERS = {
     "core": [],  # see PURE
     "shell": [
         "shoal.actors",
+        "shoal.cache",
         "shoal.diagnostics",
         "shoal.nanny",
         "shoal.plugins",

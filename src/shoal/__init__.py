@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the table
     from shoal.actors.actor import Actor
     from shoal.actors.future import ActorFuture, BaseActorFuture
+    from shoal.cache.cached import cached
+    from shoal.cache.durable import durable
+    from shoal.cache.store import Store
     from shoal.client.admin.dump import DumpArtefact
     from shoal.client.client import Client
+    from shoal.client.collections.checkpoint import checkpoint
     from shoal.client.finding import default_client, get_client
     from shoal.client.futures.as_completed import as_completed
     from shoal.client.futures.executor import ClientExecutor
@@ -88,6 +92,11 @@ _WHERE = {
     "performance_report": "shoal.client.observe.performance_report",
     "Retry": "shoal.client.submission.limits",
     "progress": "shoal.client.observe.progress",
+    # results that outlive the cluster
+    "Store": "shoal.cache.store",
+    "cached": "shoal.cache.cached",
+    "checkpoint": "shoal.client.collections.checkpoint",
+    "durable": "shoal.cache.durable",
     "span": "shoal.client.observe.span",
     "wait": "shoal.client.futures.waiting",
     # actors
@@ -189,6 +198,7 @@ __all__ = [
     "Security",
     "Semaphore",
     "SpecCluster",
+    "Store",
     "Sub",
     "TaskInterrupted",
     "TaskTimeout",
@@ -201,8 +211,11 @@ __all__ = [
     "WorkerStartTimeoutError",
     "__version__",
     "as_completed",
+    "cached",
+    "checkpoint",
     "connect",
     "default_client",
+    "durable",
     "fire_and_forget",
     "futures_of",
     "get_client",

@@ -17,6 +17,7 @@ _COMMANDS = {
     "worker": ("shoal.cli.worker:worker", "Start workers that connect to a scheduler."),
     "secret": ("shoal.cli.secret:secret", "Look at the cluster's secret, replace it, share it."),
     "token": ("shoal.cli.token:token", "Print what admits to the pages of the dashboard."),
+    "cache": ("shoal.cli.cache:cache", "Look at results that were kept, and drop them."),
     "run": ("shoal.cli.distributed:run", "Run a program for which `distributed` is shoal."),
     "shim-path": ("shoal.cli.distributed:print_shim_path", "Print the folder that does that."),
 }

@@ -25,6 +25,7 @@ from shoal._base.keys import decode_key
 from shoal._base.loop import LoopRunner, is_inherited
 from shoal._base.versions import own_versions
 from shoal.actors.connections import ActorConnections
+from shoal.cache.cached import with_cache
 from shoal.client.admin import plugins as plugin_calls
 from shoal.client.admin import requests as admin
 from shoal.client.admin import versions
@@ -61,7 +62,7 @@ from shoal.client.starting import (
     shares_loop,
     start_preloads,
 )
-from shoal.client.submission.limits import Retry, given_to
+from shoal.client.submission.limits import Retry, for_task, with_cache_of
 from shoal.client.submission.scatter import ScatterBatch, drop_spare_memory, scatter_data
 from shoal.client.submission.streaming import is_stream, stream, stream_rows
 from shoal.client.submission.submit import SubmitOptions, map_calls, submit_call
@@ -432,6 +433,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         actors: bool = False,
         pure: bool | None = None,
         timeout: Any = no_default,
+        cache: Any = no_default,
         **kwargs: Any,
     ) -> Future:
         """Have a function called on a worker.
@@ -464,6 +466,10 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             How long a run may take on its worker. Then its code is stopped, and it fails with
             `TaskTimeout`. A function that takes a ``timeout`` itself is given it instead: say
             ``with dask.annotate(timeout="30s")`` then.
+        cache : str, path or Store, optional
+            Where results are kept and looked up, by the function's code and its arguments: a
+            folder, or an address that fsspec knows. A function that takes a ``cache`` itself is
+            given it instead; decorate it with `shoal.cached` then.
 
         Returns
         -------
@@ -477,9 +483,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             self._check_open()
         options: SubmitOptions | None = None
         if timeout is not no_default:
-            timeout = self._for_task(func, "timeout", timeout, kwargs)
+            timeout = for_task(func, "timeout", timeout, kwargs)
         else:
             timeout = None
+        if cache is not no_default:
+            func = with_cache_of(func, cache, kwargs)
         if (
             workers is not None
             or resources
@@ -505,6 +513,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
                 pure=pure,
                 timeout=timeout,
             )
+            if options.cache is not None:
+                func = with_cache(func, options.cache)
         return submit_call(self._session, func, args, kwargs, key, options)
 
     def map(
@@ -523,6 +533,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         pure: bool | None = None,
         batch_size: int | None = None,
         timeout: Any = no_default,
+        cache: Any = no_default,
         **kwargs: Any,
     ) -> Any:
         """Have a function called on workers with each item of iterables.
@@ -539,7 +550,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
             Tasks that are told to the scheduler at once, at most.
         **kwargs
             Keyword arguments of all calls. What is large travels once.
-        workers, retries, resources, priority, allow_other_workers, fifo_timeout, pure, timeout
+        workers, retries, resources, priority, allow_other_workers, fifo_timeout, pure, timeout,
+        cache
             As in `submit`.
 
         Returns
@@ -553,9 +565,11 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         """
         self._check_open()
         if timeout is not no_default:
-            timeout = self._for_task(func, "timeout", timeout, kwargs)
+            timeout = for_task(func, "timeout", timeout, kwargs)
         else:
             timeout = None
+        if cache is not no_default:
+            func = with_cache_of(func, cache, kwargs)
         options = SubmitOptions(
             workers=workers,
             resources=resources,
@@ -569,6 +583,8 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         )
         if not callable(func):
             raise TypeError(f"the first argument of map() must be a function, got {func!r}")
+        if options.cache is not None:
+            func = with_cache(func, options.cache)
         if iterables and all(map(is_stream, iterables)):
             if key is not None and not isinstance(key, str):
                 raise TypeError("with iterators and queues, key= must be a prefix")
@@ -579,14 +595,6 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
 
             return stream_rows(self, iterables, one)
         return map_calls(self._session, func, iterables, kwargs, key, batch_size, options)
-
-    @staticmethod
-    def _for_task(func: Any, name: str, value: Any, kwargs: dict[str, Any]) -> Any:
-        """Return what a keyword says of a task; None where the function itself takes it."""
-        if given_to(func, name):
-            kwargs[name] = value
-            return None
-        return value
 
     def get_executor(self, **kwargs: Any) -> ClientExecutor:
         """Return a `concurrent.futures.Executor` whose calls run on the cluster.

@@ -28,6 +28,7 @@ class CollectionMethods(ClientContext):
         actors: Any = None,
         traverse: bool = True,
         timeout: Any = None,
+        cache: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Compute dask collections on the cluster.
@@ -49,6 +50,8 @@ class CollectionMethods(ClientContext):
             For all tasks, or by key or collection.
         fifo_timeout : float or str
             Calls within this time have the same priority.
+        cache : str, path or Store
+            Where results are kept, and looked up first: a folder, or an address that fsspec knows.
         actors : bool, collection, list or dict
             Whether results are actors: for all tasks, those of a collection or of some keys, or by
             key or collection.
@@ -91,6 +94,7 @@ class CollectionMethods(ClientContext):
         fifo_timeout: float | str = "60s",
         actors: Any = None,
         timeout: Any = None,
+        cache: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Begin to compute dask collections; return collections that are made of the futures.
@@ -100,7 +104,7 @@ class CollectionMethods(ClientContext):
         collections : collection, or list of collections
             What to compute.
         optimize_graph, workers, allow_other_workers, resources, retries, priority, fifo_timeout,
-        timeout
+        timeout, cache
             As in `compute`.
 
         Returns
@@ -130,6 +134,7 @@ class CollectionMethods(ClientContext):
         fifo_timeout: float | str = "60s",
         actors: Any = None,
         timeout: Any = None,
+        cache: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Compute keys of a dask graph.
@@ -145,7 +150,7 @@ class CollectionMethods(ClientContext):
         direct : bool, optional
             Fetch results from the workers, or through the scheduler.
         workers, allow_other_workers, resources, retries, priority, fifo_timeout,
-        timeout
+        timeout, cache
             As in `compute`.
 
         Returns
@@ -182,7 +187,7 @@ class CollectionMethods(ClientContext):
 
 _ASKED = (
     *("workers", "allow_other_workers", "resources", "retries", "priority", "actors"),
-    "timeout",
+    *("timeout", "cache"),
 )
 
 

@@ -13,6 +13,7 @@ from dask.base import get_annotations, is_dask_collection
 from dask.utils import parse_timedelta
 
 from shoal._base.numbers import amounts, finite
+from shoal.cache.store import Store, store_of
 from shoal.client.collections.dask_private import flatten
 from shoal.client.futures.future import Future
 from shoal.client.submission.limits import checked_retries, checked_timeout
@@ -29,7 +30,16 @@ __all__ = ["Chosen", "Options"]
 Chosen: TypeAlias = tuple[float, TaskOptions | None]
 """The priority and the other options of a task."""
 
-_NAMES = ("workers", "allow_other_workers", "resources", "retries", "priority", "actors", "timeout")
+_NAMES = (
+    "workers",
+    "allow_other_workers",
+    "resources",
+    "retries",
+    "priority",
+    "actors",
+    "timeout",
+    "cache",
+)
 _DEFAULTS: tuple[Any, ...] = (None, False, {}, 0)  # what arguments are that nobody gave
 
 
@@ -42,7 +52,7 @@ class Options:
         Where tasks may run; a dict says it by key, tuple of keys, or collection.
     allow_other_workers : bool, list or dict
         Whether others may run them when none of `workers` is there; a list: for these keys.
-    resources, retries, priority, actors, timeout : as in `Client.submit`, or dict
+    resources, retries, priority, actors, timeout, cache : as in `Client.submit`, or dict
         For all tasks, or by key or collection.
     fifo_timeout : float or str
         Calls within this time have the same priority.
@@ -67,6 +77,7 @@ class Options:
                 self._for_all[name] = value
         for name in _NAMES:
             self._take(name, asked.get(name))
+        self._cache = self._for_all.pop("cache", None)
         self._known: dict[str, Chosen] = {}
         self._plain: Chosen | None = None
 
@@ -75,6 +86,19 @@ class Options:
         for name, values in annotations.items():
             if values:
                 self._by_key[name] = {**values, **self._by_key.get(name, {})}
+
+    def stores_of(self, wanted: list[Any]) -> dict[Any, Store]:
+        """Return where results are kept, by key: those of annotated tasks, and, where the call
+        itself says so, those that are wanted.
+        """
+        found = {} if self._cache is None else dict.fromkeys(wanted, self._cache)
+        found |= self._by_key.pop("cache", {})
+        return {key: store_of(cache) for key, cache in found.items() if cache is not None}
+
+    def same_for(self, moved: Mapping[Any, Any]) -> None:
+        """Have tasks that got another key run as they would have with their own."""
+        for values in self._by_key.values():
+            values.update({new: values[old] for new, old in moved.items() if old in values})
 
     def of(self, key: Any) -> Chosen:
         """Return the options of a task."""

@@ -17,6 +17,7 @@ from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
 from shoal._base.signals import uninterrupted
 from shoal.client.collections.graphs import Plan, materialize
+from shoal.client.collections.kept import keep_results
 from shoal.client.collections.lower import Lowered, Lowering
 from shoal.client.core.events import GraphComplete
 from shoal.client.core.state import Call, Failure, PendingGraph, Record
@@ -108,6 +109,10 @@ def _send(
     graph, annotations, futures = materialize(dsk)
     options.annotate(annotations)
     wanted = list(dict.fromkeys(keys))
+    stores = options.stores_of(wanted)
+    if stores:
+        graph, moved = keep_results(graph, stores)
+        options.same_for(moved)
     new = {} if pending_graph is None else pending_graph.records
     plan = Plan(session, graph, wanted, futures, new)
     try:

@@ -1,4 +1,6 @@
-"""How long a task may run and how it is tried again: what users say, made ready to be sent."""
+"""How long a task may run, how it is tried again, and whether its result is kept: what users say,
+made ready to be sent.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,18 @@ from typing import Any
 from dask.utils import parse_timedelta
 
 from shoal._base.numbers import whole_number
+from shoal.cache.cached import with_cache
 from shoal.wire.messages import RetryPolicy
 
-__all__ = ["Retry", "checked_retries", "checked_timeout", "given_to", "seconds"]
+__all__ = [
+    "Retry",
+    "checked_retries",
+    "checked_timeout",
+    "for_task",
+    "given_to",
+    "seconds",
+    "with_cache_of",
+]
 
 _MOST = 2**31
 _NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -152,3 +163,17 @@ def given_to(func: Any, name: str) -> bool:
         return False
     kinds = {parameter.kind for parameter in parameters.values()}
     return name in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def for_task(func: Any, name: str, value: Any, kwargs: dict[str, Any]) -> Any:
+    """Return what a keyword says of a task; None where the function itself takes it."""
+    if given_to(func, name):
+        kwargs[name] = value
+        return None
+    return value
+
+
+def with_cache_of(func: Any, cache: Any, kwargs: dict[str, Any]) -> Any:
+    """Return a function whose results are kept, where ``cache=`` is not for the function itself."""
+    cache = for_task(func, "cache", cache, kwargs)
+    return func if cache is None else with_cache(func, cache)

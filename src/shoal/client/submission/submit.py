@@ -46,7 +46,7 @@ _DEFAULT_FIFO = "100 ms"
 class SubmitOptions:
     """What a user asked for calls beyond function and arguments."""
 
-    __slots__ = ("fifo_timeout", "options", "priority", "pure")
+    __slots__ = ("cache", "fifo_timeout", "options", "priority", "pure")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class SubmitOptions:
         limit = checked_timeout(_first(timeout, extra.pop("timeout", None)))
         priority = priority or extra.pop("priority", 0)
         executor = extra.pop("executor", None)
+        self.cache = extra.pop("cache", None)  # of the annotations: an argument is seen to before
         extra |= users_code()
         if allow_other_workers not in (True, False, None):
             raise TypeError(f"allow_other_workers= must be True or False: {allow_other_workers!r}")

@@ -24,6 +24,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.running_board import RunningBoard
+from shoal.cache.packs import write_all
 from shoal.errors import TaskInterrupted
 from shoal.task_context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
@@ -276,6 +277,7 @@ class ThreadPool(Places):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
         left = sum(thread.is_alive() for thread in threads)
+        write_all()  # what tasks wanted to be kept, and waits for more
         if left:
             logger.info("%d tasks still run and are left to themselves", left)
 
