@@ -14,6 +14,7 @@ import pytest
 from helpers import run, until
 
 from shoal.comm import Comm, CommClosedError, Listener, MessageStream, connect, listen
+from shoal.core import Server, rpc
 from shoal.security import Security
 from shoal.wire.codec import BatchCodec
 from shoal.wire.messages import (
@@ -326,6 +327,25 @@ def test_required_encryption_is_satisfied_by_the_secret_of_tcp() -> None:
         async with listener("tcp://127.0.0.1:0", echo, **args) as server:
             comm = await connect(server.contact_address, **args)
             await comm.close()
+
+    run(main())
+
+
+def test_required_encryption_is_heeded_by_servers_and_calls_without_a_security() -> None:
+    async def main() -> None:
+        plain = {"shoal.comm.encryption": False}
+        required = {**plain, "distributed.comm.require-encryption": True}
+        with dask.config.set(plain):
+            server = Server({"ping": lambda: "pong"})
+            await server.listen("tcp://127.0.0.1:0")
+        with dask.config.set(required):
+            with pytest.raises(RuntimeError, match="encryption is required"):
+                await Server({}).listen("tcp://127.0.0.1:0")
+            remote = rpc(server.address)
+            with pytest.raises(RuntimeError, match="encryption is required"):
+                await remote.ping()
+            await remote.close_rpc()
+        await server.close()
 
     run(main())
 

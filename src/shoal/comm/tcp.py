@@ -220,7 +220,10 @@ def _tune(transport: asyncio.BaseTransport) -> None:
 
 
 def _refuse_plain(args: dict[str, Any], verb: str) -> None:
-    if not args.get("require_encryption"):
+    required = args.get("require_encryption")
+    if required is None:  # no `Security` was given, as to `rpc` and `Server`
+        required = bool(config.get("distributed.comm.require-encryption"))
+    if not required:
         return
     if args.get("ssl_context") is not None:
         why = "with certificates"

@@ -43,7 +43,7 @@ class AnyKeyFile(MutableMapping[Any, bytes]):
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._names: dict[Any, str] = {}
         self._count = 0
 

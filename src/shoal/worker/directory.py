@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import socket
-import stat
 import tempfile
 
 import psutil
 
 from shoal import config
+from shoal._base.private_folder import fresh_folder, own_space
 
 __all__ = ["make_directory", "scratch_space"]
 
@@ -37,26 +37,12 @@ def scratch_space(given: str | None = None) -> str:
         or config.get_optional_str("temporary-directory")
     )
     if base is None:
-        return _space_of_user()
-    if os.path.basename(os.path.normpath(base)) == _SPACE:
-        path = base
-    else:
-        path = os.path.join(base, _SPACE)
-    path = os.path.abspath(path)
-    os.makedirs(path, exist_ok=True)
-    return path
-
-
-def _space_of_user() -> str:
-    """Return this user's own folder in the system's folder for temporary files."""
-    owner = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
-    path = os.path.join(tempfile.gettempdir(), f"{_SPACE}{owner}")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    if hasattr(os, "getuid"):
-        found = os.lstat(path)
-        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-            return tempfile.mkdtemp(prefix=f"{_SPACE}-")  # somebody else took the name
-    return path
+        owner = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+        return own_space(tempfile.gettempdir(), f"{_SPACE}{owner}")
+    base = os.path.abspath(base)
+    if os.path.basename(base) == _SPACE:
+        base = os.path.dirname(base)
+    return own_space(base, _SPACE)
 
 
 def make_directory(given: str | None = None) -> str:
@@ -70,7 +56,7 @@ def make_directory(given: str | None = None) -> str:
     base = scratch_space(given)
     _sweep(base)
     # Another host that shares the folder has other processes under the same numbers.
-    return tempfile.mkdtemp(prefix=f"{_PREFIX}{_host()}-{os.getpid()}-", dir=base)  # mode 0700
+    return fresh_folder(base, f"{_PREFIX}{_host()}-{os.getpid()}-")
 
 
 def _sweep(base: str) -> None:

@@ -8,12 +8,12 @@ import io
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.private_folder import fresh_folder
 from shoal.plugins.builtin.placing import place
 from shoal.plugins.given import raise_first_error
 from shoal.plugins.nanny import NannyPlugin
@@ -181,13 +181,8 @@ class DirectoryOnNanny(NannyPlugin):
             file.extractall(base)
 
     def setup(self, nanny: Nanny) -> None:
-        """Unpack the folder beside those of the workers."""
-        if nanny.given_directory:
-            base = Path(nanny.given_directory)
-            base.mkdir(parents=True, exist_ok=True)
-        else:
-            space = nanny.local_directory
-            base = self._own = Path(tempfile.mkdtemp(prefix="upload-", dir=space))
+        """Unpack the folder beside those of the workers, where only this user can change it."""
+        base = self._own = Path(fresh_folder(nanny.local_directory, "upload-"))
         self.unpack(base)
         if self.update_path:
             # The parent: `import folder` is what people write.
@@ -196,7 +191,7 @@ class DirectoryOnNanny(NannyPlugin):
             nanny.env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, both)))
 
     def teardown(self, nanny: Nanny) -> None:
-        """Remove the folder, where it is not in one that the user named."""
+        """Remove the folder."""
         if self._own is not None:
             shutil.rmtree(self._own, ignore_errors=True)
 

@@ -11,10 +11,10 @@ import itertools
 import os
 import shutil
 import struct
-import tempfile
 import time
 from typing import Any, BinaryIO
 
+from shoal._base.private_folder import fresh_folder
 from shoal.wire.blob import Blob, Buffer
 from shoal.wire.pickling import dumps, loads
 
@@ -78,7 +78,7 @@ class SpillFolder:
         parts = [memoryview(part.data).cast("B") for part in [Buffer(blob.data), *blob.buffers]]
         if self._path is None:
             os.makedirs(self._parent, exist_ok=True)
-            self._path = tempfile.mkdtemp(prefix="storage-", dir=self._parent)  # mode 0700
+            self._path = fresh_folder(self._parent, "storage-")
         path = os.path.join(self._path, str(next(self._numbers)))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
         try:
