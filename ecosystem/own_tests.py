@@ -24,7 +24,7 @@ SUITES: dict[str, tuple[str, str, dict[str, str]]] = {
     "dask": (
         "xarray",
         "dask.tests.test_distributed",
-        {"test_fusion_barrier_task": "asks for the peer-to-peer shuffle"},
+        {},
     ),
     "joblib": (
         "joblib",

@@ -33,6 +33,7 @@ LAYERS = {
         "shoal.nanny",
         "shoal.plugins",
         "shoal.scheduler",
+        "shoal.shuffle",
         "shoal.task_context",
         "shoal.worker",
     ],

@@ -76,7 +76,7 @@ _UNHEEDED = {
     "distributed.admin.pdb-on-err": "see Client.recreate_task_locally",
     "distributed.admin.system-monitor.gil.interval": "the thread that takes profiles measures it",
     "distributed.admin.system-monitor.host-cpu": "see the monitors of the host",
-    "distributed.p2p": "there is no peer-to-peer shuffle",
+    "distributed.p2p": "what is shuffled is data as any other: it is spilled and sent as such",
     "distributed.rmm": "graphics cards are not looked at",
 }
 _told: set[str] = set()

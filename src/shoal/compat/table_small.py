@@ -22,19 +22,21 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "distributed.protocol.utils": {"shoal.compat.messages": "host_array"},
     # -- shuffles
-    "distributed.shuffle": {"shoal.compat.shuffle": "rechunk_p2p"},
-    "distributed.shuffle._arrow": {"shoal.compat.shuffle": "check_dtype_support"},
+    "distributed.shuffle": {"shoal.client.collections.rechunk": "rechunk_p2p"},
+    "distributed.shuffle._arrow": {"shoal.shuffle.specs": "check_dtype_support"},
     "distributed.shuffle._core": {
-        "shoal.compat.shuffle": "P2PBarrierTask ShuffleId barrier_key id_from_key p2p_barrier"
+        "shoal.shuffle.specs": "P2PBarrierTask ShuffleId barrier_key id_from_key p2p_barrier"
     },
-    "distributed.shuffle._merge": {"shoal.compat.shuffle": "merge_transfer merge_unpack"},
+    "distributed.shuffle._merge": {"shoal.shuffle.tasks": "merge_transfer merge_unpack"},
     "distributed.shuffle._rechunk": {
+        "shoal.client.collections.rechunk": "rechunk_p2p",
         "shoal.compat.shuffle": (
-            "_calculate_prechunking _split_partials partial_concatenate partial_rechunk rechunk_p2p"
-        )
+            "_calculate_prechunking _split_partials partial_concatenate partial_rechunk"
+        ),
     },
     "distributed.shuffle._shuffle": {
-        "shoal.compat.shuffle": "DataFrameShuffleSpec shuffle_transfer shuffle_unpack"
+        "shoal.shuffle.specs": "DataFrameShuffleSpec",
+        "shoal.shuffle.tasks": "shuffle_transfer shuffle_unpack",
     },
     # -- diagnostics and plugins
     "distributed.diagnostics": {"shoal": "MemorySampler progress", "shoal.plugins": "*"},

@@ -20,13 +20,14 @@ from typing import Any
 from shoal.shared_memory.file import HEAD, TOKEN_BYTES, head, open_file
 from shoal.shared_memory.mapped import map_over
 
-__all__ = ["MAX_FILES", "Segment", "layout", "refer"]
+__all__ = ["MAX_FILES", "Segment", "layout", "read_fully", "read_into", "refer"]
 
 MAX_FILES = 8
 """Most files of one segment."""
 
 _ALIGN = 64  # what vector instructions like
 _MAP_NORESERVE = 0x4000  # not in the module mmap
+_MAX_VIEWS = 1000  # of one call; the system's limit is 1024
 _HUGE = 1 << 62  # a length above it is no length
 
 
@@ -124,6 +125,20 @@ class Segment:
         view = memoryview(whole)
         return [view[at : at + n] for at, n in zip(offsets, self._lengths, strict=True)]
 
+    def read_into(self, at: int, views: Sequence[memoryview]) -> None:
+        """Copy what begins at a place of the whole into views, one after the other.
+
+        Nothing is mapped for it.
+
+        Raises
+        ------
+        OSError
+            When it cannot be read.
+        ValueError
+            When the segment was closed, or ends before.
+        """
+        read_into(self._descriptors, self._ends, at, views)
+
     def close(self, *, reuse: bool = True) -> None:
         """Close the files here. `reuse` concerns their owner only."""
         descriptors, self._descriptors = self._descriptors, []
@@ -144,6 +159,54 @@ def layout(lengths: Sequence[int]) -> tuple[list[int], int]:
         offsets.append(-(-end // _ALIGN) * _ALIGN)
         end = offsets[-1] + length
     return offsets, end
+
+
+def read_into(
+    descriptors: Sequence[int], ends: Sequence[int], at: int, views: Sequence[memoryview]
+) -> None:
+    """Copy from files that are one whole, each from its second page on, into views."""
+    if not descriptors:
+        raise ValueError("this segment was closed")
+    start = 0
+    left = list(views)
+    for descriptor, end in zip(descriptors, ends, strict=True):
+        while left and at < end:
+            room = end - at
+            some: list[memoryview] = []
+            while left and room > 0 and len(some) < _MAX_VIEWS:
+                view = left[0]
+                if view.nbytes > room:
+                    some.append(view[:room])
+                    left[0] = view[room:]
+                    room = 0
+                else:
+                    some.append(left.pop(0))
+                    room -= view.nbytes
+            read_fully(descriptor, HEAD + at - start, some)
+            at += sum(view.nbytes for view in some)
+        start = end
+    if any(view.nbytes for view in left):
+        raise ValueError("the segment ends before")
+
+
+def read_fully(descriptor: int, at: int, views: list[memoryview]) -> None:
+    """Read from a place of a file until all views are full.
+
+    Raises
+    ------
+    ValueError
+        When the file ends before.
+    """
+    views = [view for view in views if view.nbytes]
+    while views:
+        count = os.preadv(descriptor, views[:_MAX_VIEWS], at)
+        if count <= 0:
+            raise ValueError("the file ends before")
+        at += count
+        while views and count >= views[0].nbytes:
+            count -= views.pop(0).nbytes
+        if count:
+            views[0] = views[0][count:]
 
 
 def refer(

@@ -10,12 +10,12 @@ import os
 import secrets
 import threading
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from shoal.shared_memory.file import TOKEN_BYTES, OwnFile, head
 from shoal.shared_memory.pool import Pool
-from shoal.shared_memory.segment import Segment, layout, refer
+from shoal.shared_memory.segment import Segment, layout, read_into, refer
 from shoal.wire.blob import BytesLike
 
 __all__ = ["OwnSegment"]
@@ -52,7 +52,9 @@ class OwnSegment:
         self.nbytes = sum(file.capacity for file in files)
 
     @classmethod
-    def write(cls, parts: Sequence[BytesLike], pool: Pool | None = None) -> OwnSegment:
+    def write(
+        cls, parts: Sequence[BytesLike], pool: Pool | None = None, *, joined: bool = False
+    ) -> OwnSegment:
         """Copy parts into shared memory. It blocks: a millisecond for 3 MB, or 16 MB in used files.
 
         Parameters
@@ -61,6 +63,8 @@ class OwnSegment:
             What is copied.
         pool : Pool, optional
             Where files are taken from, and go to.
+        joined : bool
+            All of them are one part to readers, each begins where the one before ends.
 
         Raises
         ------
@@ -69,7 +73,12 @@ class OwnSegment:
         """
         views = [memoryview(part).cast("B") for part in parts]
         lengths = [view.nbytes for view in views]
-        offsets, total = layout(lengths)
+        if joined:
+            total = sum(lengths)
+            offsets = list(accumulate(lengths, initial=0))[:-1]
+            lengths = [total]
+        else:
+            offsets, total = layout(lengths)
         cores = len(os.sched_getaffinity(0))
         files: list[OwnFile] = []
         try:
@@ -141,6 +150,10 @@ class OwnSegment:
         """
         descriptors = [file.descriptor for file in self._files]
         return refer(descriptors, self._ends, self._token, self._lengths)
+
+    def read_into(self, at: int, views: Sequence[memoryview]) -> None:
+        """Copy what begins at a place of the whole into views (see `Segment.read_into`)."""
+        read_into([file.descriptor for file in self._files], self._ends, at, views)
 
     def map(self) -> list[memoryview]:
         """Return the parts as a reader has them (see `Segment.map`)."""

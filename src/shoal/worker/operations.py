@@ -20,6 +20,7 @@ from shoal.shared_memory import host_identity
 from shoal.task_context import on_worker
 from shoal.wire.blob import Blob
 from shoal.worker.dump import dump_state
+from shoal.worker.parts import give_parts
 from shoal.worker.tracing import TraceTasks
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ async def _measure_hardware(worker: WorkerContext, what: str, size: int, duratio
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "get_data": _get_data,
+    "give_parts": give_parts,
     "update_data": _update_data,
     "host_identity": _host_identity,
     "actors": _actors,

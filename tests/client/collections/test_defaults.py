@@ -111,7 +111,7 @@ def test_the_users_settings_win(clusters: list[LocalCluster]) -> None:
     with dask.config.set({"dataframe.shuffle.method": "disk"}):
         with Client(clusters[0]):
             assert get_default_shuffle_method() == "disk"
-            assert dask.config.get("array.rechunk.method") == "tasks"
+            assert dask.config.get("array.rechunk.method", None) is None
             with dask.config.set(scheduler="synchronous"):
                 assert asked_locally()
             assert asked() == home(clusters[0])
@@ -131,11 +131,12 @@ def test_a_scheduler_of_before_comes_back(clusters: list[LocalCluster]) -> None:
     dask.config.set(scheduler=None)
 
 
-def test_methods_are_tasks_where_dask_would_choose_p2p(clusters: list[LocalCluster]) -> None:
+def test_the_best_method_is_the_default(clusters: list[LocalCluster]) -> None:
     pytest.importorskip("dask.dataframe")
     with Client(clusters[0]):
-        assert get_default_shuffle_method() == "tasks"
+        assert get_default_shuffle_method() == "p2p"
         x = da.ones((40, 40), chunks=(1, 40)).rechunk((40, 1))
+        assert "p2p" in x.name
         assert x.sum().compute() == 1600
 
 

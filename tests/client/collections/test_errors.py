@@ -13,7 +13,6 @@ import dask.array as da
 import numpy as np
 import pytest
 from dask import delayed
-from dask._expr import Expr
 from helpers import wait_until
 
 from shoal import Client, futures_of
@@ -125,23 +124,6 @@ def test_ctrl_c_cancels(client: Client) -> None:
     GO.set()
     wait_until(lambda: not any(client.processing().values()))
     assert len(RAN) < 40
-
-
-def test_p2p_is_refused_before_anything_runs(client: Client) -> None:
-    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
-    df = dd.from_pandas(pd.DataFrame({"a": range(9), "b": 1}), npartitions=3).map_partitions(note)
-    RAN.clear()
-    for how in (client.compute, client.persist):
-        with pytest.raises(ValueError, match=r"Merge by p2p.*no peer-to-peer shuffle.*'tasks'"):
-            how(df.merge(df, on="a", shuffle_method="p2p", broadcast=False))
-
-    class P2PShuffle(Expr):
-        _parameters = ["frame"]
-
-    with pytest.raises(ValueError, match="P2PShuffle by p2p"):
-        client.get(P2PShuffle(df.expr), ["x"])
-    assert not RAN
-    assert len(df.merge(df, on="a", broadcast=False).compute()) == 9
 
 
 def test_large_constants_warn_once(client: Client) -> None:

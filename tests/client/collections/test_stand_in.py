@@ -13,7 +13,7 @@ import dask.array as da
 import dask.bag as db
 import pytest
 from dask import delayed
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask._task_spec import Task, TaskRef
 from dask.utils import SerializableLock, get_scheduler_lock
 from helpers import run
 
@@ -22,8 +22,6 @@ from shoal import Client
 
 pd: Any = pytest.importorskip("pandas")
 dd: Any = pytest.importorskip("dask.dataframe")
-
-REFUSED = r"shoal has no peer-to-peer shuffle \(p2p\).*'tasks'"
 
 
 def inc(x: int) -> int:
@@ -50,40 +48,44 @@ def _shuffled(**kwargs: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["shuffle", "merge", "set_index", "sort_values"])
 @pytest.mark.parametrize("how", ["compute", "dask.compute", "persist", "configured"])
-def test_p2p_is_refused_in_words(client: Client, name: str, how: str) -> None:
-    if (name, how) == ("sort_values", "dask.compute"):
-        pytest.skip("dask sorts one partition, as it is to be one in the end")
+def test_p2p_runs_as_it_is(client: Client, name: str, how: str) -> None:
     asked = {"shuffle_method": "p2p"} if how != "configured" else {}
     config = {} if asked else {"dataframe.shuffle.method": "p2p"}
-    doing = {
-        "compute": client.compute,
-        "persist": client.persist,
-        "configured": client.compute,
-        "dask.compute": dask.compute,
+    doing: Any = {
+        "compute": lambda x: client.compute(x).result(),
+        "persist": lambda x: client.persist(x).compute(),
+        "configured": lambda x: client.compute(x).result(),
+        "dask.compute": lambda x: dask.compute(x)[0],
     }[how]
-    with dask.config.set(config), pytest.raises((ValueError, RuntimeError), match=REFUSED):
-        doing(_shuffled(**asked)[name]())  # type: ignore[operator]
+    with dask.config.set(config):
+        mine = doing(_shuffled(**asked)[name]())
+    with dask.config.set({"dataframe.shuffle.method": "tasks"}):
+        theirs = _shuffled()[name]().compute(scheduler="sync")
+    by = list(mine.columns)
+    same = [one.reset_index().sort_values(by).reset_index(drop=True) for one in (mine, theirs)]
+    if name == "merge":  # in the order of the partitions that come out
+        same = [one.drop(columns="index") for one in same]
+    pd.testing.assert_frame_equal(*same)
 
 
-def test_p2p_rechunks_are_refused_in_words(client: Client) -> None:
-    x = da.ones((10, 10), chunks=(10, 1))
-    with pytest.raises(RuntimeError, match=REFUSED):
-        client.compute(x.rechunk((1, 10), method="p2p"))
-    with dask.config.set({"array.rechunk.method": "p2p"}), pytest.raises(RuntimeError) as caught:
-        x.rechunk((1, 10)).compute()
-    assert "dask.config.set({'dataframe.shuffle.method': 'tasks'" in str(caught.value)
-    assert x.rechunk((1, 10)).sum().compute() == 100
+def test_p2p_rechunks(client: Client) -> None:
+    x = da.arange(100, chunks=7).reshape((10, 10)).rechunk((10, 1))
+    y = x.rechunk((1, 10), method="p2p")
+    assert "rechunk-p2p" in y.name
+    assert (client.compute(y).result() == da.arange(100).reshape((10, 10)).compute()).all()
+    with dask.config.set({"array.rechunk.method": "p2p"}):
+        assert x.rechunk((1, 10)).sum().compute() == 4950
 
 
 @pytest.mark.parametrize("name", list(_shuffled()))
-def test_shuffles_are_made_of_tasks(client: Client, name: str) -> None:
+def test_shuffles_are_p2p_by_default(client: Client, name: str) -> None:
     collection = _shuffled()[name]()
     kinds = {type(node).__name__ for node in collection.optimize(fuse=False).expr.walk()}
-    assert "TaskShuffle" in kinds or name == "sort_values"
-    assert not kinds & {"DiskShuffle", "P2PShuffle", "HashJoinP2P"}
+    assert kinds & {"P2PShuffle", "HashJoinP2P"} or name == "sort_values"
+    assert not kinds & {"DiskShuffle", "TaskShuffle"}
     mine = collection.compute()
     with dask.config.set({"dataframe.shuffle.method": "tasks"}):
-        assert sorted(mine.index) == sorted(collection.compute(scheduler="sync").index)
+        assert sorted(mine.index) == sorted(_shuffled()[name]().compute(scheduler="sync").index)
 
 
 def test_shuffles_of_a_client_that_is_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,21 +98,21 @@ def test_shuffles_of_a_client_that_is_no_default(monkeypatch: pytest.MonkeyPatch
     with Client(processes=False, n_workers=1, set_as_default=False) as client:
         assert len(client.compute(frame().shuffle("a")).result()) == 30
         assert len(client.gather(client.compute(client.persist(frame().shuffle("b"))))) == 30
-        with pytest.raises((ValueError, RuntimeError), match=REFUSED):
-            client.compute(_shuffled(shuffle_method="p2p")["merge"]())
+        assert len(client.compute(frame().merge(frame(), on="a")).result()) == 30
 
 
-def test_p2p_layers_of_an_installed_distributed_are_refused(client: Client) -> None:
-    class P2PRechunkLayer(MaterializedLayer):
-        pass
+def test_shuffles_of_an_installed_distributed_are_refused(client: Client) -> None:
+    class P2PBarrierTask(Task):
+        """As that package has it."""
 
-    graph = HighLevelGraph({"r": P2PRechunkLayer({("r", 0): (inc, 1)})}, {"r": set()})
-    x = da.Array(graph, "r", chunks=((1,),), dtype="i8")
-    for how in (client.compute, client.persist, dask.compute):
-        with pytest.raises(ValueError, match="P2PRechunkLayer: " + REFUSED):
-            how(x)
-    with pytest.raises(ValueError, match=REFUSED):
-        client.get(graph, [("r", 0)])
+    P2PBarrierTask.__module__ = "distributed.shuffle._core"
+    graph = {
+        "a": Task("a", inc, 1),
+        "barrier": P2PBarrierTask("barrier", inc, TaskRef("a")),
+        "b": Task("b", inc, TaskRef("barrier")),
+    }
+    with pytest.raises(ValueError, match=r"'barrier' .* package distributed.*'tasks'"):
+        client.get(graph, ["b"])
 
 
 def test_await_collections() -> None:

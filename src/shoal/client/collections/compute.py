@@ -19,7 +19,6 @@ from shoal._base.keys import encode_key
 from shoal.client.collections.annotated import expression_of
 from shoal.client.collections.dask_private import FinalizeCompute, flatten, unpack_collections
 from shoal.client.collections.default import client_as_current
-from shoal.client.collections.graphs import reject_p2p
 from shoal.client.collections.options import Options
 from shoal.client.collections.sending import begin_graph, send_graph
 from shoal.client.futures.future import Future, make_future
@@ -136,9 +135,7 @@ def _begin_groups(
         chosen = [places[i] for i in some]
         with client_as_current(client):  # what dask asks while it optimizes is about this client
             expr = expression_of([items[i] for i in chosen], optimize_graph)
-            final = FinalizeCompute(expr)
-            reject_p2p(final)
-            final = final.optimize()
+            final = FinalizeCompute(expr).optimize()
         keys = list(flatten(final.__dask_keys__()))
         futures.update(_begin(client, final, keys, options))
         for i, key in zip(chosen, keys, strict=True):
@@ -183,7 +180,6 @@ def _persist(
 ) -> Iterator[Any]:
     with client_as_current(client):  # what dask asks while it optimizes is about this client
         expr: Any = expression_of(items, optimize_graph)
-        reject_p2p(expr)
         composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
         expr = expr.optimize()
     exprs = _each(expr) if any(composite) else [None] * len(items)
@@ -288,5 +284,4 @@ def _known_futures(client: ClientContext, graph: dict[Any, Any]) -> dict[Any, Fu
 def collections_to_dsk(collections: Any, optimize_graph: bool = True) -> dict[Any, Any]:
     """Return one graph of several collections, optimized."""
     expr: Any = expression_of(collections, optimize_graph)
-    reject_p2p(expr)
     return dict(expr.optimize().__dask_graph__() if optimize_graph else expr.__dask_graph__())

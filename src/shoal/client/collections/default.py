@@ -10,11 +10,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import dask.config
 
-from shoal._base.stand_in import stand_in, step_back
+from shoal._base.stand_in import is_given_the_name, stand_in, step_back
 from shoal.client.current import as_current, current_client
 from shoal.client.in_task.task_client import client_of_task, worker_here
 
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CurrentClient", "client_as_current", "hand_back", "take_over"]
 
-# dask would choose "p2p" for these by itself where a client is there.
-_METHODS = ("dataframe.shuffle.method", "array.rechunk.method")
+_SHUFFLE = "dataframe.shuffle.method"
 
 
 class CurrentClient:
@@ -105,6 +106,7 @@ _scheduler = CurrentClient()
 _lock = threading.Lock()
 _owners: weakref.WeakSet[Any] = weakref.WeakSet()  # for whom it is there
 _before: dict[str, Any] = {}
+_ours: dict[str, Any] = {}
 
 
 def take_over(owner: Any) -> None:
@@ -113,13 +115,14 @@ def take_over(owner: Any) -> None:
         _owners.add(owner)
         if _before:
             return
-        ours: dict[str, Any] = {"scheduler": _scheduler}
-        for name in _METHODS:
-            if dask.config.get(name, None) is None:
-                ours[name] = "tasks"
-        _before.update((name, dask.config.get(name, None)) for name in ours)
-        dask.config.set(ours)
+        _ours.clear()
+        _ours["scheduler"] = _scheduler
         stand_in()
+        if dask.config.get(_SHUFFLE, None) is None:
+            # dask looks for a default client, and this one may be none.
+            _ours[_SHUFFLE] = _shuffle_method()
+        _before.update((name, dask.config.get(name, None)) for name in _ours)
+        dask.config.set(_ours)
 
 
 def hand_back(owner: Any) -> None:
@@ -133,10 +136,15 @@ def hand_back(owner: Any) -> None:
         step_back()
         if dask.config.get("scheduler", None) is not _scheduler:
             before.pop("scheduler", None)  # the user has set another one
-        for name in _METHODS:
-            if name in before and dask.config.get(name, None) != "tasks":
-                del before[name]
+        if _SHUFFLE in before and dask.config.get(_SHUFFLE, None) != _ours.get(_SHUFFLE):
+            del before[_SHUFFLE]  # and another method
         dask.config.set(before)
+
+
+def _shuffle_method() -> str:
+    """Return how dask is to shuffle: by what is here, or by tasks where another has that name."""
+    foreign = not is_given_the_name() and PathFinder.find_spec("distributed") is not None
+    return "tasks" if foreign or find_spec("pyarrow") is None else "p2p"
 
 
 class _Context:

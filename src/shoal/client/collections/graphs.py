@@ -33,60 +33,13 @@ from shoal.errors import FutureCancelledError
 if TYPE_CHECKING:
     from shoal.client.session.session import Session
 
-__all__ = ["NO_P2P", "Annotated", "Plan", "converted", "materialize", "reject_p2p"]
+__all__ = ["Annotated", "Plan", "converted", "materialize"]
 
 Annotated = dict[str, dict[Any, Any]]
 """Annotations of tasks: the value of each key, by the annotation's name."""
 
-NO_P2P = (
-    "shoal has no peer-to-peer shuffle (p2p). Shuffle and rechunk with 'tasks': take "
-    "shuffle_method='p2p' or method='p2p' out of the call, or set dask.config.set("
-    "{'dataframe.shuffle.method': 'tasks', 'array.rechunk.method': 'tasks'})"
-)
-"""The error of a graph that asks for it."""
-
 _KEYS = frozenset((str, int, float, tuple))
 _SHORT = 1000  # characters of a text that tasks get a copy of instead of depending on it
-
-
-def reject_p2p(expr: Any) -> None:
-    """Refuse expressions and graphs that dask would run as peer-to-peer shuffles.
-
-    Raises
-    ------
-    ValueError
-        Which says what to ask for instead.
-    """
-    if isinstance(expr, HighLevelGraph):
-        _reject_layers(expr)
-    if not isinstance(expr, Expr):
-        return
-    seen: set[str] = set()
-    stack: list[Any] = [expr]
-    while stack:
-        node = stack.pop()
-        if _is_p2p(node):
-            raise ValueError(f"{type(node).__name__} by p2p: {NO_P2P}")
-        if isinstance(node, HLGExpr):
-            reject_p2p(node.hlg)
-        for dependency in node.dependencies():
-            if dependency._name not in seen:
-                seen.add(dependency._name)
-                stack.append(dependency)
-
-
-def _reject_layers(graph: HighLevelGraph) -> None:
-    """Refuse layers that the package `distributed` made, where it is installed beside shoal."""
-    for name, layer in graph.layers.items():
-        if "P2P" in type(layer).__name__:
-            raise ValueError(f"{name}, a {type(layer).__name__}: {NO_P2P}")
-
-
-def _is_p2p(node: Any) -> bool:
-    if "P2P" in type(node).__name__:
-        return True
-    asked = ("method", "shuffle_method")
-    return any(name in node._parameters and node.operand(name) == "p2p" for name in asked)
 
 
 def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]]:
@@ -96,12 +49,9 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
     ------
     TypeError
         When it is none of these.
-    ValueError
-        When it is a peer-to-peer shuffle.
     """
     annotations: Annotated = {}
     if isinstance(dsk, Expr):
-        reject_p2p(dsk)
         delayed = _delayed_graph(dsk)
         if delayed is not None:
             return materialize(delayed)
@@ -109,7 +59,6 @@ def materialize(dsk: Any) -> tuple[dict[Any, GraphNode], Annotated, list[Future]
         graph = expr.__dask_graph__()
         annotations = _surviving(expr, graph, expr.__dask_annotations__())
     elif isinstance(dsk, HighLevelGraph):
-        reject_p2p(dsk)
         graph = ensure_dict(dsk)
         annotations = _layer_annotations(dsk)
     elif isinstance(dsk, Mapping):

@@ -11,12 +11,14 @@ import contextvars
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from dask.utils import key_split
 
 from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
 from shoal._base.signals import uninterrupted
 from shoal.client.collections.graphs import Plan, materialize
+from shoal.client.collections.in_place import Reads, ranges, read_in_place
 from shoal.client.collections.kept import keep_results
 from shoal.client.collections.lower import Lowered, Lowering
 from shoal.client.core.events import GraphComplete
@@ -24,6 +26,7 @@ from shoal.client.core.state import Call, Failure, PendingGraph, Record
 from shoal.client.futures.future import Future, make_future
 from shoal.client.submission.keys import group_of_key
 from shoal.wire.failures import pack_failure
+from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
     from shoal.client.collections.options import Options
@@ -113,10 +116,12 @@ def _send(
     if stores:
         graph, moved = keep_results(graph, stores)
         options.same_for(moved)
+    reads = read_in_place(graph)
     new = {} if pending_graph is None else pending_graph.records
     plan = Plan(session, graph, wanted, futures, new)
     try:
-        sender = _Sender(session, plan, options, {plan.names[key] for key in wanted}, pending_graph)
+        names = {plan.names[key] for key in wanted}
+        sender = _Sender(session, plan, options, names, reads, pending_graph)
         made.append(sender)
         sender.send()
     finally:
@@ -132,6 +137,7 @@ class _Sender:
         plan: Plan,
         options: Options,
         wanted: set[str],
+        reads: Reads,
         pending_graph: PendingGraph | None = None,
     ) -> None:
         self._session = session
@@ -139,6 +145,8 @@ class _Sender:
         self._plan = plan
         self._options = options
         self._wanted = wanted
+        self._reads = reads
+        self._reading: dict[Any, TaskOptions] = {}
         self._lowering = Lowering(session, plan)
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._results: dict[str, Record] = {}
@@ -209,6 +217,8 @@ class _Sender:
 
     def _record(self, key: Any, name: str, lowered: Lowered, i: int, wanted: bool) -> Record:
         priority, options = self._options.of(key)
+        if self._reads and key in self._reads:
+            options = self._reading_options(key, lowered, options)
         group = _group(key, name)
         which = (id(lowered.function), group, priority, id(options))
         call = self._calls.get(which)
@@ -224,6 +234,19 @@ class _Sender:
         record = Record(name, call, lowered.args, lowered.deps, lowered.extras, wanted)
         record.position = i + 1
         return record
+
+    def _reading_options(
+        self, key: Any, lowered: Lowered, options: TaskOptions | None
+    ) -> TaskOptions | None:
+        """Return the options of a task that reads some of its inputs where they are."""
+        names = self._plan.names
+        read = frozenset([names[dep] for dep in self._reads[key]])
+        in_place = ranges(lowered.deps, read)
+        known = self._reading.get((in_place, id(options)))
+        if known is None and in_place:
+            known = msgspec.structs.replace(options or TaskOptions(), in_place=in_place)
+            self._reading[in_place, id(options)] = known
+        return known or options
 
     def _tell(self, records: list[Record]) -> None:
         wanted = self._wanted if self._pending_graph is None else ()

@@ -100,6 +100,9 @@ class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
     alone: bool = False  # said by the scheduler: run it while nothing else runs on the worker
     timeout: Amount = 0.0  # seconds that a run may take; 0: any time
     retry: RetryPolicy | None = None  # how `retries` are made, if not at once and whatever failed
+    # Dependencies that are not brought to the worker: the task reads what it needs of them where
+    # they are. Ranges of their numbers, as (start, stop, start, stop, ...).
+    in_place: tuple[int, ...] = ()
 
 
 class DefineFunctions(msgspec.Struct, array_like=True, gc=False, tag="fn"):

@@ -48,8 +48,8 @@ class Outcome(msgspec.Struct, gc=False):
     """How one run ended.
 
     `kind` is ``"ok"`` (the result is in the store), ``"error"``, ``"reschedule"``, ``"missing"``
-    (dependencies were not in the store when the run was to start) or ``"discarded"`` (the core had
-    discarded the run; nothing was stored).
+    (dependencies were not in the store when the run was to start), ``"unread"`` (the task could not
+    read its sources) or ``"discarded"`` (the core had discarded the run; nothing was stored).
     """
 
     key: str
@@ -62,6 +62,8 @@ class Outcome(msgspec.Struct, gc=False):
     value: Inline | None = None  # the result of a wanted task, where small
     failure: Any = None  # exception, traceback: Blob; exception_text, traceback_text: str
     missing: tuple[str, ...] = ()
+    # Of each source: its key, who does not have it, and who could not be reached.
+    unread: tuple[tuple[str, list[str], list[str]], ...] = ()
 
 
 class Outcomes(msgspec.Struct, gc=False):

@@ -270,6 +270,9 @@ class Machine:
         end_run(s, task)
         if not s.connected:
             return  # a scheduler that is told of neither a result nor a run assigns it again
+        if outcome.kind == "unread":
+            s.effects.send.append(_cannot_read(task, outcome))
+            return
         if outcome.kind == "error":
             failure = outcome.failure
             s.effects.send.append(
@@ -443,3 +446,17 @@ class Machine:
 def _has_policy(task: TaskRun) -> bool:
     options = task.compute.options
     return options is not None and options.retry is not None
+
+
+def _cannot_read(task: TaskRun, outcome: events.Outcome) -> m.MissingDeps:
+    """Return what the scheduler is told of a run that could not read its sources."""
+    compute = task.compute
+    lives = dict(zip(compute.deps, compute.dep_lives, strict=True)) if compute.dep_lives else {}
+    return m.MissingDeps(
+        task.key,
+        task.run,
+        [key for key, _, _ in outcome.unread],
+        [absent for _, absent, _ in outcome.unread],
+        [unreachable for _, _, unreachable in outcome.unread],
+        fetch.named([lives.get(key, compute.life) for key, _, _ in outcome.unread]),
+    )

@@ -231,8 +231,18 @@ def missing_inputs(s: WorkerState, compute: Compute) -> list[int]:
         if found is None or (found[2] != life and not holds(s, dep, life)):
             missing.append(i)
     if compute.dep_values and missing:
-        return [i for i in missing if compute.dep_values[i] is None]
+        missing = [i for i in missing if compute.dep_values[i] is None]
+    if missing and compute.options is not None and compute.options.in_place:
+        return _to_bring(missing, compute.options.in_place)
     return missing
+
+
+def _to_bring(missing: list[int], in_place: tuple[int, ...]) -> list[int]:
+    """Return those that the task does not read where they are."""
+    read: set[int] = set()
+    for start, stop in zip(in_place[::2], in_place[1::2], strict=True):
+        read.update(range(start, stop))
+    return [i for i in missing if i not in read]
 
 
 def give_up(s: WorkerState, task: TaskRun, hopeless: list[MissingKey]) -> None:

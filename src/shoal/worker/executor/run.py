@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from shoal.actors.actor import Actor
 from shoal.errors import Reschedule, TaskInterrupted
 from shoal.wire.blob import Blob
@@ -30,6 +32,7 @@ from shoal.wire.sealed import loads_received
 from shoal.worker.core import Outcome
 from shoal.worker.executor.retrying import describe_for_retry
 from shoal.worker.imports import IMPORTS
+from shoal.worker.sources import UnreadSources, put_sources
 from shoal.worker.store.sizing import PLAIN as SIZED
 from shoal.worker.unreadable import Unreadable
 
@@ -120,6 +123,9 @@ def _inputs(compute: Compute, store: Store, fresh: Mapping[str, Any]) -> list[An
     """Return the values of a task's dependencies."""
     deps = compute.deps
     given = compute.dep_values
+    options = compute.options
+    if options is not None and options.in_place:
+        return _partly_in_place(compute, options.in_place, store, fresh)
     try:
         if given:
             values = [_ABSENT if v is None else _opened(d, v) for d, v in zip(deps, given)]
@@ -139,9 +145,29 @@ def _inputs(compute: Compute, store: Store, fresh: Mapping[str, Any]) -> list[An
     for value in values:
         if type(value) is Unreadable:
             value.raise_error()
-    if compute.options is not None and compute.options.actor:
+    if options is not None and options.actor:
         # An actor may keep the actors that it is given, and so keeps them alive.
         values = [value.bind() if type(value) is Actor else value for value in values]
+    return values
+
+
+def _partly_in_place(
+    compute: Compute, in_place: tuple[int, ...], store: Store, fresh: Mapping[str, Any]
+) -> list[Any]:
+    """Return the values of a task's dependencies, and sources of those that it reads itself."""
+    values: list[Any] = [_ABSENT] * len(compute.deps)
+    put_sources(compute, in_place, values)
+    rest = [i for i, value in enumerate(values) if value is _ABSENT]
+    if rest:
+        given = compute.dep_values
+        brought = msgspec.structs.replace(
+            compute,
+            deps=tuple([compute.deps[i] for i in rest]),
+            dep_values=tuple([given[i] for i in rest]) if given else (),
+            options=None,
+        )
+        for i, value in zip(rest, _inputs(brought, store, fresh), strict=True):
+            values[i] = value
     return values
 
 
@@ -195,6 +221,8 @@ def failed(task: TaskRun, error: BaseException, start: float | None) -> Outcome:
     """Describe what a run raised; `start` is None when it came to nothing before."""
     if isinstance(error, MissingInputs):
         return Outcome(task.key, task.run, "missing", missing=tuple(error.keys))
+    if isinstance(error, UnreadSources):
+        return Outcome(task.key, task.run, "unread", unread=error.rows())
     stop = time.time()
     if start is None:
         start = stop

@@ -68,6 +68,13 @@ class MappingStore(Store):
                 values.append(entry.value if entry.fixed else self.mapping[decode_key(key)])
         return values
 
+    def in_place(self, key: str) -> tuple[Any, None] | None:
+        """Return a value, wherever the mapping has it; None when it is not here."""
+        try:
+            return self.get(key), None
+        except KeyError:
+            return None
+
     def shareable(self, key: str) -> Any:
         """Refuse: copies in shared memory are made of values that this process keeps itself."""
         raise KeyError(key)

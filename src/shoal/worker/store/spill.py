@@ -8,6 +8,7 @@ knows of memory, limits or threads.
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 import shutil
 import struct
@@ -106,21 +107,38 @@ class SpillFolder:
         """
         began = time.perf_counter()
         with open(path, "rb", buffering=0) as file:
-            head = _read(file, len(_MARK) + _COUNT.size)
-            if not head.startswith(_MARK):
-                raise ValueError(f"{path} is not a file of spilled data")
-            (count,) = _COUNT.unpack_from(head, len(_MARK))
-            size = os.fstat(file.fileno()).st_size  # before memory is taken for what a file claims
-            if count * _LENGTH.size > size:
-                raise ValueError(f"{path} was cut short")
-            lengths = [n for (n,) in _LENGTH.iter_unpack(_read(file, count * _LENGTH.size))]
-            if sum(lengths) > size:
-                raise ValueError(f"{path} was cut short")
+            lengths = _lengths(file, path)
             parts = [_read(file, length) for length in lengths]
-        began = self.work["disk-read"].add(size, began)
+        began = self.work["disk-read"].add(sum(lengths), began)
         value = loads(Blob(parts[0], [Buffer(part) for part in parts[1:]]))
         self.work["deserialize"].add(sum(lengths), began)
         return value
+
+    def map(self, path: str) -> tuple[Any, int | None]:
+        """Return the value in a file, its buffers mapped from there; and where the last one begins.
+
+        None where it has no buffers outside of its pickle.
+
+        The file may be removed meanwhile.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be read.
+        Exception
+            Whatever unpickling raises; `ValueError` when the file is not what was written.
+        """
+        with open(path, "rb", buffering=0) as file:
+            lengths = _lengths(file, path)
+            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        at = len(_MARK) + _COUNT.size + len(lengths) * _LENGTH.size
+        parts = []
+        for length in lengths:
+            parts.append(whole[at : at + length])
+            at += length
+        blob = Blob(parts[0], [Buffer(part) for part in parts[1:]])
+        outside = len(parts) - (1 if len(parts[0]) else 2)  # the pickle may be the first of them
+        return loads(blob), at - lengths[-1] if outside > 0 else None
 
     def remove(self, path: str) -> None:
         """Delete a file, if it is there."""
@@ -137,6 +155,21 @@ class SpillFolder:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
+
+def _lengths(file: BinaryIO, path: str) -> list[int]:
+    """Read how long each part of a file is."""
+    head = _read(file, len(_MARK) + _COUNT.size)
+    if not head.startswith(_MARK):
+        raise ValueError(f"{path} is not a file of spilled data")
+    (count,) = _COUNT.unpack_from(head, len(_MARK))
+    size = os.fstat(file.fileno()).st_size  # before memory is taken for what a file claims
+    if count * _LENGTH.size > size:
+        raise ValueError(f"{path} was cut short")
+    lengths = [n for (n,) in _LENGTH.iter_unpack(_read(file, count * _LENGTH.size))]
+    if sum(lengths) > size:
+        raise ValueError(f"{path} was cut short")
+    return lengths
 
 
 def _write(file: BinaryIO, data: memoryview) -> None:

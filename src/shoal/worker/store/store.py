@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from shoal.shared_memory import Pool, SharedBlob
+from shoal.shuffle.partitioned import born
 from shoal.worker.store.shared_copies import SharedCopyCache
 from shoal.worker.store.sizing import describe
 from shoal.worker.store.spill import SpillFolder
@@ -229,6 +230,30 @@ class Store:
         found = ((key, self._memory.get(key)) for key in keys)
         return {key: entry.value for key, entry in found if entry is not None}
 
+    def in_place(self, key: str) -> tuple[Any, tuple[str, int] | None] | None:
+        """Return a value without bringing it into memory; None when it is not here.
+
+        One that is on disk is mapped from its file as long as it is referred to; with it come the
+        file, and where in it the value's last buffer begins, if it has one.
+        """
+        with self.lock:
+            entry = self._memory.get(key)
+            if entry is not None:
+                return entry.value, None
+            entry = self._disk.get(key)
+            if entry is None or entry.file is None or self._folder is None:
+                return None
+            file = entry.file
+        try:
+            value, offset = self._folder.map(file)
+        except (OSError, ValueError) as error:
+            with self.lock:
+                if self._memory.get(key) is entry:  # read back meanwhile
+                    return entry.value, None
+            logger.warning("Spilled data of %r cannot be read: %s", key, error)
+            return None
+        return value, None if offset is None else (file, offset)
+
     def keys(self) -> list[str]:
         """Return all keys."""
         return list(self)
@@ -272,7 +297,7 @@ class Store:
     @property
     def shared_bytes(self) -> int:
         """Bytes in shared memory that the process's own memory does not show."""
-        return self._shared_copies.hidden
+        return self._shared_copies.hidden + born.hidden
 
     @property
     def pool(self) -> Pool:

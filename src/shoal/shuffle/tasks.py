@@ -1,0 +1,207 @@
+"""What the tasks of a shuffle or a join of frames do.
+
+`shuffle_transfer` and the others of these names stand in the graphs that dask makes. What a shuffle
+is to do is known to its barrier only, so `shoal.client.collections.in_place` puts what is bound to
+it into their places: `Transferring`, `Unpacking`, `Merging`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from dask.dataframe.core import _concat as untyped_concat
+from dask.dataframe.multi import merge_chunk
+
+from shoal.shuffle.frames import join_frames, split_frame
+from shoal.shuffle.reading import own_pool, read_parts
+from shoal.shuffle.specs import DataFrameShuffleSpec, Gathered, ShuffleId
+from shoal.wire.stateless import register_parts
+
+if TYPE_CHECKING:
+    from shoal.shuffle.partitioned import Partitioned
+    from shoal.worker.sources import Source
+
+__all__ = [
+    "Merging",
+    "Transferring",
+    "Unpacking",
+    "merge_transfer",
+    "merge_unpack",
+    "shuffle_transfer",
+    "shuffle_unpack",
+]
+
+# dask is not annotated.
+_concat: Any = untyped_concat
+_merge_chunk: Any = merge_chunk
+_specs: ContextVar[Mapping[str, DataFrameShuffleSpec] | None] = ContextVar("specs", default=None)
+
+
+def shuffle_transfer(df: Any, id: ShuffleId, partition: int) -> Partitioned | Any:
+    """Return a frame in parts, one for each partition that comes out of a shuffle.
+
+    Where dask computes without a cluster, it is the frame itself.
+    """
+    spec = (_specs.get() or {}).get(id)
+    if spec is None:
+        return df
+    return split_frame(df, spec.column, spec.npartitions, spec.wanted, spec.drop_column, own_pool())
+
+
+merge_transfer = shuffle_transfer
+"""The same for one side of a join."""
+
+
+def shuffle_unpack(id: ShuffleId, part: int, barrier: Gathered) -> Any:
+    """Return an output of a shuffle; on a cluster `Unpacking` takes its place."""
+    spec = barrier.spec
+    some = [frame[frame[spec.column] == part] for frame in barrier.frames]
+    if spec.drop_column:
+        some = [frame.drop(columns=[spec.column]) for frame in some]
+    return _concat(some) if some else spec.meta_out
+
+
+def merge_unpack(
+    shuffle_id_left: ShuffleId,
+    shuffle_id_right: ShuffleId,
+    output_partition: int,
+    barrier_left: Gathered,
+    barrier_right: Gathered,
+    how: Any,
+    left_on: Any,
+    right_on: Any,
+    result_meta: Any,
+    suffixes: Any,
+    left_index: bool,
+    right_index: bool,
+    indicator: bool = False,
+) -> Any:
+    """Return an output of a join; on a cluster `Merging` takes its place."""
+    return _merge_chunk(
+        shuffle_unpack(shuffle_id_left, output_partition, barrier_left),
+        shuffle_unpack(shuffle_id_right, output_partition, barrier_right),
+        how=how,
+        result_meta=result_meta,
+        left_on=left_on,
+        right_on=right_on,
+        suffixes=suffixes,
+        left_index=left_index,
+        right_index=right_index,
+        indicator=indicator,
+    )
+
+
+class Transferring:
+    """A function that calls `shuffle_transfer` or `merge_transfer`, with what the shuffle is to do.
+
+    Parameters
+    ----------
+    spec : DataFrameShuffleSpec
+        What it is to do.
+    func : callable
+        The function.
+    """
+
+    __slots__ = ("func", "spec")
+
+    def __init__(self, spec: DataFrameShuffleSpec, func: Callable[..., Any]) -> None:
+        self.spec = spec
+        self.func = func
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        token = _specs.set({**(_specs.get() or {}), self.spec.id: self.spec})
+        try:
+            return self.func(*args, **kwargs)
+        finally:
+            _specs.reset(token)
+
+    def __reduce__(self) -> Any:
+        return Transferring, (self.spec, self.func)
+
+
+class Unpacking:
+    """Makes one output of a shuffle.
+
+    Parameters
+    ----------
+    meta : DataFrame
+        What one without rows is like.
+    """
+
+    __slots__ = ("meta",)
+
+    def __init__(self, meta: Any) -> None:
+        self.meta = meta
+
+    def __call__(self, part: int, sources: Sequence[Source]) -> Any:
+        return _unpack(sources, part, self.meta)
+
+    def __reduce__(self) -> Any:
+        return Unpacking, (self.meta,)
+
+
+class Merging:
+    """Makes one output of a join, of the part of that number of both sides.
+
+    Parameters
+    ----------
+    meta_left, meta_right : DataFrame
+        What a side without rows is like.
+    """
+
+    __slots__ = ("meta_left", "meta_right")
+
+    def __init__(self, meta_left: Any, meta_right: Any) -> None:
+        self.meta_left = meta_left
+        self.meta_right = meta_right
+
+    def __call__(
+        self,
+        part: int,
+        sources_left: Sequence[Source],
+        sources_right: Sequence[Source],
+        how: Any,
+        left_on: Any,
+        right_on: Any,
+        result_meta: Any,
+        suffixes: Any,
+        left_index: bool,
+        right_index: bool,
+        indicator: bool = False,
+    ) -> Any:
+        return _merge_chunk(
+            _unpack(sources_left, part, self.meta_left),
+            _unpack(sources_right, part, self.meta_right),
+            how=how,
+            result_meta=result_meta,
+            left_on=left_on,
+            right_on=right_on,
+            suffixes=suffixes,
+            left_index=left_index,
+            right_index=right_index,
+            indicator=indicator,
+        )
+
+    def __reduce__(self) -> Any:
+        return Merging, (self.meta_left, self.meta_right)
+
+
+def _unpack(sources: Sequence[Source], part: int, meta: Any) -> Any:
+    return join_frames(read_parts(sources, [(part, part + 1)] * len(sources)), meta)
+
+
+def _no_parts(function: Any) -> tuple[()]:
+    return ()  # nothing in it is changed by a call
+
+
+for _kind in (Unpacking, Merging):
+    register_parts(_kind, _no_parts)
+
+
+def _func(transferring: Transferring) -> tuple[Any, ...]:
+    return (transferring.func,)
+
+
+register_parts(Transferring, _func)
