@@ -15,6 +15,7 @@ from typing import Any
 from shoal import config
 from shoal.comm.addressing import parse_address
 from shoal.comm.registry import get_backend
+from shoal.comm.unread import MOST_UNREAD
 from shoal.errors import FatalCommClosedError, InterruptedHandshakeError
 
 __all__ = ["Comm", "Connector", "Listener", "connect", "listen"]
@@ -41,6 +42,7 @@ class Comm(ABC):
         self.name: str | None = None
         self.deserialize = deserialize
         self.allow_offload = True
+        self.most_unread = MOST_UNREAD  # bytes that may wait for the peer while it is behind
         # What the peer has proven to be; None for one that may be anything. And a digest of its
         # certificate, the same for all connections of one process.
         self.peer_role: str | None = None

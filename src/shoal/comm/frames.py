@@ -24,7 +24,7 @@ from typing import Any, cast
 from shoal.comm.direct import DirectSocket, open_direct
 from shoal.comm.secure import SecureChannel
 from shoal.comm.secure_direct import SecureDirect
-from shoal.comm.unread import UnreadWatch
+from shoal.comm.unread import MOST_UNREAD, UnreadWatch
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
 
@@ -64,6 +64,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         Most that is kept of what comes before the handshake has ended.
     unread : float
         Seconds after which a peer is dropped that takes nothing of what waits for it.
+    most_unread : int
+        Bytes that may wait for the peer, for who sends without waiting: see `MessageStream`.
     """
 
     def __init__(
@@ -72,10 +74,12 @@ class FrameProtocol(asyncio.BufferedProtocol):
         on_connected: Callable[[FrameProtocol], None] | None = None,
         handshake_bytes: int = _HANDSHAKE_BYTES,
         unread: float = _UNREAD,
+        most_unread: int = MOST_UNREAD,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
         self.max_message = max_message
+        self.most_unread = most_unread
         self.closed_by: BaseException | None = None
         self.closed = False
         self._on_connected = on_connected

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from shoal import config
 from shoal._base.network import get_ip
 from shoal.comm.base import Comm, Connector, Listener
 from shoal.comm.registry import Backend
+from shoal.comm.weights import weight_of
 from shoal.errors import CommClosedError
 from shoal.wire.serialize.wrappers import Serialize, Serialized
 
@@ -50,6 +53,10 @@ class InProc(Comm):
         self._scheduled = False
         self._closed = False
         self._ended = False  # the other end will say no more
+        self.most_unread = config.get_bytes("shoal.comm.most-unread")
+        self._unread = config.get_seconds("shoal.comm.unread")
+        self._behind = 0  # bytes of what came while something else waited already
+        self._took_at = time.monotonic()  # when the inbox was empty last
 
     # -- towards the other end -------------------------------------------------
 
@@ -58,8 +65,27 @@ class InProc(Comm):
         peer = self._peer
         if self._closed or peer is None or peer._closed:
             raise CommClosedError(f"{self!r} is closed")
+        if peer._inbox:
+            peer._behind += weight_of(obj if type(obj) is list else (obj,))
+            self._drop_deaf(peer)
+        else:
+            peer._took_at = time.monotonic()
+            peer._behind = 0
         peer._inbox.append(obj)
         peer._wake()
+
+    def _drop_deaf(self, peer: InProc) -> None:
+        """Close the connection to one that takes nothing, or too little, of what waits for it."""
+        silent = time.monotonic() - peer._took_at
+        if peer._behind <= self.most_unread and silent < self._unread:
+            return
+        error = CommClosedError(
+            f"the peer does not read: {peer._behind >> 20} MiB wait for it, the first for "
+            f"{silent:.0f} s; at most {self.most_unread >> 20} MiB may, and {self._unread:g} s "
+            "('shoal.comm.most-unread', 'shoal.comm.unread')"
+        )
+        self._finish(error)
+        raise error
 
     def _wake(self) -> None:
         if self._scheduled:
@@ -79,6 +105,7 @@ class InProc(Comm):
             batch = list(self._inbox)
             for _ in batch:
                 self._inbox.popleft()
+            self._took_at = time.monotonic()
             if batch and not self._closed:
                 self._on_objects(batch)
             if self._ended and not self._inbox:
@@ -98,6 +125,8 @@ class InProc(Comm):
                 await self._waiter
             finally:
                 self._waiter = None
+        self._took_at = time.monotonic()
+        self._behind -= self._behind // len(self._inbox)
         return _unwrap(self._inbox.popleft(), self.deserialize)
 
     def set_callbacks(
@@ -127,7 +156,7 @@ class InProc(Comm):
             return
         self._finish()
 
-    def _finish(self) -> None:
+    def _finish(self, error: CommClosedError | None = None) -> None:
         if self._closed:
             return
         self._closed = True
@@ -140,7 +169,7 @@ class InProc(Comm):
         if self._on_closed is not None:
             callback, self._on_closed = self._on_closed, None
             self._on_objects = None
-            callback(CommClosedError(f"{self!r} is closed"))
+            callback(error or CommClosedError(f"{self!r} is closed"))
 
     def _wake_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():

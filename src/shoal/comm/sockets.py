@@ -47,6 +47,7 @@ class SocketComm(Comm):
     ) -> None:
         super().__init__(deserialize)
         self.protocol = protocol
+        self.most_unread = protocol.most_unread
         self.agree(agreed or Agreed(None))
         self._local_address = local_address
         self._peer_address = peer_address
@@ -131,7 +132,8 @@ def new_protocol(
             f"'shoal.comm.handshake-bytes' is {handshake}; it must be {_LEAST} to {_MOST} bytes"
         )
     unread = config.get_seconds("shoal.comm.unread")
-    return lambda: FrameProtocol(limit, on_connected, handshake, unread)
+    waiting = config.get_bytes("shoal.comm.most-unread")
+    return lambda: FrameProtocol(limit, on_connected, handshake, unread, waiting)
 
 
 _LEAST, _MOST = 1024, 65536

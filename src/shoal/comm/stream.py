@@ -20,6 +20,7 @@ from shoal.comm.inproc import InProc
 from shoal.comm.sockets import SocketComm
 from shoal.comm.strangers import clean
 from shoal.comm.thread_reader import ThreadReader, can_read_in_threads
+from shoal.comm.weights import weight_of
 from shoal.errors import CommClosedError, ProtocolError
 from shoal.wire.blob import BytesLike
 from shoal.wire.checks import check_batch
@@ -58,8 +59,11 @@ class MessageStream(Generic[M]):
         # Held to send: `sends`, the outbox and the connection are used by one thread at a time.
         self._sending = threading.RLock()
         self._outbox: list[Any] = []
-        self._cuts: deque[int] = deque()  # where batches end that are full
+        # Where batches end that are full, and how many bytes of them wait for the peer.
+        self._cuts: deque[tuple[int, int]] = deque()
         self._weight = 0  # of what is in the outbox after the last of these
+        self._waiting = 0  # bytes that were said while the peer was behind, all in all
+        self._waiting_after = 0  # and after the last of the cuts
         self._flush_scheduled = False
         self._in_flight = False
         self._closing = False
@@ -229,6 +233,7 @@ class MessageStream(Generic[M]):
     def _ended(self, reason: BaseException | None) -> None:
         self._outbox = []
         self._cuts.clear()
+        self._waiting = self._waiting_after = 0
         if self._thread_reader is not None:
             self._thread_reader.close()
         if self._on_closed is not None:
@@ -277,12 +282,32 @@ class MessageStream(Generic[M]):
         if not messages:
             return
         self._outbox.extend(messages)
+        if self._in_flight:
+            nbytes = weight_of(messages)
+            self._waiting += nbytes
+            self._waiting_after += nbytes
+            if self._waiting > self.comm.most_unread:
+                self._loop.call_soon_threadsafe(self._drop_slow)
         self._weight += len(messages) + len(getattr(messages[-1], "keys", ()))
         if self._weight >= _BATCH:
-            self._cuts.append(len(self._outbox))
-            self._weight = 0
+            self._cuts.append((len(self._outbox), self._waiting_after))
+            self._weight = self._waiting_after = 0
             if len(self._cuts) > _MOST_BATCHES and self._in_flight:
                 self._loop.call_soon_threadsafe(self._drop_deaf)
+
+    def _drop_slow(self) -> None:
+        """Drop a peer for which more waits than may."""
+        if self._waiting > self.comm.most_unread and not self.closed:
+            text = (
+                f"the peer does not read: {self._waiting >> 20} MiB wait for it; more than "
+                f"{self.comm.most_unread >> 20} MiB may not ('shoal.comm.most-unread')"
+            )
+            comm = self.comm
+            if isinstance(comm, SocketComm):
+                comm.protocol.fail(CommClosedError(text))
+            else:
+                logger.warning("%s: %s", clean(comm.peer_address), text)
+                self.abort()
 
     def _drop_deaf(self) -> None:
         """Drop a peer for which much waits, and which has taken nothing for a while."""
@@ -303,12 +328,13 @@ class MessageStream(Generic[M]):
             if not outbox or self.comm.closed():
                 return
             if self._cuts:
-                cut = self._cuts.popleft()
+                cut, nbytes = self._cuts.popleft()
                 outbox, self._outbox = outbox[:cut], outbox[cut:]
-                self._cuts = deque(later - cut for later in self._cuts)
+                self._cuts = deque((later - cut, size) for later, size in self._cuts)
+                self._waiting -= nbytes
             else:
                 self._outbox = []
-                self._weight = 0
+                self._weight = self._waiting = self._waiting_after = 0
             comm = self.comm
             try:
                 if isinstance(comm, SocketComm):

@@ -9,7 +9,10 @@ from shoal.errors import CommClosedError
 if TYPE_CHECKING:
     from shoal.comm.frames import FrameProtocol
 
-__all__ = ["UnreadWatch"]
+__all__ = ["MOST_UNREAD", "UnreadWatch"]
+
+# Bytes that may wait for a peer, where nothing else is configured.
+MOST_UNREAD = 512 << 20
 
 
 class UnreadWatch:

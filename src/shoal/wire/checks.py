@@ -16,6 +16,8 @@ from shoal.wire import messages as m
 
 __all__ = ["check_batch"]
 
+_LAST_RUN = 2**62  # as the decoder has it
+
 
 def check_batch(messages: Sequence[Any]) -> None:
     """Refuse a batch of which a message contradicts itself.
@@ -235,7 +237,10 @@ def _compute(message: m.Compute) -> None:
 
 
 def _computes(message: m.ComputeMany) -> None:
-    _full(message, len(message.keys), "args", "priorities")
+    n = len(message.keys)
+    _full(message, n, "args", "priorities")
+    if message.first_run > _LAST_RUN - n:
+        raise ProtocolError(f"ComputeMany.first_run is {message.first_run}, for {n} keys")
 
 
 def _free(message: m.Free) -> None:
