@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from helpers import run, until
 
 from shoal import Client, Nanny, Scheduler, Worker
-from shoal.preloading import Preloads, validate_preload_argv
+from shoal.preloading import Preloads, load, validate_preload_argv
 
 SCRIPT = """
 def dask_setup(service):
@@ -129,9 +129,11 @@ def test_arguments_for_each_must_be_as_many_as_preloads(file):
         ("http://127.0.0.1:1/x.py", "Connection refused"),
     ],
 )
-def test_what_cannot_be_imported_is_named(name, text):
+def test_what_cannot_be_imported_is_named_and_fatal_to_nobody(name, text, file, caplog):
     with pytest.raises(ImportError, match=text):
-        Preloads(None, [name])
+        load(name)
+    assert used([name, str(file)]) == used([str(file)])
+    assert text in caplog.text
 
 
 def test_errors_in_setup_and_teardown_are_logged(caplog):

@@ -44,10 +44,7 @@ class Preloads:
     preload_argv : sequence of str, or one such sequence for each preload
         Arguments for those whose ``dask_setup`` is a click command.
 
-    Raises
-    ------
-    ImportError
-        When one cannot be imported; its text names the preload.
+    One that cannot be imported is told in the log, and the service does without it.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class Preloads:
         names = [preload] if isinstance(preload, str) else list(preload or ())
         self._argv = _argv_of_each(names, preload_argv)
         self._names = names
-        self._modules = [load(name) for name in names]
+        self._modules = [_load_or_log(name) for name in names]
         self._started: list[tuple[str, ModuleType]] = []
 
     @classmethod
@@ -105,6 +102,15 @@ class Preloads:
                 await _call(function, {}, self._service)
             except Exception:
                 logger.exception("dask_teardown of preload %s failed", _short(name))
+
+
+def _load_or_log(name: str) -> ModuleType:
+    """Import a preload; one that cannot be had is told in the log, and the service does without."""
+    try:
+        return load(name)
+    except ImportError as error:
+        logger.exception("%s", error)
+        return ModuleType("preload")
 
 
 def load(name: str) -> ModuleType:

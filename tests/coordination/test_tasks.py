@@ -30,7 +30,7 @@ from shoal import (
     get_worker,
     wait,
 )
-from shoal.worker.executor import pool
+from shoal.worker.executor import places
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def test_tasks_with_a_lock_of_their_process_beside_that_of_the_cluster(
 ) -> None:
     """As xarray has them when it writes files; whoever comes in between stops at the former."""
     # A thread that waits for a place, which it should not, would be here for an hour.
-    monkeypatch.setattr(pool, "_TIMEOUT", 3600.0)
+    monkeypatch.setattr(places, "_TIMEOUT", 3600.0)
     here = threading.Lock()
 
     def work(i: int) -> int:

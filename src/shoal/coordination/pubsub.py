@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shoal.client.core.asks import Asking
 from shoal.client.core.events import RequestMade
+from shoal.client.current import current_client
 from shoal.client.futures.future import seconds_or_none
 from shoal.client.in_task.task_client import client_of_task, worker_here
 from shoal.coordination.asking import Named, Seconds, block_on, nobody, until_answered
@@ -71,7 +72,7 @@ class _OnTopic(Named):
 
     def close(self) -> None:
         """Leave the topic. This also happens when the object is dropped."""
-        if not self._left:
+        if not self.__dict__.get("_left", True):
             self._leave()
 
     def _leave(self) -> None:
@@ -83,13 +84,32 @@ class _OnTopic(Named):
 
     def __del__(self) -> None:
         try:
-            if not self._left:
-                self._leave()
+            self.close()
         except (AttributeError, RuntimeError):  # never made; or the loop is closed
             pass
 
+    def __getattr__(self, attribute: str) -> Any:
+        # It was unpickled where there was no client: it joins at its first use.
+        if attribute.startswith("__") or "topic" not in self.__dict__ or "_left" in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+        self.__init__(self.topic)  # type: ignore[misc]
+        return getattr(self, attribute)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.name if self.topic is None else self.topic,)
+        return _unpickled, (type(self), self.name if self.topic is None else self.topic)
+
+
+def _unpickled(cls: type[_OnTopic], name: Any) -> _OnTopic:
+    """Join a topic, or where there is no client, make what joins when it is used."""
+    if worker_here() is not None:
+        return cls(name, None, None)
+    try:
+        current_client()
+    except ValueError:
+        later = cls.__new__(cls)
+        later.topic = later.name = name
+        return later
+    return cls(name, None, None)
 
 
 class Pub(_OnTopic):

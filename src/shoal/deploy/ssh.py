@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shoal._base.numbers import is_whole
 from shoal.comm.secret import cluster_secret
 from shoal.core import Status
 from shoal.deploy.interface import ProcessInterface
@@ -255,7 +256,7 @@ def SSHCluster(
         for i, host in enumerate(hosts)
     ]
     n = workers.get("n_workers", workers.get("nworkers", 1))
-    group = {"group": [f"-{i}" for i in range(n)]} if isinstance(n, int) and n > 1 else {}
+    group = {"group": [f"-{i}" for i in range(n)]} if is_whole(n) and n > 1 else {}
     return _Hosts(
         {i: {"cls": SSHWorker, "options": spec, **group} for i, spec in enumerate(specs[1:])},
         {"cls": SSHScheduler, "options": specs[0]},

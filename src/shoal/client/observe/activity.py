@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dask.utils import parse_timedelta
 
 from shoal._base.keys import decode_key
+from shoal._base.numbers import whole_number
 from shoal.client.admin.requests import keys_in
 from shoal.client.current import given_or_current
 from shoal.client.observe.block import ClientBlock
@@ -84,8 +85,8 @@ async def task_stream(
 ) -> Any:
     """Return what ran, with a page where that is asked for."""
     _check_plot(plot)
-    if count is not None and (type(count) is not int or count < 0):
-        raise ValueError(f"count= is a number of records, from 0 on, got {count!r}")
+    if count is not None:
+        count = whole_number("count=, the number of records,", count, 0)
     since, until = _moment("start", start), _moment("stop", stop)
     await client
     records = await client.scheduler.task_stream(start=since, stop=until, count=count)
