@@ -2,7 +2,8 @@
 
 A test that leaves messages fails (`Cluster.check_all_seen`, called by the conftest of the core's
 tests), except for those that follow from its own words: greetings of who came, results that the
-test itself reported. A test that does not care about a kind says so: `cluster.ignore(m.Free)`.
+test itself reported. A test that does not look at a kind says why: `ignore(m.Free, why="...")`,
+which fails if there is none.
 """
 
 from __future__ import annotations
@@ -215,8 +216,12 @@ class Cluster:
         table[peer] = [msg for msg in messages if type(msg) is not kind]
         return [msg for msg in messages if type(msg) is kind]
 
-    def ignore(self, *kinds: type) -> None:
-        """Take all messages of some kinds, which must be there, without a look at them."""
+    def ignore(self, *kinds: type, why: str) -> None:
+        """Take all messages of some kinds, which must be there, without a look at them.
+
+        `why` says what they are, or where else the test sees what they say.
+        """
+        assert why
         for kind in kinds:
             found = False
             for table in (self.to_workers, self.to_clients):

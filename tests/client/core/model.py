@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
@@ -42,9 +42,8 @@ class ModelScheduler:
         self.data: set[str] = set()
         self.wants: set[str] = set()
         self.fired: set[str] = set()
-        self.cancelled: list[str] = []
-        self.retried: list[str] = []
         self.left = False
+        self.unseen: list[Any] = []  # messages that no table of the client says anything of
 
     def hear(self, messages: list[Any]) -> None:
         for message in messages:
@@ -108,18 +107,18 @@ class ModelScheduler:
         self.forget()
 
     def on_Cancel(self, msg: m.Cancel) -> None:
-        self.cancelled += msg.keys
+        self.unseen.append(msg)
         self.wants.difference_update(msg.keys)
         self.forget()
 
     def on_Retry(self, msg: m.Retry) -> None:
-        self.retried += msg.keys
+        self.unseen.append(msg)
 
     def on_FireAndForget(self, msg: m.FireAndForget) -> None:
         self.fired.update(msg.keys)
 
     def on_Ask(self, msg: m.Ask) -> None:
-        """Primitives are nothing to a scheduler of tasks."""
+        self.unseen.append(msg)  # primitives are nothing to a scheduler of tasks
 
     def on_ClientGoodbye(self, msg: m.ClientGoodbye) -> None:
         self.left = True
@@ -152,10 +151,14 @@ class Duet:
     """A client core and, while connected, a model scheduler; both are checked after each event.
 
     So no message goes unseen: the model hears each of them, refuses what it has no handler for, and
-    its tables are compared with what the client believes.
+    its tables are compared with what the client believes. Messages that leave no trace in these
+    tables are for the test to look at (`told`), which fails otherwise: see `check_all_seen`.
     """
 
+    made: ClassVar[list[Duet]] = []  # by the test that runs
+
     def __init__(self) -> None:
+        self.made.append(self)
         INC.function.tasks = 0  # it is shared by all tests
         self.machine = Machine("client-1", "test", {"python": "3"}, first_life=1)
         self.machine.state.part = 3  # even little graphs come in several parts
@@ -174,11 +177,29 @@ class Duet:
         self.check()
         return effects
 
+    def told(self, kind: type) -> list[Any]:
+        """Take the messages of one kind that the scheduler was told and that left no trace."""
+        assert self.scheduler is not None
+        unseen = self.scheduler.unseen
+        self.scheduler.unseen = [message for message in unseen if type(message) is not kind]
+        return [message for message in unseen if type(message) is kind]
+
+    def ignore(self, kind: type, why: str) -> None:
+        """Take messages of a kind, of which there must be one, without a look at them."""
+        assert why and self.told(kind), f"no {kind.__name__} is left to ignore"
+
+    def check_all_seen(self) -> None:
+        """Fail if the core sent something that neither the model nor the test looked at."""
+        left = [] if self.scheduler is None else self.scheduler.unseen
+        kinds = sorted({type(message).__name__ for message in left})
+        assert not left, f"nobody looked at {', '.join(kinds)}: {left}"
+
     def connect(self) -> Effects:
         self.scheduler = ModelScheduler()
         return self.handle(e.Connected())
 
     def disconnect(self) -> Effects:
+        self.check_all_seen()
         self.scheduler = None
         return self.handle(e.Disconnected())
 
@@ -207,6 +228,7 @@ class Duet:
         told = {k for k, r in s.records.items() if r.wanted and k not in s.held_back}
         assert self.scheduler.wants == told
         assert self.scheduler.functions.keys() == s.functions.keys()
+        assert self.scheduler.fired.issuperset(s.fired), "it was not told of all that is fired"
         for key, record in s.records.items():
             if record.call is not None and key not in s.held_back:
                 id, deps = self.scheduler.tasks[key]

@@ -205,6 +205,7 @@ def test_who_submits_what_is_kept_by_others_hears_what_is_known(duet: Duet) -> N
     duet.finish("a")
     ask = m.Ask(1, "variable", "v", "set", [b"v"], ["a"])
     duet.handle(e.RequestMade(Asking(ask, lambda asking: None)))
+    assert duet.told(m.Ask) == [ask]
     duet.release("a")
     again = task("a")
     assert duet.submit(again).changed == [again]
@@ -316,8 +317,8 @@ def test_a_failure_and_a_retry(duet: Duet) -> None:
     assert record.status == "error"
     assert isinstance(record.why, Failure)
     assert record.why.blame == "a"
-    effects = duet.handle(e.RetryRequested(["a", "unknown"]))
-    assert effects.messages == [m.Retry(["a"])]
+    duet.handle(e.RetryRequested(["a", "unknown"]))
+    assert duet.told(m.Retry) == [m.Retry(["a"])]
     assert record.status == "pending"
     assert record.why is None
 
@@ -325,8 +326,8 @@ def test_a_failure_and_a_retry(duet: Duet) -> None:
 def test_cancelling_takes_what_depends_on_it(duet: Duet) -> None:
     records = [task("a"), task("b", "a"), task("c", "b"), task("other")]
     duet.submit(*records)
-    effects = duet.handle(e.CancelRequested(["a", "unknown"], reason="no more"))
-    assert effects.messages == [m.Cancel(["a", "b", "c"], False, "no more")]
+    duet.handle(e.CancelRequested(["a", "unknown"], reason="no more"))
+    assert duet.told(m.Cancel) == [m.Cancel(["a", "b", "c"], False, "no more")]
     assert [r.status for r in records] == ["cancelled", "cancelled", "cancelled", "pending"]
     assert records[2].why == "no more"
     assert list(duet.records) == ["other"]
@@ -335,6 +336,7 @@ def test_cancelling_takes_what_depends_on_it(duet: Duet) -> None:
 def test_a_cancelled_key_can_be_submitted_again(duet: Duet) -> None:
     duet.submit(task("a"))
     duet.handle(e.CancelRequested(["a"]))
+    assert [message.keys for message in duet.told(m.Cancel)] == [["a"]]
     again = task("a")
     assert kinds(duet.submit(again).messages) == ["Graph"]
     duet.finish("a")

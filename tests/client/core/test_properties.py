@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shoal.client.core import events as e
 from shoal.client.core import functions
@@ -184,6 +184,16 @@ class ClientMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.duet.hear(m.Restarted())
+
+    @invariant()
+    def what_was_said_is_so(self) -> None:
+        """What leaves no trace at the scheduler: who cancels wants no more, who retries waits."""
+        if not hasattr(self, "duet") or self.duet.scheduler is None:
+            return
+        for message in self.duet.told(m.Cancel):
+            assert self.duet.scheduler.wants.isdisjoint(message.keys)
+        for message in self.duet.told(m.Retry):
+            assert {self.duet.records[key].status for key in message.keys} == {"pending"}
 
     def teardown(self) -> None:
         if hasattr(self, "duet"):

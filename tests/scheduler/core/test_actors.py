@@ -35,7 +35,7 @@ def test_it_fails_with_its_worker_though_there_are_proxies(cluster):
     assert isinstance(error, ActorLostError)
     assert (error.key, error.worker, error.reason) == ("x", "a", "it was killed")
     assert [message.keys for message in cluster.told("b", m.Free)] == [["x"]]
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="that it was pending is said before that it failed")
 
 
 def test_it_stays_when_only_a_proxy_is_lost(cluster):
@@ -48,7 +48,12 @@ def test_tasks_that_wait_for_it_fail_too(cluster):
     assert cluster.state("y") == "no-worker"
     cluster.lose_worker("a", reason="it was killed")
     assert cluster.state("y") == "erred"
-    cluster.ignore(m.Free, m.KeyErred, m.KeysPending)
+    cluster.ignore(
+        m.Free,
+        m.KeyErred,
+        m.KeysPending,
+        why="both keys fail; the test before looks at what is said of an actor",
+    )
 
 
 def test_results_made_of_it_are_not_made_of_another(cluster):
@@ -57,7 +62,12 @@ def test_results_made_of_it_are_not_made_of_another(cluster):
     assert cluster.state("y") == "memory"
     cluster.lose_worker("a", reason="it was killed")
     assert cluster.states() == {"x": "erred", "y": "erred"}
-    cluster.ignore(m.Free, m.KeyErred, m.KeysPending)
+    cluster.ignore(
+        m.Free,
+        m.KeyErred,
+        m.KeysPending,
+        why="both keys fail; the first test looks at what is said of an actor",
+    )
 
 
 def test_where_it_lives_comes_first_also_when_that_comes_back_last(cluster):
@@ -68,7 +78,11 @@ def test_where_it_lives_comes_first_also_when_that_comes_back_last(cluster):
         cluster.worker(address, reconnect=True, **held)
     assert cluster.state("x") == "memory"
     assert [ws.address for ws in cluster.s.tasks["x"].who_has] == ["a", "b"]
-    cluster.ignore(m.KeyErred, m.KeysPending)
+    cluster.ignore(
+        m.KeyErred,
+        m.KeysPending,
+        why="it failed with its home and is back with it; here it is about the order",
+    )
 
 
 def test_it_is_not_lost_because_somebody_cannot_reach_it(cluster):
@@ -78,7 +92,7 @@ def test_it_is_not_lost_because_somebody_cannot_reach_it(cluster):
     assert (cluster.state("x"), cluster.state("y")) == ("memory", "waiting")
     cluster.advance(60)
     assert cluster.state("y") == "processing"
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the task is sent again, after a while")
 
 
 def test_where_it_lives_comes_first_for_a_scheduler_that_heard_of_a_proxy_first():
@@ -92,4 +106,6 @@ def test_where_it_lives_comes_first_for_a_scheduler_that_heard_of_a_proxy_first(
     assert [ws.address for ws in cluster.s.tasks["x"].who_has] == ["a", "b"]
     cluster.lose_worker("a", reason="it was killed", dead=True)
     assert cluster.state("x") == "erred"
-    cluster.ignore(m.Free, m.KeyErred, m.KeysPending)
+    cluster.ignore(
+        m.Free, m.KeyErred, m.KeysPending, why="it fails with its home, as in the first test"
+    )

@@ -62,7 +62,7 @@ def test_suspects_that_cannot_be_told_apart_run_alone() -> None:
     [(key, error)] = killed(cluster).items()
     assert key == "bad" and [how for _, how in error.deaths][-1] == "signal 11"
     assert cluster.state("good") != "erred"
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="each death makes what ran pending again")
 
 
 def test_what_was_innocent_is_free_again() -> None:
@@ -76,7 +76,7 @@ def test_what_was_innocent_is_free_again() -> None:
     cluster.lose_worker("b", running=())
     cluster.worker("c")
     assert [is_alone(t) for t in cluster.sent("c")] == [False, False]
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="each death makes what ran pending again")
 
 
 def test_a_seceded_task_is_not_blamed_for_the_one_it_waits_for() -> None:

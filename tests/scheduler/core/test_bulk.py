@@ -63,7 +63,7 @@ def test_results_are_counted_and_told_in_one_message(cluster):
     cluster.release("c", *keys)
     assert not cluster.s.tasks
     assert not cluster.s.functions[FUNCTION].references - 1
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="all results are dropped at the end")
 
 
 def test_every_change_is_logged_and_shown_to_who_watches(cluster):
@@ -86,7 +86,7 @@ def test_what_is_not_plain_goes_one_by_one(cluster):
     _map(cluster, 4, options=m.TaskOptions(retries=1))
     assert not cluster.told("w1", m.ComputeMany)
     assert len(cluster.sent("w1")) == 2
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the half that the other worker was sent")
 
 
 def test_a_result_of_an_older_run_is_not_counted(cluster):
@@ -98,7 +98,7 @@ def test_a_result_of_an_older_run_is_not_counted(cluster):
     assert cluster.state(second.key) == "processing"
     cluster.done("w1", second, second)  # twice in one message
     assert cluster.s.groups["g"].counts["memory"] == 2
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="what the other worker was sent")
 
 
 def test_results_that_others_wait_for_are_told_them(cluster):
@@ -158,7 +158,7 @@ def test_a_key_that_is_known_in_the_midst_of_new_ones(cluster):
     cluster.release("d", *keys)
     cluster.release("c", "x-0", "x-1")
     assert not cluster.s.tasks and not cluster.s.groups
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="all results are dropped at the end")
 
 
 @pytest.mark.parametrize("order", [(2, 0, 1, 3), (3, 2, 1, 0), (0, 1, 1, 2, 2, 3)])
@@ -170,7 +170,7 @@ def test_results_in_another_order_and_twice(cluster, order):
     assert told.keys == [mine[i].key for i in dict.fromkeys(order)]
     assert cluster.s.groups["g"].counts["memory"] == 4
     assert not {ts.key for ts in cluster.s.workers["w1"].processing} & set(told.keys)
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="what the other worker was sent")
 
 
 def test_released_together_what_is_not_alike(cluster):
@@ -196,7 +196,11 @@ def test_released_together_what_is_not_alike(cluster):
     cluster.release("d", x[0])
     assert not cluster.s.tasks and not cluster.s.groups
     assert not any(ws.held or ws.nbytes for ws in cluster.s.workers.values())
-    cluster.ignore(m.Free, m.Steal)
+    cluster.ignore(
+        m.Free,
+        m.Steal,
+        why="the last results are dropped; a worker without work asks for some of the other's",
+    )
 
 
 def test_a_large_result_is_dropped_at_once(cluster):
@@ -206,4 +210,4 @@ def test_a_large_result_is_dropped_at_once(cluster):
     cluster.told("w1", m.Free)
     cluster.release("c", keys[0], keys[1])
     assert [key for message in cluster.told("w1", m.Free) for key in message.keys] == keys[:2]
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="what keeps the workers busy")

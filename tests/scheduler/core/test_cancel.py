@@ -22,7 +22,12 @@ def test_a_client_hears_of_dependents_that_it_did_not_know_to_be_some(force: boo
     (cancelled,) = cluster.told("b", m.KeysCancelled)
     assert cancelled.keys == ["y"]
     assert len(cluster.told("a", m.KeysCancelled)) == force
-    cluster.ignore(m.Compute, m.Free, *([m.Interrupt] if force else []))
+    cluster.ignore(
+        m.Compute,
+        m.Free,
+        *([m.Interrupt] if force else []),
+        why="what ran is taken back, and stopped where force is used",
+    )
 
 
 def test_what_an_operator_cancels_all_clients_hear_of() -> None:
@@ -37,4 +42,4 @@ def test_what_an_operator_cancels_all_clients_hear_of() -> None:
     (told,) = cluster.told("b", m.KeysCancelled)
     assert (told.keys, told.reason) == (["x"], "by the operator")
     assert not cluster.s.tasks
-    cluster.ignore(m.Compute, m.Free, m.Interrupt)
+    cluster.ignore(m.Compute, m.Free, m.Interrupt, why="what ran is taken back and stopped")

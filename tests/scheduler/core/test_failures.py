@@ -47,7 +47,10 @@ def test_a_failed_task_can_be_retried(cluster: Cluster) -> None:
     cluster.told("c", m.KeyErred)
     cluster.say("c", m.Retry(["y"]))
     assert cluster.run_all() == ["x", "y"]
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(
+        m.KeysPending,
+        why="what is tried again is pending",
+    )
 
 
 def test_rescheduled_tasks_rather_run_elsewhere(cluster: Cluster) -> None:
@@ -81,7 +84,10 @@ def test_what_a_dead_worker_ran_runs_again(cluster: Cluster) -> None:
     cluster.lose_worker("a")
     assert cluster.run_all() == ["x", "y"]
     assert {ws.address for ts in cluster.s.tasks.values() for ws in ts.who_has} == {"b"}
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(
+        m.KeysPending,
+        why="x is pending until it is made again",
+    )
 
 
 def test_a_task_that_takes_workers_with_it_is_given_up(cluster: Cluster) -> None:
@@ -115,7 +121,7 @@ def test_holders_that_do_not_hold(cluster: Cluster) -> None:
     cluster.handle(HoldersFailed("x", ["a"]))
     assert [p.keys for p in cluster.told("c", m.KeysPending)] == [["x"]]
     assert cluster.run_all() == ["x"]
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="the worker that did not serve it is told to drop it")
 
 
 def test_scattered_data_waits_a_moment_for_a_worker_that_may_come_back(cluster: Cluster) -> None:
@@ -129,7 +135,10 @@ def test_scattered_data_waits_a_moment_for_a_worker_that_may_come_back(cluster: 
     cluster.lose_worker("a")
     cluster.advance(3.1)
     assert [told.keys for told in cluster.told("c", m.KeysLost)] == [["d"]]
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(
+        m.KeysPending,
+        why="the data is pending while its worker may come back",
+    )
 
 
 def test_scattered_data_that_is_lost_is_lost(cluster: Cluster) -> None:
@@ -140,7 +149,10 @@ def test_scattered_data_that_is_lost_is_lost(cluster: Cluster) -> None:
     lost = [key for told in cluster.told("c", m.KeysLost) for key in told.keys]
     erred = [e.key for e in cluster.told("c", m.KeyErred)]
     assert "d" in lost + erred and "y" in lost + erred
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(
+        m.KeysPending,
+        why="both keys are pending before they fail",
+    )
 
 
 def test_retiring_moves_unique_data_before_it_ends(cluster: Cluster) -> None:
@@ -196,7 +208,12 @@ def test_a_restart_forgets_all(cluster: Cluster) -> None:
     cluster.handle(RestartAll())
     assert cluster.told("c", m.Restarted)
     assert not cluster.s.tasks
-    cluster.ignore(m.Compute, m.Free, m.KeysCancelled)
+    cluster.ignore(
+        m.Compute,
+        m.Free,
+        m.KeysCancelled,
+        why="what was sent before, and taken back; clients hear Restarted",
+    )
 
 
 def test_the_story_of_a_key_and_of_a_stimulus(cluster: Cluster) -> None:

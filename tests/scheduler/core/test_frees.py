@@ -46,7 +46,7 @@ def test_a_busy_one_is_told_with_the_next_message_and_before_it(cluster: Cluster
     kinds = [type(message) for message in cluster.to_workers["w"]]
     assert kinds[-2:] == [m.Free, m.Compute]
     assert freed(cluster) == ["x"]
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the new task, whose place among the messages was looked at")
 
 
 def test_or_when_it_is_busy_no_more(cluster: Cluster) -> None:
@@ -65,7 +65,9 @@ def test_or_soon(cluster: Cluster) -> None:
     cluster.advance(DELAY / 2)
     assert freed(cluster) == ["x"]
     cluster.release("c", "busy")
-    cluster.ignore(m.Compute, m.Free)
+    cluster.ignore(
+        m.Compute, m.Free, why="what keeps the worker busy, and is taken back at the end"
+    )
 
 
 def test_or_when_there_are_many(cluster: Cluster) -> None:
@@ -95,7 +97,7 @@ def test_actors_end_at_once(cluster: Cluster) -> None:
 def test_a_task_that_is_not_wanted_any_more_is_stopped_at_once(cluster: Cluster) -> None:
     cluster.release("c", "busy")
     assert freed(cluster) == ["busy"]
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="what the fixture had it run")
 
 
 def test_a_worker_that_dies_is_told_nothing(cluster: Cluster) -> None:
@@ -104,4 +106,4 @@ def test_a_worker_that_dies_is_told_nothing(cluster: Cluster) -> None:
     cluster.worker("w")  # another, at the same address
     cluster.advance(DELAY)
     assert not freed(cluster)
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the next worker gets what the dead one ran")

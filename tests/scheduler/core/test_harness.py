@@ -20,14 +20,14 @@ def test_what_nobody_looked_at_is_named() -> None:
     cluster = cluster_with_a_task()
     with pytest.raises(AssertionError, match="nobody looked at Compute"):
         cluster.check_all_seen()
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the second half of this test")
     cluster.check_all_seen()
 
 
 def test_only_what_is_there_can_be_ignored() -> None:
     cluster = cluster_with_a_task()
     with pytest.raises(AssertionError, match="no Free is left"):
-        cluster.ignore(m.Compute, m.Free)
+        cluster.ignore(m.Compute, m.Free, why="this fails")
 
 
 def test_results_that_the_test_reported_are_expected_and_no_others() -> None:

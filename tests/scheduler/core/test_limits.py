@@ -59,7 +59,7 @@ def test_what_runs_and_is_cancelled_by_force_is_stopped() -> None:
     assert interrupt == m.Interrupt(["x"], [runs["x"]], "enough")
     cluster.say("c", m.Cancel(["y"]))
     assert cluster.told("a", m.Interrupt) == []
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="what is cancelled is taken back, with force or without")
 
 
 def test_it_is_remembered_as_an_event() -> None:

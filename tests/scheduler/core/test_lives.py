@@ -82,7 +82,7 @@ def test_a_copy_of_an_older_life_is_not_taken_for_the_result() -> None:
     cluster.hear("w2", acquired(1, "x"))
     assert [ws.address for ws in cluster.s.tasks["x"].who_has] == ["w1"]
     assert freed(cluster, "w2") == [("x", 1)]
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="the first life is dropped when it is released")
 
 
 def test_data_lost_in_an_older_life_is_not_lost_in_this_one() -> None:
@@ -96,7 +96,11 @@ def test_data_lost_in_an_older_life_is_not_lost_in_this_one() -> None:
     cluster.hear("w1", m.MissingDeps("y", y.run, ["d"], [["w1"]], [[]], [1]))
     assert cluster.state("d") == "memory"
     assert not cluster.told("c", m.KeysLost)
-    cluster.ignore(m.Compute, m.Free)
+    cluster.ignore(
+        m.Compute,
+        m.Free,
+        why="the first life is dropped; the task is sent again as its input is there",
+    )
 
 
 def test_words_say_how_far_the_client_was_heard() -> None:
@@ -111,7 +115,7 @@ def test_words_say_how_far_the_client_was_heard() -> None:
     )
     (memory,) = cluster.told("c2", m.KeysInMemory)
     assert (memory.keys, memory.heard) == (["x"], 50)
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the task of the second life")
 
 
 def test_a_new_definition_runs_though_a_result_was_made_of_the_old_one() -> None:
@@ -127,7 +131,7 @@ def test_a_new_definition_runs_though_a_result_was_made_of_the_old_one() -> None
     # What `y` was made of can be made again, under a name of its own.
     (old,) = cluster.s.tasks["y"].deps
     assert (old.key, old.state, old.args) == (set_aside_key("x", 1), "released", b"args")
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="the first result is dropped when it is released")
 
 
 def test_what_waits_for_the_old_definition_gets_what_it_makes() -> None:
@@ -144,7 +148,7 @@ def test_what_waits_for_the_old_definition_gets_what_it_makes() -> None:
         ("y", b"args", (set_aside_key("x", 1),)),
     }
     assert cluster.state("x") == cluster.state("y") == "memory"
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="what the old definition made is dropped once it was used")
 
 
 def test_the_old_definition_makes_way_though_its_client_told_of_it_again() -> None:
@@ -163,7 +167,7 @@ def test_the_old_definition_makes_way_though_its_client_told_of_it_again() -> No
     cluster.say("c", m.Release(["x", "y", old]))
     cluster.advance(20.0)
     assert not cluster.states()
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="three results are dropped at the end")
 
 
 def test_an_input_that_nobody_wants_is_the_one_that_its_client_means() -> None:
@@ -177,7 +181,7 @@ def test_an_input_that_nobody_wants_is_the_one_that_its_client_means() -> None:
     cluster.say("c", m.Graph(**keys, **told))
     seen = finish_all(cluster)
     assert [(task.key, task.args) for task in seen] == [("x", b"other"), ("z", b"args")]
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="both results of x are dropped, one after the other")
 
 
 def test_what_a_client_said_before_it_was_lost_keeps_its_order() -> None:
@@ -199,7 +203,7 @@ def test_a_key_that_another_client_wants_keeps_its_definition() -> None:
     cluster.say("c2", graph("x", 9, b"other"))
     (shared,) = cluster.told("c2", m.KeysShared)
     assert (shared.keys, shared.lives) == (["x"], [1])
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the first definition is sent")
 
 
 # ------------------------------------------------------------------------------ data
@@ -220,7 +224,11 @@ def test_equal_data_scattered_while_the_first_is_in_use_is_a_copy_of_it() -> Non
     assert cluster.state("d") == "memory"
     cluster.say("c2", m.Release(["d"]))
     assert freed(cluster, "w1") == freed(cluster, "w2") == [("d", 1)]
-    cluster.ignore(m.Acquire, m.KeysShared)
+    cluster.ignore(
+        m.Acquire,
+        m.KeysShared,
+        why="the other worker is asked as well; the second client hears that its data is a copy",
+    )
 
 
 def test_what_was_put_lives_until_its_client_says_so() -> None:
@@ -236,7 +244,11 @@ def test_what_was_put_lives_until_its_client_says_so() -> None:
     assert "d" not in cluster.s.adopted_until
     cluster.say("c", m.Release(["d"]))
     assert freed(cluster, "w1") == [("d", 1)]
-    cluster.ignore(m.Acquire, m.KeysShared)
+    cluster.ignore(
+        m.Acquire,
+        m.KeysShared,
+        why="each put is acquired under the first life; the client hears of that life",
+    )
 
 
 def test_other_data_under_the_name_takes_its_place() -> None:
@@ -248,7 +260,7 @@ def test_other_data_under_the_name_takes_its_place() -> None:
     ts = cluster.s.tasks["d"]
     assert (ts.life, [ws.address for ws in ts.who_has]) == (9, ["w2"])
     assert [msg.holders for msg in cluster.told("c", m.KeysInMemory)][-1] == ["w2"]
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="it is pending while the other data takes its place")
 
 
 def test_what_was_lost_and_is_scattered_again_is_there() -> None:
@@ -263,7 +275,9 @@ def test_what_was_lost_and_is_scattered_again_is_there() -> None:
     cluster.say("c", graph("z", 4, deps=[["d"]]))
     assert finish_all(cluster)
     assert cluster.state("z") == "memory"
-    cluster.ignore(m.KeyErred, m.KeysPending)
+    cluster.ignore(
+        m.KeyErred, m.KeysPending, why="y failed with the data, and is made again when that is back"
+    )
 
 
 # ------------------------------------------------------------------------------ a new scheduler
@@ -290,7 +304,7 @@ def test_a_result_of_an_older_life_is_not_taken_after_a_restart() -> None:
             cluster.worker("w", **held(1))
         (x,) = cluster.sent("w")
         assert (x.key, x.life) == ("x", 2)
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="the worker drops what it has of the older life")
 
 
 def test_a_result_of_this_life_is_taken_after_a_restart() -> None:

@@ -42,7 +42,9 @@ def test_a_worker_that_did_not_serve_a_key_is_told_to_drop_it() -> None:
     (y,) = cluster.sent("w2")
     cluster.hear("w2", m.MissingDeps("y", y.run, ["x"], [["w1"]], [[]]))
     assert [free.keys for free in cluster.told("w1", m.Free)] == [["x"]]
-    cluster.ignore(m.Compute, m.KeysPending)
+    cluster.ignore(
+        m.Compute, m.KeysPending, why="both tasks are sent again, and x is pending meanwhile"
+    )
 
 
 def test_news_of_a_copy_does_not_stop_the_run_that_replaces_it() -> None:
@@ -59,7 +61,7 @@ def test_news_of_a_copy_does_not_stop_the_run_that_replaces_it() -> None:
     assert not cluster.told("w2", m.Free)
     cluster.done("w2", x)
     assert cluster.state("x") == "memory"
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="x is pending while it is made again")
 
 
 def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
@@ -75,7 +77,7 @@ def test_a_client_that_was_told_of_a_loss_wants_the_key_no_more() -> None:
     cluster.advance(100.0)
     assert cluster.state("x") is None
     assert [message.keys for message in cluster.told("w", m.Free)] == [["x"]]
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="the loss is waited for a while before it is told")
 
 
 def test_a_key_may_be_wanted_before_it_is_defined_by_another_client() -> None:

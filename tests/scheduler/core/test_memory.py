@@ -54,4 +54,6 @@ def test_groups_and_functions_of_forgotten_tasks_go_too() -> None:
     cluster.lose_client("c")
     cluster.advance(11)
     assert not cluster.s.functions and not cluster.s.tasks
-    cluster.ignore(m.ForgetFunctions)
+    cluster.ignore(
+        m.ForgetFunctions, why="the worker forgets each function when the last task of it is gone"
+    )

@@ -93,7 +93,7 @@ def test_short_tasks_are_sent_many_at_a_time(cluster: Cluster) -> None:
         at_a_time.append(len(tasks))
         cluster.done("a", *tasks, seconds=50e-6)
     assert at_a_time[0] <= 2 and max(at_a_time) > 50
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="the last round, which nobody answers")
 
 
 def test_queued_tasks_leave_in_the_order_of_priority(cluster: Cluster) -> None:
@@ -121,7 +121,7 @@ def test_a_paused_worker_gets_nothing_new(cluster: Cluster) -> None:
     assert cluster.state("y") == "queued"
     cluster.hear("a", m.WorkerStatus("running"))
     assert cluster.sent("a")
-    cluster.ignore(m.Steal)
+    cluster.ignore(m.Steal, why="a paused worker is asked for what it did not begin")
 
 
 def test_a_worker_that_joins_gets_work(cluster: Cluster) -> None:
@@ -129,7 +129,7 @@ def test_a_worker_that_joins_gets_work(cluster: Cluster) -> None:
     cluster.graph("c", {f"x-{i}": [] for i in range(10)})
     cluster.worker("b")
     assert cluster.sent("b")
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="what the first worker was sent")
 
 
 def test_what_a_worker_kept_is_not_asked_for_again(cluster: Cluster) -> None:
@@ -158,4 +158,4 @@ def test_an_idle_worker_takes_what_others_were_sent(cluster: Cluster) -> None:
     assert len(order) == 20
     runs = {ts.who_has[0].address for ts in cluster.s.tasks.values() if ts.key.startswith("y")}
     assert runs == {"a", "b"}
-    cluster.ignore(m.Steal)
+    cluster.ignore(m.Steal, why="`run_all` answers it; that tasks moved is seen at the end")

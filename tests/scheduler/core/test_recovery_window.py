@@ -23,7 +23,7 @@ def test_a_result_is_kept_for_clients_on_their_way_though_another_named_it(order
     cluster.release("b", "x")
     cluster.advance(100.0)
     assert cluster.state("x") == "released"
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="x is dropped when its last client released it")
 
 
 def test_a_task_is_computed_though_its_result_was_given_up_as_data() -> None:
@@ -41,7 +41,9 @@ def test_a_task_is_computed_though_its_result_was_given_up_as_data() -> None:
     cluster.worker("w2")
     assert cluster.run_all() == ["x"]
     assert cluster.told("b", m.KeysInMemory)
-    cluster.ignore(m.KeyErred)
+    cluster.ignore(
+        m.KeyErred, why="the first client hears that x and y failed; it is about the second"
+    )
 
 
 def test_a_task_that_became_ready_twice_is_queued_once() -> None:

@@ -46,7 +46,7 @@ def test_what_was_queued_for_a_paused_worker_is_placed_anew(cluster: Cluster) ->
     assert list(cluster.states().values()).count("queued") == 7
     cluster.hear("a", m.WorkerStatus("paused"))
     assert len(cluster.sent("b")) == 5
-    cluster.ignore(m.Steal)
+    cluster.ignore(m.Steal, why="a paused worker is asked for what it did not begin")
 
 
 def test_nobody_is_asked_while_all_are_paused(cluster: Cluster) -> None:
@@ -56,4 +56,4 @@ def test_nobody_is_asked_while_all_are_paused(cluster: Cluster) -> None:
     assert asked_back(cluster, "a") == []
     cluster.worker("b")
     assert len(asked_back(cluster, "a")) == 2
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="what the first worker was sent")

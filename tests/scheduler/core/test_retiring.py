@@ -42,7 +42,7 @@ def test_data_that_does_not_move_in_time_keeps_a_worker(cluster: Cluster) -> Non
     assert address == "a" and "'x'" in why
     assert cluster.s.workers["a"].running  # it works on
     assert not cluster.told("a", m.CloseWorker)
-    cluster.ignore(m.Acquire)
+    cluster.ignore(m.Acquire, why="the other worker is asked for x, and never has it")
 
 
 def test_the_end_of_a_lifetime_waits_for_somebody_who_takes_the_data(cluster: Cluster) -> None:
@@ -73,7 +73,7 @@ def test_a_second_request_can_only_shorten_the_time(cluster: Cluster) -> None:
     cluster.handle(RetireWorkers(["a"], within=20.0))
     assert cluster.handle(RetireWorkers(["a"], within=50.0)).next_deadline == 20.0
     assert cluster.handle(RetireWorkers(["a"], within=5.0)).next_deadline == 5.0
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="what keeps the workers from being empty")
 
 
 @pytest.mark.parametrize("name", [0, "0"])

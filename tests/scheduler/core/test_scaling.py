@@ -47,7 +47,7 @@ def test_workers_with_several_threads(cluster: Cluster) -> None:
     graph(cluster, 100)
     assert wanted_workers(cluster.s, 5) == 3
     assert spare(cluster) == []
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="only the number of tasks counts")
 
 
 def test_the_durations_that_were_learnt(cluster: Cluster) -> None:
@@ -56,7 +56,7 @@ def test_the_durations_that_were_learnt(cluster: Cluster) -> None:
     cluster.done("a", cluster.sent("a")[0], seconds=10)
     assert wanted_workers(cluster.s, 100) == 4
     assert wanted_workers(cluster.s, 1) == 39
-    cluster.ignore(m.ComputeMany)
+    cluster.ignore(m.ComputeMany, why="only the number of tasks counts")
 
 
 def test_data_needs_room(cluster: Cluster) -> None:
@@ -88,4 +88,4 @@ def test_actors_and_busy_workers_stay(cluster: Cluster) -> None:
     graph(cluster, 1, "y", options=TaskOptions(workers=["b"]))
     cluster.worker("c")
     assert spare(cluster) == ["c"]
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the task that keeps b busy")

@@ -75,7 +75,7 @@ def test_a_value_from_elsewhere_travels_with_it() -> None:
     assert cluster.state("y") == "waiting"
     cluster.done("w1", b, y)
     assert cluster.state("y") == "memory"
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="the task that keeps w2 busy")
 
 
 def test_a_worker_with_much_to_do_does_not_take_all_that_follows() -> None:
@@ -94,7 +94,7 @@ def test_an_input_fails() -> None:
     assert free.keys == ["x1", "x2"]
     cluster.hear("w1", m.MissingDeps("x1", tasks[1].run, ["x0"], [[]], [[]]))  # it crossed that
     assert cluster.state("x1") == "erred"
-    cluster.ignore(m.KeyErred)
+    cluster.ignore(m.KeyErred, why="all three keys fail, which the states tell")
 
 
 def test_a_worker_gives_it_up() -> None:
@@ -130,7 +130,7 @@ def test_a_worker_that_starts_nothing_is_asked_for_what_did_not_begin() -> None:
     assert not cluster.sent("w2")
     cluster.done("w1", tasks[0])
     assert _keys(cluster.sent("w2"))[0] == "x1"
-    cluster.ignore(m.Steal)
+    cluster.ignore(m.Steal, why="it is asked for x2 once more when x0 is done")
 
 
 def test_what_a_paused_worker_has_begun_is_not_run_elsewhere() -> None:
@@ -169,7 +169,7 @@ def test_a_result_counts_though_another_input_was_lost_meanwhile() -> None:
     cluster.lose_worker("w2")
     cluster.done("w1", b, y)
     assert cluster.state("y") == "memory"
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="a is pending again, which the result of y outlives")
 
 
 def test_it_is_explained() -> None:

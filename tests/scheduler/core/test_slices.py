@@ -67,7 +67,7 @@ def test_release(cluster: Counting) -> None:
     cluster.release("c", *keys)
     assert not cluster.s.tasks
     assert cluster.most <= MOST and cluster.events >= N // SLICE
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="all results are dropped, in many messages")
 
 
 def test_release_of_what_needs_everything(cluster: Counting) -> None:
@@ -79,7 +79,7 @@ def test_release_of_what_needs_everything(cluster: Counting) -> None:
     cluster.release("c", f"x-{N - 1}")
     assert not cluster.s.tasks
     assert cluster.most <= MOST
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="all results are dropped, in many messages")
 
 
 def test_cancel(cluster: Counting) -> None:
@@ -87,7 +87,7 @@ def test_cancel(cluster: Counting) -> None:
     cluster.say("c", m.Cancel(keys))
     assert not cluster.s.tasks and not cluster.s.queue.size
     assert cluster.most <= MOST + 4 * 500  # and what workers had
-    cluster.ignore(m.ComputeMany, m.Free)
+    cluster.ignore(m.ComputeMany, m.Free, why="workers had some of them, and give these back")
 
 
 def test_a_client_that_is_lost(cluster: Counting) -> None:
@@ -98,7 +98,7 @@ def test_a_client_that_is_lost(cluster: Counting) -> None:
     while cluster.s.tasks:
         cluster.advance(0)
     assert cluster.most <= MOST
-    cluster.ignore(m.ForgetFunctions, m.Free)
+    cluster.ignore(m.ForgetFunctions, m.Free, why="all results and the function go with it")
 
 
 def test_a_worker_that_is_lost(cluster: Counting) -> None:
@@ -109,7 +109,7 @@ def test_a_worker_that_is_lost(cluster: Counting) -> None:
     assert cluster.most <= MOST + 2 * 500  # and what the other worker was sent
     cluster.run_all()
     assert set(cluster.states().values()) == {"memory"}
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="its results are pending until they are made again")
 
 
 def test_a_first_worker() -> None:
@@ -129,7 +129,7 @@ def test_graphs_that_come_together(cluster: Counting) -> None:
     ]
     cluster.say("c", *parts)
     assert cluster.most <= MOST + SLICE and len(cluster.s.tasks) == N
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="workers get their first tasks; it is about the slices")
 
 
 def test_events_of_one_turn_share_a_slice(cluster: Counting) -> None:
@@ -146,7 +146,7 @@ def test_events_of_one_turn_share_a_slice(cluster: Counting) -> None:
     few = m.Graph(keys=["a", "b"], functions=[FUNCTION], args=[b""] * 2)
     assert not cluster.handle_slice(FromClient("c", [few])).more
     assert cluster.s.budget > SLICE / 2
-    cluster.ignore(m.Compute)
+    cluster.ignore(m.Compute, why="workers get their first tasks; it is about the slices")
 
 
 def test_what_a_client_says_waits_for_what_it_said_before(cluster: Counting) -> None:
@@ -162,7 +162,7 @@ def test_what_a_client_says_waits_for_what_it_said_before(cluster: Counting) -> 
     (sent,) = cluster.sent("a") + cluster.sent("b")
     assert sent.key == keys[0] and sent.args == b"other"
     assert list(cluster.s.tasks) == [keys[0]]
-    cluster.ignore(m.Free)
+    cluster.ignore(m.Free, why="all results are dropped, in many messages")
 
 
 def test_what_a_lost_client_said_is_heard(cluster: Counting) -> None:
@@ -172,7 +172,9 @@ def test_what_a_lost_client_said_is_heard(cluster: Counting) -> None:
     cluster.handle_slice(FromClient("c", [graph, m.FireAndForget(["y"])]))
     cluster.handle(ClientLost("c"))
     assert cluster.states() == {"y": "processing"}
-    cluster.ignore(m.Compute, m.Free)
+    cluster.ignore(
+        m.Compute, m.Free, why="results of the client are dropped, and its last task is sent"
+    )
 
 
 def test_others_go_on_while_a_worker_is_being_lost(cluster: Counting) -> None:
@@ -185,7 +187,7 @@ def test_others_go_on_while_a_worker_is_being_lost(cluster: Counting) -> None:
         pass
     cluster.run_all()
     assert set(cluster.states().values()) == {"memory"}
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="its results are pending until they are made again")
 
 
 def test_a_worker_that_retires_full(cluster: Counting) -> None:
@@ -206,4 +208,4 @@ def test_a_worker_that_retires_full(cluster: Counting) -> None:
             break
     assert list(cluster.effects.retired) == ["a"]
     assert len(cluster.s.workers["b"].has_what) == 3 * N
-    cluster.ignore(m.CloseWorker)
+    cluster.ignore(m.CloseWorker, why="it is told to close when it is empty, as the effects tell")

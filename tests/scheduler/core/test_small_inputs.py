@@ -74,4 +74,4 @@ def test_nothing_is_kept_that_nobody_waits_for_or_holds() -> None:
     cluster.graph("c", {"z": []})
     cluster.run_all()
     assert cluster.s.tasks["z"].value is None
-    cluster.ignore(m.KeysPending)
+    cluster.ignore(m.KeysPending, why="x is pending until it is made again")

@@ -2,7 +2,7 @@
 
 A test fails that does not look at what an event made the core send (`Core.check_all_seen`, called
 by the conftest here), unless that only passes on what the event said. A test that does not care
-about a kind of message says so: `core.ignore(m.Failed)`.
+about a kind of message says so: `core.ignore(m.Failed, why="...")`.
 """
 
 from __future__ import annotations
@@ -106,8 +106,12 @@ class Core:
             self.unseen[id(effects)] = effects
         return cast("Effects", Looked(effects, self))
 
-    def ignore(self, *kinds: type) -> None:
-        """Take all messages of some kinds, which must be there, without a look at them."""
+    def ignore(self, *kinds: type, why: str) -> None:
+        """Take all messages of some kinds, which must be there, without a look at them.
+
+        `why` says what they are, or where else the test sees what they say.
+        """
+        assert why
         found = {type(message) for effects in self.unseen.values() for message in effects.send}
         for kind in kinds:
             assert kind in found, f"no {kind.__name__} is left to ignore"

@@ -159,7 +159,7 @@ def test_a_run_is_refused_where_the_disk_is_full_and_nothing_goes_on() -> None:
     learn(core, 1)
     core.machine.state.budget.usage[b"function"].result = 1
     assert [run.key for run in core.say(compute("small", 3)).execute] == ["small", "b"]
-    core.ignore(m.Failed)
+    core.ignore(m.Failed, why="the task failed, as the test said")
 
 
 def test_memory_that_a_task_asks_for_is_kept_for_it() -> None:
@@ -185,7 +185,7 @@ def test_garbage_is_collected_before_and_while_it_is_paused_but_seldom() -> None
     core = Core(memory_limit=1000, memory_target=None, memory_spill=None)
     found = [measured(core, 900, 0).reclaim for _ in range(12)]
     assert found.count("collect") == 3
-    core.ignore(m.WorkerStatus)
+    core.ignore(m.WorkerStatus, why="it pauses meanwhile")
 
 
 def test_a_worker_does_not_change_its_state_often() -> None:
@@ -201,4 +201,4 @@ def test_a_worker_does_not_change_its_state_often() -> None:
         effects = core.handle(MemoryMeasured(850 if i % 10 > 4 else 700, 0))
         changes += effects.pause + effects.resume
     assert 2 <= changes <= 11
-    core.ignore(m.WorkerStatus)
+    core.ignore(m.WorkerStatus, why="each change is told; here they are counted by effects")

@@ -34,7 +34,7 @@ def test_what_came_with_the_task_is_not_fetched() -> None:
     effects = core.say(whole)
     assert [run.key for run in effects.execute] == ["y"]
     assert effects.fetch == effects.send == []
-    core.ignore(m.Dropped)
+    core.ignore(m.Dropped, why="the fetched copy is not kept, as the task has the value")
 
 
 def test_an_answer_may_come_in_parts() -> None:

@@ -31,7 +31,7 @@ def test_what_it_followed_failed() -> None:
     [message] = core.ends(y, "missing", missing=("x",)).send
     assert (type(message), message.key, message.deps) == (m.MissingDeps, "y", ["x"])
     assert core.state("y") is None
-    core.ignore(m.Failed)
+    core.ignore(m.Failed, why="x failed, as the test said")
 
 
 def test_what_waits_for_a_fetch_keeps_others_waiting() -> None:

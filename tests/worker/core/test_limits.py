@@ -72,7 +72,7 @@ def test_code_that_stops_is_no_reason_for_more(core: Core) -> None:
     core.ends(task, "error")
     effects = tick(core, 100.0)
     assert not effects.abandon and not effects.replace
-    core.ignore(m.Failed)
+    core.ignore(m.Failed, why="x failed, as the test said")
 
 
 def test_code_that_goes_on_is_given_up_with_its_process(core: Core) -> None:
@@ -88,7 +88,7 @@ def test_code_that_goes_on_is_given_up_with_its_process(core: Core) -> None:
     assert said.replaced
     assert effects.abandon == effects.discard == [task]
     assert "did not stop within 5 s" in effects.replace
-    core.ignore(m.Interrupted)
+    core.ignore(m.Interrupted, why="where it was, which the test before looks at")
 
 
 def test_a_process_is_replaced_once(core: Core) -> None:
@@ -104,14 +104,16 @@ def test_a_process_is_replaced_once(core: Core) -> None:
     tick(core, 9.0)
     second = tick(core, 14.0)
     assert len(second.abandon) == 1 and not second.replace
-    core.ignore(m.Failed, m.Interrupted)
+    core.ignore(
+        m.Failed, m.Interrupted, why="what was given up failed, which the test before looks at"
+    )
 
 
 def test_the_outcome_of_what_was_given_up_is_nobodys(core: Core) -> None:
     task = begun(core)
     tick(core, 2.0)
     tick(core, 7.0)
-    core.ignore(m.Failed, m.Interrupted)
+    core.ignore(m.Failed, m.Interrupted, why="it was given up and failed, as in the tests before")
     assert core.ends(task, "discarded").send == []
     assert core.state("x") is None
 

@@ -34,7 +34,7 @@ def test_it_leaves_after_a_while_and_once() -> None:
     assert look(core, 9.9) == ""
     assert "paused for 10 s" in look(core, 0.1)
     assert look(core, 50.0) == ""
-    core.ignore(m.WorkerStatus)
+    core.ignore(m.WorkerStatus, why="the fixture had it pause")
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_the_time_begins_anew(meanwhile: dict[str, int]) -> None:
     look(core, 0.1)
     assert look(core, 7.5) == ""
     assert look(core, 2.5) != ""
-    core.ignore(m.WorkerStatus)
+    core.ignore(m.WorkerStatus, why="it paused, and in one case went on for a moment")
 
 
 def test_it_can_be_switched_off() -> None:
     core = Core(memory_limit=1000, stuck_after=None)
     core.handle(MemoryMeasured(900, 0))
     assert look(core, 1000.0) == look(core, 1000.0) == ""
-    core.ignore(m.WorkerStatus)
+    core.ignore(m.WorkerStatus, why="it pauses")

@@ -253,7 +253,7 @@ def test_values_reach_each_client_once() -> None:
     assert heard(c, "b") == [] and heard(c, "c") == [value]
     c.say("a", m.Publish("x", [value], True))
     assert heard(c, "b") == [value] and heard(c, "c") == [value]
-    c.ignore(m.Subscribers)
+    c.ignore(m.Subscribers, why="publishers hear who listens; here it is about the values")
 
 
 def test_subscriptions_are_claimed_again() -> None:
@@ -271,4 +271,4 @@ def test_subscriptions_are_claimed_again() -> None:
     c.ask("a", "topic", "leave", 4)
     c.advance(4.0)
     assert c.is_clean
-    c.ignore(m.Subscribers)
+    c.ignore(m.Subscribers, why="publishers hear of those that leave at the end")

@@ -132,7 +132,7 @@ def test_a_key_is_kept_while_it_is_in_a_queue_or_on_its_way() -> None:
     c.release("b", "k")
     assert c.state("k") is None
     assert c.is_clean
-    c.ignore(m.Free)
+    c.ignore(m.Free, why="the result is dropped when the last claim is gone")
 
 
 def test_a_key_in_a_variable() -> None:
@@ -148,7 +148,7 @@ def test_a_key_in_a_variable() -> None:
     assert c.value(got) == b"k"
     c.advance(1.0)
     assert c.state("k") is None
-    c.ignore(m.Free)
+    c.ignore(m.Free, why="the result is dropped when nothing refers to it")
 
 
 def test_a_task_whose_future_is_in_a_queue_is_computed() -> None:
@@ -178,7 +178,7 @@ def test_a_key_in_a_queue_is_somebody_elses() -> None:
     assert c.state("k") == "memory"
     c.ask("a", "queue", "close")
     assert c.state("k") is None
-    c.ignore(m.Free)
+    c.ignore(m.Free, why="the result is dropped, by force and with the queue")
 
 
 # ---------------------------------------------------------------------- variables and events
