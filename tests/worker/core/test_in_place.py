@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shoal.wire import messages as m
+from shoal.worker.core.in_place import bytes_read_in_place, inputs_brought
 
 from .harness import Core, compute
 
@@ -51,3 +52,10 @@ def test_lives_are_those_of_the_inputs() -> None:
     (task,) = core.say(message).execute
     (told,) = core.ends(task, "unread", unread=(("b", ["q"], []),)).send
     assert told.lives == [4]
+
+
+def test_what_is_read_in_place_may_go_to_disk_meanwhile() -> None:
+    message = reading("x", {"a": ["p"], "b": ["q"], "c": ["r"]}, (0, 2))
+    assert list(inputs_brought(message)) == ["c"]
+    assert bytes_read_in_place(message) == 10  # of 20 in two inputs
+    assert list(inputs_brought(compute("y", deps={"a": ["p"]}))) == ["a"]

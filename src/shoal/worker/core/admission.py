@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from shoal.worker.core.budget import Reservation, need_of
 from shoal.worker.core.fetch import let_go
+from shoal.worker.core.in_place import inputs_brought
 from shoal.worker.core.transitions import held_back, missing_inputs
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def alone(s: WorkerState, b: Budget) -> bool:
 def _begin(s: WorkerState, b: Budget, task: TaskRun, need: Reservation) -> None:
     b.running[task] = need
     if need.read:
-        b.on_disk.difference_update(task.compute.deps)
+        b.on_disk.difference_update(inputs_brought(task.compute))
     b.blocked_since = None
     task.state = "ready"
     s.effects.execute.append(task)
@@ -160,7 +161,7 @@ def refuse(s: WorkerState, b: Budget, task: TaskRun) -> None:
 def in_use(s: WorkerState) -> frozenset[str]:
     """Return the keys of values that runs use at this moment: to write them frees nothing."""
     b = s.budget
-    return frozenset(dep for task in b.running for dep in task.compute.deps)
+    return frozenset(dep for task in b.running for dep in inputs_brought(task.compute))
 
 
 def needed_later(s: WorkerState) -> list[str]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shoal.worker.core.in_place import bytes_read_in_place, inputs_brought
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -259,8 +261,9 @@ def need_of(s: WorkerState, task: TaskRun) -> Reservation:
     b = s.budget
     compute = task.compute
     data, on_disk = s.data, b.on_disk
-    inputs = read = 0
-    for dep in compute.deps:
+    inputs = bytes_read_in_place(compute)
+    read = 0
+    for dep in inputs_brought(compute):
         found = data.get(dep)
         if found is not None:
             inputs += found[0]

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from shoal.wire import messages as m
 from shoal.worker.core.budget import hold, offered, requested
 from shoal.worker.core.fetch import forget_missing, holds, let_go, named, note_missing, try_next
+from shoal.worker.core.in_place import inputs_brought, places_in_place
 from shoal.worker.core.state import MissingKey, Need, RunState, TaskRun
 
 if TYPE_CHECKING:
@@ -233,16 +234,9 @@ def missing_inputs(s: WorkerState, compute: Compute) -> list[int]:
     if compute.dep_values and missing:
         missing = [i for i in missing if compute.dep_values[i] is None]
     if missing and compute.options is not None and compute.options.in_place:
-        return _to_bring(missing, compute.options.in_place)
+        places = places_in_place(compute.options.in_place)
+        return [i for i in missing if i not in places]
     return missing
-
-
-def _to_bring(missing: list[int], in_place: tuple[int, ...]) -> list[int]:
-    """Return those that the task does not read where they are."""
-    read: set[int] = set()
-    for start, stop in zip(in_place[::2], in_place[1::2], strict=True):
-        read.update(range(start, stop))
-    return [i for i in missing if i not in read]
 
 
 def give_up(s: WorkerState, task: TaskRun, hopeless: list[MissingKey]) -> None:
@@ -342,7 +336,7 @@ def _execute(s: WorkerState, task: TaskRun) -> None:
         hold(s, task)
         return
     if s.budget.on_disk and task.compute.deps:
-        s.budget.on_disk.difference_update(task.compute.deps)  # it reads them
+        s.budget.on_disk.difference_update(inputs_brought(task.compute))  # it reads them
     task.state = "ready"
     s.effects.execute.append(task)
 
