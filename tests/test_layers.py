@@ -88,6 +88,7 @@ IMPORTED_BY_CALL = {
     "shoal.actors.client_hooks": "a proxy that was unpickled may be used before a client is loaded",
     "shoal.cli.main": "a command's module is loaded when the command is called",
     "shoal.cli.worker": "classes of workers and nannies are named by the user",
+    "shoal.client.client": "streams are made of primitives, which know clients",
     "shoal.client.in_task.task_client": "a task's client is made by a worker, two layers below",
     "shoal.client.observe.memory_sampler": "pandas or matplotlib, by the method that needs it",
     "shoal.client.starting": "`Client()` makes a local cluster, a layer above, when none is named",

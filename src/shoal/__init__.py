@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.coordination.pubsub import Pub, Sub
     from shoal.coordination.queue import Queue
     from shoal.coordination.semaphore import Semaphore
+    from shoal.coordination.stream import StreamFuture
     from shoal.coordination.variable import Variable
     from shoal.core import rpc
     from shoal.deploy.adaptive import Adaptive
@@ -110,6 +111,7 @@ _WHERE = {
     "Pub": "shoal.coordination.pubsub",
     "Queue": "shoal.coordination.queue",
     "Semaphore": "shoal.coordination.semaphore",
+    "StreamFuture": "shoal.coordination.stream",
     "Sub": "shoal.coordination.pubsub",
     "Variable": "shoal.coordination.variable",
     # inside tasks
@@ -199,6 +201,7 @@ __all__ = [
     "Semaphore",
     "SpecCluster",
     "Store",
+    "StreamFuture",
     "Sub",
     "TaskInterrupted",
     "TaskTimeout",

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import importlib
 import logging
 import os
 import uuid
 import weakref
 from collections.abc import Callable, Iterable
 from contextvars import Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.base import get_annotations
 from dask.typing import no_default
@@ -75,6 +76,9 @@ from shoal.plugins.builtin import UploadFile
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire.serialize.chosen import needs_choosing
+
+if TYPE_CHECKING:
+    from shoal.coordination.stream import StreamFuture
 
 __all__ = ["Client", "TaskClient"]
 
@@ -595,6 +599,46 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
 
             return stream_rows(self, iterables, one)
         return map_calls(self._session, func, iterables, kwargs, key, batch_size, options)
+
+    def stream(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        buffer: int = 16,
+        resume: str | None = None,
+        **kwargs: Any,
+    ) -> StreamFuture:
+        """Run a generator function on a worker, and get the parts that it yields while it runs.
+
+        Parameters
+        ----------
+        func : callable
+            A generator function, or an asynchronous one.
+        *args, **kwargs
+            Its arguments, and those of `submit`: `workers`, `retries`, `timeout` and the others.
+        buffer : int
+            Parts that wait to be taken, at most: while there are so many, the task waits.
+        resume : str, optional
+            Name of a parameter of the function. When the task is run again, because it failed
+            (`retries`) or its worker died, this one says how many parts came already, and the
+            function goes on with the next. Without it the function yields from its start, and parts
+            that were taken are skipped; so it must yield the same again.
+
+        Returns
+        -------
+        StreamFuture
+            For ``for part in future``, or ``async for``. When it is dropped, or closed, the task is
+            stopped.
+
+        Examples
+        --------
+        >>> for batch in client.stream(read_batches, "data.parquet"):  # doctest: +SKIP
+        ...     train(batch)
+        """
+        self._check_open()
+        begin = importlib.import_module("shoal.coordination.stream").begin_stream
+        stream: StreamFuture = begin(self, func, args, kwargs, buffer, resume)
+        return stream
 
     def get_executor(self, **kwargs: Any) -> ClientExecutor:
         """Return a `concurrent.futures.Executor` whose calls run on the cluster.
