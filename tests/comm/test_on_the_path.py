@@ -11,12 +11,12 @@ import dask
 import pytest
 from helpers import run
 
-from shoal import Client, Scheduler, Security, Worker
+from shoal import Client, Scheduler, Security, Worker, worker_client
 from shoal.comm import Comm, CommClosedError, MessageStream, certificates, connect, listen, sockets
 from shoal.comm.certificates import export_role
 from shoal.comm.keys import keys_of
 from shoal.comm.secret import Secret, cluster_secret, new_secret
-from shoal.core import Server
+from shoal.core import Server, rpc
 from shoal.errors import HandshakeError
 from shoal.wire import messages as m
 from shoal.wire.codec import BatchCodec
@@ -410,3 +410,48 @@ def test_a_member_cannot_write_lines_into_the_log(caplog: pytest.LogCaptureFixtu
     with caplog.at_level("INFO", "shoal"):
         run(main())
     assert "me\\nERROR forged" in caplog.text and "\nERROR forged" not in caplog.text
+
+
+def on_the_scheduler() -> str:
+    return "ran"
+
+
+def ask_in_a_task(what: str) -> str:
+    """Call something of the scheduler by the client that a task has."""
+    with worker_client() as client:
+        if what == "submit":
+            return str(client.submit(secret_word, "ab").result())
+        try:
+            return str(client.run_on_scheduler(on_the_scheduler))
+        except PermissionError as error:
+            return str(error)
+
+
+def test_the_secret_of_workers_runs_nothing_on_the_scheduler() -> None:
+    """Its tasks may be clients, which submit; they may not run code there, nor end the cluster."""
+
+    async def main() -> None:
+        shared = Security(secret=role_secret("worker"))
+        async with (
+            Scheduler(host="tcp://127.0.0.1:0", dashboard=False) as scheduler,
+            Worker(scheduler.address, nthreads=2, security=shared) as limited,
+            Worker(scheduler.address, nthreads=2) as full,
+            Client(scheduler.address, asynchronous=True) as client,
+        ):
+
+            async def ask(worker: Worker, what: str) -> str:
+                at = worker.address
+                return str(await client.submit(ask_in_a_task, what, workers=[at], pure=False))
+
+            assert await ask(limited, "submit") == "ba"
+            assert "a worker may not ask for 'run_function'" in await ask(limited, "run")
+            assert await ask(full, "run") == "ran"
+            args = shared.get_connection_args("client")
+            async with rpc(scheduler.address, connection_args=args) as remote:
+                for op in ("terminate", "restart", "register_scheduler_plugin"):
+                    with pytest.raises(PermissionError, match="'shoal secret export"):
+                        await getattr(remote, op)()
+            assert await client.run_on_scheduler(on_the_scheduler) == "ran"
+            assert len(scheduler.workers) == 2
+
+    run(main())

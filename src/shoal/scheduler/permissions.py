@@ -1,7 +1,10 @@
 """What a peer may ask a scheduler for: by its role, and only for its own session.
 
-Who has the cluster's secret and who is on the same host as the same user may do everything. Who has
-the secret of clients is a client, and no other client than it is.
+Who has the cluster's secret and who is on the same host as the same user may do everything, as it
+can take any role. Who has the secret of clients is a client, and no other client than it is. Who
+has that of workers is a worker, and a client as its tasks may be: what they submit runs on workers,
+which its holder may do anyway; but nothing that it sends runs in the scheduler's own process, nor
+ends the cluster. The reasons are in decision 0027.
 """
 
 from __future__ import annotations
@@ -15,6 +18,19 @@ __all__ = ["check_request", "may_be"]
 
 # What only workers and their nannies say.
 _OF_WORKERS = frozenset({"worker_died"})
+
+# What runs users' code in the scheduler's process, or ends what all others do.
+_OF_CLIENTS = frozenset(
+    {
+        "dump_cluster_state_to_url",
+        "register_scheduler_plugin",
+        "restart",
+        "run_function",
+        "start_ipython",
+        "terminate",
+        "unregister_scheduler_plugin",
+    }
+)
 
 
 def check_request(
@@ -38,13 +54,20 @@ def check_request(
     PermissionError
         Which names what was asked.
     """
-    if comm.peer_role != "client":
+    if comm.peer_role == "worker" and op in _OF_CLIENTS:
+        raise PermissionError(
+            f"a worker may not ask for {op!r}, as a client may: connect with the cluster's own "
+            "secret, or that of the role 'client' ('shoal secret export --role client')"
+        )
+    if comm.peer_role not in ("client", "worker"):
         return
-    if op in _OF_WORKERS or (op == "stream" and arguments.get("edge") != "client"):
-        raise PermissionError(f"a client may not ask for {op!r}, as a worker may")
     name = arguments.get("client")
     if isinstance(name, str) and not may_be(comm, name, owners):
         raise PermissionError(f"{op!r} for another client: a client speaks for itself alone")
+    if comm.peer_role == "worker":
+        return
+    if op in _OF_WORKERS or (op == "stream" and arguments.get("edge") != "client"):
+        raise PermissionError(f"a client may not ask for {op!r}, as a worker may")
 
 
 def may_be(comm: Comm, name: str, owners: Mapping[str, str | None]) -> bool:
