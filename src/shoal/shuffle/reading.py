@@ -53,15 +53,18 @@ class Piece:
         Its numbers.
     head : bytes
         What its codec needs to know.
+    part : int
+        Of which part of those that were asked for, from 0 on.
     """
 
-    __slots__ = ("_at", "_medium", "chunk", "head")
+    __slots__ = ("_at", "_medium", "chunk", "head", "part")
 
-    def __init__(self, medium: _Medium, at: int, chunk: Chunk, head: bytes) -> None:
+    def __init__(self, medium: _Medium, at: int, chunk: Chunk, head: bytes, part: int) -> None:
         self._medium = medium
         self._at = at
         self.chunk = chunk
         self.head = head
+        self.part = part
 
     def read_into(self, views: Sequence[memoryview]) -> None:
         """Copy the chunk into views that are as long as it, one after the other."""
@@ -295,7 +298,7 @@ async def _ask_peers(
 
 def _open(row: dict[str, Any], keep: bool) -> list[Piece] | None:
     """Return the pieces that a worker described; None where they are not there any more."""
-    chunks = [tuple(chunk) for chunks in row["chunks"] for chunk in chunks]
+    parts = [[tuple(chunk) for chunk in chunks] for chunks in row["chunks"]]
     medium: _Medium
     try:
         if "value" in row:
@@ -318,24 +321,24 @@ def _open(row: dict[str, Any], keep: bool) -> list[Piece] | None:
     except (OSError, ValueError) as error:
         logger.info("cannot open what is to be read: %s", error)
         return None
-    return _pieces(medium, row["start"], chunks, _cut(heads, row["heads"]))
+    return _pieces(medium, row["start"], parts, _cut(heads, row["heads"]))
 
 
 def _of_value(value: Partitioned, first: int, last: int) -> list[Piece]:
     start, _ = value.place(first, last)
     heads_start, lengths = value.heads_place()
     heads = _cut(value.read(heads_start, heads_start + sum(lengths)), lengths)
-    chunks = [chunk for chunks in value.parts[first:last] for chunk in chunks]
-    return _pieces(value, start, chunks, heads)
+    return _pieces(value, start, value.parts[first:last], heads)
 
 
 def _pieces(
-    medium: _Medium, start: int, chunks: Sequence[Chunk], heads: Sequence[bytes]
+    medium: _Medium, start: int, parts: Sequence[Sequence[Chunk]], heads: Sequence[bytes]
 ) -> list[Piece]:
     found = []
-    for chunk in chunks:
-        found.append(Piece(medium, start, chunk, heads[chunk[1]]))
-        start += chunk[0]
+    for part, chunks in enumerate(parts):
+        for chunk in chunks:
+            found.append(Piece(medium, start, chunk, heads[chunk[1]], part))
+            start += chunk[0]
     return found
 
 

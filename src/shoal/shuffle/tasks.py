@@ -16,6 +16,7 @@ from dask.dataframe.multi import merge_chunk
 
 from shoal.shuffle.frames import join_frames, split_frame
 from shoal.shuffle.reading import own_pool, read_parts
+from shoal.shuffle.regrouping import Regrouping
 from shoal.shuffle.specs import DataFrameShuffleSpec, Gathered, ShuffleId
 from shoal.wire.stateless import register_parts
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Merging",
+    "Regrouping",
     "Transferring",
     "Unpacking",
     "merge_transfer",
@@ -143,7 +145,7 @@ class Unpacking:
 
 
 class Merging:
-    """Makes one output of a join, of the part of that number of both sides.
+    """Makes one output of a join, of a part of both sides.
 
     Parameters
     ----------
@@ -159,8 +161,9 @@ class Merging:
 
     def __call__(
         self,
-        part: int,
+        part_left: int,
         sources_left: Sequence[Source],
+        part_right: int,
         sources_right: Sequence[Source],
         how: Any,
         left_on: Any,
@@ -172,8 +175,8 @@ class Merging:
         indicator: bool = False,
     ) -> Any:
         return _merge_chunk(
-            _unpack(sources_left, part, self.meta_left),
-            _unpack(sources_right, part, self.meta_right),
+            _unpack(sources_left, part_left, self.meta_left),
+            _unpack(sources_right, part_right, self.meta_right),
             how=how,
             result_meta=result_meta,
             left_on=left_on,

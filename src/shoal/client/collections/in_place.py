@@ -6,6 +6,7 @@ it. Here the former return it in parts, and the latter read those that they need
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,33 @@ class _Shuffle:
         self.inputs = [arg.key for arg in barrier.args if isinstance(arg, TaskRef)]
         self.inputs += [arg.target for arg in barrier.args if isinstance(arg, Alias)]
         self.meta_out = self.spec.meta_out
+        self.many = len(self.inputs) * self.spec.npartitions > MOST
+
+    def regrouped(self, part: int, added: dict[Any, Task]) -> tuple[list[Any], int]:
+        """Return what an output reads where there are very many inputs, and which part of it.
+
+        That is: tasks that put neighbouring parts of some inputs together, each made once.
+
+        Parameters
+        ----------
+        part : int
+            The output.
+        added : dict
+            Where tasks are put that are not there yet.
+        """
+        regroup: Any = sys.modules["shoal.shuffle.tasks"].Regrouping()
+        width = math.isqrt(self.spec.npartitions - 1) + 1
+        height = math.isqrt(len(self.inputs) - 1) + 1
+        column = part // width
+        first, last = column * width, min((column + 1) * width, self.spec.npartitions)
+        keys: list[Any] = []
+        for row, start in enumerate(range(0, len(self.inputs), height)):
+            key = (f"shuffle-regroup-{self.spec.id}", row, column)
+            keys.append(key)
+            if key not in added:
+                refs = List(*[TaskRef(one) for one in self.inputs[start : start + height]])
+                added[key] = Task(key, regroup, first, last, refs)
+        return keys, part - first
 
 
 class _Rewriting:
@@ -99,6 +127,7 @@ class _Rewriting:
         self._arrays = arrays
         self._tasks: Any = sys.modules.get("shoal.shuffle.tasks")
         self._read: set[Any] = set()  # by the task at hand
+        self._added: dict[Any, Task] = {}  # that read in place, too
 
     def rewrite(self, graph: dict[Any, GraphNode]) -> Reads:
         reads: Reads = {}
@@ -112,6 +141,9 @@ class _Rewriting:
             read = self._read & new.dependencies  # others are made inside of the task
             if read:
                 reads[key] = frozenset(read)
+        for key, task in self._added.items():
+            graph[key] = task
+            reads[key] = task.dependencies
         return reads
 
     def _rewritten(self, node: Any) -> Any:
@@ -161,8 +193,11 @@ class _Rewriting:
 
     def _sources(self, shuffle: _Shuffle, part: int) -> tuple[int, Any]:
         """Return the number of a part in what is to be read, and references to that."""
-        self._read.update(shuffle.inputs)
-        return part, List(*[TaskRef(key) for key in shuffle.inputs])
+        keys = shuffle.inputs
+        if shuffle.many:
+            keys, part = shuffle.regrouped(part, self._added)
+        self._read.update(keys)
+        return part, List(*[TaskRef(key) for key in keys])
 
     def _unpack(self, node: Task) -> Task:
         shuffle = self._shuffles.get(node.args[0])
@@ -177,11 +212,8 @@ class _Rewriting:
         if left is None or right is None:
             return node
         func = self._function("Merging", left.meta_out, right.meta_out)
-        part = node.args[2]
-        rest = node.args[5:]
-        _, sources_left = self._sources(left, part)
-        _, sources_right = self._sources(right, part)
-        return Task(node.key, func, part, sources_left, sources_right, *rest, **node.kwargs)
+        sources = (*self._sources(left, node.args[2]), *self._sources(right, node.args[2]))
+        return Task(node.key, func, *sources, *node.args[5:], **node.kwargs)
 
 
 _CHANGES: dict[str, Any] = {
