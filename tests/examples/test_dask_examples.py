@@ -36,3 +36,8 @@ def test_flights_frame():
 
 def test_climate():
     assert "2009" in example("climate.py", "--gigabytes", "0.01")
+
+
+def test_sort_records():
+    out = example("sort_records.py", "--gigabytes", "0.03", "--part", "2")
+    assert "300,000 records" in out
