@@ -5,6 +5,7 @@
 # make fuzz   mutated messages against the cores; CASES=1000000 SEED=7 for so many, from that seed
 # make lint   ruff and mypy
 # make dashboard  build the dashboard's page from its sources under dashboard/; needs npm
+# make screenshots  the pictures of the dashboard in its documentation; needs Chromium
 # make docs   the documentation as a site, docs/_build/html; a warning is an error
 # make bench  compare with other systems, each in an environment of its own
 # make ecosystem  run real projects on shoal under the name distributed, and on the incumbent
@@ -33,7 +34,7 @@ CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nan
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo demo-beside test core pytest sim fuzz lint dashboard dashboard-check docs bench ecosystem dist changelog clean help
+.PHONY: demo demo-beside test core pytest sim fuzz lint dashboard dashboard-check screenshots docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
@@ -75,6 +76,9 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy --config-file mypy-tests.ini
 	@command -v npm >/dev/null || echo "no npm here: what the dashboard is built from is not checked"
 	! command -v npm >/dev/null || $(MAKE) dashboard-check
+
+screenshots: $(VENV)/.installed-test
+	$(BIN)/python docs/screenshots.py
 
 dashboard: dashboard/node_modules/.installed
 	cd dashboard && npm run --silent build

@@ -44,6 +44,10 @@ export class Feed implements Source {
     return new Promise((resolve, reject) => this.asked.set(number, { resolve, reject }));
   }
 
+  disconnect(): void {
+    this.socket?.close();
+  }
+
   private receive(message: any): void {
     if (message.kind !== "answer") {
       this.onFrame(message);

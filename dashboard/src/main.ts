@@ -105,4 +105,4 @@ show();
 feed.connect();
 
 // For tests in a browser, and the curious.
-Object.assign(window, { shoalDashboard: { store, panes: () => panes } });
+Object.assign(window, { shoalDashboard: { store, feed, panes: () => panes } });

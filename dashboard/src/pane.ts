@@ -30,16 +30,17 @@ export function asked<T>(
   show: (answer: T, body: HTMLElement) => void,
   lead?: HTMLElement,
 ): Pane & { again(): void } {
-  const body = h("div", { class: "answer" }), element = h("div", { class: "fill scroll" }, lead, body);
+  const body = h("div", { class: "answer" }), element = h("div", { class: "fill scroll", "data-asked": "waits" }, lead, body);
   let due = 0, under = false, closed = false;
   const ask = async () => {
     const given = args();
-    if (under || closed || given === null) return;
+    if (under || closed || given === null || !context.store.connected) return;
     under = true;
     due = seconds ? Date.now() + 1000 * seconds : Infinity;
     try {
       const answer = (await context.source.ask(question, given)) as T;
       if (!closed) show(answer, body);
+      element.dataset.asked = "answered";
     } catch (error) {
       if (!closed) fill(body, h("p", { class: "error" }, (error as Error).message));
       due = Date.now() + 3000;
