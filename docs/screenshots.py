@@ -6,6 +6,8 @@ page is looked at in the system's Chromium. The pictures go to docs/images/dashb
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 import sys
 import time
@@ -43,8 +45,6 @@ def check(data: bytes, x: int) -> int:
 
 
 def die() -> None:
-    import os  # noqa: PLC0415 - in the worker, whose process ends here
-
     os._exit(3)
 
 
@@ -64,8 +64,7 @@ def work(client: Client) -> list[Any]:
 def main() -> int:
     browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser_path is None:
-        print("there is no Chromium on this machine", file=sys.stderr)
-        return 1
+        raise SystemExit("there is no Chromium on this machine")
     TARGET.mkdir(parents=True, exist_ok=True)
     dask.config.set({"distributed.diagnostics.computations.nframes": 2})
     with (
@@ -86,7 +85,7 @@ def main() -> int:
             page.goto(f"{link}{name}{PARAMETERS.get(name, '').format(worker=worker)}")
             time.sleep(SECONDS.get(name, 2.0))
             page.screenshot(path=TARGET / f"{name}.png")
-            print(name)
+            logging.getLogger("screenshots").warning("%s", name)
         page.goto(f"{link}status?theme=dark")
         time.sleep(3)
         page.screenshot(path=TARGET / "status-dark.png")
