@@ -200,6 +200,7 @@ SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
     "dask": ("bench-dask", "dask.distributed, defaults", dask),
     "dask-best": ("bench-dask", "dask.distributed, best settings", dask_best),
     "dask-2025": ("bench-dask-2025", "dask.distributed 2025.3.0, best settings", dask_best),
+    "dask-pages": ("bench-dask-pages", "dask.distributed with its dashboard", dask),
     "executor": ("bench-shoal", "ProcessPoolExecutor", executor),
     "pool": ("bench-shoal", "Pool.imap_unordered", pool),
     "ray": ("bench-ray", "Ray", ray),
