@@ -10,12 +10,15 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 
 from shoal.dashboard.columns import float32, float64, uint8, uint32
 from shoal.dashboard.task_sample import Run
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["STATES", "WORKER_NUMBERS", "Collector"]
 
@@ -60,7 +63,7 @@ class Collector:
         Which one.
     """
 
-    def __init__(self, scheduler: Any) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._workers: dict[str, int] = {}  # address -> its number
         self._worker_rows: dict[int, tuple[float, ...]] = {}
@@ -289,7 +292,7 @@ class Collector:
     def _new_faults(self) -> list[dict[str, Any]]:
         state, found = self._scheduler.state, []
         for topic in _FAULT_TOPICS:
-            events = state.events.get(topic)
+            events = state.notes.events.get(topic)
             if not events:
                 continue
             last = self._events_seen.get(topic, float("-inf"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from shoal.dashboard.collector import Collector
 from shoal.dashboard.task_sample import TaskSample
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["INTERVAL", "Feed", "Viewer"]
 
@@ -42,7 +45,7 @@ class Feed:
         What they look at.
     """
 
-    def __init__(self, scheduler: Any) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._viewers: dict[Viewer, bool] = {}  # whether it must be told all anew
         self._collector: Collector | None = None

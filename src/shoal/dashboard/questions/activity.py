@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.diagnostics.profile import Tree, describe, merge
 from shoal.scheduler.operations import activity
 from shoal.scheduler.operations.membership import broadcast
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["call_stacks", "logs", "profile"]
 
@@ -14,12 +17,12 @@ _LINES = 500
 _LEAST_SHARE = 0.0005  # of all samples: what is less wide than that cannot be seen
 
 
-async def call_stacks(scheduler: Any, key: str = "") -> dict[str, dict[str, list[str]]]:
+async def call_stacks(scheduler: Scheduler, key: str = "") -> dict[str, dict[str, list[str]]]:
     """Return what tasks execute at this moment, by worker and key."""
     return await activity.call_stack(scheduler, [str(key)] if key else None)
 
 
-async def logs(scheduler: Any, worker: str = "") -> list[list[str]]:
+async def logs(scheduler: Scheduler, worker: str = "") -> list[list[str]]:
     """Return the last log records of a worker, or of the scheduler: (level, text)."""
     if not worker:
         return [list(record) for record in scheduler.log_buffer.tail(_LINES)]
@@ -29,7 +32,7 @@ async def logs(scheduler: Any, worker: str = "") -> list[list[str]]:
 
 
 async def profile(
-    scheduler: Any,
+    scheduler: Scheduler,
     own: bool = False,
     key: str = "",
     worker: str = "",

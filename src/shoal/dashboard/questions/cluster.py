@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["code", "counters", "events", "memory_by_prefix", "system"]
 
@@ -11,7 +14,7 @@ _COMPUTATIONS = 20
 _EVENTS = 100
 
 
-def code(scheduler: Any) -> list[dict[str, Any]]:
+def code(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return what was computed lately: when, by how many tasks, and the lines that asked."""
     found = []
     for each in list(scheduler.computations)[-_COMPUTATIONS:]:
@@ -28,12 +31,12 @@ def code(scheduler: Any) -> list[dict[str, Any]]:
     return found[::-1]
 
 
-def events(scheduler: Any, topic: str = "") -> dict[str, Any]:
+def events(scheduler: Scheduler, topic: str = "") -> dict[str, Any]:
     """Return the topics there are, and the last events of one of them or of all."""
-    known = scheduler.state.events
+    known = scheduler.state.notes.events
     chosen = [topic] if topic in known else list(known)
-    last = [
-        [scheduler.wall_time(when), name, str(message)[:500]]
+    last: list[tuple[float, str, str]] = [
+        (scheduler.wall_time(when), name, str(message)[:500])
         for name in chosen
         for when, message in list(known[name])[-_EVENTS:]
     ]
@@ -49,7 +52,7 @@ def events(scheduler: Any, topic: str = "") -> dict[str, Any]:
     }
 
 
-def counters(scheduler: Any) -> dict[str, float]:
+def counters(scheduler: Scheduler) -> dict[str, float]:
     """Return what the scheduler counts."""
     state = scheduler.state
     return {
@@ -67,14 +70,14 @@ def counters(scheduler: Any) -> dict[str, float]:
         "results with several copies": len(state.replicated),
         "workers idle": len(state.idle),
         "workers with room": len(state.open),
-        "workers retiring": len(state.retiring),
-        "tasks given up (KilledWorker)": state.killed,
+        "workers retiring": len(state.departures.retiring),
+        "tasks given up (KilledWorker)": state.notes.killed,
     }
 
 
-def memory_by_prefix(scheduler: Any) -> list[dict[str, Any]]:
+def memory_by_prefix(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return for each prefix the bytes of its results and how long a run takes."""
-    found = []
+    found: list[dict[str, Any]] = []
     for prefix in scheduler.state.prefixes.values():
         stored = sum(group.counts["memory"] for group in prefix.groups.values())
         found.append(
@@ -86,10 +89,11 @@ def memory_by_prefix(scheduler: Any) -> list[dict[str, Any]]:
                 "peak": getattr(prefix, "peak", -1),
             }
         )
-    return sorted(found, key=lambda entry: -entry["nbytes"])[:500]
+    found.sort(key=lambda entry: entry["nbytes"], reverse=True)
+    return found[:500]
 
 
-def system(scheduler: Any) -> dict[str, Any]:
+def system(scheduler: Scheduler) -> dict[str, Any]:
     """Return all that was measured of the scheduler's process."""
     found: dict[str, Any] = scheduler.monitor.range_query(0)
     return found

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal import config
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["graph", "groups"]
 
 _LOOKED_AT = 20_000
 
 
-def graph(scheduler: Any) -> dict[str, Any]:
+def graph(scheduler: Scheduler) -> dict[str, Any]:
     """Return the tasks there are and their edges, unless they are too many to be drawn."""
     tasks = scheduler.state.tasks
     most = config.get_int("distributed.dashboard.graph-max-items")
@@ -34,7 +37,7 @@ def graph(scheduler: Any) -> dict[str, Any]:
     }
 
 
-def groups(scheduler: Any) -> dict[str, Any]:
+def groups(scheduler: Scheduler) -> dict[str, Any]:
     """Return the groups of tasks, and which depend on which, as some of their tasks show."""
     state = scheduler.state
     known = {name: i for i, name in enumerate(state.groups)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal import config
 from shoal.dashboard.questions import activity, changes, cluster, graph, tasks, workers
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["CHANGES", "QUESTIONS", "answer", "changes_are_allowed"]
 
@@ -46,7 +49,7 @@ def changes_are_allowed() -> bool:
     return config.get_bool("shoal.dashboard.actions")
 
 
-async def answer(scheduler: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+async def answer(scheduler: Scheduler, name: str, arguments: Mapping[str, Any]) -> Any:
     """Answer a viewer.
 
     Raises

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.operations import information
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["exceptions", "search", "task", "why"]
 
@@ -21,7 +24,7 @@ _TEXT = 4_000
 _WAITING = ("no-worker", "waiting", "queued", "processing", "erred")
 
 
-def task(scheduler: Any, key: str) -> dict[str, Any]:
+def task(scheduler: Scheduler, key: str) -> dict[str, Any]:
     """Return what is known of a task, and why it is where it is."""
     ts = scheduler.state.tasks.get(str(key))
     told: dict[str, Any] = {"key": str(key), "why": information.explain_task(scheduler, str(key))}
@@ -53,7 +56,7 @@ def task(scheduler: Any, key: str) -> dict[str, Any]:
 
 
 async def search(
-    scheduler: Any, text: str = "", prefix: str = "", worker: str = "", state: str = ""
+    scheduler: Scheduler, text: str = "", prefix: str = "", worker: str = "", state: str = ""
 ) -> dict[str, Any]:
     """Return tasks whose key holds a text, of a prefix, on a worker and in a state."""
     found: list[list[Any]] = []
@@ -83,7 +86,7 @@ def _is_at(ts: Any, worker: str) -> bool:
     return any(worker in (ws.address, str(ws.name)) for ws in ts.who_has or ())
 
 
-def _in_slices(scheduler: Any) -> Iterator[list[Any]]:
+def _in_slices(scheduler: Scheduler) -> Iterator[list[Any]]:
     # The keys first: the table may change between two slices.
     tasks = scheduler.state.tasks
     keys = list(tasks)
@@ -92,7 +95,7 @@ def _in_slices(scheduler: Any) -> Iterator[list[Any]]:
         yield [ts for ts in there if ts is not None]
 
 
-def why(scheduler: Any) -> dict[str, Any]:
+def why(scheduler: Scheduler) -> dict[str, Any]:
     """Return for each state that is not an end how many tasks are in it, and why some of them."""
     state = scheduler.state
     counts = dict.fromkeys(_WAITING, 0)
@@ -118,7 +121,7 @@ def why(scheduler: Any) -> dict[str, Any]:
     }
 
 
-def exceptions(scheduler: Any) -> list[dict[str, Any]]:
+def exceptions(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return the failures there are, those alike together, the most frequent first."""
     groups = [group for group in scheduler.state.groups.values() if group.counts["erred"]]
     if not groups:

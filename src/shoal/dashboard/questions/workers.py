@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_bytes
 
 from shoal.scheduler.operations.membership import broadcast
+
+if TYPE_CHECKING:
+    from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["gpus", "hardware", "monitors", "worker"]
 
@@ -16,7 +19,7 @@ _SIZES = ("1 MiB", "10 MiB")
 _SECONDS = 0.1  # for each size
 
 
-def worker(scheduler: Any, address: str) -> dict[str, Any]:
+def worker(scheduler: Scheduler, address: str) -> dict[str, Any]:
     """Return what is known of a worker, what it runs and what it holds."""
     ws = scheduler.state.workers.get(str(address))
     if ws is None:
@@ -54,20 +57,20 @@ def _why(ws: Any) -> str:
     return f"{len(ws.processing)} tasks are assigned to its {ws.nthreads} threads."
 
 
-def gpus(scheduler: Any) -> dict[str, dict[str, Any]]:
+def gpus(scheduler: Scheduler) -> dict[str, dict[str, Any]]:
     """Return what workers tell as their metric ``gpu``, which packages of GPUs register."""
     told = ((ws.address, ws.metrics.get("gpu")) for ws in scheduler.state.workers.values())
     return {address: gpu for address, gpu in told if isinstance(gpu, dict)}
 
 
-async def monitors(scheduler: Any) -> dict[str, dict[str, Any]]:
+async def monitors(scheduler: Scheduler) -> dict[str, dict[str, Any]]:
     """Return files, network and disk of each worker's process and host, measured there."""
     msg = {"op": "get_monitor_info", "recent": True}
     found: dict[str, dict[str, Any]] = await broadcast(scheduler, msg, None, on_error="ignore")
     return found
 
 
-async def hardware(scheduler: Any) -> dict[str, dict[str, float]]:
+async def hardware(scheduler: Scheduler) -> dict[str, dict[str, float]]:
     """Measure memory and disk of the workers for a moment; return bytes a second by size."""
     found: dict[str, dict[str, float]] = {"memory": {}, "disk": {}}
     for what, speeds in found.items():
