@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
 __all__ = ["CHANGES", "QUESTIONS", "answer", "changes_are_allowed"]
+
+# Seconds that workers may take to answer what only they know.
+_TIMEOUT = 30.0
 
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "call_stacks": activity.call_stacks,
@@ -74,4 +78,11 @@ async def answer(scheduler: Scheduler, name: str, arguments: Mapping[str, Any]) 
     except TypeError as error:
         raise ValueError(f"{name!r}: {error}") from None
     found = function(scheduler, **arguments)
-    return await found if inspect.isawaitable(found) else found
+    if not inspect.isawaitable(found):
+        return found
+    try:
+        return await asyncio.wait_for(found, _TIMEOUT)
+    except TimeoutError:
+        raise ValueError(
+            f"{name!r} was not answered within {_TIMEOUT:.0f} s: a worker may hang"
+        ) from None
