@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from shoal.simulation.coverage import TABLES, Coverage
-from shoal.simulation.profiles import KINDS
+from shoal.simulation.profiles import JOURNAL, KINDS
 from shoal.simulation.run import Result, run_seed
 from shoal.simulation.trace import Trace
 
@@ -61,7 +61,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=_range, default=(0, 200), help="START:STOP")
     parser.add_argument("--seed", type=int, help="only this one; with --trace it says everything")
     parser.add_argument("--trace", action="store_true")
-    parser.add_argument("--kind", choices=sorted(set(KINDS)), help="only lives of this kind")
+    kinds = sorted({*KINDS, JOURNAL})
+    parser.add_argument("--kind", choices=kinds, help="only lives of this kind")
+    parser.add_argument("--journal", dest="kind", action="store_const", const=JOURNAL)
     parser.add_argument(
         "--workers-die",
         dest="kind",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal.scheduler.core.journal.writer import POLICIES
 from shoal.simulation.client_node import ClientNode
+from shoal.simulation.journal_disk import Platter
 from shoal.simulation.judge import Judge
+from shoal.simulation.profiles import JOURNAL
 from shoal.simulation.scheduler_node import SchedulerNode
 from shoal.simulation.slots import Slot
 from shoal.simulation.user import User
@@ -26,6 +29,9 @@ class Cluster(World):
     def __init__(self, seed: int, profile: Profile, trace: Trace, coverage: Coverage) -> None:
         super().__init__(seed, profile, trace, coverage)
         self.judge = Judge(self)
+        if profile.kind == JOURNAL:
+            policy = self.rng.choice(POLICIES)
+            self.platter = Platter(seed, self.clock, self.note_fault, policy)
         self.scheduler = SchedulerNode(self, 0)
         self.slots = [
             Slot(self, number, everything=number == 0, lasting=True)

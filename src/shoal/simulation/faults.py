@@ -39,6 +39,7 @@ class Faults:
             "vanish": self.vanish,
             "new-client": self.new_client,
             "restart": self.restart,
+            "full-disk": self.full_disk,
         }
         profile = cluster.profile
         for _ in range(profile.fault_count):
@@ -56,6 +57,8 @@ class Faults:
         self.stopped = True
         cluster = self.cluster
         cluster.network.heal()
+        if cluster.platter is not None:
+            cluster.platter.stopped = True
         cluster.start_scheduler()
         for node in cluster.nodes:
             node.slowness = 1.0
@@ -69,6 +72,8 @@ class Faults:
 
     def kill_scheduler(self) -> None:
         """Kill the scheduler with -9; another one starts at its address."""
+        if self.cluster.scheduler.keeps_nothing:
+            return  # what it acknowledges now is lost with it, as it says
         self.cluster.kill_scheduler()
         self.cluster.clock.call_later(
             self.rng.choice([0.01, 0.3, 1.5]), self.cluster.start_scheduler
@@ -112,6 +117,12 @@ class Faults:
             cluster.scheduler.feed(RestartAll())
             for slot in cluster.slots:
                 slot.kill()
+
+    def full_disk(self) -> None:
+        """The scheduler's disk is full for a while."""
+        platter = self.cluster.platter
+        assert platter is not None
+        platter.full_until = self.cluster.clock.now + self.rng.random()
 
     # -- the network -----------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class Judge:
         self.cluster = cluster
         self.values = 0
         self.errors = 0
+        self.holders: dict[str, set[tuple[str, int]]] = {}  # of locks and leases, by kind
         self.calls: set[tuple[str, str, int, int]] = set()  # of actors: key, process, number
 
     def value(self, client: ClientNode, key: str, value: Inline) -> None:
@@ -120,6 +121,16 @@ class Judge:
             self.calls.add(call)
         elif there and cluster.profile.kind == "calm" and not cluster.forced:
             raise AssertionError(f"{client.address} has the actor {key}, and {address} does not")
+
+    def holds(self, client: str, id: int, kind: str, most: int) -> None:
+        """A client has a lock or a lease, of which there are so many."""
+        holders = self.holders.setdefault(kind, set())
+        holders.add((client, id))
+        assert len(holders) <= most, f"a {kind} is held by {sorted(holders)}"
+
+    def lets_go(self, client: str, id: int, kind: str) -> None:
+        """A client gives it back."""
+        self.holders[kind].remove((client, id))
 
     def lost(self, client: ClientNode, record: Record) -> None:
         """A key is said to be lost."""

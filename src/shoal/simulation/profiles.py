@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-__all__ = ["KINDS", "Profile", "profile_for"]
+__all__ = ["JOURNAL", "KINDS", "Profile", "profile_for"]
 
 KINDS = (
     "calm",
@@ -19,6 +19,10 @@ KINDS = (
     "tasks-kill",
     "tasks-overrun",
 )
+
+
+JOURNAL = "journal"
+"""Only when it is asked for: a journal, and a disk that fails with its scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ _FAULTS["tasks-overrun"] = {}
 _FAULTS["everything"] = {
     name: weight for faults in list(_FAULTS.values()) for name, weight in faults.items()
 }
+_FAULTS[JOURNAL] = {"kill-scheduler": 2.0, "full-disk": 1.0}
 
 
 def profile_for(seed: int, kind: str | None = None, tasks: int | None = None) -> Profile:
@@ -77,14 +82,14 @@ def profile_for(seed: int, kind: str | None = None, tasks: int | None = None) ->
     seed : int
         The seed.
     kind : str, optional
-        One of `KINDS`; drawn from the seed otherwise.
+        One of `KINDS`, or `JOURNAL`; drawn from the seed otherwise.
     tasks : int, optional
         How many tasks a graph should have, about; with thousands, it is the only one.
     """
     rng = Random(f"profile {seed}")
     kind = kind or KINDS[seed % len(KINDS)]
-    many = seed % 16 == 1
-    size = tasks or (400 if many else rng.choice([5, 15, 40]))
+    many = seed % 16 == 1 and kind != JOURNAL
+    size = tasks or (400 if many else rng.choice([5, 15, 40] if kind != JOURNAL else [2, 5, 15]))
     seconds = rng.choice([0.002, 0.02, 0.2]) if size < 100 else 0.01
     alone = size >= 5000
     actions = 1 if alone else 2 if size >= 100 else rng.randint(3, 12)
@@ -94,14 +99,14 @@ def profile_for(seed: int, kind: str | None = None, tasks: int | None = None) ->
     return Profile(
         kind=kind,
         workers=rng.randint(1, 5),
-        clients=1 if alone else rng.choice([1, 1, 2, 3]),
+        clients=1 if alone else rng.choice([1, 1, 2, 3]) + (kind == JOURNAL),
         tasks=size,
         actions=actions,
         seconds=seconds,
-        quirks=rng.choice([0.0, 0.1, 0.3]),
+        quirks=rng.choice([0.0, 0.1, 0.3]) if kind != JOURNAL else 0.0,
         deadly=rng.choice([0.02, 0.1]) if kind == "tasks-kill" else 0.0,
         overrun=0.1 if kind == "tasks-overrun" else 0.0,
-        churn=rng.random() < 0.7,
+        churn=rng.random() < 0.7 and kind != JOURNAL,
         faults=_FAULTS[kind],
         fault_count=count,
         horizon=rng.choice([0.3, 2.0, 6.0]),

@@ -60,8 +60,9 @@ class Life:
         self._check_runs()
         self._check_actors()
         self._check_queue()
+        self._check_shared()
         for user in cluster.users:
-            for other in (user.primitives, user.names):
+            for other in (user.primitives, user.names, user.journal):
                 if user.client.alive and other is not None:
                     other.sweep()  # what a client that is gone left
         self._until(self._settled, self._unsettled)
@@ -102,6 +103,8 @@ class Life:
         connected = all(client.end is not None for client in cluster.present)
         if not connected or any(client.is_waiting() for client in cluster.present):
             return False
+        if not all(cluster.model.specs[key].completed for key in cluster.owed):
+            return False
         return not self._waiting_for()
 
     def _waiting_for(self) -> list[str]:
@@ -110,7 +113,8 @@ class Life:
 
     def _unsettled(self) -> str:
         cluster = self.cluster
-        lines = []
+        owed = [key for key in cluster.owed if not cluster.model.specs[key].completed]
+        lines = [f"tasks of clients that left never ran: {owed[:_NAMED]}"] if owed else []
         for client in cluster.present:
             keys = client.unsettled()
             if keys:
@@ -179,6 +183,22 @@ class Life:
             item for user in users for item in user.got
         }
         lost = [item for user in users for item in user.queued if item not in there]
+        assert not lost, f"nobody got {lost[:_NAMED]}, and the queue has lost it"
+
+    def _check_shared(self) -> None:
+        """Each item that a journal was to keep is there or was received, and once."""
+        users = [user.journal for user in self.cluster.users if user.journal is not None]
+        if not users:
+            return
+        coordination = coordination_of(self.cluster.scheduler.machine.state)
+        queue = None if coordination is None else coordination.places.get(("queue", "shared"))
+        left = [] if queue is None else [item.value.decode() for item in queue.items]
+        found = Counter(left)
+        for user in users:
+            found.update(user.received)
+        twice = [item for item, times in found.items() if times > 1]
+        assert not twice, f"{twice[:_NAMED]} were received twice"
+        lost = [item for user in users for item in user.shared if item not in found]
         assert not lost, f"nobody got {lost[:_NAMED]}, and the queue has lost it"
 
     def _check_leases(self) -> None:

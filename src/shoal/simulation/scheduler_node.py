@@ -15,20 +15,25 @@ from shoal.scheduler.core import (
     HoldersFailed,
     Machine,
     RetireWorkers,
+    SetMetadata,
     Tick,
     WorkerLost,
 )
 from shoal.scheduler.core.invariants import check
+from shoal.scheduler.core.journal.writer import JournalWriter
+from shoal.simulation.journal_disk import SMALL, DiskPort, SchedulerDied, check_journal
 from shoal.simulation.scheduler_ports import Calls, Peers
 
 if TYPE_CHECKING:
     from shoal.simulation.clock import Timer
+    from shoal.simulation.journal_disk import Platter
     from shoal.simulation.network import End
     from shoal.simulation.world import World
 
 __all__ = ["ADDRESS", "SchedulerNode"]
 
 ADDRESS = "scheduler"
+_LOOK_EVERY = 150  # events between two comparisons of the journal and the state
 
 
 class SchedulerNode:
@@ -41,8 +46,13 @@ class SchedulerNode:
         now = cluster.clock.now
         # Microseconds, as in the shell: larger than any run of an incarnation before.
         first_run = int((1 + now) * 1e6)
+        platter = cluster.platter
         self.machine = Machine(
-            cluster.scheduler_settings, f"scheduler-{number}", now=now, first_run=first_run
+            cluster.scheduler_settings,
+            f"scheduler-{number}",
+            now=now,
+            first_run=first_run,
+            journal=None if platter is None else platter.changes(),
         )
         self.machine.state.watch = cluster.coverage.task_moved
         self.workers = Peers()
@@ -58,23 +68,86 @@ class SchedulerNode:
             clients=self.clients,
             timer=self._alarm,
             calls=Calls(self),
+            journal=None if platter is None else self._writer(platter, number),
         )
         self.applier.watch = self._check
         self._events = 0
-        cluster.network.listeners[ADDRESS] = self
+        if platter is None or self._begin(platter):
+            cluster.network.listeners[ADDRESS] = self
 
     def kill(self) -> None:
         """End as with `kill -9`."""
         self.alive = False
+        if self.cluster.platter is not None:
+            self.cluster.platter.crash()
         self._alarm.off()
         self.cluster.network.died(self)
+
+    # -- the journal ----------------------------------------------------------------
+
+    def _writer(self, platter: Platter, number: int) -> JournalWriter:
+        disk = DiskPort(platter, lambda: self.alive, self.die)
+        writer = JournalWriter(
+            disk,
+            platter.policy,
+            self.machine.snapshot,
+            1000 * (number + 1),
+            self._go_on_soon,
+            lambda level, text: self.cluster.trace.write(self.cluster.clock.now, text),
+            SMALL,
+        )
+        disk.writer = self.writer = writer
+        return writer
+
+    def _begin(self, platter: Platter) -> bool:
+        """Begin the journal anew; return False if the scheduler dies of it."""
+        try:
+            self.writer.begin()
+        except OSError:
+            self.writer.retry()  # the disk is full: later
+        except SchedulerDied:
+            self.die()
+        return self.alive
+
+    def _go_on_soon(self) -> None:
+        self.cluster.clock.call_later(0.0, self._go_on)
+
+    def _go_on(self) -> None:
+        if self.alive:
+            try:
+                self.applier.carry_on()
+            except SchedulerDied:
+                self.die()
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether there is a journal that cannot be written at present."""
+        return self.cluster.platter is not None and self.writer.suspended
+
+    def die(self) -> None:
+        """End in the midst of something; another one starts."""
+        if self.alive:
+            self.cluster.scheduler_deaths += 1
+            self.kill()
+            wait = self.cluster.rng.choice([0.01, 0.3, 1.5])
+            self.cluster.clock.call_later(wait, self.cluster.start_scheduler)
 
     # -- events and effects --------------------------------------------------------
 
     def feed(self, event: Any) -> None:
         """Give the core an event and carry out what follows from it."""
-        if self.alive:
+        if not self.alive:
+            return
+        platter = self.cluster.platter
+        if platter is None:
             self.applier.feed(event)
+            return
+        if self._events % _LOOK_EVERY == 0 and not self.writer.suspended:
+            check_journal(platter, self.machine)
+        try:
+            self.applier.feed(event)
+        except SchedulerDied:
+            self.die()
 
     def _check(self, event: Any, effects: Effects) -> None:
         self.cluster.events += 1
@@ -162,9 +235,25 @@ class SchedulerNode:
     # -- operations ------------------------------------------------------------------
 
     def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
-        """Answer a question: `("gather", key)` returns the value, or None when nobody has it."""
+        """Answer a question: a value, or None when nobody has it; or a note."""
+        if question[0] == "note":
+            self._note(question[1], question[2], reply)
+            return
         _, key = question
         self._gather(key, reply)
+
+    def _note(self, name: str, value: int | None, reply: Callable[[Any], None]) -> None:
+        """Note a number, or return the one that was noted."""
+        if value is not None:
+            self.feed(SetMetadata(["notes", name], value))
+        notes = self.machine.state.notes.metadata.get("notes", {})
+        self._reply_when_safe(self.writer.position, lambda: reply(notes.get(name, 0)))
+
+    def _reply_when_safe(self, position: int, reply: Callable[[], None]) -> None:
+        if self.writer.synced >= position:
+            reply()
+        elif self.alive:
+            self.cluster.clock.call_later(0.005, self._reply_when_safe, position, reply)
 
     def _gather(self, key: str, reply: Callable[[Any], None]) -> None:
         ts = self.machine.state.tasks.get(key)

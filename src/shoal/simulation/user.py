@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from shoal.simulation.journal_user import JournalUser
 from shoal.simulation.limited import ENDLESS
 from shoal.simulation.lowering import Lowering
 from shoal.simulation.model import Spec, is_name
@@ -55,6 +56,9 @@ class User:
         if primitives:
             self._actions["tell"] = 1.5
             self.primitives = PrimitivesUser(cluster, client, (6 if guest else 2) * self.left)
+        self.journal: JournalUser | None = None
+        if cluster.platter is not None and not guest:
+            self.journal = JournalUser(cluster, client, self.workload, 4 * self.left)
         self.names: NamesUser | None = None
         if not guest and uses_names(cluster.seed):
             self.names = NamesUser(cluster, client, 6 * self.left)
@@ -67,8 +71,8 @@ class User:
         """Whether this user has nothing more in mind."""
         if not self.client.alive:
             return True
-        others = [other for other in (self.primitives, self.names) if other is not None]
-        at_it = any(not other.done for other in others)
+        others = (self.primitives, self.names, self.journal)
+        at_it = any(not other.done for other in others if other is not None)
         return not (self.left or self.client.asking or at_it)
 
     def _pause(self) -> float:

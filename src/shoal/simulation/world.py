@@ -15,10 +15,12 @@ from shoal.scheduler.core.explain import explain
 from shoal.simulation.clock import Clock
 from shoal.simulation.model import Model
 from shoal.simulation.network import Network
+from shoal.simulation.profiles import JOURNAL
 
 if TYPE_CHECKING:
     from shoal.simulation.client_node import ClientNode
     from shoal.simulation.coverage import Coverage
+    from shoal.simulation.journal_disk import Platter
     from shoal.simulation.judge import Judge
     from shoal.simulation.model import Spec
     from shoal.simulation.profiles import Profile
@@ -37,6 +39,7 @@ class World:
     scheduler: SchedulerNode
     slots: list[Slot]
     clients: list[ClientNode]
+    platter: Platter | None = None  # the disk of a scheduler that has a journal
 
     def __init__(self, seed: int, profile: Profile, trace: Trace, coverage: Coverage) -> None:
         self.seed = seed
@@ -55,8 +58,11 @@ class World:
         self.model = Model()
         # A check looks at every task: after every event of small clusters, now and then of others.
         always = profile.tasks <= 40 or (seed % 10 == 0 and profile.tasks <= 1000)
+        if profile.kind == JOURNAL:
+            always = seed % 10 == 0
         self.check_every = 1 if always else max(50, profile.tasks)
         self.events = 0
+        self.owed: dict[str, None] = {}  # tasks that must run, of clients that left
         self.faults: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()  # how often a worker's address was lost
         self.deaths: dict[str, tuple[str, tuple[int, ...]]] = {}  # how, and in which runs
@@ -80,11 +86,14 @@ class World:
             recovery_grace=6.0,
             client_grace=2.0,
             # Short enough for one that is cut off to lose what it holds, in every other cluster.
-            lease_timeout=30.0 if seed % 2 else 3.0,
+            lease_timeout=30.0 if seed % 2 or profile.kind == JOURNAL else 3.0,
             lease_validation=1.0,
             # Small ones, so that changes of a few tasks are carried on in later events, too.
             slice=rng.choice([1, 3, 20, 8000]),
         )
+
+    def start_scheduler(self) -> None:
+        """Start another scheduler, if there is none: that is the cluster's to do."""
 
     # -- what the parts tell ---------------------------------------------------------
 
@@ -117,6 +126,11 @@ class World:
         """Return where an actor lives, as the proxy says that a holder gives."""
         made = any(node.address == holder and key in node.executor.actors for node in self.nodes)
         return holder if made else self.model.specs[key].home
+
+    def note_fault(self, name: str) -> None:
+        """Something went wrong that nobody drew from the profile."""
+        self.faults[name] += 1
+        self.trace.write(self.clock.now, f"fault: {name}")
 
     def note_loss(self, address: str) -> None:
         """A worker's process or connection was lost, or will be."""

@@ -1,0 +1,297 @@
+"""What a simulated user keeps at a scheduler that has a journal, and expects to find there.
+
+Each user has things of its own, which nobody else changes: what was acknowledged last is what must
+be there. What all share is counted at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from shoal.client.core import events as e
+from shoal.client.core.asks import Asking
+from shoal.simulation.scheduler_node import ADDRESS
+from shoal.wire.messages import Ask
+
+if TYPE_CHECKING:
+    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.workloads import Workload
+    from shoal.simulation.world import World
+
+__all__ = ["JournalUser"]
+
+_ALL = -1  # what a queue has, without waiting
+_FIRST = 1_000_000  # number of the first ask: primitives of other kinds count from one
+_LEASES = 2
+
+
+class JournalUser:
+    """One client's use of what a journal keeps."""
+
+    def __init__(
+        self, cluster: World, client: ClientNode, workload: Workload, actions: int
+    ) -> None:
+        self.cluster = cluster
+        self.client = client
+        self.workload = workload
+        self.rng = Random(f"journal {client.address} {cluster.seed}")
+        self.left = actions
+        self.asks = _FIRST
+        self.pending: dict[int, Asking] = {}
+        self.busy: dict[str, None] = {}  # things of which a change was not acknowledged yet
+        self.value = 0  # of the variable, as acknowledged
+        self.flag = False
+        self.published = 0
+        self.noted = 0
+        self.put = 0  # into the queue of its own
+        self.got = 0
+        self.wanted = 0
+        self.shares = 0
+        self.shared: list[str] = []  # acknowledged items of the queue that all share
+        self.received: list[str] = []
+        self.holds: dict[int, str] = {}
+        self._cleaned = False
+        self._acts: list[Callable[[], None]] = [
+            *[self._set, self._put, self._get, self._share, self._publish] * 2,
+            *[self._look, self._flag, self._take, self._lock, self._note],
+        ]
+        client.later(self._pause(), self._act)
+
+    @property
+    def done(self) -> bool:
+        """Whether this user has nothing more in mind, and has left nothing behind."""
+        return not self.client.alive or (self._cleaned and not self.pending)
+
+    def _pause(self) -> float:
+        return self.rng.expovariate(1.0) * self.cluster.profile.horizon / 20
+
+    def _act(self) -> None:
+        if not self.left:
+            self._clean()
+            return
+        self.left -= 1
+        self.rng.choice(self._acts)()
+        self.client.later(self._pause(), self._act)
+
+    def ask(
+        self,
+        kind: str,
+        op: str,
+        *args: Any,
+        then: Callable[[int, Any], None],
+        name: str = "",
+        keys: list[str] | None = None,
+        claim: tuple[str, list[Any]] | None = None,
+        gives_back: int = 0,
+    ) -> None:
+        """Ask, and wait for the answer as long as it takes."""
+        self.asks += 1
+        id = self.asks
+        takes = op == "get"
+
+        def wake(asking: Asking) -> None:
+            self.client.later(0.0, answered, asking)
+
+        def answered(asking: Asking) -> None:
+            del self.pending[id]
+            answer = asking.answer
+            assert answer is not None
+            if answer.error:
+                assert self.client.machine.state.ended is not None, f"{kind}.{op}: {answer}"
+                return
+            for key in answer.keys:
+                self.client.want(key, promised=True)
+            if takes:
+                self.client.handle(e.TookAnswer(asking))
+            then(id, answer.value)
+
+        name = name or f"own {self.client.address}"
+        ask = Ask(id, kind, name, op, list(args), keys or [])
+        asking = Asking(ask, wake, claim, gives_back, takes)
+        self.pending[id] = asking
+        self.client.handle(e.RequestMade(asking))
+
+    def _begin(self, thing: str) -> bool:
+        """Begin to change something, unless that is under way."""
+        if thing in self.busy:
+            return False
+        self.busy[thing] = None
+        return True
+
+    # -- things of its own -------------------------------------------------------------
+
+    def _set(self) -> None:
+        if not self._begin("variable"):
+            return
+        value = self.value + 1
+
+        def there(id: int, answer: Any) -> None:
+            self.value = value
+            del self.busy["variable"]
+
+        self.ask("variable", "set", b"%d" % value, then=there)
+
+    def _look(self) -> None:
+        if not self.value or not self._begin("variable"):
+            return
+
+        def found(id: int, answer: bytes) -> None:
+            del self.busy["variable"]
+            assert answer == b"%d" % self.value, f"{self.value} was acknowledged, not {answer!r}"
+
+        self.ask("variable", "get", then=found)
+
+    def _flag(self) -> None:
+        if not self._begin("flag"):
+            return
+        op = self.rng.choice(["set", "clear", "is_set"])
+
+        def there(id: int, answer: Any) -> None:
+            del self.busy["flag"]
+            if op == "is_set":
+                assert answer is self.flag, f"{self.flag} was acknowledged"
+            else:
+                self.flag = op == "set"
+
+        self.ask("event", op, then=there)
+
+    def _put(self) -> None:
+        self.put += 1
+        self.ask("queue", "put", 0, b"%d" % self.put, then=lambda id, answer: None)
+
+    def _get(self) -> None:
+        n = self.rng.randint(1, 2)
+        if self.wanted + n > self.put or not self._begin("queue"):
+            return
+        self.wanted += n
+
+        def got(id: int, answer: list[bytes]) -> None:
+            del self.busy["queue"]
+            expected = [b"%d" % (self.got + 1 + i) for i in range(n)]
+            assert answer == expected, f"{expected} come next, not {answer}"
+            self.got += n
+
+        self.ask("queue", "get", 0, n, then=got)
+
+    def _publish(self) -> None:
+        if not self._begin("dataset"):
+            return
+        if self.published and self.rng.random() < 0.4:
+            self.ask("dataset", "get", then=self._found)
+            return
+        number = self.published + 1
+        live = self.client.live("pending", "finished")
+        keys = self.rng.sample(live, min(len(live), 1))
+
+        def there(id: int, answer: Any) -> None:
+            assert answer is True
+            self.published = number
+            del self.busy["dataset"]
+
+        self.ask("dataset", "publish", b"%d" % number, True, keys=keys, then=there)
+        if self.rng.random() < 0.7:
+            self.client.release(keys)
+
+    def _found(self, id: int, answer: Any) -> None:
+        del self.busy["dataset"]
+        assert answer == b"%d" % self.published, f"{self.published} was published, not {answer}"
+
+    def _note(self) -> None:
+        if not self._begin("note"):
+            return
+        number = self.noted + 1
+
+        def heard(answer: Any) -> None:
+            del self.busy["note"]
+            if answer is not None:  # else nobody answered
+                assert answer >= self.noted, f"{self.noted} was noted, not {answer}"
+                self.noted = max(self.noted, answer)
+
+        value = number if self.rng.random() < 0.7 else None
+        self.cluster.network.ask(self.client, ADDRESS, ("note", self.client.address, value), heard)
+
+    # -- things of all ---------------------------------------------------------------------
+
+    def _share(self) -> None:
+        self.shares += 1
+        item = f"{self.client.address} {self.shares}"
+
+        def there(id: int, answer: Any) -> None:
+            self.shared.append(item)
+
+        self.ask("queue", "put", 0, item.encode(), name="shared", then=there)
+
+    def _take(self) -> None:
+        def got(id: int, answer: list[bytes]) -> None:
+            self.received += [item.decode() for item in answer]
+
+        self.ask("queue", "get", 0, _ALL, name="shared", then=got)
+
+    def _lock(self) -> None:
+        lease = self.rng.random() < 0.4
+        name = "journaled"
+        args: list[Any] = [_LEASES] if lease else [["jx"], 1]
+        claim: list[Any] = [_LEASES] if lease else [["jx"]]
+        kind = "semaphore" if lease else "lock"
+
+        def hold(id: int, answer: Any) -> None:
+            self.holds[id] = kind
+            self.cluster.judge.holds(
+                self.client.address, id, kind, 1 if kind == "lock" else _LEASES
+            )
+            self.client.later(self.rng.choice([0.0, 0.05, 0.5]), let_go, id)
+
+        def let_go(id: int) -> None:
+            del self.holds[id]
+            self.cluster.judge.lets_go(self.client.address, id, kind)
+            self.ask(kind, "release", id, name=name, gives_back=id, then=released)
+
+        def released(id: int, answer: Any) -> None:
+            assert answer is True, f"{self.client.address} had lost its {kind}"
+
+        self.ask(kind, "acquire", *args, name=name, claim=("claim", claim), then=hold)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Have some tasks run, and go as soon as the scheduler has heard of that."""
+        specs = self.workload.graph(self.rng.randint(1, 5), [])
+        keys = [spec.key for spec in specs]
+        self.client.submit(specs, lambda spec: True)
+        self.client.fire(keys)
+
+        def heard(id: int, answer: Any) -> None:
+            self.cluster.owed.update(dict.fromkeys(keys))
+            self.client.close()
+
+        self.ask("variable", "delete", then=heard)
+
+    def _clean(self) -> None:
+        """Wait until all is answered and released, look at what is left, and take it away."""
+        if self.pending or self.holds or self.busy:
+            self.client.later(0.1, self._clean)
+            return
+
+        leaves = self.client is not self.cluster.clients[0] and self.rng.random() < 0.5
+
+        def rest(id: int, answer: list[bytes]) -> None:
+            expected = [b"%d" % (n + 1) for n in range(self.got, self.put)]
+            assert answer == expected, f"{expected} were put, and {answer} is there"
+            if leaves:  # the next answer says that this one arrived
+                self.leave()
+            else:
+                self.ask("variable", "delete", then=nothing)
+
+        def nothing(id: int, answer: Any) -> None:
+            """It is gone."""
+
+        self.ask("queue", "get", 0, _ALL, then=rest)
+        self.ask("event", "clear", then=nothing)
+        self.ask("dataset", "unpublish", then=nothing)
+        self._cleaned = True
+
+    def sweep(self) -> None:
+        """Take away what all share."""
+        self.ask("queue", "close", name="shared", then=lambda id, answer: None)
