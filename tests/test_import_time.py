@@ -33,6 +33,13 @@ def test_import_shoal_loads_next_to_nothing():
     assert [name for name in loaded if name.startswith("shoal.")] == []
 
 
+def test_a_client_loads_what_its_first_result_needs():
+    loaded = modules_after("from shoal import Client, LocalCluster")
+    seldom = ["admin.recreate", "admin.dump", "admin.ipython", "admin.plugins", "observe.activity"]
+    assert loaded.isdisjoint(f"shoal.client.{name}" for name in seldom)
+    assert [name for name in loaded if name.startswith("shoal.plugins.builtin.")] == []
+
+
 def test_version_and_dir_load_nothing():
     assert modules_after("import shoal; shoal.__version__; dir(shoal)") & HEAVY == set()
 

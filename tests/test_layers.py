@@ -83,6 +83,8 @@ IMPURE = [
 # Modules that import others by a call, where the name is one of shoal's own or computed: why each
 # may. Names of other packages that stand in the call are optional extras, and need no reason.
 IMPORTED_BY_CALL = {
+    "shoal._base.later": "modules that are seldom used; an import for types stands beside",
+    "shoal.plugins.builtin": "each plugin is loaded when somebody asks for it",
     "shoal.scheduler.memory_manager": "policies that the configuration names",
     "shoal._base.stand_in": "the name `distributed` is answered a layer above, when dask asks",
     "shoal.actors.client_hooks": "a proxy that was unpickled may be used before a client is loaded",

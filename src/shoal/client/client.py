@@ -23,13 +23,11 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal import config
 from shoal._base.keys import decode_key
+from shoal._base.later import later
 from shoal._base.loop import LoopRunner, is_inherited
 from shoal._base.versions import own_versions
 from shoal.actors.connections import ActorConnections
-from shoal.cache.cached import with_cache
-from shoal.client.admin import plugins as plugin_calls
 from shoal.client.admin import requests as admin
-from shoal.client.admin import versions
 from shoal.client.admin.data_methods import DataVerbs
 from shoal.client.admin.debug_methods import DebugMethods
 from shoal.client.collections.default import client_as_current, hand_back, take_over
@@ -71,14 +69,23 @@ from shoal.comm.endpoints import with_secret
 from shoal.comm.page_tokens import without_token
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.diagnostics.links import member_link
-from shoal.diagnostics.reprs import card, facts_of_workers, workers_table
-from shoal.plugins.builtin import UploadFile
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire.serialize.chosen import needs_choosing
 
 if TYPE_CHECKING:
+    from shoal.cache import cached
+    from shoal.client.admin import plugins as plugin_calls
+    from shoal.client.admin import versions
     from shoal.coordination.stream import StreamFuture
+    from shoal.diagnostics import reprs
+    from shoal.plugins import builtin
+else:
+    cached = later("shoal.cache.cached")
+    plugin_calls = later("shoal.client.admin.plugins")
+    versions = later("shoal.client.admin.versions")
+    reprs = later("shoal.diagnostics.reprs")
+    builtin = later("shoal.plugins.builtin")
 
 __all__ = ["Client", "TaskClient"]
 
@@ -518,7 +525,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
                 timeout=timeout,
             )
             if options.cache is not None:
-                func = with_cache(func, options.cache)
+                func = cached.with_cache(func, options.cache)
         return submit_call(self._session, func, args, kwargs, key, options)
 
     def map(
@@ -588,7 +595,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         if not callable(func):
             raise TypeError(f"the first argument of map() must be a function, got {func!r}")
         if options.cache is not None:
-            func = with_cache(func, options.cache)
+            func = cached.with_cache(func, options.cache)
         if iterables and all(map(is_stream, iterables)):
             if key is not None and not isinstance(key, str):
                 raise TypeError("with iterators and queues, key= must be a prefix")
@@ -1085,7 +1092,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         >>> from mylibrary import myfunc  # doctest: +SKIP
         >>> futures = client.map(myfunc, seq)  # doctest: +SKIP
         """
-        return self.sync(plugin_calls.register_any, self, UploadFile(filename, load=load))
+        return self.sync(plugin_calls.register_any, self, builtin.UploadFile(filename, load=load))
 
     # ------------------------------------------------------------------ workers
 
@@ -1220,15 +1227,15 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
 
     def _repr_html_(self) -> str:
         if self.status != "running":
-            return card("Client", {"Id": self.id, "Status": self.status, "To": self._target})
+            return reprs.card("Client", {"Id": self.id, "Status": self.status, "To": self._target})
         workers = self._identity.get("workers", {})
         facts = {
             "Id": self.id,
             "Scheduler": self.scheduler.address,
             "Dashboard": self.dashboard_link or None,
-            **facts_of_workers(workers),
+            **reprs.facts_of_workers(workers),
         }
-        return card("Client", facts, workers_table(workers))
+        return reprs.card("Client", facts, reprs.workers_table(workers))
 
 
 class TaskClient(Client):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shoal.client.admin import copies, notes
+from shoal._base.later import later
+from shoal.client.admin import notes
 from shoal.client.admin.memory_manager import MemoryManagerProxy
 from shoal.client.session.context import ClientContext
 from shoal.coordination.dataset import (
@@ -15,6 +16,11 @@ from shoal.coordination.dataset import (
     publish_datasets,
     unpublish_dataset,
 )
+
+if TYPE_CHECKING:
+    from shoal.client.admin import copies
+else:
+    copies = later("shoal.client.admin.copies")
 
 __all__ = ["DataVerbs"]
 

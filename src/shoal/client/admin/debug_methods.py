@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shoal.client.admin import recreate
-from shoal.client.observe import forwarding, hardware
+from shoal._base.later import later
 from shoal.client.observe.event_handlers import TopicHandlers
 from shoal.client.session.context import ClientContext
+
+if TYPE_CHECKING:
+    from shoal.client.admin import recreate
+    from shoal.client.observe import forwarding, hardware
+else:
+    recreate = later("shoal.client.admin.recreate")
+    forwarding = later("shoal.client.observe.forwarding")
+    hardware = later("shoal.client.observe.hardware")
 
 __all__ = ["DebugMethods"]
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from shoal._base.later import later
 from shoal.client.admin import notes
-from shoal.client.admin.dump import dump_cluster_state
-from shoal.client.admin.ipython import start_on_scheduler, start_on_workers
-from shoal.client.observe import activity
 from shoal.client.observe.event_handlers import TopicHandlers
 from shoal.client.session.context import ClientContext
+
+if TYPE_CHECKING:
+    from shoal.client.admin import dump, ipython
+    from shoal.client.observe import activity
+else:
+    dump = later("shoal.client.admin.dump")
+    ipython = later("shoal.client.admin.ipython")
+    activity = later("shoal.client.observe.activity")
 
 __all__ = ["InsightVerbs"]
 
@@ -219,7 +225,7 @@ class InsightVerbs(ClientContext):
             The path of the file.
         """
         return self.sync(
-            dump_cluster_state,
+            dump.dump_cluster_state,
             self,
             str(filename),
             exclude,
@@ -263,7 +269,9 @@ class InsightVerbs(ClientContext):
         >>> info = client.start_ipython_workers(magic_names="w_*")  # doctest: +SKIP
         >>> %w_0 worker.data  # doctest: +SKIP
         """
-        return self.sync(start_on_workers, self, workers, magic_names, qtconsole, qtconsole_args)
+        return self.sync(
+            ipython.start_on_workers, self, workers, magic_names, qtconsole, qtconsole_args
+        )
 
     def start_ipython_scheduler(
         self,
@@ -287,7 +295,7 @@ class InsightVerbs(ClientContext):
         dict
             What Jupyter clients need to connect.
         """
-        return self.sync(start_on_scheduler, self, magic_name, qtconsole, qtconsole_args)
+        return self.sync(ipython.start_on_scheduler, self, magic_name, qtconsole, qtconsole_args)
 
     def start_ipython(self, *args: Any, **kwargs: Any) -> Any:
         """Start IPython kernels on workers; the old name of `start_ipython_workers`."""
