@@ -8,6 +8,7 @@ from typing import Any
 
 TARGET = Path(__file__).with_name("dashboard.json")
 SOURCE = {"type": "prometheus", "uid": "${source}"}
+RATE = "[$__rate_interval]"
 BY_PREFIX = "sum by (task_prefix_name)"
 S = '{instance=~"$scheduler"}'
 W = '{instance=~"$worker"}'
@@ -67,7 +68,7 @@ PANELS: list[Any] = [
         12,
         [
             (
-                f"{BY_PREFIX} (rate(dask_scheduler_tasks_compute_seconds_total{S}[$__rate_interval]))",
+                f"{BY_PREFIX} (rate(dask_scheduler_tasks_compute_seconds_total{S}{RATE}))",
                 "{{task_prefix_name}}",
             )
         ],
@@ -79,7 +80,7 @@ PANELS: list[Any] = [
         12,
         [
             (
-                f"{BY_PREFIX} (rate(dask_scheduler_tasks_transfer_seconds_total{S}[$__rate_interval]))",
+                f"{BY_PREFIX} (rate(dask_scheduler_tasks_transfer_seconds_total{S}{RATE}))",
                 "{{task_prefix_name}}",
             )
         ],
