@@ -24,6 +24,7 @@ LAYERS = {
         "shoal.preloading",
         "shoal.security",
         "shoal.shared_memory",
+        "shoal.telemetry",
     ],
     "core": [],  # see PURE
     "shell": [

@@ -21,7 +21,7 @@ from dask.base import get_annotations
 from dask.typing import no_default
 from dask.utils import format_bytes, parse_timedelta
 
-from shoal import config
+from shoal import config, telemetry
 from shoal._base.keys import decode_key
 from shoal._base.later import later
 from shoal._base.loop import LoopRunner, is_inherited
@@ -190,6 +190,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         self._connection: Connection | None = None
         self._session = Session(self, self.id, name, own_versions())
         self._sends_code = config.get_int("distributed.diagnostics.computations.nframes") > 0
+        self._sends_code |= telemetry.is_on()
         self._session.serializers = _chosen(serializers)
         self._session.deserializers = _chosen(deserializers)
         self._callbacks = Callbacks(self._session)

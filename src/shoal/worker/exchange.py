@@ -76,8 +76,8 @@ class Exchange:
         length = config.get_int("distributed.admin.low-level-log-length", minimum=0)
         # When which keys came by `scatter`: for the stories of them.
         self.scattered: deque[tuple[float, list[str]]] = deque(maxlen=length)
-        # Where somebody wants the task stream: called with keys, start, stop, source and bytes.
-        self.trace: Callable[[list[str], float, float, str, int], None] | None = None
+        # Where somebody wants to know: called with keys, start, stop, source and bytes.
+        self.traces: list[Callable[[list[str], float, float, str, int], None]] = []
 
     def announce(self) -> None:
         """Let others in this process have values as they are; the worker has its address now."""
@@ -101,9 +101,9 @@ class Exchange:
         got = [(key, *describe(value)) for key, value in values.items()]
         absent = [key for key in fetch.keys if key not in values]
         incoming.note(start, fetch.peer, {key: nbytes for key, nbytes, _ in got})
-        if self.trace is not None:
+        for trace in self.traces:
             nbytes = sum(row[1] for row in got)
-            self.trace(list(values), start, time.time(), fetch.peer, nbytes)
+            trace(list(values), start, time.time(), fetch.peer, nbytes)
         worker.feed(core.Fetched(fetch.peer, got, absent, fetch.lives), values)
         worker.memory_watch.look()
         self._keep(values, borrowed)

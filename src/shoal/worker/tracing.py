@@ -34,12 +34,12 @@ class TraceTasks:
     def setup(self, worker: WorkerContext) -> None:
         """Begin to take notes."""
         worker.pool.trace = self.note_run
-        worker.exchange.trace = self.note_fetch
+        worker.exchange.traces.append(self.note_fetch)
 
     def teardown(self, worker: WorkerContext) -> None:
         """Take no more notes."""
         worker.pool.trace = None
-        worker.exchange.trace = None
+        worker.exchange.traces.remove(self.note_fetch)
 
     def note_run(self, task: TaskRun, begun: float, outcome: Outcome) -> None:
         """A run ended on this thread; it began (to be unpickled) at `begun`."""

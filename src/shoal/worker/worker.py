@@ -57,6 +57,7 @@ from shoal.worker.settings import (
     read_settings,
 )
 from shoal.worker.store import data_of, make_store
+from shoal.worker.telemetry import make_spans
 from shoal.worker.transfers import Transfers
 from shoal.worker.views.methods import WorkerMethods
 
@@ -305,6 +306,7 @@ class Worker(WorkerFace, WorkerMethods):
         self.data = data_of(self.store)
         self.pool = self._make_pool()
         self.exchange = Exchange(self)
+        make_spans(self)
         self.profiler = Profiler(self.pool)
         self.profiler.start()
         self.actors = Actors(self)

@@ -20,6 +20,7 @@ from shoal.client.submission.limits import checked_retries, checked_timeout
 from shoal.client.submission.submit import as_workers, checked_executor, sendable
 from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
+from shoal.telemetry import submit_context
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Options:
             self.fifo_timeout = finite("fifo_timeout=", seconds, 0.0)
         except (KeyError, TypeError) as error:
             raise ValueError(f"fifo_timeout={fifo_timeout!r}: use '60s' or a number") from error
-        around = {**get_annotations(), **users_code()}
+        around = {**get_annotations(), **users_code(), **submit_context("graph")}
         if "actor" in around:
             around["actors"] = around.pop("actor")
         self._for_all: dict[str, Any] = {}

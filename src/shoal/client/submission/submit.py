@@ -21,6 +21,7 @@ from shoal.client.submission.keys import CallDigest, group_of_key, unique
 from shoal.client.submission.limits import Retry, checked_retries, checked_timeout
 from shoal.client.submission.users_code import users_code
 from shoal.task_context import nearness
+from shoal.telemetry import submit_context
 from shoal.wire.encodable import encodable_text
 from shoal.wire.messages import TaskOptions
 from shoal.wire.plain_values import plain_arguments, plain_rows
@@ -71,7 +72,7 @@ class SubmitOptions:
         priority = priority or extra.pop("priority", 0)
         executor = extra.pop("executor", None)
         self.cache = extra.pop("cache", None)  # of the annotations: an argument is seen to before
-        extra |= users_code()
+        extra |= users_code() | submit_context("calls")
         if allow_other_workers not in (True, False, None):
             raise TypeError(f"allow_other_workers= must be True or False: {allow_other_workers!r}")
         if allow_other_workers and workers is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import decode_key
 from shoal.wire import messages as m
-from shoal.wire.annotations import CODE
+from shoal.wire.annotations import OWN
 
 if TYPE_CHECKING:
     from shoal.scheduler.core_access import CoreAccess
@@ -49,7 +49,7 @@ def _annotations(names: list[Any], graph: m.Graph) -> dict[str, dict[Any, Any]]:
             if value != getattr(_PLAIN, field):
                 found.setdefault(field, {})[name] = value
         for field, value in (options.annotations or {}).items():
-            if field == CODE:
+            if field in OWN:
                 continue
             found.setdefault(field, {})[name] = value
     return found

@@ -8,7 +8,7 @@ from shoal._base.keys import decode_key
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.core.transitions.table import ACTIVE
 from shoal.scheduler.views.view import View
-from shoal.wire.annotations import CODE
+from shoal.wire.annotations import OWN
 from shoal.wire.serialize.wrappers import Serialized
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class TaskState(View):
         """What the user noted of it, and asked for."""
         options = self._core.options
         found = dict(options.annotations or {})
-        found.pop(CODE, None)
+        for name in OWN:
+            found.pop(name, None)
         for name in _ASKED:
             value = getattr(options, name)
             if value:
