@@ -10,6 +10,7 @@
 # make docs   the documentation as a site, docs/_build/html; a warning is an error
 # make bench  compare with other systems, each in an environment of its own
 # make ecosystem  run real projects on shoal under the name distributed, and on the incumbent
+# make audit  the requirements against published advisories: pip-audit, and a list kept by hand
 # make dist   the packages of a release, and whether they can be installed; see docs/releasing.md
 # make changelog  gather newsfragments/ into CHANGELOG.md
 # make clean  remove environments and caches
@@ -109,6 +110,13 @@ ecosystem: $(patsubst %,.venvs/eco-%/.installed,$(ECOSYSTEM))
 	$(PYTHON) ecosystem/run.py $(ECOSYSTEM_ARGS)
 	$(PYTHON) ecosystem/own_tests.py
 
+# pip-audit asks PyPI's database, and passes what comes from another index as "could not be audited";
+# the list works everywhere, and looks at the floors, not only at what is installed.
+.PHONY: audit
+audit: $(VENV)/.installed-test .venvs/audit/.installed
+	$(BIN)/python -m pip freeze --exclude-editable | .venvs/audit/bin/pip-audit --disable-pip --no-deps -r /dev/stdin
+	$(BIN)/python audit/check.py --installed
+
 dist: .venvs/release/.installed
 	rm -rf dist .venvs/dist-check
 	.venvs/release/bin/python -m build --outdir dist
@@ -138,6 +146,11 @@ $(VENV)/.made:
 # .installed-test: the package, editable, with the extra "test"; likewise for the others.
 $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	$(BIN)/python $(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+.venvs/audit/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) pip-audit
 	@touch $@
 
 # The same in environments of their own, for what the tests do not need: docs, release.

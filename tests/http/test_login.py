@@ -192,6 +192,18 @@ def test_a_hub_in_front_of_this_machines_pages_needs_a_link_with_a_token(visitor
     run(main())
 
 
+def test_in_a_jupyterhub_the_names_of_the_hub_are_known(
+    visitor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ann/")
+
+    async def main() -> None:
+        async with scheduler(dashboard_address=":0") as s:
+            assert (await visitor(s).ask("/status", Host="hub.example.org")).status == 200
+
+    run(main())
+
+
 def test_headers_keep_pages_from_running_what_found_its_way_in(visitor: Any) -> None:
     async def main() -> None:
         async with scheduler(dashboard_address=":0") as s:

@@ -6,6 +6,7 @@ Decisions only; what a visitor is answered is in `handler`.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from functools import cached_property
@@ -44,6 +45,9 @@ class Admission:
             "/" + str(path).strip("/") for path in config.get_list("shoal.dashboard.open")
         )
         more = config.get_list("shoal.dashboard.hosts")
+        if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+            # Its own login is in front, its proxy hands on its name, and browsers are elsewhere.
+            more = [*more, "*"]
         self._names = {str(name).lower() for name in (host, socket.gethostname(), *more)}
 
     @cached_property
