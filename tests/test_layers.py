@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import pytest
 from helpers import SOURCE
+from import_circles import circles, folder_of
 from source_imports import Import, find_calls, find_imports, read_package
 
 # Layer -> the modules and packages in it (the longest name that fits a module counts).
@@ -112,6 +113,8 @@ IMPORTED_BY_CALL = {
     "shoal.scheduler.observe.identity": "the server of pages is a layer above, seldom wanted",
     "shoal.worker.pages": "the same",
 }
+
+LARGEST_CIRCLE = 12  # modules; see `import_circles`
 
 # The package's own face loads its names when asked for, so it may import anything, anywhere.
 FACE = "shoal"
@@ -222,6 +225,16 @@ def test_imports_point_down(imports):
 
 def test_no_import_cycles(imports):
     assert import_cycles(imports) == []
+
+
+def test_circles_by_types_are_small(imports):
+    assert not [circle for circle in circles(imports) if len(circle) > LARGEST_CIRCLE]
+
+
+def test_circles_by_types_stay_in_one_folder(imports):
+    modules = read_package(SOURCE)
+    across = [c for c in circles(imports) if len({folder_of(m, modules) for m in c}) > 1]
+    assert not across, "take a base class or a Protocol: see import_circles"
 
 
 def test_no_imports_inside_functions(imports):

@@ -25,6 +25,7 @@ from shoal.scheduler.core import (
     Tick,
     WorkerLost,
 )
+from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.wire.codec import BatchCodec
@@ -120,14 +121,15 @@ class Core:
         for _ in range(40):
             self.now += 10.0
             self.handle(Tick())
-        kept = set() if s.coordination is None else set(s.coordination.kept)
+        coordination = coordination_of(s)
+        kept: set[str] = set() if coordination is None else set(coordination.kept)
         needed = [s.tasks[key] for key in kept if key in s.tasks]
         needed += s.fire_and_forget.wants.values()  # no worker came that could run them
         for ts in needed:  # it grows
             needed += [dep for dep in ts.deps if dep not in needed]
         orphans = [ts for ts in s.tasks.values() if ts not in needed]
         assert not orphans, f"left behind: {orphans[:5]}"
-        tables = {
+        tables: dict[str, Any] = {
             "awaited": s.recovery.awaited,
             "unclaimed": s.recovery.unclaimed,
             "puts": s.recovery.puts,

@@ -27,7 +27,7 @@ if AVAILABLE:
 
 if TYPE_CHECKING:
     from shoal.shared_memory import Pool
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["Piece", "own_pool", "read_parts"]
 
@@ -187,7 +187,7 @@ class _Search:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: WorkerContext,
         left: dict[int, Source],
         parts: Sequence[tuple[int, int]],
         keep: bool,
@@ -272,7 +272,7 @@ class _Search:
 
 
 async def _ask_peers(
-    worker: Worker,
+    worker: WorkerContext,
     sources: dict[int, Source],
     asked: dict[str, list[int]],
     parts: Sequence[tuple[int, int]],

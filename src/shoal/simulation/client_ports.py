@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shoal.client.core.state import Record
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
+    from shoal.client.core.machine import Machine
+    from shoal.simulation.network import End
 
 __all__ = ["Calls", "Futures", "Link"]
+
+
+class Node(Protocol):
+    """A client's process, as its ports know it."""
+
+    address: str
+    end: End | None
+    machine: Machine
+    on_news: Callable[[Any], None] | None
+
+    def changed(self, record: Record) -> None:
+        """A future changed its status."""
 
 
 class Link:
     """The connection to the scheduler, while there is one."""
 
-    def __init__(self, node: ClientNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
     def send(self, messages: list[Any]) -> None:
@@ -29,7 +43,7 @@ class Link:
 class Futures:
     """The user's futures."""
 
-    def __init__(self, node: ClientNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
     def forget(self, records: list[Record]) -> None:
@@ -47,7 +61,7 @@ class Futures:
 class Calls:
     """What else happens in a simulated client's process."""
 
-    def __init__(self, node: ClientNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
 
     def heard(self, news: list[Any]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.journal.writer import POLICIES
-from shoal.simulation.client_node import ClientNode
 from shoal.simulation.journal_disk import Platter
 from shoal.simulation.judge import Judge
 from shoal.simulation.profiles import JOURNAL
 from shoal.simulation.scheduler_node import SchedulerNode
+from shoal.simulation.simulated_client import SimulatedClient
 from shoal.simulation.slots import Slot
 from shoal.simulation.user import User
 from shoal.simulation.world import World
@@ -77,6 +77,6 @@ class Cluster(World):
 
     def add_client(self, home: WorkerNode | None = None) -> None:
         """Let one more client come, of a task on a worker or for itself."""
-        client = ClientNode(self, len(self.clients), home)
+        client = SimulatedClient(self, len(self.clients), home)
         self.clients.append(client)
         self.users.append(User(self, client))

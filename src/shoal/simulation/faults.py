@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from shoal.scheduler.core import RestartAll
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.cluster import Cluster
     from shoal.simulation.network import End
+    from shoal.simulation.simulated_client import SimulatedClient
     from shoal.simulation.worker_node import WorkerNode
 
 __all__ = ["Faults"]
@@ -128,13 +128,13 @@ class Faults:
 
     def break_connection(self) -> None:
         """A worker or a client loses the scheduler."""
-        peers: list[WorkerNode | ClientNode] = [*self.cluster.nodes, *self.cluster.present]
+        peers: list[WorkerNode | SimulatedClient] = [*self.cluster.nodes, *self.cluster.present]
         if peers:
             peer = self.rng.choice(peers)
             for end in self.cluster.network.ends_of(peer):
                 self._sever(peer, end)
 
-    def _sever(self, peer: WorkerNode | ClientNode, end: End) -> None:
+    def _sever(self, peer: WorkerNode | SimulatedClient, end: End) -> None:
         if end is peer.end:
             self.cluster.note_loss(peer.address)
         self.cluster.network.sever(end)
@@ -152,7 +152,7 @@ class Faults:
         """
         users = self.cluster.users
         holders = [user.client for user in users if user.primitives and user.primitives.holds]
-        peers: list[WorkerNode | ClientNode] = [client for client in holders if client.alive]
+        peers: list[WorkerNode | SimulatedClient] = [client for client in holders if client.alive]
         if not peers:
             peers = [*self.cluster.nodes, *self.cluster.present]
         if not peers:

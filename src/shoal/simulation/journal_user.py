@@ -16,7 +16,7 @@ from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire.messages import Ask
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.simulated_client import SimulatedClient
     from shoal.simulation.workloads import Workload
     from shoal.simulation.world import World
 
@@ -31,7 +31,7 @@ class JournalUser:
     """One client's use of what a journal keeps."""
 
     def __init__(
-        self, cluster: World, client: ClientNode, workload: Workload, actions: int
+        self, cluster: World, client: SimulatedClient, workload: Workload, actions: int
     ) -> None:
         self.cluster = cluster
         self.client = client

@@ -17,7 +17,7 @@ from shoal.simulation.model import is_name
 from shoal.wire.pickling import loads
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.simulated_client import SimulatedClient
     from shoal.simulation.world import World
     from shoal.wire.messages import Inline
 
@@ -39,7 +39,7 @@ class Judge:
         self.holders: dict[str, set[tuple[str, int]]] = {}  # of locks and leases, by kind
         self.calls: set[tuple[str, str, int, int]] = set()  # of actors: key, process, number
 
-    def value(self, client: ClientNode, key: str, value: Inline) -> None:
+    def value(self, client: SimulatedClient, key: str, value: Inline) -> None:
         """A result arrived."""
         self.values += 1
         model = self.cluster.model
@@ -49,7 +49,7 @@ class Judge:
             f"{client.address} got a wrong value for {key}, which means {meanings}"
         )
 
-    def error(self, client: ClientNode, record: Record) -> None:
+    def error(self, client: SimulatedClient, record: Record) -> None:
         """A task failed."""
         self.errors += 1
         assert isinstance(record.why, Failure)
@@ -104,7 +104,7 @@ class Judge:
 
     def actor_answered(
         self,
-        client: ClientNode,
+        client: SimulatedClient,
         key: str,
         address: str,
         found: tuple[int, int] | None,
@@ -132,14 +132,14 @@ class Judge:
         """A client gives it back."""
         self.holders[kind].remove((client, id))
 
-    def lost(self, client: ClientNode, record: Record) -> None:
+    def lost(self, client: SimulatedClient, record: Record) -> None:
         """A key is said to be lost."""
         calm = self.cluster.profile.kind == "calm"
         if calm and record.key in client.promised and not self.cluster.forced:
             raise AssertionError(f"{client.address} was handed {record.key}, and nobody kept it")
         self._may_be_lost(client, record.key, str(record.why))
 
-    def _may_be_lost(self, client: ClientNode, key: str, text: str) -> None:
+    def _may_be_lost(self, client: SimulatedClient, key: str, text: str) -> None:
         cluster = self.cluster
         # Another client's key is given up when the scheduler has not heard of it yet, or no more.
         if any(key in other.foreign for other in cluster.clients):
@@ -159,7 +159,7 @@ class Judge:
                 f"{client.address}: {text}, but {address} was never lost"
             )
 
-    def cancelled(self, client: ClientNode, record: Record) -> None:
+    def cancelled(self, client: SimulatedClient, record: Record) -> None:
         """A key is said to be cancelled."""
         if client.machine.state.ended is not None:
             return

@@ -12,8 +12,8 @@ from shoal.wire.blob import Blob
 if TYPE_CHECKING:
     from random import Random
 
-    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.model import Spec
+    from shoal.simulation.simulated_client import SimulatedClient
 
 __all__ = ["Lowering"]
 
@@ -23,7 +23,7 @@ class Lowering:
 
     Parameters
     ----------
-    client : ClientNode
+    client : SimulatedClient
         Whose graph it is.
     rng : Random
         Chance.
@@ -36,7 +36,7 @@ class Lowering:
     """
 
     def __init__(
-        self, client: ClientNode, rng: Random, specs: list[Spec], share: float, fails: bool
+        self, client: SimulatedClient, rng: Random, specs: list[Spec], share: float, fails: bool
     ) -> None:
         self.client = client
         self.rng = rng

@@ -21,7 +21,7 @@ from shoal.simulation.primitives import uses_primitives
 from shoal.wire.messages import Ask
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
+    from shoal.simulation.simulated_client import SimulatedClient
     from shoal.simulation.world import World
 
 __all__ = ["NamesUser", "uses_names"]
@@ -39,7 +39,7 @@ def uses_names(seed: int) -> bool:
 class NamesUser:
     """One client's use of names, beside all else that it does."""
 
-    def __init__(self, cluster: World, client: ClientNode, actions: int) -> None:
+    def __init__(self, cluster: World, client: SimulatedClient, actions: int) -> None:
         self.cluster = cluster
         self.client = client
         self.model = cluster.model

@@ -18,8 +18,8 @@ from shoal.simulation.topics import TopicsUser
 from shoal.wire.messages import Ask
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.cluster import Cluster
+    from shoal.simulation.simulated_client import SimulatedClient
 
 __all__ = ["PrimitivesUser", "uses_primitives"]
 
@@ -37,7 +37,7 @@ def uses_primitives(seed: int) -> bool:
 class PrimitivesUser:
     """One client's use of primitives, beside all else that it does."""
 
-    def __init__(self, cluster: Cluster, client: ClientNode, actions: int) -> None:
+    def __init__(self, cluster: Cluster, client: SimulatedClient, actions: int) -> None:
         self.cluster = cluster
         self.client = client
         self.rng = Random(f"primitives {client.address} {cluster.seed}")

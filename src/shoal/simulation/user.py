@@ -14,8 +14,8 @@ from shoal.simulation.primitives import PrimitivesUser, uses_primitives
 from shoal.simulation.workloads import Workload
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.cluster import Cluster
+    from shoal.simulation.simulated_client import SimulatedClient
 
 __all__ = ["User"]
 
@@ -25,7 +25,7 @@ _GUESTS = 4  # clients of tasks in one life
 class User:
     """Acts a number of times at random moments; `done` says that no action is left."""
 
-    def __init__(self, cluster: Cluster, client: ClientNode) -> None:
+    def __init__(self, cluster: Cluster, client: SimulatedClient) -> None:
         profile = cluster.profile
         self.cluster = cluster
         self.client = client
@@ -141,7 +141,7 @@ class User:
         """Call an actor, or several times the same; take one over from others to begin with."""
         specs = self.cluster.model.specs
 
-        def actors(client: ClientNode) -> list[str]:
+        def actors(client: SimulatedClient) -> list[str]:
             return [key for key in client.live("finished") if specs[key].kind == "actor"]
 
         mine = actors(self.client)

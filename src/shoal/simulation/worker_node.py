@@ -27,8 +27,8 @@ from shoal.worker.core import (
 from shoal.worker.core.invariants import check
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.network import End
+    from shoal.simulation.simulated_client import SimulatedClient
     from shoal.simulation.slots import Slot
     from shoal.simulation.world import World
 
@@ -50,7 +50,7 @@ class WorkerNode:
         self._measured = (0, 0)
         self.end: End | None = None
         self.executor = Executor(self, slot.nthreads)
-        self.clients: list[ClientNode] = []  # of its tasks
+        self.clients: list[SimulatedClient] = []  # of its tasks
         self.lines = Lines(self)
         settings = Settings(
             resources=slot.resources,

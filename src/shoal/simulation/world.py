@@ -18,13 +18,13 @@ from shoal.simulation.network import Network
 from shoal.simulation.profiles import JOURNAL
 
 if TYPE_CHECKING:
-    from shoal.simulation.client_node import ClientNode
     from shoal.simulation.coverage import Coverage
     from shoal.simulation.journal_disk import Platter
     from shoal.simulation.judge import Judge
     from shoal.simulation.model import Spec
     from shoal.simulation.profiles import Profile
     from shoal.simulation.scheduler_node import SchedulerNode
+    from shoal.simulation.simulated_client import SimulatedClient
     from shoal.simulation.slots import Slot
     from shoal.simulation.trace import Trace
     from shoal.simulation.worker_node import WorkerNode
@@ -38,7 +38,7 @@ class World:
     judge: Judge
     scheduler: SchedulerNode
     slots: list[Slot]
-    clients: list[ClientNode]
+    clients: list[SimulatedClient]
     platter: Platter | None = None  # the disk of a scheduler that has a journal
 
     def __init__(self, seed: int, profile: Profile, trace: Trace, coverage: Coverage) -> None:
@@ -156,7 +156,7 @@ class World:
         return [slot.node for slot in self.slots if slot.node is not None]
 
     @property
-    def present(self) -> list[ClientNode]:
+    def present(self) -> list[SimulatedClient]:
         """Clients that are there."""
         return [client for client in self.clients if client.alive]
 

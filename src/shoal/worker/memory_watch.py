@@ -17,7 +17,7 @@ from shoal._base.process_memory import PeakMeter, collect_garbage, resident, tak
 from shoal.worker import core
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["MemoryWatch"]
 
@@ -44,7 +44,7 @@ class MemoryWatch:
         one of them ran, in bytes.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerContext) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._limit = worker.memory_limit

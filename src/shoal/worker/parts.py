@@ -14,13 +14,13 @@ from shoal.shared_memory import host_identity
 from shoal.shuffle.partitioned import Partitioned
 
 if TYPE_CHECKING:
-    from shoal.worker.worker import Worker
+    from shoal.worker.context import WorkerContext
 
 __all__ = ["give_parts", "part_of"]
 
 
 async def give_parts(
-    worker: Worker,
+    worker: WorkerContext,
     comm: Comm,
     keys: list[str],
     lives: list[int],
@@ -45,14 +45,14 @@ async def give_parts(
 
 
 def _give(
-    worker: Worker, keys: list[str | None], parts: list[tuple[int, int]], near: bool
+    worker: WorkerContext, keys: list[str | None], parts: list[tuple[int, int]], near: bool
 ) -> list[dict[str, Any] | None]:
     rows = zip(keys, parts, strict=True)
     return [None if key is None else part_of(worker, key, part, near) for key, part in rows]
 
 
 def part_of(
-    worker: Worker, key: str, parts: tuple[int, int], near: bool, own: bool = False
+    worker: WorkerContext, key: str, parts: tuple[int, int], near: bool, own: bool = False
 ) -> dict[str, Any] | None:
     """Return what a reader needs of some parts of one value; the `own` task's: the value itself."""
     found = worker.store.in_place(key)

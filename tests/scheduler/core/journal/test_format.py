@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from shoal.scheduler.core.journal.recorder import FLAG, ITEM, NOTE, VARIABLE
 from shoal.scheduler.core.journal.restoring import fold
 
 ALIVE = [(VARIABLE, "x", [b"1", []]), (NOTE, "n", {"a": (1, {2})})]
-CHANGES = [
+CHANGES: list[list[Any]] = [
     [(ITEM, 1, ["q", b"one", []])],
     [(ITEM, 1), (FLAG, "e", None)],
     [(VARIABLE, "x", [b"2", ["k"]]), (FLAG, "e")],
