@@ -83,26 +83,29 @@ export class Timeline {
     const columns = Math.max(1, Math.round(width * (window.devicePixelRatio || 1)));
     const lines = Math.min(rows, 4 * Math.max(1, Math.floor(height))); // more rows than that share lines
     const pixels = new Uint32Array(columns * lines);
-    const scale = columns / (this.to - this.from), colors = this.store.prefixes.map((prefix) => pixel(prefix.name));
+    const scale = columns / (this.to - this.from), colors = Uint32Array.from(this.store.prefixes, (prefix) => pixel(prefix.name));
     const wanted = this.filter.toLowerCase();
     const shown = this.store.prefixes.map((prefix) => prefix.name.toLowerCase().includes(wanted));
-    const { start, stop, prefix, lane, failed } = runs;
-    const end = Math.min(runs.length, runs.firstEndingAt(this.to + runs.longest));
-    for (let i = runs.firstEndingAt(this.from); i < end; i++) {
+    const { start, stop, prefix, lane, failed, keys } = runs, { from, to } = this;
+    // Where the row of each lane begins among the pixels.
+    const bases = new Int32Array(this.lanes.rows.length);
+    this.lanes.rows.forEach((row, i) => { bases[i] = (lines === rows ? row : Math.floor((row * lines) / rows)) * columns; });
+    const end = Math.min(runs.length, runs.firstEndingAt(to + runs.longest));
+    for (let i = runs.firstEndingAt(from); i < end; i++) {
       const begin = start[i]!;
-      if (begin > this.to) continue;
-      const kind = prefix[i]!;
-      if (wanted && !shown[kind] && !runs.keys[i]!.toLowerCase().includes(wanted)) continue;
-      let left = ((begin - this.from) * scale) | 0, right = ((stop[i]! - this.from) * scale) | 0;
+      if (begin > to) continue;
+      let left = ((begin - from) * scale) | 0, right = ((stop[i]! - from) * scale) | 0;
       if (left < 0) left = 0;
       if (right >= columns) right = columns - 1;
-      const row = this.lanes.rows[lane[i]!]!;
-      const base = (lines === rows ? row : Math.floor((row * lines) / rows)) * columns;
+      const base = bases[lane[i]!]!, bad = failed[i];
+      // Thinner than two pixels: only where nothing is drawn yet.
+      if (right - left < 2 && pixels[base + left] !== 0 && !bad) continue;
+      const kind = prefix[i]!;
+      if (wanted && !shown[kind] && !keys[i]!.toLowerCase().includes(wanted)) continue;
       // Between two runs side by side a pixel stays free, where there is room.
       if (right - left > 3) right--;
-      const color = failed[i] ? FAILED : colors[kind]!;
-      if (right - left < 2 && pixels[base + left] !== 0 && color !== FAILED) continue;
-      pixels.fill(color, base + left, base + right + 1);
+      const color = bad ? FAILED : colors[kind]!;
+      for (let x = base + left, last = base + right; x <= last; x++) pixels[x] = color;
     }
     this.image.width = columns;
     this.image.height = lines;
