@@ -49,3 +49,26 @@ def test_last_words_are_the_latest_warnings():
     assert file.words().endswith("ERROR fish: error number 99 with some text")
     assert "quiet" not in file.words() and len(file.words()) < 1024
     file.close()
+
+
+def test_runs_whose_time_is_over_are_those_that_still_run():
+    file = BoardFile()
+    board = RunningBoard(file.path)
+    slot, other = board.claim(), board.claim()
+    board.slots[slot], board.slots[other] = 7, 8
+    board.limit(7, 10.0)
+    board.limit(8, 20.0)
+    board.limit(9, 1.0)  # it has ended, and the loop has not heard of it
+    assert file.overdue(5.0) == []
+    assert file.overdue(15.0) == [7]
+    assert sorted(file.overdue(25.0)) == [7, 8]
+    board.unlimit(7)
+    board.unlimit(12345)
+    assert file.overdue(25.0) == [8]
+    for run in range(100, 1000):  # more than there is room for
+        board.limit(run, 1.0)
+    for run in range(100, 1000):
+        board.unlimit(run)
+    assert file.overdue(25.0) == [8] and len(board.limited) == 2
+    assert file.words() == ""
+    file.close()

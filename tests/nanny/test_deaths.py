@@ -16,6 +16,10 @@ GIB = 2**30
     ("arguments", "text"),
     [
         ({"returncode": 3}, "exit code 3 from os._exit or sys.exit"),
+        (
+            {"returncode": 3, "used": GIB},
+            "exit code 3 from os._exit or sys.exit; it used 1.00 GiB shortly before",
+        ),
         ({"returncode": 0}, "exit code 0 from os._exit or sys.exit"),
         (
             {"returncode": -9},
@@ -29,7 +33,8 @@ GIB = 2**30
         ),
         (
             {"returncode": -11, "used": GIB},
-            "killed by signal 11 (SIGSEGV): native code crashed; its standard error has the stack",
+            "killed by signal 11 (SIGSEGV): native code crashed; its standard error has the stack; "
+            "it used 1.00 GiB shortly before",
         ),
         ({"returncode": -15}, "killed by signal 15 (SIGTERM): somebody asked it to end"),
         ({"returncode": -40}, "killed by signal 40 (a real-time signal)"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import struct
 import tempfile
 from array import array
 from collections.abc import MutableSequence
@@ -17,7 +18,10 @@ __all__ = ["SLOTS", "BoardFile", "LastWords", "RunningBoard"]
 
 SLOTS = 2048  # threads, coroutines and runs on other executors that are told apart
 _WORDS = 2048  # bytes of the latest lines of the log
-_SIZE = SLOTS * 8 + _WORDS
+_LIMITS = 256  # runs with a time by which they must have ended
+_LIMITS_AT = SLOTS * 8 + _WORDS
+_LIMIT = struct.Struct("=Qd")
+_SIZE = _LIMITS_AT + _LIMITS * 16
 
 
 class RunningBoard:
@@ -42,6 +46,8 @@ class RunningBoard:
             self.slots = memoryview(self._map)[: SLOTS * 8].cast("Q")  # type: ignore[assignment]
             _remove(path)  # both have it mapped; nothing is left should both be killed
         self._free = list(range(SLOTS - 1, 0, -1))
+        self.limited: dict[int, int] = {}  # where the times of runs stand
+        self._free_limits = list(range(_LIMITS - 1, -1, -1))
 
     def claim(self) -> int:
         """Return a free slot. The first is shared by all that find none."""
@@ -60,7 +66,25 @@ class RunningBoard:
         """Leave the latest lines of the log, for the nanny that explains a death."""
         if self._map is not None:
             data = text.encode(errors="replace")[-_WORDS:]
-            self._map[SLOTS * 8 :] = data.ljust(_WORDS, b"\0")
+            self._map[SLOTS * 8 : _LIMITS_AT] = data.ljust(_WORDS, b"\0")
+
+    def limit(self, run: int, until: float) -> None:
+        """Write down by when a run must have ended, by the clock of `time.monotonic`.
+
+        For the case that this process itself cannot see to it: something holds the interpreter.
+        """
+        if self._map is not None and self._free_limits:
+            place = self.limited[run] = self._free_limits.pop()
+            at = _LIMITS_AT + place * 16
+            self._map[at : at + 16] = _LIMIT.pack(run, until)
+
+    def unlimit(self, run: int) -> None:
+        """A run has ended, or others see to its end."""
+        place = self.limited.pop(run, None)
+        if place is not None and self._map is not None:
+            at = _LIMITS_AT + place * 16
+            self._map[at : at + 16] = bytes(16)
+            self._free_limits.append(place)
 
 
 class LastWords(logging.Handler):
@@ -109,9 +133,15 @@ class BoardFile:
         with memoryview(self._map) as whole, whole[: SLOTS * 8] as part, part.cast("Q") as slots:
             return [run for run in slots if run]
 
+    def overdue(self, now: float) -> list[int]:
+        """Return the runs that go on though their time is over."""
+        table = _LIMIT.iter_unpack(self._map[_LIMITS_AT:_SIZE])
+        late = [run for run, until in table if run and until < now]
+        return [run for run in self.running() if run in late] if late else []
+
     def words(self) -> str:
         """Return the latest warnings."""
-        return self._map[SLOTS * 8 :].rstrip(b"\0").decode(errors="replace").strip()
+        return self._map[SLOTS * 8 : _LIMITS_AT].rstrip(b"\0").decode(errors="replace").strip()
 
     def close(self) -> None:
         """Give the memory back, and remove the file if the process never came to it."""

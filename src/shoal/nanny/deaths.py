@@ -63,6 +63,13 @@ def explain_death(
         )
     if request:
         return f"killed on request: {request}"
+    text = _ended_by(returncode, oom_kills)
+    if used:
+        text += f"; it used {format_bytes(used)} shortly before"
+    return text
+
+
+def _ended_by(returncode: int, oom_kills: int | None) -> str:
     if returncode > 255:  # Windows: an exception's code
         return f"exit code 0x{returncode:08X}: a crash in native code, or ended by somebody"
     if returncode >= 0:
@@ -79,8 +86,6 @@ def explain_death(
             text += ", very likely by the kernel's out-of-memory killer"
     elif name in _SENDERS:
         text += f": {_SENDERS[name]}"
-    if name == "SIGKILL" and used:
-        text += f"; it used {format_bytes(used)} shortly before"
     return text
 
 

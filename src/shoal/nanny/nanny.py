@@ -176,7 +176,7 @@ class Nanny(NannyAttributes):
         self._policy = RestartPolicy(restart=restart)
         self._make_counters()
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
-        self._deaths: dict[int, tuple[str, list[int] | None]] = {}  # by process id
+        self._deaths: dict[int, dict[str, Any]] = {}  # by process id
         self._keeper: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
         self._lives = 0
@@ -252,9 +252,8 @@ class Nanny(NannyAttributes):
         if process is not None and process.pid == pid:
             await process.explained(_DEATH_WAIT)
             if process.death:
-                return {"reason": process.death, "running": process.running}
-        reason, running = self._deaths.get(pid, (None, None))
-        return {"reason": reason, "running": running}
+                return _how(process)
+        return self._deaths.get(pid, {"reason": None, "running": None})
 
     async def run(
         self,
@@ -456,7 +455,7 @@ class Nanny(NannyAttributes):
     def _note_end(self, process: ServerProcess) -> None:
         """Remember how a process ended, and tell the scheduler when it did so by accident."""
         if process.pid is not None:
-            self._deaths[process.pid] = process.death, process.running
+            self._deaths[process.pid] = _how(process)
             while len(self._deaths) > _KEPT_DEATHS:
                 del self._deaths[next(iter(self._deaths))]
         address = process.info.get("address")
@@ -466,9 +465,7 @@ class Nanny(NannyAttributes):
             note.add_done_callback(self._notes.discard)
 
     async def _tell_scheduler(self, address: str, process: ServerProcess) -> None:
-        call = self.rpc(self.scheduler_addr).worker_died(
-            address=address, reason=process.death, running=process.running
-        )
+        call = self.rpc(self.scheduler_addr).worker_died(address=address, **_how(process))
         try:
             await asyncio.wait_for(call, 5)
         except Exception:  # it learns of it by its own stream, without the reason
@@ -515,3 +512,9 @@ def _preloads_of(
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _how(process: ServerProcess) -> dict[str, Any]:
+    """Return how a process ended, as the scheduler is told."""
+    how: dict[str, Any] = {"reason": process.death, "running": process.running}
+    return {**how, "overdue": process.overdue} if process.overdue else how

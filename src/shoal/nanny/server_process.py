@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["ServerProcess", "StartError"]
 
 logger = logging.getLogger("shoal.nanny")
 
+_LOOK = 0.5  # seconds between two looks at the times of runs
 _NO_LIMIT = MemoryLimit(0, None)
 _SLOW_START = 60.0  # seconds after which people are told that a process does not come up
 
@@ -68,6 +70,8 @@ class ServerProcess:
     ----------
     running : list of int or None
         The runs that the process was in the midst of when it died; None where that is unknown.
+    overdue : list of int
+        Those of them whose time was over, for which the process was ended.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class ServerProcess:
         self._sockets = sockets
         self._board = board
         self.running: list[int] | None = None
+        self.overdue: list[int] = []
         self._label = label
         self._limit = limit
         self._interval = monitor_interval
@@ -133,7 +138,11 @@ class ServerProcess:
         try:
             await self._child.start()
             self._monitor = asyncio.create_task(self._watch_memory())
-            await self._child.wait()
+            watch = asyncio.create_task(self._watch_board())
+            try:
+                await self._child.wait()
+            finally:
+                watch.cancel()
         except BaseException:
             self._child.kill()
             raise
@@ -207,6 +216,20 @@ class ServerProcess:
             format_bytes(self._limit.limit),
         )
         self._child.kill()
+
+    async def _watch_board(self) -> None:
+        """End the process when it does not end a run whose time is over."""
+        while self._board is not None:
+            await asyncio.sleep(_LOOK)
+            self.overdue = self._board.overdue(time.monotonic())
+            if self.overdue:
+                logger.warning(
+                    "%s (pid %s) does not end a task that takes longer than its timeout, and does "
+                    "not answer; ending it",
+                    *(self._label, self.pid),
+                )
+                self.kill("a task took longer than its timeout, and held its process")
+                return
 
     def _conclude(self) -> None:
         """Say what end it was, and clean up what a killed worker could not."""

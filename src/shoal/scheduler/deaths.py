@@ -33,14 +33,16 @@ async def post_mortem(scheduler: SchedulerContext, ws: WorkerState, reason: str)
     assert ws.info.nanny is not None
     dead = False
     running: list[int] | None = None
+    overdue: list[int] = []
     try:
         answer = await asyncio.wait_for(
             scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _PATIENCE
         )
         if answer.get("reason"):
             reason, dead, running = answer["reason"], True, answer.get("running")
+            overdue = answer.get("overdue", [])
     except Exception as error:
         logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
     gone = ws.address not in scheduler.worker_streams
     if scheduler.state.workers.get(ws.address) is ws and gone:
-        scheduler.lose_worker(ws.address, reason, dead, running)
+        scheduler.lose_worker(ws.address, reason, dead, running, overdue)

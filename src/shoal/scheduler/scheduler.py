@@ -546,7 +546,12 @@ class Scheduler(
             self.background(post_mortem(self, ws, reason))
 
     def lose_worker(
-        self, address: str, reason: str, dead: bool = False, running: list[int] | None = None
+        self,
+        address: str,
+        reason: str,
+        dead: bool = False,
+        running: list[int] | None = None,
+        overdue: Sequence[int] = (),
     ) -> None:
         """Take a worker as gone; for good when it is `dead`, in the midst of the runs `running`."""
         expected = address in self.core.state.departures.leaving or address in self._closing_workers
@@ -556,7 +561,7 @@ class Scheduler(
         self.rpc.remove(address)
         self.outbox.drop(address)
         runs = None if running is None else tuple(running)
-        self.feed(WorkerLost(address, reason, expected, dead or expected, runs))
+        self.feed(WorkerLost(address, reason, expected, dead or expected, runs, tuple(overdue)))
         self._notify()
 
     def close_worker(

@@ -287,6 +287,7 @@ class Worker(WorkerFace, WorkerMethods):
             name=f"Dask-Default-Threads-{os.getpid()}",
             inline_result=config.get_bytes("shoal.inline-result"),
             board=self.running_board,
+            grace=self.machine.state.settings.interrupt_grace,
         )
 
     async def start_unsafe(self) -> None:
@@ -315,7 +316,7 @@ class Worker(WorkerFace, WorkerMethods):
             self.scheduler_address,
             self.security.get_connection_args("worker", "scheduler"),
             on_up=self._connected,
-            on_down=self._disconnected,
+            on_down=lambda reason: self.feed(core.Disconnected(reason)),
             on_messages=self._from_scheduler,
             patience=self._death_timeout,
             reconnect=self._reconnect,
@@ -514,9 +515,6 @@ class Worker(WorkerFace, WorkerMethods):
         self.introduction = await self.report.introduce()
         if self._link is not None and self._link.up:
             self.feed(core.Connected())
-
-    def _disconnected(self, reason: str) -> None:
-        self.feed(core.Disconnected(reason))
 
     def _from_scheduler(self, messages: list[Any]) -> None:
         first = messages[0]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from scheduler_harness import Cluster
 
+from shoal.errors import TaskTimeout
 from shoal.wire import messages as m
 from shoal.wire.messages import TaskOptions
+from shoal.wire.pickling import loads
 
 
 def timeouts(cluster: Cluster) -> dict[str, float]:
@@ -70,3 +72,37 @@ def test_it_is_remembered_as_an_event() -> None:
     (_, first), (_, second) = cluster.s.notes.events["interrupts"]
     assert first["action"] == "task-interrupted" and second["action"] == "worker-replaced"
     assert (first["key"], first["worker"], first["where"]) == ("x", "a", "in f")
+
+
+def lost_with(options: TaskOptions) -> tuple[Cluster, dict[str, int]]:
+    """A process with two tasks that was ended for the first of them."""
+    cluster = Cluster(allowed_failures=0)
+    cluster.client()
+    cluster.worker("a", nthreads=2)
+    cluster.graph("c", {"late": []}, options=options)
+    cluster.graph("c", {"beside": []})
+    runs = {task.key: task.run for task in cluster.sent("a")}
+    cluster.lose_worker("a", running=tuple(runs.values()), overdue=(runs["late"],))
+    cluster.worker("b", nthreads=2)
+    return cluster, runs
+
+
+def test_of_a_process_that_was_ended_for_a_task_only_that_task_fails() -> None:
+    cluster, _ = lost_with(TaskOptions(timeout=2.0))
+    [erred] = cluster.told("c", m.KeyErred)
+    error = loads(erred.exception)
+    assert isinstance(error, TaskTimeout) and (error.key, error.timeout) == ("late", 2.0)
+    assert [task.key for task in cluster.sent("b")] == ["beside"]
+    assert not any(task.options and task.options.alone for task in cluster.sent("b"))
+
+
+def test_it_is_tried_again_as_any_task_that_fails() -> None:
+    for policy, again in (
+        (None, True),
+        (m.RetryPolicy(on=["builtins.TimeoutError"]), True),
+        (m.RetryPolicy(on=["builtins.KeyError"]), False),
+    ):
+        cluster, _ = lost_with(TaskOptions(timeout=2.0, retries=1, retry=policy))
+        keys = {task.key for task in cluster.sent("b")}
+        assert keys == ({"late", "beside"} if again else {"beside"})
+        assert len(cluster.told("c", m.KeyErred)) == (not again)

@@ -62,6 +62,7 @@ class WorkerLost(msgspec.Struct, gc=False):
     expected: bool = False
     dead: bool = False
     running: tuple[int, ...] | None = None
+    overdue: tuple[int, ...] = ()  # of these, those that its nanny ended it for
 
 
 class Tick(msgspec.Struct, gc=False):

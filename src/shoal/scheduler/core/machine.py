@@ -296,7 +296,15 @@ class Machine:
     def _worker_lost(self, event: e.WorkerLost) -> None:
         ws = self.state.workers.get(event.address)
         if ws is not None:
-            worker_lost(self.state, ws, event.reason, event.expected, event.dead, event.running)
+            worker_lost(
+                self.state,
+                ws,
+                event.reason,
+                event.expected,
+                event.dead,
+                event.running,
+                event.overdue,
+            )
 
     def _client_lost(self, event: e.ClientLost) -> None:
         client = self.state.clients.get(event.client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
@@ -236,8 +237,15 @@ async def terminate(scheduler: SchedulerContext, reason: str = "the cluster was 
 
 
 def worker_died(
-    scheduler: SchedulerContext, address: str, reason: str, running: list[int] | None = None
+    scheduler: SchedulerContext,
+    address: str,
+    reason: str,
+    running: list[int] | None = None,
+    overdue: Sequence[int] = (),
 ) -> None:
-    """A nanny tells that the process of a worker has ended, and in the midst of which runs."""
+    """A nanny tells that the process of a worker has ended, and in the midst of which runs.
+
+    `overdue`: those that it was ended for, because their time was over.
+    """
     if address in scheduler.state.workers:
-        scheduler.lose_worker(address, reason, dead=True, running=running)
+        scheduler.lose_worker(address, reason, dead=True, running=running, overdue=overdue)

@@ -48,6 +48,7 @@ _TOGETHER = 1e-3  # seconds within which outcomes of short runs are told togethe
 _AHEAD = 1e-3  # seconds of work that are left when the loop is woken, if it can be
 _LATEST = 6e-3  # seconds after which it is woken anyway
 _POLL_INTERVAL = 4e-3  # seconds after which the loop looks whether any wait
+_MARGIN = 2.0  # seconds that a process is late before its nanny ends it
 _NOTHING: Mapping[TaskRun, tuple[TaskRun, ...]] = {}
 _OWN = ("default", "offload")  # names of these threads
 
@@ -80,6 +81,8 @@ class ThreadPool(Places):
         Results up to this many bytes come along with their outcome, where a client waits for them.
     board : RunningBoard, optional
         Where it is written what runs, for whoever has to know when this process is dead.
+    grace : float
+        Seconds after which code that was stopped, and goes on, is given up.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class ThreadPool(Places):
         executors: Mapping[str, Executor] | None = None,
         inline_result: int = 1024,
         board: RunningBoard | None = None,
+        grace: float = 5.0,
         name: str = "shoal-task",
     ) -> None:
         super().__init__(nthreads)
@@ -114,6 +118,7 @@ class ThreadPool(Places):
         self.trace: Callable[[TaskRun, float, Outcome], None] | None = None
         self.gauge: Gauge | None = None  # while memory is short
         self.board = board or RunningBoard()
+        self._grace = grace
         self._following = Following(self)
         self.fresh = self._following.fresh
         self._on_outcomes = on_outcomes
@@ -220,6 +225,8 @@ class ThreadPool(Places):
 
     def abandon(self, runs: list[TaskRun]) -> None:
         """Give the places of runs to other threads: their code does not stop."""
+        for task in runs:
+            self.board.unlimit(task.run)
         for context in list(self.at_work.values()):
             if context.task in runs and context.task in self.running and not context.seceded:
                 context.seceded = True
@@ -237,6 +244,9 @@ class ThreadPool(Places):
     def _note_begin(self, task: TaskRun) -> None:
         options = task.compute.options
         if options is not None and options.timeout:
+            # The core sees to it, and its nanny should this process not answer any more.
+            until = time.monotonic() + options.timeout + 2 * self._grace + _MARGIN
+            self.board.limit(task.run, until)
             self.call_loop(self._tell_started, task)
         if self._watch_begin is not None:
             self.call_loop(self._watch_begin, task.key)
@@ -568,6 +578,9 @@ class ThreadPool(Places):
         if fresh:
             for outcome in outcomes:
                 fresh.pop(outcome.key, None)
+        if self.board.limited:
+            for outcome in outcomes:
+                self.board.unlimit(outcome.run)
         if outcomes:
             self._on_outcomes(outcomes)
             if not self._loop_will_look and self._queue:

@@ -16,6 +16,7 @@ from shoal.scheduler.core.policies.restrictions import workers_changed
 from shoal.scheduler.core.slices import start
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.core.transitions.demand import leave_worker
+from shoal.scheduler.core.transitions.failing import end_overdue
 from shoal.scheduler.core.transitions.losing import drop_worker_tasks, unplace_in_steps
 from shoal.scheduler.core.transitions.table import move
 from shoal.wire import messages as m
@@ -118,6 +119,7 @@ def worker_lost(
     expected: bool,
     dead: bool,
     running: tuple[int, ...] | None = None,
+    overdue: tuple[int, ...] = (),
 ) -> None:
     """A worker is gone, one way or the other."""
     graceful = expected or ws.address in s.departures.leaving
@@ -136,9 +138,12 @@ def worker_lost(
     workers_changed(s)
     ws.status = "closed"
     s.recovery.patient_until = s.now + s.settings.recovery_window if may_return else None
-    suspects = set() if graceful else find_suspects(ws, running)
+    suspects = set() if graceful or overdue else find_suspects(ws, running)
     runs = len(suspects if running is None else running)
+    late = [ts for ts in ws.processing if ts.run in overdue]
     drop_worker_tasks(s, ws, reason, suspects, runs)
+    for ts in late:
+        end_overdue(s, ts, ws.address)
     s.recovery.patient_until = None
     s.crowded.pop(ws, None)
     s.departures.lifetimes.pop(ws, None)

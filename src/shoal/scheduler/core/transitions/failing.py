@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.errors import ActorLostError, DataLostError, KilledWorker, NoValidWorkerError
+from shoal.errors import (
+    ActorLostError,
+    DataLostError,
+    KilledWorker,
+    NoValidWorkerError,
+    TaskTimeout,
+)
 from shoal.scheduler.core.outgoing import tell_client, tell_free
+from shoal.scheduler.core.policies.retrying import is_worth_retrying, pause_before
 from shoal.scheduler.core.state import Erred
 from shoal.scheduler.core.transitions.demand import drop_want, leave_worker, let_go_of_inputs
 from shoal.scheduler.core.transitions.table import ACTIVE, move
-from shoal.wire.messages import KeyErred, KeysLost
+from shoal.wire.blob import Blob
+from shoal.wire.failures import kinds_of
+from shoal.wire.messages import Failed, KeyErred, KeysLost
 from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "data_is_missing",
+    "end_overdue",
     "fail",
     "fail_actor_lost",
     "fail_data_lost",
@@ -24,6 +34,8 @@ __all__ = [
     "fail_unrunnable",
     "say_erred",
 ]
+
+_NONE = Blob(b"")
 
 
 def fail(s: SchedulerState, ts: TaskState, error: Erred, blame: str) -> None:
@@ -98,6 +110,20 @@ def fail_killed(s: SchedulerState, ts: TaskState) -> None:
     s.notes.killed += 1
     exception = KilledWorker(ts.key, list(ts.rare.deaths), s.settings.allowed_failures)
     fail(s, ts, _erred(exception, ts.rare.deaths[-1][0]), ts.key)
+
+
+def end_overdue(s: SchedulerState, ts: TaskState, worker: str) -> None:
+    """A process was ended, for a task held it longer than its timeout: fail it, or try it again."""
+    rare = ts.rarities()
+    where = "(unknown: it held the interpreter of its process)"
+    exception = TaskTimeout(ts.key, ts.options.timeout, where)
+    failed = Failed(ts.key, 0, _NONE, _NONE, "", "", 0.0, 0.0, kinds_of(TaskTimeout))
+    if rare.retries_used < ts.options.retries and is_worth_retrying(ts.options.retry, failed):
+        rare.retries_used += 1
+        if ts.options.retry is not None:
+            rare.wake_at = s.now + pause_before(ts.options.retry, ts.key, rare.retries_used)
+    elif ts.state == "waiting":
+        fail(s, ts, _erred(exception, worker), ts.key)
 
 
 def fail_actor_lost(s: SchedulerState, ts: TaskState, worker: str, reason: str) -> None:
