@@ -65,7 +65,8 @@ WORK = """
         worker = distributed.worker.get_worker()
         return isinstance(worker, dask.distributed.Worker) and worker.address
 
-    with LocalCluster(n_workers=1, threads_per_worker=1) as cluster, Client(cluster) as client:
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
+    with cluster, Client(cluster) as client:
         future = client.submit(where, 1)
         assert wait([future]).done == {future}
         assert isinstance(future, distributed.client.Future)

@@ -19,7 +19,11 @@ def test_the_example_prints_what_is_said(tmp_path: Path) -> None:
     script = tmp_path / "example.py"
     script.write_text(program, encoding="utf-8")
     ran = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=50, cwd=tmp_path
+        [sys.executable, "-W", "ignore:Port 8787 is already in use", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        cwd=tmp_path,
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == output

@@ -135,10 +135,11 @@ def test_a_port_that_is_taken_makes_room_for_another(caplog: pytest.LogCaptureFi
     run(main())
 
 
-def test_who_asked_for_no_port_gets_no_warning(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="shoal.http")
-    warn_of_taken_port(DEFAULT_PLACE, 8790)
-    assert "Port 8787 is already in use" in caplog.text and "port 8790" in caplog.text
+def test_a_taken_port_is_told_of_also_where_nobody_asked_for_one() -> None:
+    with pytest.warns(UserWarning, match="Port 8787 is already in use.* port 8790"):
+        warn_of_taken_port(DEFAULT_PLACE, 8790)
+    warn_of_taken_port(DEFAULT_PLACE, 8787)
+    warn_of_taken_port(":0", 8790)
 
 
 def test_a_prefix_comes_before_all_paths() -> None:

@@ -118,16 +118,12 @@ def parse_place(place: str | int) -> tuple[str, int]:
 
 
 def warn_of_taken_port(place: str | int, port: int) -> None:
-    """Say that the pages are not where they were asked for.
-
-    Who did not ask for a place gets no warning: a second cluster on a machine is nothing odd.
-    """
+    """Say that the pages are not where they were asked for, or where people look for them."""
     wanted = parse_place(place)[1]
     if not wanted or wanted == port:
         return
-    said = f"Port {wanted} is already in use, perhaps by another cluster; the dashboard is at"
-    if place == DEFAULT_PLACE:
-        logger.info("%s port %d", said, port)
-    else:
-        hint = "Ask for any free one with dashboard_address=':0'"
-        warnings.warn(f"{said} port {port}. {hint}", stacklevel=2)
+    warnings.warn(
+        f"Port {wanted} is already in use, perhaps by another cluster; the dashboard is at port "
+        f"{port}. Ask for any free one with dashboard_address=':0'",
+        stacklevel=2,
+    )
