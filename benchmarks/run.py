@@ -37,7 +37,7 @@ WORKLOADS = [
         "join",
         "arrays",
     ],
-    *["climate", "grid_search", "zero_workers", "core_scaling", "million"],
+    *["climate", "grid_search", "zero_workers", "core_scaling", "million", "memory"],
 ]
 DEFAULTS = {"repeat": 5, "budget": math.inf, "limit": 240.0}
 CHECK = {**DEFAULTS, "budget": 30.0}

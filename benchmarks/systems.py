@@ -135,34 +135,34 @@ def children_as_workers() -> dict[str, list[int]]:
 
 
 @contextmanager
-def shoal(workers: int = WORKERS, threads: int = 1) -> Iterator[System]:
+def shoal(workers: int = WORKERS, threads: int = 1, **limits: str) -> Iterator[System]:
     from shoal import Client, LocalCluster, wait
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=threads) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=threads, **limits) as cluster,
         Client(cluster) as client,
     ):
         yield Futures(client, wait)
 
 
 @contextmanager
-def dask(workers: int = WORKERS, threads: int = 1) -> Iterator[System]:
+def dask(workers: int = WORKERS, threads: int = 1, **limits: str) -> Iterator[System]:
     from distributed import Client, LocalCluster, wait
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=threads) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=threads, **limits) as cluster,
         Client(cluster) as client,
     ):
         yield Futures(client, wait)
 
 
 @contextmanager
-def dask_best(workers: int = WORKERS, threads: int = 1) -> Iterator[System]:
+def dask_best(workers: int = WORKERS, threads: int = 1, **limits: str) -> Iterator[System]:
     """The best settings found: no queueing of root tasks, and uvloop.
 
     They go into the environment (see `ENVIRONMENT`), so that the workers have them too.
     """
-    with dask(workers, threads) as system:
+    with dask(workers, threads, **limits) as system:
         yield system
 
 
@@ -207,8 +207,11 @@ SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
 }
 
 
-def start(name: str, **options: int) -> Context:
-    """Return the adapter called `name`, to be entered; options are `workers` and `threads`."""
+def start(name: str, **options: Any) -> Context:
+    """Return the adapter called `name`, to be entered.
+
+    Options are `workers`, `threads`, and `memory_limit` where there is such a thing.
+    """
     return SYSTEMS[name][2](**options)
 
 

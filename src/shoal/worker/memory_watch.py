@@ -15,6 +15,7 @@ from dask.utils import key_split
 from shoal import config
 from shoal._base.process_memory import PeakMeter, collect_garbage, resident, taken, trim
 from shoal.worker import core
+from shoal.worker.core.admission import waiting_for_memory
 
 if TYPE_CHECKING:
     from shoal.worker.context import WorkerContext
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["MemoryWatch"]
 
 _SOON = 0.05  # of the limit: results that came together count before the next look is due
-_TICK = 0.01  # seconds between two looks at the peak, while something runs
+_TICK = 0.01  # seconds between two looks while something runs
 _IDLE = 0.05  # the same while nothing does
 _LONG = 0.005  # seconds after which a run is looked at
 _WORTH = 1 << 20  # bytes of growth that are worth to be remembered
 _PREFIXES = 1000  # remembered
+_HELD = 100  # tasks that are told to wait for memory
 
 
 class MemoryWatch:
@@ -103,6 +105,15 @@ class MemoryWatch:
         ):
             self.measure()
 
+    def held(self) -> dict[str, str]:
+        """Return which tasks wait for memory, and why, in words; the first of many."""
+        return waiting_for_memory(self._worker.machine.state, _HELD)
+
+    def take_prefixes(self) -> dict[str, list[int]]:
+        """Return `prefixes`, and begin anew."""
+        found, self.prefixes = self.prefixes, {}
+        return found
+
     # -- on request of the core ----------------------------------------------------
 
     def evict(self, nbytes: int, in_use: frozenset[str], spare: list[str]) -> None:
@@ -160,7 +171,7 @@ class MemoryWatch:
         """See how far the process grows while runs of some length are under way.
 
         It is their growth together; each is said to have had its share of it. While memory is short
-        the threads look themselves.
+        the threads look themselves, and exactly.
         """
         running = self._worker.pool.running
         before = 0
@@ -169,13 +180,12 @@ class MemoryWatch:
             if self._worker.pool.gauge is not None:
                 continue
             now = monotonic()
-            peak = self._meter.read()
             now_taken = resident()
             runs = [task for task, since in running.copy().items() if now - since >= _LONG]
             if runs:
                 seen = {task: seen.get(task, min(before, now_taken)) for task in runs}
                 for task in runs:
-                    self._note(task, (peak - seen[task]) // len(runs))
+                    self._note(task, (now_taken - seen[task]) // len(runs))
             elif seen:
                 seen = {}
             before = now_taken

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import psutil
 
     from shoal.worker.executor.pool import ThreadPool
+    from shoal.worker.memory_watch import MemoryWatch
     from shoal.worker.store import Store
     from shoal.worker.transfers import Transfers
 
@@ -35,6 +36,7 @@ class ReportHost(Protocol):
     pool: ThreadPool
     store: Store
     transfers: Transfers
+    memory_watch: MemoryWatch
     _process: psutil.Process
 
 
@@ -84,6 +86,8 @@ class Report:
             "managed_bytes": store.memory_bytes,
             "spilled_bytes": store.disk_bytes,
             "unmanaged_old": self._least_unmanaged(memory - store.memory_bytes),
+            "held": worker.memory_watch.held(),
+            "task_memory": worker.memory_watch.take_prefixes(),
             "executing": pool.executing,
             "ready": pool.ready,
             "in_memory": len(store),

@@ -257,3 +257,48 @@ def test_it_is_a_dict_with_sums(
         assert set(store) == set(model)
     store.close()
     assert files(folder) == []
+
+
+def test_what_is_in_use_stays_and_what_is_spared_goes_last(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for key in "abcd":
+        store.put(key, key, 10)
+    done = store.spill(15, frozenset("a"), ["d", "b"])
+    assert (done.freed, done.keys, done.reason) == (20, ["c", "d"], "")
+    assert store.spill(100, frozenset("a"), ["b"]).keys == ["b"]
+    assert store.spill(100, frozenset("a")).freed == 0
+
+
+class Used:
+    at_work: Any = None
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        Used.at_work()
+        return (Used, ())
+
+
+def test_what_is_used_while_it_is_written_stays(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+
+    Used.at_work = lambda: store.get("used")  # as a run that begins now
+    store.put("used", Used(), 10)
+    assert store.spill(10).freed == 0
+    assert not store.is_on_disk("used") and store.memory_bytes == 10
+    assert store.disk_bytes > 0  # next time nothing need be written
+
+
+def test_what_peers_get_is_not_read_back_into_memory(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.put("x", [1], 10)
+    store.put("y", [2], 10)
+    store.spill(10)
+    assert store.peek_many(["x", "y"]) == [[1], [2]]
+    assert store.is_on_disk("x") and store.memory_bytes == 10
+    with pytest.raises(KeyError, match="z"):
+        store.peek_many(["x", "z"])
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path), max_spill=5)
+    store.put("x", "x" * 100, 100)
+    assert "not more than 5 bytes" in store.spill(100).reason

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dask.base import get_annotations, is_dask_collection
 from dask.utils import parse_timedelta
 
-from shoal._base.numbers import amounts, finite
+from shoal._base.numbers import finite
+from shoal._base.resources import requested_amounts
 from shoal.cache.store import Store, store_of
 from shoal.client.collections.dask_private import flatten
 from shoal.client.futures.future import Future
@@ -178,7 +179,7 @@ def _choose(asked: dict[str, Any]) -> Chosen:
         options = TaskOptions(
             workers=None if workers is None else as_workers(workers),
             allow_other_workers=bool(allow_other_workers),
-            resources=amounts("resources=", resources or {}) or None,
+            resources=requested_amounts(resources),
             retries=times,
             actor=actor,
             executor=checked_executor(executor),

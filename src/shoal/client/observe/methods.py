@@ -99,6 +99,25 @@ class InsightVerbs(ClientContext):
         """
         return self.sync(activity.call_stack, self, futures, keys)
 
+    def memory_by_prefix(self) -> Any:
+        """Return how much memory tasks took while they ran, their results included.
+
+        It is how far the worker's process grew, as the kernel saw it; where several tasks ran on
+        its threads, each is said to have had its share. Tasks of a few milliseconds are not looked
+        at, unless memory is short. Workers without a memory limit do not look.
+
+        Returns
+        -------
+        dict
+            By prefix of keys: how many ``"runs"`` were looked at, and the ``"peak"``, in bytes.
+
+        Examples
+        --------
+        >>> client.memory_by_prefix()  # doctest: +SKIP
+        {'random_sample': {'runs': 20, 'peak': 40632320}}
+        """
+        return self.sync(self._ask, "memory_by_prefix")
+
     def profile(
         self,
         key: str | None = None,

@@ -13,7 +13,8 @@ from dask.utils import format_bytes, parse_timedelta
 
 from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
-from shoal._base.numbers import amounts, finite, is_whole, whole_number
+from shoal._base.numbers import finite, is_whole, whole_number
+from shoal._base.resources import requested_amounts
 from shoal.client.core.state import Call, Extras, Record
 from shoal.client.futures.future import Future, make_future, make_futures
 from shoal.client.submission.arguments import pack
@@ -91,7 +92,7 @@ class SubmitOptions:
             self.options = TaskOptions(
                 workers=None if workers is None else as_workers(workers),
                 allow_other_workers=bool(allow_other_workers),
-                resources=amounts("resources=", resources or {}) or None,
+                resources=requested_amounts(resources),
                 retries=times,
                 actor=bool(actor),
                 executor=checked_executor(executor),

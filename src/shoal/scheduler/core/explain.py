@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.state import SchedulerState, TaskState
+    from shoal.scheduler.core.state import SchedulerState, TaskState, WorkerState
 
 __all__ = ["explain", "story"]
 
@@ -71,7 +71,14 @@ def _no_worker(s: SchedulerState, ts: TaskState) -> str:
 def _queued(s: SchedulerState, ts: TaskState) -> str:
     running = [ws for ws in s.workers.values() if ws.running]
     if not running:
-        return "all workers are paused or leaving."
+        paused = [ws for ws in s.workers.values() if ws.status == "paused"]
+        if not paused:
+            return "all workers are paused or leaving."
+        ws = paused[0]
+        return (
+            f"all workers are paused or leaving. {ws.address} is one {_paused(ws)}. Release "
+            "results that you hold, give workers more memory, or start more of them."
+        )
     if ts.worker is not None:
         n, address = len(ts.worker.processing), ts.worker.address
         return f"it waits for {address}, which is closest to its data and has {n} tasks already."
@@ -86,7 +93,24 @@ def _processing(s: SchedulerState, ts: TaskState) -> str:
     running = ts.worker.executing.get(ts.key)
     if running is not None:
         return f"it has been running on {ts.worker.address} for {running:.1f} s{where}."
+    held = ts.worker.metrics.get("held", {}).get(ts.key)
+    if held:
+        return f"it is on {ts.worker.address}{where}, and {held}."
+    if ts.worker.status == "paused":
+        return f"it was sent to {ts.worker.address}{where}, {_paused(ts.worker)}."
     return f"it was sent to {ts.worker.address}{where}; {ahead} tasks were sent there before it."
+
+
+def _paused(ws: WorkerState) -> str:
+    """Say what a paused worker's memory is full of."""
+    told = ws.metrics
+    limit = ws.info.memory_limit
+    memory, managed = told.get("memory", 0), told.get("managed_bytes", 0)
+    return (
+        f"which is paused: it takes {memory:,} bytes of its limit of {limit:,}, {managed:,} of "
+        f"them results and {max(0, memory - managed):,} something else; "
+        f"{told.get('spilled_bytes', 0):,} bytes of results are on disk"
+    )
 
 
 def _memory(s: SchedulerState, ts: TaskState) -> str:

@@ -462,6 +462,7 @@ class SchedulerState:
         "started",
         "stimuli",
         "stimulus",
+        "task_memory",
         "tasks",
         "total_nthreads",
         "touched_workers",
@@ -522,6 +523,8 @@ class SchedulerState:
         self.log = TransitionLog(settings.log_length)
         self.watch: Any = None  # called with (task, start, finish) where somebody asked for it
         self.notes = Notes()
+        # By prefix: of how many runs the memory was looked at, and how far a process grew at most.
+        self.task_memory: dict[str, tuple[int, int]] = {}
 
     def _make_worklists(self) -> None:
         """Set up what is filled and emptied within events, or a few of them."""

@@ -29,6 +29,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     # what is known
     "scheduler_info": information.scheduler_info,
     "metrics": information.metrics,
+    "memory_by_prefix": information.memory_by_prefix,
     "who_has": information.who_has,
     "has_what": information.has_what,
     "nbytes": information.nbytes,

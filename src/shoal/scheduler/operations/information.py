@@ -23,6 +23,7 @@ __all__ = [
     "has_what",
     "log_event",
     "logs",
+    "memory_by_prefix",
     "metrics",
     "nbytes",
     "nthreads",
@@ -163,6 +164,12 @@ def scheduler_info(scheduler: TellsOfItself, n_workers: int = -1) -> dict[str, A
 def metrics(scheduler: SchedulerContext) -> dict[str, dict[str, Any]]:
     """Return what workers last said of themselves, by address."""
     return {ws.address: ws.metrics for ws in scheduler.state.workers.values()}
+
+
+def memory_by_prefix(scheduler: SchedulerContext) -> dict[str, dict[str, int]]:
+    """Return how much memory tasks took, by prefix: runs that were looked at, bytes at most."""
+    known = scheduler.state.task_memory
+    return {prefix: {"runs": runs, "peak": peak} for prefix, (runs, peak) in known.items()}
 
 
 def check_idle(scheduler: TellsOfItself) -> float | None:

@@ -11,7 +11,7 @@ While memory is not short none of this costs anything.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from typing import TYPE_CHECKING
 
 from shoal.worker.core.budget import Reservation, need_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shoal.worker.core.budget import Budget
     from shoal.worker.core.state import TaskRun, WorkerState
 
-__all__ = ["admit", "begun", "guard", "in_use", "needed_later", "unguard"]
+__all__ = ["admit", "begun", "guard", "in_use", "needed_later", "unguard", "waiting_for_memory"]
 
 _PATIENCE = 5.0  # seconds in which nothing went on before a run is refused
 
@@ -98,8 +98,6 @@ def admit(s: WorkerState) -> None:
         else:
             heappop(held)
             _begin(s, b, task, need_of(s, task))
-    if not held:
-        b.blocked_since = None
 
 
 def _occupied(b: Budget) -> int:
@@ -113,8 +111,10 @@ def _fits(s: WorkerState, b: Budget, task: TaskRun) -> bool:
     if not lacks or b.is_small(need):
         return True
     b.lacking = lacks
-    if b.full and b.process + amount > b.hard:
-        return False
+    if b.full:  # a run is refused for what is known of its function, and tried where nothing is
+        known = amount if task.compute.function in b.usage or task.need else need.read
+        if b.process + known > b.hard:
+            return False
     return alone(s, b)
 
 
@@ -135,12 +135,15 @@ def _begin(s: WorkerState, b: Budget, task: TaskRun, need: Reservation) -> None:
 
 
 def _note_blocked(s: WorkerState, b: Budget, task: TaskRun) -> None:
-    """Refuse a run that waits in vain: nothing goes on here, and the disk takes no more."""
+    """Refuse a run that waits in vain: nothing goes on here, and the disk takes no more.
+
+    Those that do not fit either, after that, are refused at once.
+    """
     if not b.full or b.running or s.fetching_bytes:
         b.blocked_since = None
     elif b.blocked_since is None:
         b.blocked_since = s.now
-    elif s.now - b.blocked_since >= _PATIENCE:
+    elif s.now - b.blocked_since >= _PATIENCE and s.now < b.next_evict:  # it was tried just now
         refuse(s, b, task)
 
 
@@ -149,13 +152,31 @@ def refuse(s: WorkerState, b: Budget, task: TaskRun) -> None:
     need = need_of(s, task)
     if task.state == "waiting":
         let_go(s, task)
-    b.blocked_since = None
     task.state = "ready"  # with the executor, which answers at once
     s.effects.refuse[task] = (
         f"{task.key!r} needs about {need.new + need.read:,} bytes of memory, and the worker has "
         f"{max(0, b.hard - b.process):,} left of its limit of {b.limit:,}: {b.managed:,} are "
         f"results, which cannot go to disk: {b.full}"
     )
+
+
+def waiting_for_memory(s: WorkerState, most: int) -> dict[str, str]:
+    """Return which runs are held, and why, in words; so many at most."""
+    b = s.guard
+    if b is None:
+        return {}
+    found: dict[str, str] = {}
+    for _, _, task in nsmallest(most, b.held):
+        if task.state == "held":
+            need = need_of(s, task)
+            found[task.key] = (
+                f"waits for memory: it takes about {need.new + need.read:,} bytes, and of the "
+                f"limit of {b.limit:,} the process takes {b.process:,}, {b.managed:,} of them "
+                "results"
+            )
+            if b.full:
+                found[task.key] += f", which cannot go to disk: {b.full}"
+    return found
 
 
 def in_use(s: WorkerState) -> frozenset[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shoal._base.resources import MEMORY
 from shoal.worker.core.in_place import bytes_read_in_place, inputs_brought
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from shoal.worker.core.settings import Settings
     from shoal.worker.core.state import TaskRun, WorkerState
 
-__all__ = ["MEMORY", "Budget", "Reservation", "Usage", "hold", "need_of", "offered", "requested"]
-
-MEMORY = "memory"
-"""The resource that every worker with a limit offers: bytes."""
+__all__ = ["Budget", "Reservation", "Usage", "hold", "need_of", "requested"]
 
 _REMEMBERED = 10_000  # functions
 _SAMPLES = 20  # measurements; the least of what the process takes beside is what it takes idle
@@ -238,14 +236,6 @@ class Budget:
         if self.idle and not self.reclaiming:
             return self.process
         return min(self.process, self.baseline + self.managed)
-
-
-def offered(resources: Mapping[str, float], memory_limit: int) -> dict[str, float]:
-    """Return what tasks may ask for: what the user says the worker has, and its memory."""
-    found = dict(resources)
-    if memory_limit:
-        found.setdefault(MEMORY, memory_limit)
-    return found
 
 
 def requested(task: TaskRun) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shoal.worker.core.budget import offered
+from shoal._base.resources import offered
 from shoal.worker.core.fetch import holds
 from shoal.worker.core.transitions import HOLDING, WITH_EXECUTOR
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from shoal.worker.core.budget import Budget, offered
+from shoal._base.resources import offered
+from shoal.worker.core.budget import Budget
 
 if TYPE_CHECKING:
     from shoal.wire.messages import Compute, Priority

@@ -23,8 +23,9 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
+from shoal._base.resources import offered
 from shoal.wire import messages as m
-from shoal.worker.core.budget import hold, offered, requested
+from shoal.worker.core.budget import hold, requested
 from shoal.worker.core.fetch import forget_missing, holds, let_go, named, note_missing, try_next
 from shoal.worker.core.in_place import inputs_brought, places_in_place
 from shoal.worker.core.state import MissingKey, Need, RunState, TaskRun

@@ -299,6 +299,8 @@ def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) ->
     ws.metrics = msg.metrics
     ws.told_at = s.now
     ws.executing = msg.executing
+    if grown := msg.metrics.get("task_memory"):
+        _note_task_memory(s, grown)
     for key, elapsed in msg.executing.items():
         ts = s.tasks.get(key)
         if ts is None or ts.state != "processing" or ts.worker is not ws or ts in ws.long_running:
@@ -307,6 +309,19 @@ def _on_heartbeat(s: SchedulerState, ws: WorkerState, msg: m.WorkerHeartbeat) ->
         if elapsed > ts.estimate:  # it takes longer than was thought
             ws.occupancy += elapsed - ts.estimate
             ts.estimate = elapsed
+
+
+_PREFIXES = 1_000  # of which it is remembered how much memory their tasks took
+
+
+def _note_task_memory(s: SchedulerState, grown: dict[str, list[int]]) -> None:
+    """Remember how far processes grew while tasks ran: by prefix, how many runs, and the most."""
+    known = s.task_memory
+    for prefix, (runs, peak) in grown.items():
+        before = known.pop(prefix, (0, 0))
+        known[prefix] = (before[0] + runs, max(before[1], peak))
+    while len(known) > _PREFIXES:
+        del known[next(iter(known))]
 
 
 def _on_resources(s: SchedulerState, ws: WorkerState, msg: m.ResourcesChanged) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shoal._base.resources import offered
 from shoal.scheduler.core.state import NO_OPTIONS
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ def _resolve(s: SchedulerState, options: TaskOptions) -> dict[WorkerState, None]
         found = list(s.workers.values())
     needed = options.resources
     if needed:
-        found = [
-            ws
-            for ws in found
-            if all(ws.info.resources.get(name, 0) >= n for name, n in needed.items())
-        ]
+        found = [ws for ws in found if _offers(ws, needed)]
     if options.workers and options.allow_other_workers:
         if needed:
             return dict.fromkeys(found) or _resolve_resources_only(s, needed)
@@ -54,11 +51,12 @@ def _resolve(s: SchedulerState, options: TaskOptions) -> dict[WorkerState, None]
 
 
 def _resolve_resources_only(s: SchedulerState, needed: dict[str, float]) -> dict[WorkerState, None]:
-    return dict.fromkeys(
-        ws
-        for ws in s.workers.values()
-        if all(ws.info.resources.get(name, 0) >= n for name, n in needed.items())
-    )
+    return dict.fromkeys(ws for ws in s.workers.values() if _offers(ws, needed))
+
+
+def _offers(ws: WorkerState, needed: dict[str, float]) -> bool:
+    offers = offered(ws.info.resources, ws.info.memory_limit)
+    return all(offers.get(name, 0) >= n for name, n in needed.items())
 
 
 def resolve_worker_names(s: SchedulerState, names: list[str]) -> list[str]:
