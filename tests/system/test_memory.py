@@ -13,6 +13,7 @@ import pytest
 from helpers import wait_until
 
 from shoal import Client
+from shoal.client.futures import fetching
 from shoal.errors import NoMemoryError
 
 pytestmark = pytest.mark.process
@@ -102,3 +103,13 @@ def test_why_a_task_waits_for_memory() -> None:
         wait_until(lambda: "waits for memory" in client.explain("two"), timeout=10)
         assert "of the limit of 400,000,000" in client.explain("two")
         client.gather([one, two])
+
+
+def test_a_client_with_less_memory_than_the_results_says_so(monkeypatch: Any) -> None:
+    with limited("1 GB") as client:
+        parts = client.map(part, range(4))
+        with monkeypatch.context() as patch:
+            patch.setattr(fetching, "memory_free", lambda: 50_000_000)
+            with pytest.raises(NoMemoryError, match=r"114.44 MiB together.*47.68 MiB"):
+                client.gather(parts)
+        assert [float(x[0]) for x in client.gather(parts)] == [0, 1, 2, 3]

@@ -11,7 +11,9 @@ import psutil
 from dask.system import CPU_COUNT
 from dask.utils import parse_bytes
 
-__all__ = ["CPU_COUNT", "memory_available", "parse_memory_limit"]
+from shoal._base.process_memory import taken
+
+__all__ = ["CPU_COUNT", "memory_available", "memory_free", "parse_memory_limit"]
 
 # Files that hold a memory limit of this process's container, cgroups version 2 and 1.
 _CGROUP_2 = Path("/sys/fs/cgroup")
@@ -28,6 +30,11 @@ def memory_available() -> int:
     """
     limits = [psutil.virtual_memory().total, *_cgroup_limits(), *_process_limits()]
     return min(limit for limit in limits if limit > 0)
+
+
+def memory_free() -> int:
+    """Return the bytes of memory that this process may take more, as things are."""
+    return max(0, min(psutil.virtual_memory().available, memory_available() - taken()))
 
 
 _LEAST = 32 << 20  # bytes; a worker without any data takes about twice as many

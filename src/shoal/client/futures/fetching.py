@@ -6,9 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from dask.utils import format_bytes
+
+from shoal._base.system import memory_free
 from shoal.client.core.state import DONE, FINISHED, Record
 from shoal.client.futures.outcome import AsItIs, Value, received, value_at_hand
-from shoal.errors import DataLostError
+from shoal.errors import DataLostError, NoMemoryError
 from shoal.shared_memory import borrow, host_identity
 from shoal.wire.blob import Blob
 
@@ -20,6 +23,7 @@ __all__ = ["fetch"]
 logger = logging.getLogger("shoal.client")
 
 _KEYS_A_REQUEST = 1000
+_LARGE = 100_000_000  # bytes of results together that may be too many
 _ATTEMPTS = 30
 _DIRECT_TIMEOUT = 2.0  # a firewall may swallow what is sent to a worker
 
@@ -67,6 +71,8 @@ def _has_failed(record: Record) -> bool:
 async def _from_cluster(
     client: ClientContext, records: list[Record], direct: bool | None
 ) -> dict[str, Blob | AsItIs]:
+    if len(records) > 1:
+        await _check_room(client, records)
     if direct is None:
         direct = client.direct_to_workers
     values: dict[str, Blob | AsItIs] = {}
@@ -78,6 +84,21 @@ async def _from_cluster(
         reply = await client.scheduler.gather(keys=keys)
         values.update(received(reply["data"]))
     return values
+
+
+async def _check_room(client: ClientContext, records: list[Record]) -> None:
+    """Refuse to bring what this process has no memory for, before it begins.
+
+    One result alone is not asked about: the way there and back would take as long as to get it.
+    """
+    sizes: dict[str, int] = await client.scheduler.nbytes(keys=[record.key for record in records])
+    total = sum(sizes.values())
+    if total > _LARGE and total > (free := memory_free()):
+        raise NoMemoryError(
+            f"these {len(records)} results are {format_bytes(total)} together, and this process "
+            f"can have {format_bytes(free)} more: gather them in parts, reduce them on the "
+            "workers, or write them to files there"
+        )
 
 
 async def _from_workers(
