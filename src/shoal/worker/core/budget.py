@@ -105,6 +105,7 @@ class Budget:
         "on_disk",
         "over_since",
         "process",
+        "reclaimed",
         "reclaiming",
         "running",
         "short_since",
@@ -140,6 +141,7 @@ class Budget:
         self.changed = float("-inf")  # when the worker was paused or resumed
         self.collected = float("-inf")
         self.trimmed = float("-inf")
+        self.reclaimed = 0  # what the process took beside values after free memory was given back
         self.reclaiming = False
         self.idle = True  # nothing ran when memory was last measured
         self.giving = 0  # bytes on their way to peers
@@ -154,9 +156,11 @@ class Budget:
         self.process = process
         self.managed = managed
         self.giving = giving
-        self.reclaiming = False
         self.idle = not running and not giving
         beside = max(0, process - managed - giving)
+        if self.reclaiming:
+            self.reclaiming = False
+            self.reclaimed = beside
         if running:
             self.baseline = min(self.baseline, beside)
         else:

@@ -34,6 +34,7 @@ _AMPLE_FOR = 2.0  # when that is so for so many seconds
 _OVER_FOR = 0.25  # seconds above `memory_pause` before the worker pauses
 _STAYS = 1.0  # seconds in which a worker that paused, or went on, does not change that again
 _TRIM_AFTER = 0.25  # seconds between two times that free memory is given back
+_TRIM_IDLE_AFTER = 10.0  # the same where memory is not short, and nothing runs
 _COLLECT_AFTER = 2.0  # seconds between two collections of garbage
 _WORTH_TRIMMING = 0.1  # of the limit
 _AT_ONCE = 0.02  # of the limit: what is written together at least, while memory is short
@@ -144,6 +145,13 @@ def _reclaim(s: WorkerState, b: Budget) -> None:
         s.guard is not None
         and s.now - b.trimmed >= _TRIM_AFTER
         and b.process > b.baseline + b.managed + s.fetching_bytes + _WORTH_TRIMMING * b.limit
+    ):
+        b.trimmed = s.now
+        s.effects.reclaim = "trim"
+    elif (
+        b.idle
+        and s.now - b.trimmed >= _TRIM_IDLE_AFTER
+        and b.process - b.managed > b.reclaimed + _WORTH_TRIMMING * b.limit
     ):
         b.trimmed = s.now
         s.effects.reclaim = "trim"
