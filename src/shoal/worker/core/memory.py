@@ -145,10 +145,7 @@ def _reclaim(s: WorkerState, b: Budget) -> None:
         s.guard is not None
         and s.now - b.trimmed >= _TRIM_AFTER
         and b.process > b.baseline + b.managed + s.fetching_bytes + _WORTH_TRIMMING * b.limit
-    ):
-        b.trimmed = s.now
-        s.effects.reclaim = "trim"
-    elif (
+    ) or (
         b.idle
         and s.now - b.trimmed >= _TRIM_IDLE_AFTER
         and b.process - b.managed > b.reclaimed + _WORTH_TRIMMING * b.limit
