@@ -7,7 +7,11 @@ import errno
 import json
 import logging
 import os
+import secrets
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +183,44 @@ def double(x: int) -> int:
 
 def write(path: str, x: int) -> None:
     Path(path).write_text(str(x), encoding="ascii")
+
+
+@pytest.mark.process
+@pytest.mark.timeout(120)
+def test_a_standby_takes_over_from_a_killed_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_SECRET", secrets.token_hex(16))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = tmp_path / "log"
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        place = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        command = [sys.executable, "-m", "shoal", "scheduler", *place, *words]
+        with log.open("ab") as file:
+            return subprocess.Popen([*command, "--journal", str(tmp_path / "j")], stderr=file)
+
+    first = start()
+    wait_until(lambda: "Scheduler at" in log.read_text(encoding="utf-8"), 30)
+    second = start("--standby")
+    third = start("--standby")
+    try:
+        wait_until(lambda: log.read_text(encoding="utf-8").count("Standby: waiting") == 2, 30)
+        third.send_signal(signal.SIGINT)
+        third.wait(20)
+        with Client(f"tcp://127.0.0.1:{port}", set_as_default=False) as client:
+            queue = Queue("q", client=client)
+            for n in range(10):
+                queue.put(n)
+            first.kill()
+            assert [queue.get(timeout=60) for _ in range(10)] == list(range(10))
+        second.send_signal(signal.SIGINT)
+        assert second.wait(20) == 0
+    finally:
+        for process in (first, second, third):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.process

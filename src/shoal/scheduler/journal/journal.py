@@ -101,6 +101,8 @@ class SchedulerJournal:
             When the folder cannot be used.
         """
         self._lease = Lease(self.folder, self._owner)
+        if self._standby:
+            logger.info("Standby: waiting until nobody else writes the journal in %s", self.folder)
         await self._lease.take(self._standby)
         try:
             data = self.path.read_bytes()
