@@ -220,3 +220,16 @@ def test_waiting_on_the_loop_that_brings_the_answer_is_refused():
             return call.result()  # there is nothing to wait for any more
 
     assert asyncio.run(main()) == 1
+
+
+def test_without_a_thread_a_method_runs_on_the_loop_in_its_turn(client):
+    counter, log = make(client, Counter), make(client, Log)
+    (_, own), (_, loop) = counter.where().result(), counter.where(separate_thread=False).result()
+    assert own.startswith("shoal-actors") and loop == "shoal-loop"
+    for i in range(100):
+        last = log.note(i, separate_thread=i % 3 == 0)
+    last.result()
+    assert log.seen == list(range(100)) and log.together == 1
+    with pytest.raises(ZeroDivisionError, match="at 0"):
+        counter.fail(separate_thread=False).result()
+    assert counter.increment(separate_thread=False).result() == 1

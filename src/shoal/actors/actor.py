@@ -151,13 +151,16 @@ class Actor:
 
     # ------------------------------------------------------------------ calls
 
-    def _call(self, name: str, args: tuple[Any, ...], kwargs: Any) -> BaseActorFuture[Any]:
+    def _call(
+        self, name: str, args: tuple[Any, ...], kwargs: Any, on_loop: bool
+    ) -> BaseActorFuture[Any]:
         if self._is_self():
             return _call_self(name, args, kwargs)
         with client_hooks().collecting() as kept:
             blob = dumps((args, kwargs))
         # Without a client's hold of its own the proxy itself must live until it is answered.
-        return self._find_connections().call(self._address, self._key, name, blob, (self, kept))
+        call = self._find_connections().call
+        return call(self._address, self._key, name, blob, (self, kept), on_loop)
 
     def _is_self(self) -> bool:
         """Whether this is code of the actor itself, which waiting for would never end."""
@@ -205,9 +208,8 @@ def _connections_of_worker() -> ActorConnections | None:
 
 def _method(actor: Actor, name: str, function: Any) -> Callable[..., BaseActorFuture[Any]]:
     def call(*args: Any, **kwargs: Any) -> BaseActorFuture[Any]:
-        # Plain methods always run in the actor's own thread, one at a time.
-        kwargs.pop("separate_thread", None)
-        return actor._call(name, args, kwargs)
+        on_loop = kwargs.pop("separate_thread", True) is False
+        return actor._call(name, args, kwargs, on_loop)
 
     call.__name__ = name
     call.__qualname__ = f"{actor._cls.__qualname__}.{name}"

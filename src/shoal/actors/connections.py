@@ -66,12 +66,18 @@ class ActorConnections:
         self._closed: str | None = None
 
     def call(
-        self, address: str, key: str, name: str, args: Blob | None, kept: Any
+        self,
+        address: str,
+        key: str,
+        name: str,
+        args: Blob | None,
+        kept: Any,
+        on_loop: bool = False,
     ) -> ActorFuture[Any]:
         """Call a method, or read an attribute where `args` is None. On any thread."""
         what = f"{name}{'()' if args is not None else ''} of the actor {key!r} on {address}"
         future: ActorFuture[Any] = ActorFuture(what, self.load, kept, self.loop)
-        call = m.ActorCall(0, key, name, args)
+        call = m.ActorCall(0, key, name, args, on_loop)
         if not self._outbox and not self._awake:
             line = self._connections.get(address)
             if line is not None and self._gone(address) is None and line.send_now(call, future):

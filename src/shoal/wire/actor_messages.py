@@ -19,6 +19,7 @@ class ActorCall(msgspec.Struct, array_like=True, gc=False, tag="call"):
     key: str  # the actor's
     name: str
     args: Blob | None  # pickled (args, kwargs); None: read the attribute
+    on_loop: bool = False  # on the event loop's thread, as the caller knows that it is short
 
 
 class ActorResult(msgspec.Struct, array_like=True, gc=False, tag="result"):

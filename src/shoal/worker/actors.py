@@ -66,9 +66,12 @@ class _Hosted:
         self.busy = False  # a thread, or a coming turn of the loop, takes the next calls
         self._coroutines: dict[str, bool] = {}
 
-    def next_is_coroutine(self) -> bool:
-        """Whether the first of the calls is one of a coroutine method."""
-        name = self.calls[0][1].name
+    def next_is_for_loop(self) -> bool:
+        """Whether the first of the calls is one of a coroutine method, or wants no thread."""
+        call = self.calls[0][1]
+        if call.on_loop:
+            return True
+        name = call.name
         found = self._coroutines.get(name)
         if found is None:
             found = inspect.iscoroutinefunction(getattr(type(self.instance), name, None))
@@ -186,7 +189,7 @@ class Actors:
     def _go_on(self, hosted: _Hosted) -> None:
         """Begin the next calls of an actor that is marked as busy."""
         begun = False
-        while hosted.calls and hosted.next_is_coroutine():
+        while hosted.calls and hosted.next_is_for_loop():
             caller, call = hosted.calls.popleft()
             self._start(self._call_coroutine(hosted, caller, call))
             begun = True
@@ -207,7 +210,9 @@ class Actors:
     async def _call_coroutine(self, hosted: _Hosted, caller: _Caller, call: m.ActorCall) -> None:
         self._enter(hosted)
         try:
-            result = await _invoke(hosted.instance, call)
+            result = _invoke(hosted.instance, call)
+            if inspect.isawaitable(result):
+                result = await result
             answer = m.ActorResult(call.id, dumps(result))
         except BaseException as error:
             _fail(caller, call, error)
@@ -239,7 +244,7 @@ class Actors:
                 if not hosted.calls:
                     hosted.busy = False
                     break
-                if hosted.next_is_coroutine():
+                if hosted.next_is_for_loop():
                     self._call_loop(self._go_on, hosted)
                     break
                 caller, call = hosted.calls.popleft()
