@@ -12,7 +12,7 @@ import dask
 import pytest
 from helpers import run
 
-from shoal.comm import Comm, connect, listen
+from shoal.comm import Comm, compression, connect, listen
 from shoal.comm.compression import available_compressions, compress_frames, decompress_frames
 from shoal.errors import ProtocolError
 
@@ -35,7 +35,7 @@ def test_what_does_not_pay_stays_as_it_is(name: str) -> None:
     assert any(frame is noise for frame in packed)
 
 
-def test_it_is_on_for_tcp_only() -> None:
+def test_it_is_on_for_tcp_between_hosts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def compression_of(address: str) -> Any:
         async def handle(comm: Comm) -> None:
             await comm.write(getattr(comm, "compression", None))
@@ -48,6 +48,11 @@ def test_it_is_on_for_tcp_only() -> None:
             return theirs
 
     async def main() -> None:
+        assert await compression_of("tcp://127.0.0.1:0") is None  # nothing is slower than memory
+        hosts = iter("ab")
+        monkeypatch.setattr(compression, "_host", lambda: next(hosts, "c"))
+        assert await compression_of("tcp://127.0.0.1:0") == CODECS[0]
+        monkeypatch.setattr(compression, "_host", lambda: "")  # nobody can tell
         assert await compression_of("tcp://127.0.0.1:0") == CODECS[0]
         assert await compression_of("ipc://") is None
         assert await compression_of("inproc://") is None

@@ -40,6 +40,10 @@ _FEW = 4  # frames of a batch that a thread writes or reads itself: one, and wha
 # read. So are smaller frames when all connections together wait for this much.
 _MAP_FROM = 1 << 20
 _MOST_AHEAD = 16 << 20
+# Pages of mapped memory that are made at once, when bytes for the first of them are there.
+_WINDOW = 256 * 1024
+_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, from Linux 5.14 on
+_can_populate = sys.platform == "linux"
 _HANDSHAKE_BYTES = 4096
 _UNREAD = 300.0
 _HIGH_WATER = 4 << 20
@@ -94,6 +98,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._large: list[memoryview] | None = None
         self._lengths: Sequence[int] = ()
         self._large_offset = 0
+        self._populated = 0  # up to where its pages are there
         self._ahead = 0  # bytes of the frame at work that count as waited for
         self._raw = True  # before the handshake ended
         self._raw_waiter: asyncio.Future[None] | None = None
@@ -122,6 +127,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._large is not None:
+            if self._large_offset >= self._populated:
+                self._populate(self._large[-1])
             return self._large[-1][self._large_offset :]
         if self._start == self._end:
             self._start = self._end = 0
@@ -277,7 +284,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         while len(frames) < len(self._lengths):
             length = self._lengths[len(frames)]
             frames.append(self._memory(length))
-            self._large_offset = 0
+            self._large_offset = self._populated = 0
             if length:
                 return
         self._large, self._lengths = None, ()
@@ -294,6 +301,21 @@ class FrameProtocol(asyncio.BufferedProtocol):
             self._ahead = length
             return memoryview(bytearray(length))
         return _mapped(length)
+
+    def _populate(self, frame: memoryview) -> None:
+        """Have the next pages of a mapped frame made at once: one by one takes half as long again."""
+        global _can_populate
+        mapped = frame.obj
+        if not _can_populate or type(mapped) is not mmap.mmap:
+            self._populated = len(frame)
+            return
+        start = self._large_offset & ~(mmap.PAGESIZE - 1)
+        size = min(_WINDOW, len(frame) - start)
+        self._populated = start + size
+        try:
+            mapped.madvise(_POPULATE_WRITE, start, size)
+        except (OSError, ValueError):  # an older kernel
+            _can_populate = False
 
     def _arrived(self) -> None:
         """What was waited for has come, or will not."""

@@ -30,6 +30,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from shoal.comm.certificates import identity_of, role_of_certificate
+from shoal.comm.compression import SAME_HOST
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.keys import Keys
 from shoal.comm.strangers import clean
@@ -360,6 +361,8 @@ def _wishes(body: bytes) -> Wishes:
 def _choose(terms: Terms, wishes: Wishes) -> tuple[bytes, str | None]:
     offered = wishes.compressions
     compression = next((name for name in terms.compressions if name in offered), None)
+    if compression is not None and compression.startswith(SAME_HOST):
+        compression = None
     return msgspec.msgpack.encode(compression), compression
 
 

@@ -166,21 +166,31 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _decrypt(self) -> None:
         """Hand over what can be decrypted, as long as it is wanted."""
-        protocol, incoming, read = self._protocol, self.incoming, self.ssl.read
-        try:
-            while self._reading and (incoming.pending or self.ssl.pending()):
-                buffer = protocol.get_buffer(-1)
-                with self.using:
-                    count = read(len(buffer), cast(Any, buffer))
-                if not count:
-                    break
-                protocol.buffer_updated(cast(int, count))
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self.abort()
-        except ssl.SSLError as error:
-            self._fail(error)
+        protocol, incoming, read = self._protocol, self.incoming, cast(Any, self.ssl.read)
+        while self._reading and (incoming.pending or self.ssl.pending()):
+            buffer = protocol.get_buffer(-1)
+            room = len(buffer)
+            filled = 0
+            failure: ssl.SSLError | None = None
+            # One record after the other; the frames are told once: of large ones there are many.
+            with self.using:
+                try:
+                    while filled < room:
+                        count = read(room - filled, buffer[filled:] if filled else buffer)
+                        if not count:
+                            break
+                        filled += count
+                except ssl.SSLError as error:
+                    failure = error
+            if filled:
+                protocol.buffer_updated(filled)
+            if failure is None and filled:
+                continue
+            if isinstance(failure, ssl.SSLZeroReturnError):
+                self.abort()
+            elif failure is not None and not isinstance(failure, ssl.SSLWantReadError):
+                self._fail(failure)
+            return
 
     def _fail(self, error: ssl.SSLError) -> None:
         if "ALERT" in (error.reason or "").upper():

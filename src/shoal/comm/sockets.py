@@ -10,7 +10,7 @@ from typing import Any
 
 from shoal import config
 from shoal.comm.base import Comm, Connector, Listener
-from shoal.comm.compression import available_compressions, compress_frames, decompress_frames
+from shoal.comm.compression import compress_frames, decompress_frames, offered_compressions
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.handshake import (
     Agreed,
@@ -156,7 +156,7 @@ def terms_of(protection: str, compress: bool, arguments: dict[str, Any]) -> Term
     if protection != "certificates":
         keys = keys_of(cluster_secret(arguments.get("secret")))
     return Terms(
-        keys, arguments.get("role"), protection, available_compressions() if compress else []
+        keys, arguments.get("role"), protection, offered_compressions() if compress else []
     )
 
 
