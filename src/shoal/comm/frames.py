@@ -303,7 +303,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         return _mapped(length)
 
     def _populate(self, frame: memoryview) -> None:
-        """Have the next pages of a mapped frame made at once: one by one takes half as long again."""
+        """Have the next pages of a mapped frame made at once, which is less than one by one."""
         global _can_populate
         mapped = frame.obj
         if not _can_populate or type(mapped) is not mmap.mmap:
