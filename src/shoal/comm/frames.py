@@ -12,7 +12,6 @@ small buffer for them.
 from __future__ import annotations
 
 import asyncio
-import mmap
 import ssl
 import struct
 import sys
@@ -22,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from shoal.comm.direct import DirectSocket, open_direct
+from shoal.comm.mapping import map_memory, populate
 from shoal.comm.secure import SecureChannel
 from shoal.comm.secure_direct import SecureDirect
 from shoal.comm.unread import MOST_UNREAD, UnreadWatch
@@ -40,10 +40,6 @@ _FEW = 4  # frames of a batch that a thread writes or reads itself: one, and wha
 # read. So are smaller frames when all connections together wait for this much.
 _MAP_FROM = 1 << 20
 _MOST_AHEAD = 16 << 20
-# Pages of mapped memory that are made at once, when bytes for the first of them are there.
-_WINDOW = 256 * 1024
-_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, from Linux 5.14 on
-_can_populate = sys.platform == "linux"
 _HANDSHAKE_BYTES = 4096
 _UNREAD = 300.0
 _HIGH_WATER = 4 << 20
@@ -128,7 +124,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._large is not None:
             if self._large_offset >= self._populated:
-                self._populate(self._large[-1])
+                self._populated = populate(self._large[-1], self._large_offset)
             return self._large[-1][self._large_offset :]
         if self._start == self._end:
             self._start = self._end = 0
@@ -300,22 +296,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
             _ahead += length
             self._ahead = length
             return memoryview(bytearray(length))
-        return _mapped(length)
-
-    def _populate(self, frame: memoryview) -> None:
-        """Have the next pages of a mapped frame made at once, which is less than one by one."""
-        global _can_populate
-        mapped = frame.obj
-        if not _can_populate or type(mapped) is not mmap.mmap:
-            self._populated = len(frame)
-            return
-        start = self._large_offset & ~(mmap.PAGESIZE - 1)
-        size = min(_WINDOW, len(frame) - start)
-        self._populated = start + size
-        try:
-            mapped.madvise(_POPULATE_WRITE, start, size)
-        except (OSError, ValueError):  # an older kernel
-            _can_populate = False
+        return map_memory(length)
 
     def _arrived(self) -> None:
         """What was waited for has come, or will not."""
@@ -593,14 +574,6 @@ def _lengths(buffer: bytearray, start: int, count: int) -> Sequence[int]:
     found = array("Q")  # a tuple of numbers takes five times as much
     found.frombytes(memoryview(buffer)[start : start + 8 * count])
     return found
-
-
-def _mapped(length: int) -> memoryview:
-    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
-        return memoryview(mmap.mmap(-1, length))
-    # Private: a child that a task forks must not share it. No huge pages are asked for: half the
-    # work where the machine has them ready, and four times the work where it has to make them.
-    return memoryview(mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def _gather(header: bytes, frames: Sequence[BytesLike], sizes: Sequence[int]) -> list[Any]:
