@@ -340,3 +340,13 @@ def test_what_is_no_specification_is_told():
     for wrong in ([], ["--spec", "{}"], ["--spec", "{"], ["--spec", '{"a": {"opts": {}}}']):
         done = CliRunner().invoke(spec, wrong)
         assert done.exit_code == 2, done.output
+
+
+@pytest.mark.process
+def test_modules_with_routes_find_what_handlers_derive_from(folder):
+    code = """
+        from distributed.http.utils import RequestHandler
+        print(RequestHandler.__module__)
+    """
+    done = python("-m", "shoal", "run", script(folder, code))
+    assert done.stdout == "shoal.http.user_routes\n"

@@ -297,12 +297,17 @@ def test_users_have_routes_of_their_own(
 ) -> None:
     (tmp_path / "lake_routes.py").write_text(
         "from tornado.web import RequestHandler\n"
+        "from shoal.http.user_routes import DaskHandler\n"
         "class Fish(RequestHandler):\n"
         "    def initialize(self, dask_server, extra, kind):\n"
         "        self.told = f'{type(dask_server).__name__} {extra} {kind}'\n"
         "    def get(self):\n"
         "        self.write(self.told)\n"
-        "routes = [('/fish', Fish, {'kind': 'eel'}), (r'fish/too', Fish, {'kind': 'carp'})]\n"
+        "class Whale(DaskHandler):\n"
+        "    def get(self):\n"
+        "        self.write(f'{type(self.server).__name__} {self.extra}')\n"
+        "routes = [('/fish', Fish, {'kind': 'eel'}), (r'fish/too', Fish, {'kind': 'carp'}),\n"
+        "          ('/whale', Whale)]\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     modules = ["distributed.http.health", "lake_routes"]
@@ -320,6 +325,7 @@ def test_users_have_routes_of_their_own(
             ):
                 assert (await visitor(s).ask("/fish")).text == "Scheduler {} eel"
                 assert (await visitor(w).ask("/fish/too")).text == "Worker {} carp"
+                assert (await visitor(s).ask("/whale")).text == "Scheduler {}"
                 assert "/fish" in (await visitor(s).ask("/sitemap.json")).json()["paths"]
             async with Scheduler(protocol="inproc", dashboard_address="0.0.0.0:0") as s:
                 assert (await visitor(s).ask("/fish")).status == 401  # guarded like all others

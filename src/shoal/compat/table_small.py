@@ -55,6 +55,9 @@ PARTS: dict[str, dict[str, str]] = {
         "shoal": "progress",
         "shoal.client.observe.progress": "* ProgressBar TextProgressBar",
     },
+    # What modules with routes of their own derive their handlers from.
+    "distributed.http": {"shoal.http.user_routes": "RequestHandler=DaskHandler"},
+    "distributed.http.utils": {"shoal.http.user_routes": "RequestHandler=DaskHandler"},
     "distributed.objects": {"shoal.compat.objects": "*"},
     "distributed.proctitle": {"shoal.compat.proctitle": "*"},
     # -- this process and this machine

@@ -68,6 +68,8 @@ def serve(
         default_handler_class=_Nothing,
         default_handler_args=given,
         log_function=_log,
+        # Listeners that are gone without a word are found out.
+        websocket_ping_interval=max(seconds, 1.0),
     )
     http = PagesServer(
         app,
