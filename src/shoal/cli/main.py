@@ -16,6 +16,7 @@ _COMMANDS = {
     "scheduler": ("shoal.cli.scheduler:scheduler", "Start a scheduler."),
     "worker": ("shoal.cli.worker:worker", "Start workers that connect to a scheduler."),
     "secret": ("shoal.cli.secret:secret", "Look at the cluster's secret, replace it, share it."),
+    "top": ("shoal.cli.top:top", "Watch a cluster in the terminal."),
     "token": ("shoal.cli.token:token", "Print what admits to the pages of the dashboard."),
     "cache": ("shoal.cli.cache:cache", "Look at results that were kept, and drop them."),
     "run": ("shoal.cli.distributed:run", "Run a program for which `distributed` is shoal."),

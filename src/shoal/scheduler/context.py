@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.journal.journal import SchedulerJournal
     from shoal.scheduler.memory_manager import MemoryManager
     from shoal.scheduler.observe.profiling import LoopProfile
+    from shoal.scheduler.observe.seen import Seen
     from shoal.scheduler.observe.topics import Topics
     from shoal.scheduler.plugins.own import SchedulerPlugins
     from shoal.scheduler.plugins.registry import PluginRegistry
@@ -50,6 +51,8 @@ class SchedulerContext(ServerAttributes):
         Plugins of the scheduler itself.
     topics : Topics
         Who hears of which events.
+    seen : Seen
+        What pages and monitoring are told of.
     copying, memory_manager
         Copies that are made on request, and by themselves.
     journal : SchedulerJournal, optional
@@ -64,6 +67,7 @@ class SchedulerContext(ServerAttributes):
     outbox: Outboxes
     own_plugins: SchedulerPlugins
     topics: Topics
+    seen: Seen
     copying: Copying
     memory_manager: MemoryManager
     profiler: LoopProfile

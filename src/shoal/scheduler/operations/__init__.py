@@ -34,6 +34,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "has_what": information.has_what,
     "nbytes": information.nbytes,
     "cluster_memory": information.cluster_memory,
+    "cluster_summary": information.cluster_summary,
     "nthreads": information.nthreads,
     "ncores": information.nthreads,
     "processing": information.processing,

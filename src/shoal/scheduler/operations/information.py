@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_idle",
     "cluster_memory",
+    "cluster_summary",
     "events",
     "explain_task",
     "find_workers",
@@ -53,6 +54,10 @@ class TellsOfItself(Protocol):
 
     def identity(self, n_workers: int = -1) -> dict[str, Any]:
         """Return what it is, with the first workers; all if the number is negative."""
+
+
+# What `cluster_summary` tells of the metrics of each worker.
+_SHOWN = ("cpu", "memory", "managed_bytes", "spilled_bytes", "executing")
 
 
 def find_workers(scheduler: CoreAccess, names: Iterable[Any] | None) -> list[WorkerState]:
@@ -112,6 +117,46 @@ def cluster_memory(scheduler: SchedulerContext, measure: str = "process") -> int
         raise ValueError(f"measure must be one of {', '.join(_MEMORY)}; got {measure!r}")
     told = [ws.metrics for ws in scheduler.state.workers.values() if ws.metrics]
     return sum(max(0, count(metrics)) for metrics in told)
+
+
+async def cluster_summary(scheduler: SchedulerContext, most: int = 200) -> dict[str, Any]:
+    """Return what `shoal top` shows: sums, the busiest prefixes, workers and what befell them."""
+    state, sums = scheduler.state, await scheduler.seen.tally.take()
+    workers = list(state.workers.values())
+    events = [
+        (scheduler.wall_time(when), message)
+        for when, message in state.notes.events.get("all", ())
+        if isinstance(message, dict) and message.get("action") in ("add-worker", "remove-worker")
+    ]
+    return {
+        "id": scheduler.id,
+        "clients": sum(client.real for client in state.clients.values()),
+        "n_workers": len(workers),
+        "threads": state.total_nthreads,
+        "tasks": dict(sums.total.tasks),
+        "finished": sums.total.entered["memory"],
+        "prefixes": [
+            {"name": row.name, "tasks": dict(row.tasks), "duration": row.duration}
+            for row in sums.busiest[:most]
+        ],
+        "workers": [
+            {
+                "name": str(ws.name),
+                "address": ws.address,
+                "status": "retiring" if ws.retiring else ws.status,
+                "threads": ws.nthreads,
+                "processing": len(ws.processing),
+                "stored": len(ws.held),
+                "limit": ws.info.memory_limit or 0,
+                "metrics": {name: ws.metrics.get(name, 0) for name in _SHOWN},
+            }
+            for ws in workers[:most]
+        ],
+        "memory": sum(ws.metrics.get("memory", 0) for ws in workers),
+        "limit": sum(ws.info.memory_limit or 0 for ws in workers),
+        "cpu": sum(ws.metrics.get("cpu", 0) for ws in workers),
+        "faults": events[-20:],
+    }
 
 
 def processing(
