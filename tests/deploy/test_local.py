@@ -141,14 +141,17 @@ def slow_inc(x):
     return x + 1
 
 
-def test_a_scheduler_that_cannot_start_says_why():
-    with pytest.raises(RuntimeError, match=r"scheduler did not start: .*no_such_module"):
-        LocalCluster(n_workers=1, scheduler_kwargs={"preload": ["no_such_module"]})
+def test_a_scheduler_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "a_file").touch()
+    options = {"scheduler_file": str(tmp_path / "a_file" / "scheduler.json")}
+    with pytest.raises(RuntimeError, match=r"scheduler did not start: .*a_file"):
+        LocalCluster(n_workers=1, scheduler_kwargs=options)
 
 
-def test_a_worker_that_cannot_start_says_why():
-    with pytest.raises(RuntimeError, match=r"worker 0 did not start: .*no_such_module"):
-        LocalCluster(n_workers=1, preload=["no_such_module"])
+def test_a_worker_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "a_file").touch()
+    with pytest.raises(RuntimeError, match=r"worker 0 did not start: .*a_file"):
+        LocalCluster(n_workers=1, local_directory=str(tmp_path / "a_file"))
 
 
 def test_shutdown_by_a_client_closes_the_cluster():

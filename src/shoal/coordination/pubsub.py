@@ -92,7 +92,11 @@ class _OnTopic(Named):
         # It was unpickled where there was no client: it joins at its first use.
         if attribute.startswith("__") or "topic" not in self.__dict__ or "_left" in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
-        self.__init__(self.topic)  # type: ignore[misc]
+        try:
+            self.__init__(self.topic)  # type: ignore[misc]
+        except BaseException:
+            self.__dict__.pop("_left", None)  # it may join at its next use
+            raise
         return getattr(self, attribute)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -279,7 +283,8 @@ class Sub(_OnTopic):
     def close(self) -> None:
         """Unsubscribe. This also happens when the object is dropped."""
         super().close()
-        self._inbox.end("it was closed")
+        if "_inbox" in self.__dict__:  # not where it never joined
+            self._inbox.end("it was closed")
 
     def _leave(self) -> None:
         super()._leave()

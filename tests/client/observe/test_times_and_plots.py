@@ -44,7 +44,7 @@ def test_numbers_after_now_are_fine(client: Client) -> None:
 
 @pytest.mark.parametrize("count", [-1, "x", 1.5, True])
 def test_counts_that_are_none(client: Client, count: Any) -> None:
-    with pytest.raises(ValueError, match="count= is a number of records"):
+    with pytest.raises(ValueError, match="count=, the number of records, must be a whole number"):
         client.get_task_stream(count=count)
 
 

@@ -86,7 +86,7 @@ def memory_by_prefix(scheduler: Scheduler) -> list[dict[str, Any]]:
                 "nbytes": sum(group.nbytes for group in prefix.groups.values()),
                 "stored": stored,
                 "seconds": prefix.duration,
-                "peak": getattr(prefix, "peak", -1),
+                "peak": scheduler.state.task_memory.get(prefix.name, (0, -1))[1],
             }
         )
     found.sort(key=lambda entry: entry["nbytes"], reverse=True)
