@@ -166,8 +166,9 @@ def test_scattered_data_that_is_lost() -> None:
         await a.close()
         with pytest.raises(DataLostError):
             await future
+        # As where the client has not heard of it yet: the task fails, not the call that makes it.
         with pytest.raises(DataLostError):
-            c.submit(inc, future)
+            await c.submit(inc, future)
         assert await late == 2
 
     on_cluster(test)

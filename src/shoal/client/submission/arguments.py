@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._base.containers import PLAIN_CONTAINERS, is_namedtuple, rebuilt
 from shoal.actors.actor import Actor
-from shoal.client.core.state import Extras
+from shoal.client.core.state import LOST, Extras
 from shoal.client.futures.claiming import check_usable, claimed
 from shoal.client.futures.future import Future, collect_pickled
 from shoal.client.submission.keys import SCALARS, arguments_token
@@ -130,7 +130,8 @@ class _Finder:
         known = self.deps.get(key)
         if known is not None:
             return known
-        check_usable(future, "It was used as an argument.")
+        if record.status != LOST:  # its error is that of the task, as where this was not heard yet
+            check_usable(future, "It was used as an argument.")
         if future._session is not self.session:
             self.claims.append(claimed(self.session, future))
         placed = self.deps[key] = Dependency(len(self.deps))
