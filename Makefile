@@ -3,6 +3,7 @@
 # make test   run the whole suite: the simulator over its seeds, then pytest
 # make core   the tests of the state machines alone, in seconds
 # make fuzz   mutated messages against the cores; CASES=1000000 SEED=7 for so many, from that seed
+# make chaos MINUTES=n SEED=s  a long random run while schedulers and workers are killed
 # make chaos-journal KILLS=n SEED=s  kill a scheduler that has a journal, and count what is there
 # make lint   ruff and mypy
 # make dashboard  build the dashboard's page from its sources under dashboard/; needs npm
@@ -22,6 +23,7 @@ PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 0:2000
 KILLS ?= 200
+MINUTES ?= 60
 CASES ?= 20000
 SEED ?= 0
 PYTEST_ARGS ?=
@@ -37,7 +39,7 @@ CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nan
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo demo-beside test core pytest sim fuzz chaos-journal lint dashboard dashboard-check screenshots docs bench ecosystem dist changelog clean help
+.PHONY: demo demo-beside test core pytest sim fuzz chaos chaos-journal lint dashboard dashboard-check screenshots docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
@@ -60,6 +62,9 @@ sim: $(VENV)/.installed-test
 	$(BIN)/python -m shoal.simulation --workers-die --tasks 10000 --seeds 0:200
 	$(BIN)/python -m shoal.simulation --schedulers-die --seeds 0:200
 	$(BIN)/python -m shoal.simulation --journal --seeds 0:200
+
+chaos: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.chaos --minutes $(MINUTES) --seed $(SEED)
 
 chaos-journal: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.journal_kills --kills $(KILLS) --seed $(SEED)
