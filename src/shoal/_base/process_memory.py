@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import re
 import sys
 from functools import cache
@@ -12,6 +13,7 @@ import psutil
 
 __all__ = ["PeakMeter", "collect_garbage", "resident", "taken", "trim"]
 
+_PAGE = mmap.PAGESIZE
 _STATUS = "/proc/self/status"
 _RESET = "/proc/self/clear_refs"
 _OWN = re.compile(rb"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
@@ -43,6 +45,9 @@ def taken(pid: int | None = None) -> int:
 
 def resident(pid: int | None = None) -> int:
     """Return the bytes that a process, this one by default, has in memory."""
+    if pid is None and sys.platform == "linux":  # a hundred times a second
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) * _PAGE
     return int(psutil.Process(pid).memory_info().rss)
 
 

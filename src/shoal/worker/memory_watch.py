@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MemoryWatch"]
 
 _SOON = 0.05  # of the limit: results that came together count before the next look is due
-_TICK = 0.01  # seconds between two looks while something runs
+_TICK = 0.02  # seconds between two looks while something runs
 _IDLE = 0.05  # the same while nothing does
 _LONG = 0.005  # seconds after which a run is looked at
 _WORTH = 1 << 20  # bytes of growth that are worth to be remembered
@@ -179,8 +179,8 @@ class MemoryWatch:
         while not self._ended.wait(_TICK if running else _IDLE):
             if self._worker.pool.gauge is not None:
                 continue
-            now = monotonic()
             now_taken = resident()
+            now = monotonic()
             runs = [task for task, since in running.copy().items() if now - since >= _LONG]
             if runs:
                 seen = {task: seen.get(task, min(before, now_taken)) for task in runs}
