@@ -201,3 +201,11 @@ def test_a_worker_does_not_change_its_state_often() -> None:
         changes += effects.pause + effects.resume
     assert 2 <= changes <= 11
     core.ignore(m.WorkerStatus, why="each change is told; here they are counted by effects")
+
+
+def test_what_an_idle_process_kept_is_given_back_seldom() -> None:
+    core = Core(memory_limit=1000)
+    found = [measured(core, 300, 0).reclaim for _ in range(60)]
+    assert found.count("trim") == 1  # nothing more grew
+    found = [measured(core, 450, 0).reclaim for _ in range(60)]
+    assert found.count("trim") == 1
