@@ -50,6 +50,12 @@ COMPUTE = m.Compute("x", 1, b"f", b"a", (0.0, 0, 0), 0.1, True)
         (graph(["x"], options=[m.TaskOptions()], option_of=[1]), "Graph.option_of refers to"),
         (graph(["x"], options=[m.TaskOptions()], option_of=[-2]), "Graph.option_of has -2"),
         (graph(["x"], wanted=[1]), "Graph.wanted refers to entry 1"),
+        (graph(["x"], options=[m.TaskOptions(in_place=(0,))]), "no ranges of 0 inputs"),
+        (graph(["x"], options=[m.TaskOptions(in_place=(0, 2**31))]), "no ranges of 0 inputs"),
+        (
+            graph(["x", "y"], deps=[[], [0]], options=[m.TaskOptions(in_place=(0, 1))]),
+            "no ranges of 0 inputs",
+        ),
         (graph(["x"], buffers={1: []}), "Graph.buffers refers to entry 1"),
         (graph(["x", "y"], lives=[5]), "Graph.lives has 1 entries"),
         (graph(["x", "y"], order=[5]), "Graph.order has 1 entries"),

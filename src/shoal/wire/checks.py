@@ -108,6 +108,8 @@ def _graph(message: m.Graph) -> None:
         _inside(message, "option_of", message.option_of, len(message.options), "options")
         if message.option_of and min(message.option_of) < -1:
             raise ProtocolError(f"Graph.option_of has {min(message.option_of)}; -1 is none")
+        if any(options.in_place for options in message.options):
+            _places(message, n)
     if message.order or message.lives:
         _full_or_empty(message, n, "order", "lives")
     if message.wanted is not None:
@@ -117,6 +119,23 @@ def _graph(message: m.Graph) -> None:
     if message.deps:
         _full(message, n, "deps")
         _links(message, n)
+
+
+def _places(message: m.Graph, n: int) -> None:
+    """Check ranges of inputs that are read in place for each task that has some."""
+    for i in range(n):
+        which = message.option_of[i] if message.option_of else 0
+        if which >= 0:
+            inputs = len(message.deps[i]) if len(message.deps) == n else 0
+            _ranges(message, message.options[which], inputs)
+
+
+def _ranges(message: Any, options: m.TaskOptions, n: int) -> None:
+    ranges = options.in_place
+    if ranges and (len(ranges) % 2 or list(ranges) != sorted(ranges) or ranges[-1] > n):
+        raise ProtocolError(
+            f"{type(message).__name__}.options: in_place has no ranges of {n} inputs"
+        )
 
 
 def _links(message: m.Graph, n: int) -> None:
@@ -234,6 +253,8 @@ def _compute(message: m.Compute) -> None:
         _full_or_empty(message, n, "dep_nbytes", "dep_holders", "dep_values", "dep_lives")
         if len(set(deps)) != n or message.key in deps:
             raise ProtocolError(f"Compute.deps of {message.key!r} names a key twice, or its own")
+    if message.options is not None and message.options.in_place:
+        _ranges(message, message.options, n)
 
 
 def _computes(message: m.ComputeMany) -> None:

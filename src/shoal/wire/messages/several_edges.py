@@ -102,7 +102,7 @@ class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
     retry: RetryPolicy | None = None  # how `retries` are made, if not at once and whatever failed
     # Dependencies that are not brought to the worker: the task reads what it needs of them where
     # they are. Ranges of their numbers, as (start, stop, start, stop, ...).
-    in_place: tuple[int, ...] = ()
+    in_place: tuple[Index, ...] = ()
 
 
 class DefineFunctions(msgspec.Struct, array_like=True, gc=False, tag="fn"):
