@@ -16,7 +16,7 @@ from helpers import run
 from shoal import Client, Scheduler, Semaphore, Worker
 from shoal.diagnostics.loop_watch import LoopWatch
 from shoal.http.exposition import CONTENT_TYPE, Families
-from shoal.scheduler.observe import tally
+from shoal.scheduler.observe import history, tally
 from shoal.scheduler.observe.tally import OTHERS, Tally
 
 # Family -> (type, names of labels).
@@ -346,5 +346,22 @@ def test_lateness_of_the_loop_is_measured_while_somebody_asks(
             while watch._timer is not None:  # nobody asks any more
                 await asyncio.sleep(0)
             watch.stop()
+
+    run(main())
+
+
+def test_the_history_looks_at_many_groups_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "_AT_ONCE", 10)
+
+    async def main() -> None:
+        async with Scheduler(protocol="inproc") as s:
+            for n in range(25):
+                s.state.group(f"g{n}", f"p{n}").entered["memory"] = n
+            recorded = history.History(lambda: s.state)
+            found = [recorded._tasks(s.state) for _ in range(3)]
+            assert found == [(0, 0, 0), (0, 0, 0), (0, 300, 0)]
+            assert history.measure(s.state)["stored"] == 300
+            s.state.groups.clear()
+            s.state.prefixes.clear()
 
     run(main())

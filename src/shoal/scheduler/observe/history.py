@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoal.scheduler.core.state import SchedulerState
+    from collections.abc import Iterable
+
+    from shoal.scheduler.core.state import GroupState, SchedulerState
 
 __all__ = ["COLUMNS", "History", "measure"]
 
@@ -34,10 +36,17 @@ COLUMNS = (
 
 _INTERVAL = 2.0
 _ROWS = 1800
+_AT_ONCE = 2000  # groups
 
 
-def measure(state: SchedulerState) -> dict[str, float]:
-    """Return a row: the totals of this moment."""
+def measure(state: SchedulerState, tasks: tuple[int, int, int] | None = None) -> dict[str, float]:
+    """Return a row: the totals of this moment.
+
+    Parameters
+    ----------
+    tasks : tuple of int, optional
+        How many tasks wait, are stored and failed, where that is known already.
+    """
     row = dict.fromkeys(COLUMNS, 0.0)
     row["workers"] = len(state.workers)
     row["threads"] = state.total_nthreads
@@ -51,12 +60,20 @@ def measure(state: SchedulerState) -> dict[str, float]:
         row["occupancy"] += max(0.0, ws.occupancy)
         row["processing"] += len(ws.processing)
         row["outgoing"] += metrics.get("transfer", {}).get("outgoing_bytes_total", 0)
-    for group in state.groups.values():
-        counts = group.counts
-        row["waiting"] += counts["waiting"] + counts["queued"] + counts["no-worker"]
-        row["stored"] += counts["memory"]
-        row["erred"] += counts["erred"]
+    row["waiting"], row["stored"], row["erred"] = tasks or _count(state.groups.values())
     return row
+
+
+def _count(groups: Iterable[GroupState]) -> tuple[int, int, int]:
+    """Return how many tasks of groups wait, are stored and failed."""
+    waiting = stored = erred = 0
+    for group in groups:
+        came, left = group.entered, group.left
+        for state in ("waiting", "queued", "no-worker"):
+            waiting += came[state] - left[state]
+        stored += came["memory"] - left["memory"]
+        erred += came["erred"] - left["erred"]
+    return waiting, stored, erred
 
 
 class History:
@@ -80,6 +97,9 @@ class History:
         self.times = array("d")
         self.columns = {name: array("f") for name in COLUMNS}
         self._timer: asyncio.TimerHandle | None = None
+        # Where there are many groups: those to be looked at yet, sums so far, and the last ones.
+        self._groups: list[GroupState] = []
+        self._so_far = self._sums = (0, 0, 0)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -98,8 +118,23 @@ class History:
 
     def _again(self) -> None:
         self._timer = None
-        self.add(time.time(), measure(self._state_of()))
+        state = self._state_of()
+        self.add(time.time(), measure(state, self._tasks(state)))
         self.start()
+
+    def _tasks(self, state: SchedulerState) -> tuple[int, int, int]:
+        """Return what `_count` says; of many groups in turns, so that the loop is not held up."""
+        if len(state.groups) <= _AT_ONCE:
+            return _count(state.groups.values())
+        if not self._groups:
+            self._groups, self._so_far = list(state.groups.values()), (0, 0, 0)
+        found = _count(self._groups[-_AT_ONCE:])
+        del self._groups[-_AT_ONCE:]
+        a, b = self._so_far, found
+        self._so_far = a[0] + b[0], a[1] + b[1], a[2] + b[2]
+        if not self._groups:
+            self._sums = self._so_far
+        return self._sums
 
     def add(self, when: float, row: dict[str, float]) -> None:
         """Add a row; the oldest ones go, a twentieth at a time, when there are too many."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OTHERS", "PrefixSum", "Sums", "Tally"]
 
-# Groups that are looked at before the loop goes on with others: a millisecond's worth.
-_STEP = 500
+# Groups that are looked at before the loop goes on with others: a millisecond's worth or two.
+_STEP = 100
 # Sums are as good as new for so many times as long as it took to take them.
 _SHARE = 20
 # Prefixes that are told one by one: those that came first, so that counters go on.
