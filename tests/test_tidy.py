@@ -23,7 +23,11 @@ PRINTING = ["src/shoal/cli/", "src/shoal/simulation/__main__.py"]
 SLEEPERS = ("slow", "sleep", "block")
 
 # A comment or docstring names its subject: "the waiting thread", not "who waits".
-NAMELESS = re.compile(r'(?:# |"{3}|-- )[Ww]ho(?:ever)?\b')
+# A sentence whose subject is a pronoun: the reader has to guess which noun is meant.
+NAMELESS = re.compile(
+    r'(?:# |"{3}|-- )(?:[Ww]ho(?:ever)?|Those|One that|One who)\b'
+    r"|^\s+(?:Who|Whoever|Those|One that|One who|Somebody who) [a-z]"
+)
 
 # The helpers that wait for a condition sleep between two looks at it.
 WAITING = ["tests/helpers.py", "tests/leaks.py"]

@@ -44,7 +44,7 @@ class Preloads:
     preload_argv : sequence of str, or one such sequence for each preload
         Arguments for those whose ``dask_setup`` is a click command.
 
-    One that cannot be imported is told in the log, and the service does without it.
+    A module that cannot be imported is told in the log, and the service does without it.
     """
 
     def __init__(

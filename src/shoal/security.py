@@ -104,7 +104,7 @@ class Security:
     def temporary(cls, **kwargs: Any) -> Security:
         """Return a new key and a certificate signed by itself, kept in memory only.
 
-        Those who have this object, or a copy, can talk to each other, and nobody else.
+        Processes that have this object, or a copy, can talk to each other, and no others.
         """
         key, cert = _self_signed()
         given = {

@@ -111,7 +111,7 @@ def test_mutated_handshakes_are_refused_and_cost_nothing() -> None:
                     for member in members:
                         await member.write(count)
                         assert await member.read() == count
-            doors = [each._door for each in (server, local)]  # type: ignore[attr-defined]
+            doors = [each._handshakes for each in (server, local)]  # type: ignore[attr-defined]
             await until(lambda: not any(map(len, doors)))
             assert process.memory_info().rss - before < 20e6
             for member in members:

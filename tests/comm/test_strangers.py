@@ -12,7 +12,7 @@ import pytest
 from helpers import run, until
 
 from shoal.comm import Comm, CommClosedError, connect, listen
-from shoal.comm.strangers import Door, Reports, clean
+from shoal.comm.strangers import HandshakeLimit, Reports, clean
 
 
 def test_texts_of_peers_are_one_short_line() -> None:
@@ -48,7 +48,7 @@ class _Peer:
 
 
 def test_for_a_newcomer_the_oldest_silent_one_goes() -> None:
-    door, peers = Door(3), [_Peer() for _ in range(6)]
+    door, peers = HandshakeLimit(3), [_Peer() for _ in range(6)]
     assert [door.enter(each) for each in peers[:3]] == [None] * 3  # type: ignore[arg-type]
     peers[0].has_proven = True
     assert door.enter(peers[3]) is peers[1]  # type: ignore[arg-type, comparison-overlap]
@@ -79,7 +79,7 @@ def test_silent_strangers_keep_nobody_out(address: str, caplog: pytest.LogCaptur
                 host, port = server.contact_address.removeprefix("tcp://").rsplit(":", 1)
                 each = socket.create_connection((host, int(port)))
             strangers.append(each)
-        await until(lambda: len(server._door) == 10)  # type: ignore[attr-defined]
+        await until(lambda: len(server._handshakes) == 10)  # type: ignore[attr-defined]
         for _ in range(20):
             comm = await connect(server.contact_address, timeout=5)
             await comm.write("hello")
@@ -106,7 +106,7 @@ def test_a_full_listener_says_so_and_is_tried_again(caplog: pytest.LogCaptureFix
         before = len(caplog.records)
         server._reports = Reports()  # type: ignore[attr-defined]
         await until(lambda: len(caplog.records) > before)
-        server._door.limit = 1  # type: ignore[attr-defined]
+        server._handshakes.limit = 1  # type: ignore[attr-defined]
         await (await connecting).close()
         server.stop()
 

@@ -173,7 +173,7 @@ def gives_back_what_is_on_its_way(patch: pytest.MonkeyPatch) -> None:
         restore(coordination, rows)
         for client in list(coordination.unacked):
             for id in list(coordination.unacked[client]):
-                coordination.return_parcel(client, id)
+                coordination.return_delivery(client, id)
 
     patch.setattr(restoring, "_restore_coordination", at_once)
 

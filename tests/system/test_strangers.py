@@ -32,7 +32,7 @@ async def main():
         print(server.address, flush=True)
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            while len(server._comms) or len(server.listeners[0]._door):
+            while len(server._comms) or len(server.listeners[0]._handshakes):
                 await asyncio.sleep(0.01)
             found = {"objects": len(gc.get_objects()), "rss": process.memory_info().rss}
             print(json.dumps({**found, "open": process.num_fds()}), flush=True)

@@ -19,7 +19,7 @@ class Alarm:
     Parameters
     ----------
     ring : callable
-        What is called; the alarm is off by then.
+        The function to call; the alarm is off by then.
     call_at : callable, optional
         Calls a function at a time and returns what can be cancelled; the running loop's by default.
 

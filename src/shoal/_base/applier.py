@@ -89,9 +89,9 @@ class Applier(Generic[Event, Effects, Given]):
         Parameters
         ----------
         event : object
-            What happened.
+            The event.
         given : object, optional
-            What the steps need of the shell for this event, and the core must not see.
+            An object of the shell that the steps need for this event, and the core must not see.
         """
         if self._busy:
             self._queue.append((event, given))

@@ -1,6 +1,6 @@
 """Folders that only this user can change: for what is imported, or whose pickles are read back.
 
-Who can write into such a folder, or put another in its place, runs code as this user.
+A process that can write into such a folder, or put another in its place, runs code as this user.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ class Store:
         value : object
             What can be pickled.
         function : str
-            Who made it, for people.
+            The maker of the entry: text for people.
         now : bool
             Whether it is on the storage when this returns. Small values are gathered otherwise.
         """

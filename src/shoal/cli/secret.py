@@ -70,8 +70,8 @@ def rotate(finish: bool) -> None:
 def export(role: str) -> None:
     """Print a secret that is good for one role only; no other can be made of it.
 
-    Who has that of clients can use the cluster, but neither pose as a worker or as the scheduler,
-    nor touch what other clients want. Give it as SHOAL_SECRET or shoal.secret.
+    The owner of the clients' key can use the cluster, but neither pose as a worker or as the
+    scheduler, nor touch what other clients want. Give it as SHOAL_SECRET or shoal.secret.
     """
     try:
         keys = keys_of(cluster_secret())[0]

@@ -28,7 +28,7 @@ from shoal._base.loop import LoopRunner, is_inherited
 from shoal._base.versions import own_versions
 from shoal.actors.connections import ActorConnections
 from shoal.client.admin import requests as admin
-from shoal.client.admin.data_methods import DataVerbs
+from shoal.client.admin.data_methods import DataMethods
 from shoal.client.admin.debug_methods import DebugMethods
 from shoal.client.collections.default import client_as_current, hand_back, take_over
 from shoal.client.collections.methods import CollectionMethods
@@ -48,7 +48,7 @@ from shoal.client.futures.executor import ClientExecutor
 from shoal.client.futures.future import Future, futures_of
 from shoal.client.futures.gather import gather_async, gather_blocking
 from shoal.client.observe.event_handlers import TopicHandlers
-from shoal.client.observe.methods import InsightVerbs
+from shoal.client.observe.methods import InsightMethods
 from shoal.client.session.callbacks import Callbacks
 from shoal.client.session.connection import Connection
 from shoal.client.session.context import ClientContext
@@ -95,7 +95,7 @@ _UNSET = "__no_default__"
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
+class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
     """Connect to a cluster and submit work to it.
 
     It is used like an executor of `concurrent.futures`; futures may be arguments of further calls.
@@ -698,7 +698,7 @@ class Client(CollectionMethods, DataVerbs, InsightVerbs, DebugMethods):
         Parameters
         ----------
         futures : list of Future
-            Those that are not failed are left alone.
+            Tasks that did not fail are left alone.
         """
         return self.sync(self._retry, futures, asynchronous=asynchronous)
 

@@ -84,7 +84,7 @@ def current_client(allow_global: bool = True) -> ClientContext:
         When there is none.
     """
     client = _current.get()
-    # One that was closed inside its own `with` is not meant by those who come after.
+    # A client that was closed inside its own `with` is not meant by the code after it.
     if client is not None and (client.status not in ("closing", "closed") or client._is_left):
         return client
     if not allow_global:

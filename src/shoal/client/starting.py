@@ -85,8 +85,8 @@ def make_local_cluster(**kwargs: Any) -> Any:
 def shares_loop(cluster: Any, asynchronous: bool) -> bool:
     """Whether a client lives on the loop of the cluster that it was given.
 
-    One that is used from coroutines lives on theirs, which for a cluster that is used from ordinary
-    code is another.
+    A client that is used from coroutines lives on their loop, which for a cluster that is used
+    from ordinary code is another.
     """
     return not asynchronous or bool(getattr(cluster, "_asynchronous", True))
 

@@ -1,7 +1,8 @@
 """A loop that stays awake for a moment, because the next question is about to come.
 
-Whoever asks one thing after the other is answered sooner by a process that did not go to sleep: to
-sleep and be woken takes both sides as long as the answer itself. What is asked is not known here.
+A caller that asks one thing after the other is answered sooner by a process that did not go to
+sleep: to sleep and be woken takes both sides as long as the answer itself. What is asked is not
+known here.
 """
 
 from __future__ import annotations

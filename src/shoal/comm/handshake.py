@@ -89,7 +89,7 @@ class Terms(NamedTuple):
     Attributes
     ----------
     keys : sequence of Keys
-        Those it accepts, its own first.
+        The versions that it accepts, its own first.
     role : str or None
         What it is.
     protection : {"tls", "local", "plain", "certificates"}
@@ -144,7 +144,7 @@ async def introduce(
     terms : Terms
         What this side brings.
     keys : Keys or None
-        Those to use of the terms'.
+        Which of the terms' to use.
     dialed, reached : str
         The address as it was given, and what it led to.
     expected : collection of str

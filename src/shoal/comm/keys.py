@@ -146,7 +146,7 @@ def role_text(keys: Keys, role: str, authorities: dict[str, bytes]) -> str:
 def pages_key(keys: Keys) -> bytes:
     """Return the key under which members admit each other's users to the pages over HTTP.
 
-    Those of one role have it, too: who may connect may look.
+    Peers of that role have it, too: a peer that may connect may look.
     """
     return _expand(keys.knock, "pages")
 

@@ -4,7 +4,7 @@ A transport to the frames, a protocol to the loop's own transport. The loop's TL
 threads write and read sockets themselves here (see `direct`, `thread_reader`), large values are
 encrypted bit by bit as the peer takes them, and decrypted to where they belong.
 
-Who may be at the other end is said by the context; what follows from it is in `handshake`.
+The context says which peer may be at the other end; `handshake` has what follows from it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from shoal.comm.handshake import (
 )
 from shoal.comm.keys import Keys, keys_of
 from shoal.comm.secret import cluster_secret
-from shoal.comm.strangers import Door, Reports, clean
+from shoal.comm.strangers import HandshakeLimit, Reports, clean
 from shoal.errors import CommClosedError, HandshakeError, InterruptedHandshakeError
 from shoal.wire import open_codec
 from shoal.wire.blob import BytesLike
@@ -255,7 +255,7 @@ class SocketListener(Listener):
         self._looked = asyncio.get_running_loop().time()
         if self._terms.protection == "tls":
             self._terms.keys[0].role_for(self._terms.role, listens=True)
-        self._door = Door(config.get_int("shoal.comm.handshakes"))
+        self._handshakes = HandshakeLimit(config.get_int("shoal.comm.handshakes"))
         self._reports = Reports()
         self._servers = await self._serve(new_protocol(self._accepted))
 
@@ -280,10 +280,10 @@ class SocketListener(Listener):
             self._terms = terms
 
     def _accepted(self, protocol: FrameProtocol) -> None:
-        out = self._door.enter(protocol)
+        out = self._handshakes.enter(protocol)
         if out is not None:
             peer = self._addresses(out)[1] if out.transport is not None else "?"
-            text = f"more than {self._door.limit} handshakes were under way"
+            text = f"more than {self._handshakes.limit} handshakes were under way"
             self._refuse(out, peer, BusyError(text))
             if out is protocol:
                 return
@@ -312,7 +312,7 @@ class SocketListener(Listener):
             raise
         finally:
             limit.cancel()
-            self._door.leave(protocol)
+            self._handshakes.leave(protocol)
         self._begin(SocketComm(protocol, local, peer, self._deserialize, agreed))
 
     def _too_late(self, protocol: FrameProtocol) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from shoal.comm.frames import FrameProtocol
 
-__all__ = ["Door", "Reports", "clean"]
+__all__ = ["HandshakeLimit", "Reports", "clean"]
 
 _LONGEST: Final = 200
 _MINUTE: Final = 60.0
@@ -80,7 +80,7 @@ class Reports:
         return count
 
 
-class Door:
+class HandshakeLimit:
     """Counts handshakes under way, and makes room for newcomers.
 
     Parameters

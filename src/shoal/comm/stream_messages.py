@@ -18,7 +18,7 @@ logger = logging.getLogger("shoal.core")
 
 
 class Outbox:
-    """Messages to one peer. Those to one that is gone are dropped."""
+    """Messages to one peer. Messages to a peer that is gone are dropped."""
 
     def __init__(self, server: Server, address: str) -> None:
         self._server = server

@@ -66,7 +66,7 @@ class ThreadReader:
         self._bell.register(self._fileno, 0)
         self._arrival = select.poll()
         self._arrival.register(self._fileno, select.POLLIN)
-        # Held by the thread that reads. One that was interrupted before it let go has it still
+        # Held by the thread that reads. A thread that was interrupted before it let go has it still
         # when it reads again.
         self._reading = threading.RLock()
         self._busy = False  # a thread is in the midst of reading

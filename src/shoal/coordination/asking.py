@@ -62,7 +62,7 @@ class Named:
     Parameters
     ----------
     name : str, number or tuple of these, optional
-        Who uses the same name uses the same thing; a random one by default.
+        Objects of the same name are the same thing; a random name by default.
     client : Client, optional
         How to reach the scheduler; by default the client of the task or of the context.
     """

@@ -18,7 +18,7 @@ class Event(Named):
     Parameters
     ----------
     name : str, number or tuple of these, optional
-        Who uses the same name uses the same event; a random one by default.
+        Objects of the same name are the same event; a random name by default.
     client : Client, optional
         By default the client of the task or of the context.
 

@@ -21,14 +21,14 @@ class Lock(Holdable):
     Parameters
     ----------
     name : str, number or tuple of these, optional
-        Who uses the same name uses the same lock; a random one by default.
+        Objects of the same name are the same lock; a random name by default.
     client : Client, optional
         By default the client of the task or of the context.
 
     Notes
     -----
-    Who asks first gets it first. A holder that dies loses the lock within a second or so; one that
-    says nothing for ``distributed.scheduler.locks.lease-timeout`` loses it then. With an
+    The first that asks gets it first. A holder that dies loses the lock within a second or so; one
+    that says nothing for ``distributed.scheduler.locks.lease-timeout`` loses it then. With an
     asynchronous client, methods return awaitables, and ``async with`` works.
 
     See Also

@@ -146,7 +146,7 @@ class Pub(_OnTopic):
     >>> sub.get()  # doctest: +SKIP
     [1, 2, 3]
 
-    Who subscribes on workers:
+    The subscribers on workers:
 
     >>> pub.subscribers  # doctest: +SKIP
     {'tcp://...': {},

@@ -28,7 +28,7 @@ class Queue(Named):
     Parameters
     ----------
     name : str, number or tuple of these, optional
-        Who uses the same name uses the same queue; a random one by default.
+        Objects of the same name are the same queue; a random name by default.
     client : Client, optional
         By default the client of the task or of the context.
     maxsize : int

@@ -22,7 +22,7 @@ class Semaphore(Holdable):
     max_leases : int
         How many may hold it at a time.
     name : str, number or tuple of these, optional
-        Who uses the same name uses the same semaphore; a random one by default.
+        Objects of the same name are the same semaphore; a random name by default.
     register : bool
         Tell the scheduler now, which finds out when others use the name with another `max_leases`.
     scheduler_rpc, loop : optional
@@ -32,9 +32,9 @@ class Semaphore(Holdable):
 
     Notes
     -----
-    Who asks first gets a lease first. A holder that dies loses its leases within a second or so;
-    one that says nothing for ``distributed.scheduler.locks.lease-timeout`` loses them then. Clients
-    are heard of all the time, so leases need no care.
+    The first that asks gets a lease first. A holder that dies loses its leases within a second or
+    so; one that says nothing for ``distributed.scheduler.locks.lease-timeout`` loses them then.
+    Clients are heard of all the time, so leases need no care.
 
     Examples
     --------

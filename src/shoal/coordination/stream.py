@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamFuture", "begin_stream"]
 
 _LARGE = 2**18  # bytes of a part from which on it stays on its worker until it is taken
-_LOOK = 0.5  # seconds after which a waiting side looks at how the other is
+_POLL_INTERVAL = 0.5  # seconds after which a waiting side looks at how the other is
 _END = -1
 
 
@@ -70,7 +70,7 @@ class StreamFuture(Future):
             elif self._over:
                 return
             elif not self._ready:
-                self._note_end(self._get_more(_LOOK if not self.done() else 0))
+                self._note_end(self._get_more(_POLL_INTERVAL if not self.done() else 0))
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         while True:
@@ -80,7 +80,7 @@ class StreamFuture(Future):
             elif self._over:
                 return
             elif not self._ready:
-                self._note_end(await self._get_more_async(_LOOK if not self.done() else 0))
+                self._note_end(await self._get_more_async(_POLL_INTERVAL if not self.done() else 0))
 
     def close(self) -> None:
         """Stop the task, if it runs, and forget the parts that were not taken."""
@@ -226,7 +226,7 @@ class _AsyncProducer(_Producer):
 def _came(queue: Queue, item: Any) -> bool:
     """Put something into a queue; False after a moment, so that the task can be stopped."""
     try:
-        queue.put(item, timeout=_LOOK)
+        queue.put(item, timeout=_POLL_INTERVAL)
     except TimeoutError:
         return False
     return True

@@ -24,7 +24,7 @@ class Variable(Named):
     Parameters
     ----------
     name : str, number or tuple of these, optional
-        Who uses the same name uses the same variable; a random one by default.
+        Objects of the same name are the same variable; a random name by default.
     client : Client, optional
         By default the client of the task or of the context.
     maxsize : int

@@ -218,7 +218,7 @@ class SpecCluster(Cluster):
         if self.scheduler_comm is not None:
             try:
                 await self._look()
-                # One that is not there must not keep the data of the others from moving.
+                # A worker that is not there must not keep the data of the others from moving.
                 known = self._known_to_scheduler(names)
                 if known:
                     await self._hand_over(known)

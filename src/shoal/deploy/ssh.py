@@ -188,7 +188,7 @@ class _Hosts(SpecCluster):
 def as_options(options: Mapping[str, Any]) -> list[str]:
     """Return options of a command line: ``{"a_b": 1, "c": False}`` is ``--a-b 1 --no-c``.
 
-    Those that are None are left out, and a list gives its option several times.
+    Options that are None are left out, and a list gives its option several times.
     """
     words: list[str] = []
     for name, value in options.items():

@@ -14,8 +14,8 @@ from dask.utils import format_bytes
 from shoal.comm.page_tokens import without_token
 
 __all__ = [
-    "SchedulerFace",
-    "WorkerFace",
+    "SchedulerRepr",
+    "WorkerRepr",
     "card",
     "facts_of_workers",
     "memory_text",
@@ -114,7 +114,7 @@ def _where_known(facts: Mapping[str, Any], *names: str) -> str:
     return "".join(f", {name.lower()}: {text}" for name, text in shown.items())
 
 
-class SchedulerFace:
+class SchedulerRepr:
     """How a scheduler shows itself."""
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class SchedulerFace:
         return card(type(self).__name__, self._facts(), workers_table(workers))
 
 
-class WorkerFace:
+class WorkerRepr:
     """How a worker shows itself."""
 
     def __repr__(self) -> str:

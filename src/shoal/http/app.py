@@ -46,7 +46,7 @@ def serve(
     routes : str
         The module that has the `routes` of these pages.
     admission : Admission
-        Who may see the pages.
+        Which visitors may see the pages.
     prefix : str
         What all paths begin with.
     context : ssl.SSLContext, optional

@@ -43,13 +43,13 @@ class Site:
     port : int
         Where the pages are.
     admission : Admission
-        Who may see them.
+        Which visitors may see them.
     seconds : float
         How long a visitor may take for a request, and for taking an answer.
     proxied : bool
         Whether a proxy in front says who asks.
     paths : list of str
-        Those that are served, without the prefix.
+        The paths that are served, without the prefix.
     """
 
     server: Any

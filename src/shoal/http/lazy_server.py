@@ -49,7 +49,7 @@ class LazyHttpServer:
     scheme : str
         ``"http"`` or ``"https"``.
     admission : Admission
-        Who may see the pages.
+        Which visitors may see the pages.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ def _https() -> ssl.SSLContext | None:
     for name, path in zip(names, (cert, key, ca)):
         if path is not None and not os.path.exists(path):
             raise FileNotFoundError(f"there is no file {path!r}, which '{tls}.{name}' names")
-    # Those who visit with a certificate of the authority need no other login.
+    # Visitors with a certificate of the authority need no other login.
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca)
     context.verify_mode = ssl.CERT_OPTIONAL if ca is not None else ssl.CERT_NONE
     context.load_cert_chain(cert, key)

@@ -47,7 +47,7 @@ class Parent:
     Attributes
     ----------
     sockets : list of socket
-        Those that were handed down.
+        The sockets that were handed down.
     gone : threading.Event
         Set when the parent ended.
     """

@@ -71,7 +71,7 @@ class ServerProcess:
     running : list of int or None
         The runs that the process was in the midst of when it died; None where that is unknown.
     overdue : list of int
-        Those of them whose time was over, for which the process was ended.
+        The runs among them whose time was over, for which the process was ended.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class SchedulerContext(ServerAttributes):
     own_plugins : SchedulerPlugins
         Plugins of the scheduler itself.
     topics : Topics
-        Who hears of which events.
+        Which clients hear of which events.
     seen : Seen
         What pages and monitoring are told of.
     copying, memory_manager

@@ -15,7 +15,7 @@ __all__ = ["post_mortem", "replace_hanging"]
 logger = logging.getLogger("shoal.scheduler")
 
 # Seconds that a nanny may take to say how its worker died.
-_PATIENCE = 3.0
+_TIMEOUT = 3.0
 
 
 async def replace_hanging(scheduler: SchedulerContext, ws: WorkerState) -> None:
@@ -23,7 +23,7 @@ async def replace_hanging(scheduler: SchedulerContext, ws: WorkerState) -> None:
     assert ws.info.nanny is not None
     try:
         call = scheduler.rpc(ws.info.nanny).replace(pid=ws.info.pid, reason="it did not answer")
-        await asyncio.wait_for(call, _PATIENCE)
+        await asyncio.wait_for(call, _TIMEOUT)
     except (OSError, RuntimeError) as error:
         logger.info("the nanny %s does not replace its worker: %s", ws.info.nanny, error)
 
@@ -36,7 +36,7 @@ async def post_mortem(scheduler: SchedulerContext, ws: WorkerState, reason: str)
     overdue: list[int] = []
     try:
         answer = await asyncio.wait_for(
-            scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _PATIENCE
+            scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _TIMEOUT
         )
         if answer.get("reason"):
             reason, dead, running = answer["reason"], True, answer.get("running")

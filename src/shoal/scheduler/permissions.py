@@ -1,6 +1,6 @@
 """What a peer may ask a scheduler for: by its role, and only for its own session.
 
-Who has the cluster's secret and who is on the same host as the same user may do everything, as it
+A peer with the cluster's secret, or of the same user on the same host, may do everything, as it
 can take any role. Who has the secret of clients is a client, and no other client than it is. Who
 has that of workers is a worker, and a client as its tasks may be: what they submit runs on workers,
 which its holder may do anyway; but nothing that it sends runs in the scheduler's own process, nor

@@ -22,7 +22,7 @@ from shoal.comm.secret import cluster_secret
 from shoal.comm.status import Status
 from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import member_link
-from shoal.diagnostics.reprs import SchedulerFace
+from shoal.diagnostics.reprs import SchedulerRepr
 from shoal.plugins.hooks import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.applier import SchedulerApplier, Send
@@ -48,7 +48,7 @@ from shoal.scheduler.observe.history import History
 from shoal.scheduler.observe.identity import (
     describe_scheduler,
     describe_worker,
-    open_door,
+    open_pages,
     place_of_pages,
 )
 from shoal.scheduler.observe.profiling import LoopProfile
@@ -76,7 +76,7 @@ _FAREWELL = 2.0
 
 
 class Scheduler(
-    SchedulerFace,
+    SchedulerRepr,
     WorkerMethods,
     DataMethods,
     InformationMethods,
@@ -303,7 +303,7 @@ class Scheduler(
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)
-        self._http_server = open_door(self, *self._pages)
+        self._http_server = open_pages(self, *self._pages)
         if self._http_server is not None:
             self.history.start()
         self._alarm.set(loop.time() + 1.0)
@@ -400,7 +400,7 @@ class Scheduler(
         Parameters
         ----------
         event : Event
-            What happened.
+            The event.
         send : callable, optional
             How clients are told of it; otherwise they are at the end of the loop's turn.
         """

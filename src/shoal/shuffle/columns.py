@@ -87,7 +87,7 @@ class Fields:
     Attributes
     ----------
     fixed : list of ndarray
-        Those of fixed width.
+        The columns of fixed width.
     arrow : RecordBatch or None
         The columns that are Arrow's.
     others : list

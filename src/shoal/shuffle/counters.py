@@ -61,4 +61,4 @@ class Counters:
 
 
 COUNTERS = Counters()
-"""Those of this process."""
+"""The counters of this process."""

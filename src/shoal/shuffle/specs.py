@@ -145,5 +145,5 @@ def p2p_barrier(id: ShuffleId, *inputs: Any, spec: DataFrameShuffleSpec) -> Gath
 def check_dtype_support(meta_input: Any) -> None:
     """Return: columns of any type can be shuffled.
 
-    Those of Arrow, of numpy and of pandas' own types are moved as they are, others are pickled.
+    Columns of Arrow's, numpy's and pandas' own types are moved as they are, others are pickled.
     """

@@ -22,12 +22,12 @@ __all__ = [
 ]
 
 _PERIOD = 0.01
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 def poll_for(
     predicate: Callable[[], Any],
-    timeout: float = _PATIENCE,
+    timeout: float = _TIMEOUT,
     fail_func: Callable[[], Any] | None = None,
     period: float = _PERIOD,
 ) -> None:
@@ -53,7 +53,7 @@ def poll_for(
 
 async def async_poll_for(
     predicate: Callable[[], Any],
-    timeout: float = _PATIENCE,
+    timeout: float = _TIMEOUT,
     fail_func: Callable[[], Any] | None = None,
     period: float = _PERIOD,
 ) -> None:

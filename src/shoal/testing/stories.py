@@ -15,7 +15,7 @@ def assert_valid_story(story: Sequence[Sequence[Any]], ordered_timestamps: bool 
     Parameters
     ----------
     story : list of tuples
-        What happened.
+        The events.
     ordered_timestamps : bool
         Whether a time before that of the event before is an error.
     """

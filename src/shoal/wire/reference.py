@@ -16,7 +16,7 @@ _alive: WeakValueDictionary[tuple[int, int], Reference] = WeakValueDictionary()
 class Reference:
     """Pickles as a reference, and unpickles in the same process as the value itself.
 
-    Whoever sends one keeps it alive until it has arrived.
+    The sender of a reference keeps it alive until it has arrived.
 
     Examples
     --------

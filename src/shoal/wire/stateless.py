@@ -4,7 +4,8 @@ A worker unpickles such a function once and calls that one object for all its ta
 threads. Of everything else each task has a copy of its own: a bound method may count, a closure may
 collect, a generator of random numbers goes on from where it stood.
 
-Whoever is not recognised is taken to carry state. That costs an unpickling for each task, no more.
+An object that is not recognised is taken to carry state. That costs an unpickling for each task,
+no more.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The folders of workers' and schedulers' files. Those of workers that were killed are swept by the
-next one.
+"""The folders of workers' and schedulers' files. Folders of workers that were killed are swept by
+the next one.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ def dump_state(worker: WorkerContext, exclude: Iterable[str] = ()) -> dict[str, 
         "data": {key: {"nbytes": n, "type": kind} for key, (n, kind, _) in s.data.items()},
         "lacking": {
             key: {
-                "nbytes": lack.nbytes,
-                "holders": list(lack.holders),
-                "absent": list(lack.absent),
-                "unreachable": list(lack.unreachable),
-                "for": [task.key for task in lack.tasks],
+                "nbytes": missing.nbytes,
+                "holders": list(missing.holders),
+                "absent": list(missing.absent),
+                "unreachable": list(missing.unreachable),
+                "for": [task.key for task in missing.tasks],
             }
-            for key, lack in s.missing_keys.items()
+            for key, missing in s.missing_keys.items()
         },
         "paused": s.paused,
         "available_resources": dict(s.available),

@@ -133,7 +133,8 @@ class SchedulerLink:
                 comm = await connect(self.address, max(left, _PAUSE), **self._args)
                 await comm.write({"op": "stream", "edge": "worker", "reply": False})
             except OSError as error:
-                # One that is being killed accepts and closes: only at first is a refusal final.
+                # A scheduler that is being killed accepts and closes: only at first is a refusal
+                # final.
                 refused = self._ended is None and isinstance(error, FatalCommClosedError)
                 if refused or (deadline is not None and loop.time() + _PAUSE > deadline):
                     raise

@@ -27,7 +27,7 @@ from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.status import Status
 from shoal.comm.stream_messages import Outboxes
-from shoal.diagnostics.reprs import WorkerFace
+from shoal.diagnostics.reprs import WorkerRepr
 from shoal.preloading import Preloads
 from shoal.security import Security
 from shoal.wire import messages as m
@@ -68,7 +68,7 @@ logger = logging.getLogger("shoal.worker")
 _FAREWELL = 2.0
 
 
-class Worker(WorkerFace, WorkerMethods):
+class Worker(WorkerRepr, WorkerMethods):
     """Runs tasks on threads, keeps their results, and gives them to the peers that need them.
 
     Parameters
@@ -463,7 +463,7 @@ class Worker(WorkerFace, WorkerMethods):
         Parameters
         ----------
         event : Event
-            What happened.
+            The event.
         values : mapping, optional
             The values that came with it; those that the core wants are stored.
         """

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 else:
     copies = later("shoal.client.admin.copies")
 
-__all__ = ["DataVerbs"]
+__all__ = ["DataMethods"]
 
 
-class DataVerbs(ClientContext):
+class DataMethods(ClientContext):
     """Datasets, metadata, replication."""
 
     # ------------------------------------------------------------------ datasets

@@ -172,7 +172,7 @@ class _Walk:
                         self._free(j, stack)
                     elif not left[j]:
                         stored -= 1
-                # One that could run before was taken off the locks of its users then.
+                # A task that could run before was taken off the locks of its users then.
                 unlocks = not (locked[i] < 0)
                 now: list[int] = []
                 for u in users[i]:

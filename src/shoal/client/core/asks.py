@@ -83,7 +83,7 @@ class Asks:
         return [asking.ask] if self.connected else []
 
     def unask(self, asking: Asking) -> list[Any]:
-        """Nobody waits longer: what is the answer now?"""
+        """The caller waits no longer: what is the answer now?"""
         id = asking.ask.id
         if id not in self.pending:
             if asking.answer is None:  # it waited for its turn, and was not asked
@@ -96,7 +96,7 @@ class Asks:
         return [Unask(id)]
 
     def abandon(self, asking: Asking) -> list[Any]:
-        """Nobody will look at the answer: what it gives, or gave, is given back.
+        """The caller will not look at the answer: the value in it is given back.
 
         So is what it was to give back, as nobody knows whether the scheduler was asked.
         """
@@ -189,7 +189,7 @@ class Asks:
         return lost
 
     def _time_is_over(self, asking: Asking) -> None:
-        """Nobody waits longer, and what the answer gives, if there was one, is given back."""
+        """The caller waits no longer; the value of the answer, if there was one, is given back."""
         id = asking.ask.id
         self._drop(id)
         self.returns.append(id)

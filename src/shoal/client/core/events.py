@@ -129,7 +129,7 @@ class RequestMade(msgspec.Struct, gc=False):
 
 
 class Unasked(msgspec.Struct, gc=False):
-    """Nobody waits longer for an answer; `back`: nor looks at it when it comes."""
+    """The caller waits no longer for an answer; `back`: nor looks at it when it comes."""
 
     asking: Asking
     back: bool = False

@@ -457,7 +457,7 @@ class Machine:
     def _heard(self, heard: int) -> int:
         """Return up to where the scheduler had heard: later ones are of other lives than it means.
 
-        Who does not say so means what there is.
+        A caller that does not say so means the data that there is.
         """
         return heard or self.state.told
 

@@ -55,7 +55,7 @@ class SubmissionOrder:
     Attributes
     ----------
     graphs : dict
-        Those that are not closed. While there is none, no event has to be looked at.
+        The graphs that are not closed. While there is none, no event has to be looked at.
     expected : dict
         Keys that are to come, or that an event that waits defines or acts on; each with the graph
         that it waits for. Events about these keys wait.

@@ -131,9 +131,9 @@ class PendingGraph:
     state : GraphState
         `OPEN`, `HELD_UP` or `CLOSED`; see `shoal.client.core.pending_graphs`.
     stopped : bool
-        Nobody wants any of it: the rest need not be lowered.
+        No client wants any task of it: the rest need not be lowered.
     untold : dict
-        Those of the records whose part did not come yet.
+        The records whose part did not come yet.
     dropped : set
         Keys of the records that nobody wants any more.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["late", "late_async"]
 
-_PATIENCE = 0.5  # seconds for the scheduler's answer, as somebody waits for the error
+_TIMEOUT = 0.5  # seconds for the scheduler's answer, as somebody waits for the error
 
 
 def late(client: ClientContext, text: str, key: str) -> TimeoutError:
@@ -27,7 +27,7 @@ def late(client: ClientContext, text: str, key: str) -> TimeoutError:
     """
     try:
         error: TimeoutError = sync(
-            client.loop, late_async, client, text, key, callback_timeout=2 * _PATIENCE
+            client.loop, late_async, client, text, key, callback_timeout=2 * _TIMEOUT
         )
         return error
     except Exception:  # the loop is gone, or busy: that it is late is true all the same
@@ -37,7 +37,7 @@ def late(client: ClientContext, text: str, key: str) -> TimeoutError:
 async def late_async(client: SchedulerAccess, text: str, key: str) -> TimeoutError:
     """Return the error for a coroutine that waited for a task in vain."""
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             why = await client.scheduler.explain(key=key)
     except Exception:  # whatever keeps the scheduler from answering
         return TimeoutError(text)

@@ -19,10 +19,10 @@ else:
     ipython = later("shoal.client.admin.ipython")
     activity = later("shoal.client.observe.activity")
 
-__all__ = ["InsightVerbs"]
+__all__ = ["InsightMethods"]
 
 
-class InsightVerbs(ClientContext):
+class InsightMethods(ClientContext):
     """Events and topics, profiles, task streams, dumps."""
 
     _topics: TopicHandlers

@@ -44,7 +44,7 @@ class Connection:
     Parameters
     ----------
     session : Session
-        Who speaks.
+        The session whose messages travel here.
     address : str
         Of the scheduler.
     connection_args : dict

@@ -198,7 +198,7 @@ class Session:
     ) -> list[Record]:
         """Hand over tasks, inputs first; return one counted record for each that is wanted.
 
-        Those that are not wanted are inputs of others in the list. Where such a key has a future,
+        Records that are not wanted are inputs of others in the list. Where such a key has a future,
         its record is counted and returned, too, so that it stays until the caller releases it.
         Records of an announced graph, `pending_graph`, are counted already, and not returned.
         """
@@ -244,7 +244,7 @@ class Session:
     def _end_lives(self, known: list[Record]) -> None:
         """Let go, under the lock, of those whose last future is gone, though not counted down yet.
 
-        Who asks for such a key now means a new life of it.
+        A caller that asks for such a key now means a new life of it.
         """
         over = [record for record in known if record.futures <= record.ending]
         if over:

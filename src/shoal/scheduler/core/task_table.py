@@ -23,8 +23,8 @@ _FULL = 339_000
 def _new_part() -> dict[str, TaskState]:
     """Return an empty dict that will keep the hashes of its keys.
 
-    One that has had nothing but strings leaves them to the strings: to grow, or to pass by another
-    key in the same place, it reads these, and they are all over the memory.
+    A dict that has had nothing but strings leaves them to the strings: to grow, or to pass by
+    another key in the same place, it reads these, and they are all over the memory.
     """
     part: dict[Any, Any] = {None: None}
     del part[None]

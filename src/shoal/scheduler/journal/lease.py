@@ -30,7 +30,7 @@ _UNSURE = 2.5  # a holder that wrote nothing for so long looks whether it still 
 _SILENT = 5.0  # a holder on another host that says nothing for so long is gone
 _SILENT_LOCKED = 15.0  # the same where its lock is still there: its host died, or it is stopped
 _ENDING = 2.0  # a process that was killed may take so long to be gone
-_LOOK = 0.1
+_POLL_INTERVAL = 0.1
 _SIZE = 512
 
 
@@ -95,7 +95,7 @@ class Lease:
                     f"{_describe(seen)}. Name another place with --journal, or wait for its end "
                     "with --standby"
                 )
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_INTERVAL)
         self._beat()
 
     def _open(self) -> None:

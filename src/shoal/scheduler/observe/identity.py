@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.context import SchedulerContext
     from shoal.scheduler.core.state import WorkerState
 
-__all__ = ["describe_scheduler", "describe_worker", "open_door", "place_of_pages"]
+__all__ = ["describe_scheduler", "describe_worker", "open_pages", "place_of_pages"]
 
 _PLACE = ":8787"
 
@@ -24,7 +24,7 @@ def place_of_pages(dashboard: bool | None, address: str | int | None) -> str | i
     return _PLACE if dashboard and address is None else address
 
 
-def open_door(
+def open_pages(
     scheduler: SchedulerContext, place: str | int | None, prefix: str, xheaders: bool = False
 ) -> Any:
     """Listen for visitors, unless the place is None."""

@@ -83,7 +83,7 @@ class Sums:
     prefixes : list of PrefixSum
         The first ones, and one for all others where there are more.
     busiest : list of PrefixSum
-        Those with most tasks, the most first.
+        The groups with most tasks, the most first.
     n_prefixes, n_groups : int
         How many there are.
     desired_workers : int

@@ -46,7 +46,7 @@ class Topics:
     def subscribe(self, topic: str, client: str) -> None:
         """Tell a client of all events of a topic from now on.
 
-        One that is not connected says it again when it is.
+        A client that is not connected says it again when it is.
         """
         if client not in self.scheduler.state.clients:
             return

@@ -102,8 +102,8 @@ async def retire_workers(
 ) -> dict[str, Any]:
     """Empty workers, data first, and close them; return what they were, by address.
 
-    Those whose data does not move `within` so many seconds (``shoal.retire.timeout``) stay as they
-    are, with a warning.
+    Workers whose data does not move `within` so many seconds (``shoal.retire.timeout``) stay as
+    they are, with a warning.
     Without `workers` and `names`, those are chosen that `Scheduler.workers_to_close` returns; its
     arguments are taken too.
     """
@@ -189,7 +189,7 @@ async def restart(
 ) -> None:
     """Forget all tasks and restart all workers.
 
-    Those without a nanny close: whoever made them may start others in their place.
+    Workers without a nanny close: their maker may start others in their place.
     """
     scheduler.feed(RestartAll())
     scheduler.tell_plugins("restart", scheduler=scheduler)

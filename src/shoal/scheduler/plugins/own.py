@@ -224,7 +224,7 @@ class SchedulerPlugins:
     def tell_all(self, heard: list[tuple[str, float, Any]]) -> None:
         """Tell of what was logged in an event, of graphs and transitions, as one led to the other.
 
-        Who came, and graphs, are told before the transitions, who left after them.
+        Arrivals and graphs are told before the transitions, departures after them.
         """
         later = []
         for topic, _, message in heard:

@@ -28,7 +28,7 @@ class PluginRegistry:
     Parameters
     ----------
     scheduler : Scheduler
-        Who gives them out.
+        The scheduler that gives them out.
     kind : {"worker", "nanny"}
         To whom.
     """

@@ -138,7 +138,7 @@ class TaskPrefix(View):
     name : str
         What it is called.
     groups : keys view of TaskGroup
-        Those of its groups that have tasks.
+        The groups of it that have tasks.
     states : dict
         How many tasks are in each state.
     duration_average : float
@@ -165,7 +165,7 @@ class TaskPrefix(View):
 
     @property
     def groups(self) -> KeysView[TaskGroup]:
-        """Those of its groups that have tasks."""
+        """The groups of it that have tasks."""
         return dict.fromkeys(map(self._views.group, self._core.groups.values())).keys()
 
     @property
@@ -221,7 +221,7 @@ class Computation:
     Attributes
     ----------
     groups : set of TaskGroup
-        Those that have tasks.
+        The groups that have tasks.
     code : list of tuple of str
         The users' code that sent them, where ``distributed.diagnostics.computations.nframes`` says
         that it is to be sent along; innermost first.

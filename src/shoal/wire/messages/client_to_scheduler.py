@@ -154,7 +154,7 @@ class Ask(msgspec.Struct, array_like=True, gc=False, tag="ask"):
 
 
 class Unask(msgspec.Struct, array_like=True, gc=False, tag="ask-"):
-    """Nobody waits any longer: answer now, if there was no answer yet.
+    """The caller waits no longer: answer now, if there was no answer yet.
 
     `back`: nobody will look at the answer either. If it is on its way, what it gave is taken back.
     """
@@ -164,7 +164,7 @@ class Unask(msgspec.Struct, array_like=True, gc=False, tag="ask-"):
 
 
 class Took(msgspec.Struct, array_like=True, gc=False, tag="took"):
-    """What these answers handed over has arrived; the keys in it are wanted by now."""
+    """The values of these answers have arrived; the keys in them are wanted by now."""
 
     ids: list[Position]
 
@@ -172,14 +172,16 @@ class Took(msgspec.Struct, array_like=True, gc=False, tag="took"):
 class Resume(msgspec.Struct, array_like=True, gc=False, tag="resume"):
     """After a reconnection: all that was asked and not answered, and claims to what is held.
 
-    Whatever else was answered to this client has arrived.
+    All other answers to this client have arrived.
     """
 
     asks: list[Ask]
 
 
 class Publish(msgspec.Struct, array_like=True, gc=False, tag="pub"):
-    """Give values to the subscribers of a topic. Those on workers were told already, or not."""
+    """Give values to the subscribers of a topic. Subscribers on workers were told already, or
+    not.
+    """
 
     topic: str
     values: list[Blob]

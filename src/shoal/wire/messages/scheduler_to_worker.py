@@ -95,7 +95,8 @@ class ComputeMany(msgspec.Struct, array_like=True, gc=False, tag="runs"):
 
 
 class Free(msgspec.Struct, array_like=True, gc=False, tag="free"):
-    """Nobody needs these keys: drop the data; drop the task, or its result if it runs already.
+    """No task or client needs these keys: drop the data; drop the task, or its result if it runs
+    already.
 
     Of another life than the one named nothing is dropped.
     """

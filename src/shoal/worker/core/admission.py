@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["admit", "begun", "guard", "in_use", "needed_later", "unguard", "waiting_for_memory"]
 
-_PATIENCE = 5.0  # seconds in which nothing went on before a run is refused
+_REFUSE_AFTER = 5.0  # seconds in which nothing went on before a run is refused
 
 
 def guard(s: WorkerState) -> None:
@@ -137,13 +137,13 @@ def _begin(s: WorkerState, b: Budget, task: TaskRun, need: Reservation) -> None:
 def _note_blocked(s: WorkerState, b: Budget, task: TaskRun) -> None:
     """Refuse a run that waits in vain: nothing goes on here, and the disk takes no more.
 
-    Those that do not fit either, after that, are refused at once.
+    Runs that do not fit either, after that, are refused at once.
     """
     if not b.full or b.running or s.fetching_bytes:
         b.blocked_since = None
     elif b.blocked_since is None:
         b.blocked_since = s.now
-    elif s.now - b.blocked_since >= _PATIENCE and s.now < b.next_evict:  # it was tried just now
+    elif s.now - b.blocked_since >= _REFUSE_AFTER and s.now < b.next_evict:  # it was tried just now
         refuse(s, b, task)
 
 

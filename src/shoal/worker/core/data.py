@@ -117,7 +117,7 @@ def added(
 
 
 def acquire(s: WorkerState, message: m.Acquire) -> None:
-    """The scheduler wants copies here. Those that are here are reported again: it may not know."""
+    """The scheduler wants copies here. Copies that are here are reported again: it may not know."""
     n = len(message.keys)
     rows = zip(
         message.keys,
@@ -157,7 +157,7 @@ def _call(s: WorkerState, key: str, life: int, equal: int) -> None:
 def drop(
     s: WorkerState, keys: list[str], lives: list[int], data: bool = True, runs: bool = True
 ) -> None:
-    """Nobody needs these lives of keys: the data, the runs, the copies asked for."""
+    """Drop these lives of keys, which no task or client needs: data, runs, copies asked for."""
     held = s.data
     if len(lives) < 2:  # one of all
         lives = (lives or [0]) * len(keys)

@@ -19,7 +19,7 @@ def check(machine: Machine) -> None:
     """Raise `AssertionError`, with a text that says what is wrong, on any contradiction."""
     s = machine.state
     _check_tasks(s)
-    _check_lacks(s)
+    _check_missing_keys(s)
     _check_peers(s)
     _check_resources(s)
     _check_effects(s)
@@ -49,7 +49,7 @@ def _check_tasks(s: WorkerState) -> None:
         assert s.tasks.get(task.key) is not task, f"{task} is an orphan and a task"
 
 
-def _check_lacks(s: WorkerState) -> None:
+def _check_missing_keys(s: WorkerState) -> None:
     for key, item in s.missing_keys.items():
         assert key == item.key, f"{item} is filed under {key!r}"
         assert not holds(s, key, item.life), f"{item}, but it is here"

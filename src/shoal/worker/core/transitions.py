@@ -256,7 +256,7 @@ def give_up(s: WorkerState, task: TaskRun, hopeless: list[MissingKey]) -> None:
 
 
 def free_run(s: WorkerState, task: TaskRun) -> None:
-    """Nobody needs this run any more: nothing will be said of it."""
+    """No task or client needs this run any more: its end is not reported."""
     if task.state in WITH_EXECUTOR:
         del s.tasks[task.key]
         if task.key in s.missing_keys:

@@ -63,9 +63,9 @@ class FunctionCache:
     Attributes
     ----------
     loaded : dict
-        Those that were used already, and that all runs may call; `get` returns any.
+        Functions that were used already, and that all runs may call; `get` returns any.
     copied : dict
-        Those that were used already, and of which each run needs its own copy: the first one.
+        Functions that were used already, of which each run needs its own copy: the first one.
     """
 
     def __init__(self) -> None:

@@ -233,8 +233,8 @@ class Store:
     def in_place(self, key: str) -> tuple[Any, tuple[str, int] | None] | None:
         """Return a value without bringing it into memory; None when it is not here.
 
-        One that is on disk is mapped from its file as long as it is referred to; with it come the
-        file, and where in it the value's last buffer begins, if it has one.
+        A value that is on disk is mapped from its file as long as it is referred to; with it come
+        the file, and where in it the value's last buffer begins, if it has one.
         """
         with self.lock:
             entry = self._memory.get(key)

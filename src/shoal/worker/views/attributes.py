@@ -120,7 +120,7 @@ class WorkerAttributes(WorkerContext):
     def executors(self) -> dict[str, Executor]:
         """Executors by name.
 
-        Those that were given to the worker run tasks that ask for them. ``"default"`` and
+        Executors that were given to the worker run tasks that ask for them. ``"default"`` and
         ``"offload"`` are for others' calls here: tasks run on threads of the worker's own.
         """
         if self._own_executors is None:

@@ -65,7 +65,7 @@ def on_ask(s: SchedulerState, client: ClientState, msg: Ask) -> None:
         coordination.refuse(request, "RuntimeError", f"ask {msg.id} is waiting already")
     else:
         # Asked once more: what it was given before goes back first.
-        coordination.return_parcel(client.id, msg.id) or coordination.take_away(request.token)
+        coordination.return_delivery(client.id, msg.id) or coordination.take_away(request.token)
         operation.do(coordination, request)
 
 
@@ -79,7 +79,9 @@ def on_unask(s: SchedulerState, client: ClientState, msg: Unask) -> None:
         coordination.withdraw(request)
         coordination.refuse(request, "TimeoutError")
     elif msg.back:
-        coordination.return_parcel(client.id, msg.id) or coordination.take_away((client.id, msg.id))
+        coordination.return_delivery(client.id, msg.id) or coordination.take_away(
+            (client.id, msg.id)
+        )
 
 
 def on_took(s: SchedulerState, client: ClientState, msg: Took) -> None:
@@ -120,7 +122,7 @@ def on_publish(s: SchedulerState, client: ClientState, msg: Publish) -> None:
 def holder_lost(s: SchedulerState, client: str, graceful: bool) -> None:
     """A client is gone: nobody there waits any more, and what it held is free.
 
-    One that may come back keeps what it holds for the grace time.
+    A client that may come back keeps what it holds for the grace time.
     """
     coordination = coordination_of(s)
     if coordination is None:
@@ -142,7 +144,7 @@ def _forget(coordination: CoordinationState, client: str) -> None:
     coordination.gone.pop(client, None)
     coordination.forget_answers(client)
     for id in list(coordination.unacked.get(client, ())):
-        coordination.return_parcel(client, id)
+        coordination.return_delivery(client, id)
     for id in list(coordination.held.get(client, ())):
         coordination.take_away((client, id))
 

@@ -104,7 +104,8 @@ class UnackedDelivery:
 class Operation:
     """What an `Ask` can ask for: the function that does it, and the types of its arguments.
 
-    One that is `lasting` changes something that outlives the scheduler, where there is a journal.
+    An operation that is `lasting` changes something that outlives the scheduler, where there is a
+    journal.
     """
 
     __slots__ = ("do", "lasting", "types")
@@ -305,7 +306,7 @@ class CoordinationState:
             for item in delivery.items or ():
                 self.recorder.drop(r.ITEM, item.number)
 
-    def return_parcel(self, client: str, id: int) -> bool:
+    def return_delivery(self, client: str, id: int) -> bool:
         """What a client was answered goes back; return whether there is such a thing."""
         delivery = self._open(client, id)
         if delivery is None:

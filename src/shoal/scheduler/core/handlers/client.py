@@ -65,7 +65,7 @@ def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
 
 
 def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
-    """A client is gone. One that may come back keeps its results for the grace period."""
+    """A client is gone. If it may come back it keeps its results for the grace period."""
     del s.clients[client.id]
     client.real = False  # nobody to tell: by and by it wants nothing
     s.outbox.clients.pop(client, None)

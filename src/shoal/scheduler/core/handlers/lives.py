@@ -90,8 +90,8 @@ def claim(s: SchedulerState, ts: TaskState, life: int) -> None:
 
 def _is_wanted(s: SchedulerState, ts: TaskState) -> bool:
     """Whether anybody wants it who is there: not one that is gone, and may come back."""
-    keeper = None if s.coordination is None else s.coordination.retaining_client
-    return any(c.real or c is s.fire_and_forget or c is keeper for c in ts.wanted_by)
+    retaining = None if s.coordination is None else s.coordination.retaining_client
+    return any(c.real or c is s.fire_and_forget or c is retaining for c in ts.wanted_by)
 
 
 def _give_up_copies(s: SchedulerState, ts: TaskState) -> None:

@@ -52,7 +52,7 @@ def blame(ts: TaskState, runs: int, worker: str, reason: str, allowed: int) -> b
     runs : int
         How many runs the worker died in the midst of, also those of tasks that nobody needs now.
     worker, reason : str
-        Who died, and how.
+        Which worker died, and how.
     allowed : int
         Deaths that a task may cause, ``distributed.scheduler.allowed-failures``.
     """

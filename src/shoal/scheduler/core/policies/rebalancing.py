@@ -39,7 +39,7 @@ def plan_rebalance(
     Parameters
     ----------
     workers : iterable of WorkerState
-        Who takes part.
+        The workers that take part.
     used : dict
         Bytes in use by each.
     limits : Limits

@@ -108,7 +108,8 @@ def _ask_back(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> Non
     for ts in spare[: max(1, len(spare) // 2)]:
         if ts.options.actor:
             continue
-        # One that was kept has started: asking again would be answered the same, at once, for ever.
+        # A task that was kept has started: asking again would be answered the same, at once, for
+        # ever.
         if ts.begun:
             continue
         at_thief = (thief.occupancy + gain) / thief.nthreads + transfer_time(s, ts, thief)
