@@ -16,6 +16,7 @@ import pytest
 from helpers import wait_until
 
 from shoal import Client, StreamFuture, TaskTimeout, wait
+from shoal.coordination import stream
 
 YIELDED: list[int] = []
 ATTEMPTS: list[int] = []
@@ -64,6 +65,26 @@ def test_parts_come_in_order(client: Client, function: Any) -> None:
     assert isinstance(future, StreamFuture) and future.key.startswith("count")
     assert list(future) == list(range(100))
     assert future.result() == 100
+
+
+def test_a_task_whose_parts_are_all_taken_is_not_stopped(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has not ended when the last of them comes."""
+    came = stream._came
+    release = threading.Event()
+
+    def ends_later(queue: Any, item: Any) -> bool:
+        done = came(queue, item)
+        if item[0] == stream._END:
+            release.wait(20)
+        return done
+
+    monkeypatch.setattr(stream, "_came", ends_later)
+    future = client.stream(count, 3)
+    assert list(future) == [0, 1, 2] and not future.done()
+    release.set()
+    assert future.result(timeout=20) == 3
 
 
 def test_large_parts_come_from_their_worker(client: Client) -> None:

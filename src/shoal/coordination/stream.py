@@ -86,11 +86,14 @@ class StreamFuture(Future):
         """Stop the task, if it runs, and forget the parts that were not taken."""
         if self._over:
             return
+        if not self.done():
+            why = "nobody takes its parts any more"
+            self._session.post(CancelRequested([self._record.key], True, why))
+        self._forget_parts()
+
+    def _forget_parts(self) -> None:
         self._over = True
         session = self._session
-        key = self._record.key
-        if not self.done():
-            session.post(CancelRequested([key], True, "nobody takes its parts any more"))
         for kind, op in (("queue", "close"), ("variable", "delete")):
             ask = Ask(next(session.ask_ids), kind, self._queue._wire_name, op, [], [])
             session.post(RequestMade(Asking(ask, nobody)))
@@ -108,7 +111,7 @@ class StreamFuture(Future):
             index, packed = self._ready.popleft()
             if index == _END:
                 if packed == self._next:
-                    self.close()
+                    self._forget_parts()  # the task is about to end: it is not to be stopped
                 continue
             if index != self._next:
                 continue
