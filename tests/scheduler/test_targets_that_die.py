@@ -53,7 +53,7 @@ def test_scatter(caplog: pytest.LogCaptureFixture, direct: bool | None) -> None:
             named = await client.scatter({"x": 1}, broadcast=True, direct=direct)
             assert len((await client.who_has([named["x"]]))["x"]) == 2
 
-    with caplog.at_level(logging.WARNING, "shoal.scheduler"):
+    with caplog.at_level(logging.WARNING, "shoal"):
         run(main())
     assert "scatter goes on without the worker" in caplog.text
 

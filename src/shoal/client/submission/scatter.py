@@ -211,7 +211,7 @@ async def _to_workers(
                     for key in data:
                         holders[key].append(worker)
     for worker, error in gone.items():
-        logger.warning("scatter went on without the worker %s: %s", worker, error)
+        logger.warning("scatter goes on without the worker %s: %s", worker, error)
     return holders
 
 
