@@ -18,8 +18,10 @@ from typing import Any
 import psutil
 from dask.utils import format_bytes
 
+from shoal import config
 from shoal._base.process_memory import taken
 from shoal._base.running_board import BoardFile
+from shoal.nanny.cgroup import WorkerGroup
 from shoal.nanny.core import End, MemoryLimit
 from shoal.nanny.deaths import count_oom_kills, explain_death
 from shoal.nanny.process import ChildProcess
@@ -111,6 +113,7 @@ class ServerProcess:
         self._interval = monitor_interval
         self._monitor: asyncio.Task[None] | None = None
         self._oom_kills = count_oom_kills()
+        self._group: WorkerGroup | None = None
         self._closing: dict[str, Any] | None = None  # the worker said that it closes on purpose
         self.failure = ""  # why the worker says that it cannot start
         self._request = ""  # why we were asked to end it
@@ -137,6 +140,7 @@ class ServerProcess:
         slow = asyncio.get_running_loop().call_later(_SLOW_START, self._say_slow)
         try:
             await self._child.start()
+            self._limit_by_kernel()
             self._monitor = asyncio.create_task(self._watch_memory())
             watch = asyncio.create_task(self._watch_board())
             try:
@@ -195,6 +199,15 @@ class ServerProcess:
                 *(self._label, self.pid, _SLOW_START),
             )
 
+    def _limit_by_kernel(self) -> None:
+        """Have the kernel keep the limit as well, where it may."""
+        pid = self.pid
+        if not self._limit.active or pid is None or not config.get_bool("shoal.memory.cgroup"):
+            return
+        self._group = WorkerGroup.make(pid, self._limit.limit)
+        if self._group.reason:
+            logger.debug("%s has no control group: %s", self._label, self._group.reason)
+
     async def _watch_memory(self) -> None:
         if not self._limit.active:
             return
@@ -233,6 +246,8 @@ class ServerProcess:
 
     def _conclude(self) -> None:
         """Say what end it was, and clean up what a killed worker could not."""
+        if self._group is not None:
+            self._group.remove()
         returncode = self._child.returncode
         kills, before = count_oom_kills(), self._oom_kills
         died = explain_death(
