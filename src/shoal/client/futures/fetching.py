@@ -52,7 +52,14 @@ async def fetch(
             else:
                 remote.append(record)
         if remote:
-            values.update(await _from_cluster(client, remote, direct))
+            try:
+                values.update(await _from_cluster(client, remote, direct))
+            except OSError:
+                # The scheduler died in the midst of the answer: another may be there soon.
+                if session.ended is not None or attempt >= _ATTEMPTS:
+                    raise
+                if session.stream is None:
+                    attempt = 0  # it is looked for, as long as it may take
         todo = [r for r in todo if r.key not in values and not _has_failed(r)]
         if not todo:
             return values
