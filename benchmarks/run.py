@@ -36,6 +36,7 @@ WORKLOADS = [
         "h2o",
         "join",
         "arrays",
+        "moving_all",
     ],
     *["climate", "grid_search", "zero_workers", "core_scaling", "million", "memory"],
 ]
