@@ -18,7 +18,7 @@ from dask.dataframe.core import _concat
 
 from shoal.shuffle.columns import Scheme, build_frame, take_apart
 from shoal.shuffle.counters import COUNTERS
-from shoal.shuffle.memory import bytes_of
+from shoal.shuffle.memory import bytes_of, empty_together
 from shoal.shuffle.partitioned import Chunk, Partitioned
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def split_frame(
     head = pickle.dumps(scheme, 5)
     pieces: list[Any] = []
     parts: list[list[Chunk]] = []
-    fixed = [field.take(order) for field in fields.fixed]
+    fixed = _taken(fields.fixed, order)
     arrow = None if fields.arrow is None else fields.arrow.take(order)
     for start, stop in pairwise(bounds):
         rows = stop - start
@@ -92,6 +92,17 @@ def split_frame(
     seconds = time.perf_counter() - began
     COUNTERS.add(written=1, written_bytes=value.nbytes, written_seconds=seconds)
     return value
+
+
+def _taken(
+    fields: Sequence[np.ndarray[Any, Any]], order: np.ndarray[Any, Any]
+) -> list[np.ndarray[Any, Any]]:
+    """Return the values of all fields in an order."""
+    taken = empty_together(len(order), [field.dtype for field in fields])
+    for field, target in zip(fields, taken, strict=True):
+        if len(order):
+            np.take(field, order, out=target, mode="clip")  # which needs no buffer in between
+    return taken
 
 
 def _order(
@@ -168,7 +179,7 @@ def _runs(pieces: Sequence[Piece]) -> Iterator[tuple[Scheme, list[Piece]]]:
 def _join_alike(scheme: Scheme, pieces: list[Piece]) -> pd.DataFrame:
     """Read pieces with one scheme, each field straight to its place."""
     rows = sum(piece.chunk[2] for piece in pieces)
-    fixed = [np.empty(rows, dtype) for dtype in scheme.fixed]
+    fixed = empty_together(rows, scheme.fixed)
     targets = [(bytes_of(field), field.itemsize) for field in fixed]
     schema: Any = None
     batches: list[Any] = []
