@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from shoal._base.keys import without_life
 from shoal.simulation.limited import ENDLESS, Interruptions
 from shoal.simulation.model import USERS_ERROR, Spec, name_of
+from shoal.simulation.reading import read_sources
 from shoal.simulation.store import Store
 from shoal.wire.blob import Blob
 from shoal.wire.failures import Failure
@@ -212,7 +213,16 @@ class Executor:
         assert compute.function in self.functions, f"{task} runs a function that is not known"
         needed = [without_life(node.cluster.model.wire(dep)) for dep in spec.deps]
         assert [without_life(dep) for dep in compute.deps] == needed, f"{task} got {compute.deps}"
-        given = compute.dep_values or (None,) * len(spec.deps)
+        given = list(compute.dep_values or (None,) * len(spec.deps))
+        read, unread = read_sources(node, compute)
+        if unread:
+            self._leave_quarantine(task)
+            self._given_back.add(task.key)
+            self._has_ended(task)
+            self._tell(Outcome(task.key, task.run, "unread", unread=unread))
+            return
+        for i, value in read.items():
+            given[i] = value
         found = [
             (dep, self.store.get(dep) if value is None else value)
             for dep, value in zip(compute.deps, given, strict=True)

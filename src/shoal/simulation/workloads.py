@@ -14,6 +14,7 @@ __all__ = ["Workload"]
 
 _MOST_ENDLESS = 3
 _MOST_KILLERS = 2  # each costs its workers all that they hold, several times
+_READS = 7  # one task with inputs of so many reads most of them where they are
 _SIZES = (28, 28, 28, 500, 5_000, 2_000_000)
 
 
@@ -90,6 +91,8 @@ class Workload:
         elif self.actors and rng.random() < self.actors:
             spec.kind, spec.options = "actor", TaskOptions(actor=True)
             spec.nbytes = 1  # it stays in memory, and must not fill it
+        elif deps and self.made % _READS == 0:
+            spec.options = TaskOptions(in_place=(0, len(deps) - self.made % 2))
         return spec
 
     def _make_endless(self, spec: Spec) -> None:
