@@ -106,7 +106,7 @@ IMPORTED_BY_CALL = {
     "shoal.nanny.run_worker": "the class of the worker is named by the nanny",
     "shoal.nanny.template": "a template imports what workers will need",
     "shoal.nanny.views": "the class of the worker may be named by text",
-    "shoal.plugins.builtin.placing": "modules that the user uploaded",
+    "shoal.plugins.placing": "modules that the user uploaded",
     "shoal.preloading": "modules that the user names",
     "shoal.worker.executor.retrying": "functions of retry policies are named by the user",
     "shoal.worker.views.attributes": "a task's client is a layer above, made when a task asks",

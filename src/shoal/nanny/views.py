@@ -13,7 +13,7 @@ import dask
 from shoal import config as settings
 from shoal.comm.rpc import PooledRPC
 from shoal.diagnostics.server_attributes import ServerAttributes
-from shoal.plugins.builtin.placing import place
+from shoal.plugins.placing import place
 from shoal.preloading import Preloads
 from shoal.wire.plain import plain
 from shoal.worker.directory import scratch_space

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.private_folder import fresh_folder
-from shoal.plugins.builtin.placing import place
 from shoal.plugins.given import raise_first_error
 from shoal.plugins.nanny import NannyPlugin
+from shoal.plugins.placing import place
 from shoal.plugins.scheduler import SchedulerPlugin
 from shoal.plugins.worker import WorkerPlugin
 

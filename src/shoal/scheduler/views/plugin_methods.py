@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from shoal.comm.base import Comm
-from shoal.plugins.builtin.placing import place
 from shoal.plugins.hooks import name_of
+from shoal.plugins.placing import place
 from shoal.scheduler.operations import functions, metadata
 from shoal.scheduler.operations import plugins as operations
 from shoal.scheduler.views.attributes import SchedulerAttributes

@@ -11,8 +11,8 @@ from shoal._base.keys import decode_key, encode_key
 from shoal._base.numbers import amounts
 from shoal.comm.base import Comm
 from shoal.comm.function_calls import run_on
-from shoal.plugins.builtin.placing import place
 from shoal.plugins.hooks import name_of
+from shoal.plugins.placing import place
 from shoal.task_context import on_worker
 from shoal.wire.blob import Blob
 from shoal.wire.failures import pack_failure
