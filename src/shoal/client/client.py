@@ -13,7 +13,7 @@ import logging
 import os
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
@@ -436,7 +436,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         *args: Any,
         key: Any = None,
         workers: Any = None,
-        resources: dict[str, float] | None = None,
+        resources: Mapping[str, float | str] | None = None,
         retries: int | Retry | None = None,
         priority: float = 0,
         fifo_timeout: float | str = "100 ms",
@@ -536,7 +536,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         key: Any = None,
         workers: Any = None,
         retries: int | Retry | None = None,
-        resources: dict[str, float] | None = None,
+        resources: Mapping[str, float | str] | None = None,
         priority: float = 0,
         allow_other_workers: bool = False,
         fifo_timeout: float | str = "100 ms",

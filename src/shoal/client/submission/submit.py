@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class SubmitOptions:
         self,
         *,
         workers: Any = None,
-        resources: dict[str, float] | None = None,
+        resources: Mapping[str, float | str] | None = None,
         retries: int | Retry | None = None,
         timeout: float | str | None = None,
         priority: float = 0,
