@@ -11,10 +11,13 @@ import logging
 from typing import Any
 
 from shoal.comm.server import Server
+from shoal.comm.strangers import clean
 
 __all__ = ["Outbox", "Outboxes", "receive"]
 
 logger = logging.getLogger("shoal.core")
+
+_MOST = 100_000  # messages that may wait for one peer
 
 
 class Outbox:
@@ -42,6 +45,13 @@ class Outbox:
         self._server.loop.call_soon_threadsafe(self._add, messages)
 
     def _add(self, messages: tuple[dict[str, Any], ...]) -> None:
+        if len(self._messages) + len(messages) > _MOST:
+            logger.error(
+                "%d messages to %s are dropped: it does not take what waits for it",
+                *(len(self._messages) + len(messages), self._address),
+            )
+            self._messages.clear()
+            return
         self._messages += messages
         if self._sending is None or self._sending.done():
             self._sending = self._server.background(self._send())
@@ -54,7 +64,8 @@ class Outbox:
                 await peer.stream_messages(messages=messages, sender=self._server.address)
             except Exception as error:
                 logger.warning(
-                    "%d messages to %s were not taken: %s", len(messages), self._address, error
+                    "%d messages to %s were not taken: %s",
+                    *(len(messages), self._address, clean(error)),
                 )
 
 
@@ -95,12 +106,12 @@ def receive(server: Server, messages: list[dict[str, Any]], **extra: Any) -> Non
         handler = server.stream_handlers.get(op)
         if handler is None:
             known = ", ".join(sorted(server.stream_handlers)) or "none"
-            logger.error("%r has no stream handler %r; it has: %s", server, op, known)
+            logger.error("%r has no stream handler %s; it has: %s", server, clean(repr(op)), known)
             continue
         try:
             result = handler(**arguments, **extra)
         except Exception:
-            logger.exception("%r: the stream handler %r failed", server, op)
+            logger.exception("%r: the stream handler %s failed", server, clean(repr(op)))
             continue
         if asyncio.iscoroutine(result):
             server.background(result)

@@ -20,6 +20,7 @@ from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.function_calls import run_on
 from shoal.comm.retiring import hand_over
 from shoal.comm.secret import explicit_secret
+from shoal.comm.strangers import clean
 from shoal.core import Status
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
 from shoal.nanny.options import modules_of, worker_config, worker_environment
@@ -351,7 +352,7 @@ class Nanny(NannyAttributes):
         Nothing happens when the worker has another process by now.
         """
         if self.process is not None and self.process.pid == pid and self.is_alive():
-            logger.warning("Replacing the worker %s (pid %s): %s", self.name, pid, reason)
+            logger.warning("Replacing the worker %s (pid %s): %s", self.name, pid, clean(reason))
             self.process.kill(reason)
 
     def terminate(self, reason: str = "the nanny was asked to") -> str:

@@ -326,7 +326,7 @@ class Scheduler(
             return
         started = self._machine is not None
         self.status = Status.closing
-        logger.info("Closing scheduler%s", f": {reason}" if reason else "")
+        logger.info("Closing scheduler%s", f": {clean(reason)}" if reason else "")
         await self.own_plugins.call_and_wait("before_close")
         await self._preloads.teardown()
         self._alarm.off()
