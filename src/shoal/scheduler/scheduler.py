@@ -20,6 +20,7 @@ from shoal.comm.base import Comm
 from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
 from shoal.comm.status import Status
+from shoal.comm.strangers import clean
 from shoal.comm.stream_messages import Outboxes
 from shoal.diagnostics.links import member_link
 from shoal.diagnostics.reprs import SchedulerRepr
