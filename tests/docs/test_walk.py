@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,8 +23,14 @@ def listed() -> list[tuple[str, str]]:
 @pytest.mark.process
 def test_a_call_passes_the_stops_that_are_listed():
     program = ROOT / "tests" / "docs" / "walk_of_a_call.py"
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, str(program)],
+        env={**os.environ, "PYTHONPATH": path.strip(os.pathsep)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
     )
     passed = {(file, function): i for i, (file, function) in enumerate(json.loads(done.stdout))}
     stops = listed()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import time
 from types import FrameType
 from typing import Any
+
+from helpers import wait_until
 
 import shoal
 from shoal import Client, LocalCluster
@@ -45,10 +46,7 @@ def main() -> None:
         Client(cluster) as client,
     ):
         assert client.submit(add_one, 1).result() == 2  # what happens once only has happened
-        deadline = time.monotonic() + 10
-        while client._session.outbox or client._session.one_by_one.on:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_until(lambda: not client._session.outbox and not client._session.one_by_one.on)
         sys.setprofile(walk.note)
         walk.on = True
         assert client.submit(add_one, 2).result() == 3
