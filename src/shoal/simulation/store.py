@@ -86,12 +86,15 @@ class Store:
         for key in [*first, *(key for key in spare if key in self.memory and key not in in_use)]:
             if nbytes <= 0:
                 break
+            size = self._sizes[key]
             if not self._fixed(key):
-                size = self._sizes[key]
                 nbytes -= size
                 self.memory_bytes -= size
                 self.disk[key] = self.memory.pop(key)
                 moved.append(key)
+            elif size:  # an actor has taken the key of a value since
+                self.memory_bytes -= size
+                self._sizes[key] = 0
         return moved
 
     def size(self, keys: Iterable[str]) -> int:

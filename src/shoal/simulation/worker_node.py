@@ -210,6 +210,6 @@ class WorkerNode:
         found = (self.other_memory + managed, managed)
         # A real worker tells again and again; here while it may matter, for the sake of time.
         s = self.machine.state
-        if always or found != self._measured or s.spilling or s.guard is not None:
+        if always or found != self._measured or s.paused or s.spilling or s.guard is not None:
             self._measured = found
             self.handle(MemoryMeasured(*found, running=len(self.executor.running)))

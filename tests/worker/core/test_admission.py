@@ -12,6 +12,7 @@ from shoal.worker.core import (
     MemoryMeasured,
     Outcome,
     Outcomes,
+    Revoked,
     TaskRun,
 )
 
@@ -209,3 +210,21 @@ def test_what_an_idle_process_kept_is_given_back_seldom() -> None:
     assert found.count("trim") == 1  # nothing more grew
     found = [measured(core, 450, 0).reclaim for _ in range(60)]
     assert found.count("trim") == 1
+
+
+def test_what_a_paused_worker_did_not_begin_keeps_nothing_in_memory() -> None:
+    """Its inputs may be all that is above the limit: nothing would ever change."""
+    core = short(nthreads=4)
+    learn(core, 90)
+    effects = core.say(compute("a", 1))
+    (task,) = effects.execute
+    for _ in range(3):
+        effects = measured(core, 900, 500)
+        if effects.pause:
+            break
+    assert effects.pause and effects.revoke == [task]
+    assert core.state("a") == "recalled"
+    core.handle(Revoked([task], []))
+    assert core.state("a") == "held"
+    assert core.machine.state.budget.running == {}
+    core.ignore(m.WorkerStatus, why="that it paused is another test's")

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from shoal.worker.core.budget import Budget
     from shoal.worker.core.state import TaskRun, WorkerState
 
-__all__ = ["admit", "begun", "guard", "in_use", "needed_later", "unguard", "waiting_for_memory"]
+__all__ = [
+    "admit",
+    "begun",
+    "guard",
+    "in_use",
+    "needed_later",
+    "take_back",
+    "unguard",
+    "waiting_for_memory",
+]
 
 _REFUSE_AFTER = 5.0  # seconds in which nothing went on before a run is refused
 
@@ -46,6 +55,14 @@ def guard(s: WorkerState) -> None:
             task.state = "held"
             s.serial += 1
             heappush(b.held, (task.compute.priority, s.serial, task))
+
+
+def take_back(s: WorkerState) -> None:
+    """A paused worker's runs that did not begin use nothing: what they need may go to disk."""
+    for task in s.tasks.values():
+        if task.state == "ready" and task not in s.effects.execute:
+            task.state = "recalled"
+            s.effects.revoke.append(task)
 
 
 def unguard(s: WorkerState) -> None:

@@ -18,7 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from shoal.wire import messages as m
-from shoal.worker.core.admission import guard, in_use, needed_later, unguard
+from shoal.worker.core.admission import guard, in_use, needed_later, take_back, unguard
 
 if TYPE_CHECKING:
     from shoal.worker.core.budget import Budget
@@ -171,6 +171,8 @@ def _pause_or_resume(s: WorkerState, b: Budget) -> None:
         if b.full and b.baseline < (pause - settings.resume_margin) * b.limit:
             return  # data that cannot go to disk: what takes no memory to speak of goes on
         s.paused = s.effects.pause = True
+        if s.guard is not None:
+            take_back(s)
     elif b.process < (pause - settings.resume_margin) * b.limit:
         s.paused = False
         s.effects.resume = True
