@@ -107,15 +107,15 @@ def test_a_port_range_takes_the_first_that_is_free() -> None:
 def test_preloads_see_the_scheduler(tmp_path: Path) -> None:
     preload = tmp_path / "my_preload.py"
     preload.write_text(
-        "def dask_setup(scheduler):\n    scheduler.seen = 'setup'\n"
-        "def dask_teardown(scheduler):\n    scheduler.seen = 'teardown'\n"
+        "def dask_setup(scheduler):\n    scheduler.noted = 'setup'\n"
+        "def dask_teardown(scheduler):\n    scheduler.noted = 'teardown'\n"
     )
 
     async def main() -> None:
         scheduler = await local(preload=str(preload))
-        assert scheduler.seen == "setup"  # type: ignore[attr-defined]
+        assert scheduler.noted == "setup"  # type: ignore[attr-defined]
         await scheduler.close()
-        assert scheduler.seen == "teardown"  # type: ignore[attr-defined]
+        assert scheduler.noted == "teardown"  # type: ignore[attr-defined]
 
     run(main())
 

@@ -50,9 +50,9 @@ LOST = [
     (ClientApplier, "changed"),
 ]
 
-# Effects that may not be carried out twice. The others change nothing the second time.
+# Effects that may not be carried out twice. The others change nothing the second time: a worker, for
+# one, knows a task that it was told of before.
 TWICE = [
-    (SchedulerApplier, "to_workers"),
     (SchedulerApplier, "to_clients"),
     (WorkerApplier, "register"),
     (WorkerApplier, "revoke"),
