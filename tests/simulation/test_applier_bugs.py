@@ -50,8 +50,8 @@ LOST = [
     (ClientApplier, "changed"),
 ]
 
-# Effects that may not be carried out twice. The others change nothing the second time: a worker, for
-# one, knows a task that it was told of before.
+# Effects that may not be carried out twice. The others change nothing the second time: a worker
+# knows a task that it was told of before.
 TWICE = [
     (SchedulerApplier, "to_clients"),
     (WorkerApplier, "register"),
