@@ -45,7 +45,7 @@ def test_what_is_read_is_known_from_the_code() -> None:
     assert read["shoal.inline-result"]  # by its name
     assert read["distributed.worker.memory.pause"]  # by an f-string
     assert read["distributed.comm.tls.worker.key"]  # by an f-string in an f-string
-    assert not read["distributed.worker.use-file-locking"]
+    assert not read["distributed.version"]  # the version of the file itself
 
 
 def test_environment_variables_are_those_that_dask_reads() -> None:
@@ -80,4 +80,4 @@ def test_every_example_is_in_the_gallery_with_its_output() -> None:
         output = DOCS / "gallery" / "output" / f"{example.stem}.txt"
         assert f"../../examples/{example.name}" in page.read_text(encoding="utf-8")
         assert f"output/{output.name}" in page.read_text(encoding="utf-8")
-        assert output.read_text(encoding="utf-8").count("\n") > 3
+        assert output.read_text(encoding="utf-8").count("\n") > 1

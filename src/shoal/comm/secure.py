@@ -172,6 +172,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
             room = len(buffer)
             filled = 0
             failure: ssl.SSLError | None = None
+            drained = False
             # One record after the other; the frames are told once: of large ones there are many.
             with self.using:
                 try:
@@ -180,16 +181,19 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
                         if not count:
                             break
                         filled += count
+                except ssl.SSLWantReadError:
+                    drained = True
                 except ssl.SSLError as error:
                     failure = error
             if filled:
                 protocol.buffer_updated(filled)
-            if failure is None and filled:
+            if failure is None and filled and not drained:
                 continue
             if isinstance(failure, ssl.SSLZeroReturnError):
                 self.abort()
-            elif failure is not None and not isinstance(failure, ssl.SSLWantReadError):
+            elif failure is not None:
                 self._fail(failure)
+            failure = None  # it knows this frame, which would know it: kept for ever
             return
 
     def _fail(self, error: ssl.SSLError) -> None:
