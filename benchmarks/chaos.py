@@ -28,6 +28,7 @@ from benchmarks.journal_kills import (
     Outcome,
     Processes,
     double,
+    end_users,
     leave_tasks,
     live,
     wait_for,
@@ -153,15 +154,7 @@ def run_chaos(minutes: float, seed: int, folder: Path, sync: str = "turn") -> Ou
                 outcome.count("kills of schedulers")
             elif kill_worker(processes, rng):
                 outcome.count("kills of workers")
-        outcome.stopping.set()
-        for user in users:
-            user.join(3 * _PATIENCE)
-            outcome.expect(not user.is_alive(), f"{user.name} hangs")
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline and not all(path.exists() for path in outcome.owed):
-            time.sleep(0.1)
-        never = [path.name for path in outcome.owed if not path.exists()]
-        outcome.expect(not never, f"tasks never ran: {never[:5]}")
+        end_users(users, outcome, _PATIENCE)
     finally:
         outcome.stopping.set()
         processes.end()

@@ -272,19 +272,24 @@ def run_kills(kills: int, seed: int, sync: str, folder: Path) -> Outcome:
             processes.kill_scheduler()
             if outcome.wrong:
                 break
-        outcome.stopping.set()
-        for user in users:
-            user.join(3 * _PATIENCE)
-            outcome.expect(not user.is_alive(), f"{user.name} hangs")
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline and not all(path.exists() for path in outcome.owed):
-            time.sleep(0.1)
-        never = [path.name for path in outcome.owed if not path.exists()]
-        outcome.expect(not never, f"tasks never ran: {never[:5]}")
+        end_users(users, outcome, _PATIENCE)
     finally:
         outcome.stopping.set()
         processes.end()
     return outcome
+
+
+def end_users(users: list[threading.Thread], outcome: Outcome, patience: float) -> None:
+    """Have users stop, and see that none hangs and that no task that was left to run is missing."""
+    outcome.stopping.set()
+    for user in users:
+        user.join(3 * patience)
+        outcome.expect(not user.is_alive(), f"{user.name} hangs")
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and not all(path.exists() for path in outcome.owed):
+        time.sleep(0.1)
+    never = [path.name for path in outcome.owed if not path.exists()]
+    outcome.expect(not never, f"tasks never ran: {never[:5]}")
 
 
 def live(
