@@ -216,7 +216,7 @@ export const summary: MakePane = (context) => {
   return {
     element,
     update: () => {
-      const { totals, rate, store } = { ...context.store, store: context.store };
+      const { store } = context, { totals, rate } = store;
       const facts: [string, string][] = [
         ["Workers", format.count(totals.workers ?? 0)],
         ["Threads", format.count(totals.threads ?? 0)],
