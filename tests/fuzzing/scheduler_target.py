@@ -432,7 +432,13 @@ class Episode:
         kind = rng.choice(_KINDS)
         number = rng.choice(self.asked[client] or [1])
         ops: dict[str, list[tuple[str, list[Any]]]] = {
-            "queue": [("put", [2, b"v"]), ("get", [2, 1]), ("get", [0, -1]), ("close", [])],
+            "queue": [
+                ("put", [2, b"v"]),
+                ("get", [2, 1]),
+                ("get", [0, -1]),
+                ("close", []),
+                ("retire", []),
+            ],
             "variable": [("set", [b"v"]), ("get", []), ("delete", [])],
             "lock": [
                 ("acquire", [["a", "b"], 1]),

@@ -94,8 +94,8 @@ class StreamFuture(Future):
     def _forget_parts(self) -> None:
         self._over = True
         session = self._session
-        for kind, op in (("queue", "close"), ("variable", "delete")):
-            ask = Ask(next(session.ask_ids), kind, self._queue._wire_name, op, [], [])
+        for kind in ("queue", "variable"):
+            ask = Ask(next(session.ask_ids), kind, self._queue._wire_name, "retire", [], [])
             session.post(RequestMade(Asking(ask, nobody)))
 
     def __del__(self) -> None:

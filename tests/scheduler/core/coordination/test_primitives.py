@@ -109,6 +109,24 @@ def test_a_closed_queue_tells_those_who_wait() -> None:
     assert c.is_clean
 
 
+@pytest.mark.parametrize("kind", ["queue", "variable"])
+def test_a_retired_name_is_not_made_again_by_a_late_request(kind: str) -> None:
+    c = Asking()
+    c.worker("w")
+    finish(c, "k")
+    put = ("put", 1, b"k") if kind == "queue" else ("set", b"k")
+    assert c.value(c.ask("a", kind, *put, keys=["k"])) is None
+    c.ask("b", kind, "retire")
+    assert c.error(c.ask("a", kind, *put, keys=["k"])) == (
+        "RuntimeError",
+        f"the {kind} 'x' was closed",
+    )
+    c.release("a", "k")
+    assert c.state("k") is None
+    assert c.is_clean
+    c.ignore(m.Free, why="the result is dropped with the place that it was in")
+
+
 # ---------------------------------------------------------------------- futures as values
 
 

@@ -125,6 +125,8 @@ def _queue(coordination: CoordinationState, request: PendingRequest) -> Queue:
 
 def _put(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: maxsize, value."""
+    if coordination.retired and coordination.is_retired(request, "queue"):
+        return
     queue = _queue(coordination, request)
     coordination.keep(request.keys)
     if queue.room and not queue.putters:
@@ -178,9 +180,16 @@ def _close(coordination: CoordinationState, request: PendingRequest) -> None:
     coordination.answer(request)
 
 
+def _retire(coordination: CoordinationState, request: PendingRequest) -> None:
+    """Close a queue whose name is not used again."""
+    coordination.retire("queue", request.name)
+    _close(coordination, request)
+
+
 OPERATIONS = {
     "put": Operation(_put, int, bytes, lasting=True),
     "get": Operation(_get, int, int),
     "qsize": Operation(_qsize),
     "close": Operation(_close, lasting=True),
+    "retire": Operation(_retire, lasting=True),
 }

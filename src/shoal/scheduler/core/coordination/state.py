@@ -52,6 +52,8 @@ Token = tuple[str, int]
 
 # Answers remembered per client, for asks that are repeated after a reconnection.
 _REMEMBERED = 256
+# Names remembered that are never used again, for requests that come too late.
+_RETIRED = 10_000
 
 
 class PendingRequest:
@@ -153,6 +155,7 @@ class CoordinationState:
         "recorded",
         "recorder",
         "retaining_client",
+        "retired",
         "s",
         "semaphore_counts",
         "unacked",
@@ -174,6 +177,7 @@ class CoordinationState:
         self.leases_until: float | None = None  # holders that a journal knows may come until then
         self.claims_until: float | None = None  # holders of before this scheduler are coming
         self.closed_semaphores: dict[str, None] = {}
+        self.retired: dict[tuple[str, str], None] = {}  # see `retire`
         self.semaphore_counts: dict[str, SemaphoreCounts] = {}  # see `semaphore`
         self.retaining_client = ClientState("coordination", s.now, real=False)
         self.kept: dict[str, int] = {}  # key -> how often it is in a value
@@ -246,6 +250,19 @@ class CoordinationState:
         if not mine:
             del self.waiting[request.client]
         request.place = None
+
+    def retire(self, kind: str, name: str) -> None:
+        """Let nobody make this place again: a task that is being stopped may still put into it."""
+        self.retired[kind, name] = None
+        if len(self.retired) > _RETIRED:
+            del self.retired[next(iter(self.retired))]
+
+    def is_retired(self, request: PendingRequest, kind: str) -> bool:
+        """Refuse a request for a place that was retired; return whether it was."""
+        if (kind, request.name) not in self.retired:
+            return False
+        self.refuse(request, "RuntimeError", f"the {kind} {request.name!r} was closed")
+        return True
 
     # -- what is held ----------------------------------------------------------------
 

@@ -47,6 +47,8 @@ class Variable:
 
 def _set(coordination: CoordinationState, request: PendingRequest) -> None:
     """Args: value."""
+    if coordination.retired and coordination.is_retired(request, "variable"):
+        return
     place = ("variable", request.name)
     variable: Variable | None = coordination.places.get(place)
     if variable is None:
@@ -85,8 +87,15 @@ def _delete(coordination: CoordinationState, request: PendingRequest) -> None:
     coordination.answer(request)
 
 
+def _retire(coordination: CoordinationState, request: PendingRequest) -> None:
+    """Delete a variable whose name is not used again."""
+    coordination.retire("variable", request.name)
+    _delete(coordination, request)
+
+
 OPERATIONS = {
     "set": Operation(_set, bytes, lasting=True),
     "get": Operation(_get),
     "delete": Operation(_delete, lasting=True),
+    "retire": Operation(_retire, lasting=True),
 }
