@@ -19,7 +19,7 @@ __all__ = ["Key", "decode_key", "encode_key", "set_aside_key", "without_life"]
 
 Key: TypeAlias = "str | bytes | int | float | tuple[Any, ...]"
 
-# What the repr of a non-string key, or of a quoted string, looks like at its start.
+# The start of the repr of a non-string key, or of a quoted string.
 _LITERAL = re.compile(r"""[('"]|b['"]|-?[0-9][0-9.e+-]*\Z""")
 
 # Longer keys are decoded each time: many of them would fill the memory.

@@ -1,4 +1,4 @@
-"""What workers of this very process hold: it needs no pickle to get to others in the process.
+"""Stores of workers in this very process: their values get to others in it without a pickle.
 
 Workers announce their stores, by address; clients look here first.
 """
@@ -13,7 +13,7 @@ __all__ = ["LocalStore", "StoresInReach", "announce_store"]
 
 
 class LocalStore(Protocol):
-    """What a store lets others in its process do."""
+    """The methods of a store for others in its process."""
 
     def in_memory(self, keys: list[str]) -> dict[str, Any]:
         """Return the values of those keys that are in memory."""

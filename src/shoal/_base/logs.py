@@ -85,7 +85,7 @@ def quieten(level: int | str) -> None:
             handler.setLevel(level.upper() if isinstance(level, str) else level)
 
 
-_silences: list[Silence] = []  # those that did not end yet
+_silences: list[Silence] = []  # silences that did not end yet
 _before: list[tuple[int, bool]] = []  # shoal's level, and whether it propagated, before them
 
 
@@ -198,7 +198,7 @@ class _ForwardHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = logging.getLogger("shoal")
-        if logger.propagate:  # somebody let it through again: it comes to the root by itself
+        if logger.propagate:  # the user let it through again: it comes to the root by itself
             return
         first = next(h for h in logger.handlers if isinstance(h, type(self)))
         if first is self or record.levelno < first.level:  # several clusters: the lowest counts

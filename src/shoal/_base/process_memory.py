@@ -18,7 +18,7 @@ _STATUS = "/proc/self/status"
 _RESET = "/proc/self/clear_refs"
 _OWN = re.compile(rb"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
 _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
-_RESET_PEAK = b"5"  # what is written to have the peak begin anew
+_RESET_PEAK = b"5"  # written to the file to have the peak begin anew
 
 
 def taken(pid: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What workers offer to tasks that ask for it: the user's names, and memory in bytes."""
+"""Resources that workers offer to tasks: the user's names, and memory in bytes."""
 
 from __future__ import annotations
 

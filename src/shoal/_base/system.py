@@ -1,4 +1,4 @@
-"""What this machine gives: memory, and how it is shared out to workers. Cores: `dask.system`."""
+"""The memory of this machine, and how it is shared out to workers. Cores: `dask.system`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process is made of: versions of Python, of the system, and of packages."""
+"""The versions of Python, of the system, and of packages in this process."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Actor:
         return self._key
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(("__", "_repr_", "_ipython")):  # what Python and its libraries look for
+        if name.startswith(("__", "_repr_", "_ipython")):  # Python and libraries look for these
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         found = getattr(self._cls, name, None)
         if callable(found):
@@ -146,7 +146,7 @@ class Actor:
 
     def __reduce__(self) -> tuple[Callable[..., Actor], tuple[Any, ...]]:
         if self._hold is not None:
-            self._hold.__reduce__()  # whatever pickles it learns what to keep alive meanwhile
+            self._hold.__reduce__()  # it tells the pickler what to keep alive meanwhile
         return load_actor, (self._cls, self._address, self._key, self._own_names())
 
     # ------------------------------------------------------------------ calls
@@ -187,7 +187,7 @@ class Actor:
         connections = client_hooks().connections(allow_global=False)
         if _connections_of_worker() is None:
             put("_connections", connections)
-        # What a client got is its own. Of inputs, tasks need not care, but actors may keep theirs.
+        # A proxy that a client got is its own. Tasks need not care for inputs; actors may keep one.
         if connections is not None or in_actor():
             put("_hold", client_hooks().hold(self._key))
         return bound

@@ -1,4 +1,4 @@
-"""What actors need of clients, which are a layer above: clients give it when they are loaded."""
+"""Hooks through which actors use clients, a layer above: clients set them when they are loaded."""
 
 from __future__ import annotations
 

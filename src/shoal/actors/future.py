@@ -70,7 +70,7 @@ class EagerActorFuture(BaseActorFuture[T]):
 
 
 class ActorFuture(BaseActorFuture[T], Generic[T]):
-    """What a method of an actor returns at its caller.
+    """The result of a call of an actor's method, at its caller.
 
     See Also
     --------

@@ -27,7 +27,7 @@ class BadEntry(ValueError):
 
 
 class About(msgspec.Struct):
-    """What is known of an entry without its value."""
+    """The description of an entry, without its value."""
 
     name: str
     function: str

@@ -1,4 +1,4 @@
-"""What a function is known by: its code, and all that it refers to, whatever file it stands in.
+"""The fingerprint of a function: its code, and all that it refers to, in whatever file it stands.
 
 Functions of installed packages are known by name and version of the package. Of a program's own the
 code counts, with defaults, closures, and the functions, classes and values that it looks up. A
@@ -30,7 +30,7 @@ _FOLDERS = tuple(
         if (path := sysconfig.get_paths().get(name))
     }
 )
-# What is in the dictionary of a class, and is not what its code is.
+# Entries in the dictionary of a class that are none of its code.
 _NOT_CODE = frozenset(
     ("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__firstlineno__")
 )

@@ -165,7 +165,7 @@ class PackReader:
             if pack is None:
                 return None
             found = self._entries(pack).get(name)
-            if found is None:  # somebody removed the pack, or made another of it
+            if found is None:  # another process removed the pack, or made another of it
                 del self._where[name]
             return found
 

@@ -26,7 +26,7 @@ logger = logging.getLogger("shoal.cache")
 _OBJECTS = "objects"
 _SMALL = 32 * 2**10  # bytes of an entry up to which it is packed with others
 _REST = 30.0  # seconds that a store which failed is left alone
-MISSING: Any = object()  # what `try_get` returns where there is no value
+MISSING: Any = object()  # returned by `try_get` where there is no value
 
 
 class Entry(NamedTuple):

@@ -26,7 +26,7 @@ async def wait_for_signals(signals: Sequence[signal.Signals] = _SIGNALS) -> sign
     put_back = on_first_signal(signals, lambda found: _set(received, found))
     try:
         found = await received
-    except asyncio.CancelledError:  # nobody waits any more
+    except asyncio.CancelledError:  # the waiting task was cancelled
         put_back()
         raise
     logger.info("Received signal %s (%d); closing. A second one ends at once", found.name, found)

@@ -1,4 +1,4 @@
-"""What `shoal top` shows of a summary of the cluster, as rich draws it."""
+"""The screen of `shoal top`: a summary of the cluster, as rich draws it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every transport offers: Comm, Connector, Listener; and the functions `connect` and
+"""The interface of every transport: Comm, Connector, Listener; and the functions `connect` and
 `listen`.
 """
 
@@ -43,7 +43,7 @@ class Comm(ABC):
         self.deserialize = deserialize
         self.allow_offload = True
         self.most_unread = MOST_UNREAD  # bytes that may wait for the peer while it is behind
-        # What the peer has proven to be; None for one that may be anything. And a digest of its
+        # The role that the peer has proven, None for one that may be anything. And a digest of its
         # certificate, the same for all connections of one process.
         self.peer_role: str | None = None
         self.peer_identity: str | None = None

@@ -25,7 +25,7 @@ _REMEMBERED: Final = 1024
 
 @dataclass(frozen=True)
 class Identity:
-    """What one process shows of itself in one role, and whom it trusts.
+    """The certificate that a process shows in one role, and the authorities it trusts.
 
     The side that accepts begins TLS as its client, so that it shows its certificate last: to who
     has shown a good one.

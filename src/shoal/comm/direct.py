@@ -24,7 +24,7 @@ class DirectSocket:
 
     __slots__ = ("_socket",)
 
-    holds = False  # what came and was not taken is with the operating system
+    holds = False  # bytes that were not taken yet are with the operating system
 
     def __init__(self, fileno: int) -> None:
         self._socket = socket.socket(fileno=fileno)

@@ -46,7 +46,7 @@ def scheduler_of(host: str | None, port: int | None, file: str | None) -> tuple[
     if file is not None:
         if host is None:
             return read_scheduler_file(file)
-        # Somebody read it a moment ago; it may have changed, and may be gone.
+        # It was read a moment ago, but may have changed since, or be gone.
         return file_in_place(file) or (host, None)
     if host is None:
         host = dask.config.get("scheduler-address", None)

@@ -299,7 +299,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         return map_memory(length)
 
     def _arrived(self) -> None:
-        """What was waited for has come, or will not."""
+        """The awaited bytes have come, or will not."""
         global _ahead
         _ahead -= self._ahead
         self._ahead = 0

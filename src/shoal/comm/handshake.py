@@ -75,7 +75,7 @@ class BusyError(CommClosedError):
 
 
 class Wishes(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """What the connecting side says of itself, once it is known to be a member."""
+    """The connecting side's words about itself, once it is known to be a member."""
 
     compressions: list[str]
     dialed: str  # the address as it was given
@@ -84,7 +84,7 @@ class Wishes(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class Terms(NamedTuple):
-    """What one side brings to a handshake.
+    """The keys and options that one side brings to a handshake.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreed:
-    """What came of a handshake.
+    """The result of a handshake.
 
     Attributes
     ----------
@@ -257,7 +257,7 @@ async def accept(protocol: FrameProtocol, terms: Terms, addresses: Collection[st
     wishes = _wishes(body)
     said, compression = _choose(terms, wishes)
     proof = _proof(key, b"accepts", content, nonce, body + said)
-    # What the peer sends right after this is framed already.
+    # The peer's bytes right after this are framed already.
     _say(protocol, _WELCOME, proof + said)
     protocol.begin_frames()
     return Agreed(compression)

@@ -110,7 +110,7 @@ class IPCListener(SocketListener):
             _remove_stale(self._path)
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             if sys.platform == "linux":
-                os.fchmod(self._socket.fileno(), 0o600)  # what is made by `bind` has it at once
+                os.fchmod(self._socket.fileno(), 0o600)  # the file that `bind` makes has it at once
             self._socket.bind(self._path)
             os.chmod(self._path, 0o600)
             self._socket.listen(1024)

@@ -42,7 +42,7 @@ _POINT = 33  # a point of P-256, compressed
 
 @dataclass(frozen=True)
 class Keys:
-    """What one secret is good for.
+    """The keys that are derived from one secret.
 
     Attributes
     ----------

@@ -87,7 +87,7 @@ class PageTokens:
 
     @property
     def bearer(self) -> str:
-        """What scrapers and programs send: ``Authorization: Bearer ...``."""
+        """The token of scrapers and programs: ``Authorization: Bearer ...``."""
         return self._bearers[0]
 
     def make(self, kind: str, seconds: float = _SECONDS) -> str:

@@ -43,7 +43,7 @@ ROLE_PREFIX: Final = "shoal-role-"
 _BITS = 128
 _DIFFERENT = 8  # characters
 
-# What was taken out of the environment, so that neither tasks nor the processes they start see it.
+# The secret that was taken out of the environment: neither tasks nor their processes see it there.
 _taken: str | None = None
 
 

@@ -80,7 +80,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
         self._reading = True
         self._closing = False
         self._direct: SecureDirect | None = None
-        # Whatever the operating system does not take at once is waited for.
+        # `drain` waits until the operating system has taken all that was written.
         transport.set_write_buffer_limits(high=0)
         transport.set_protocol(self)
 
@@ -130,7 +130,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
             else:
                 waiter.set_exception(error)
 
-    # ------------------------------------------------------------------ what the loop calls
+    # ------------------------------------------------------------------ called by the loop
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view

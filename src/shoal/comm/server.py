@@ -155,7 +155,7 @@ class Server:
         return self
 
     async def start_unsafe(self) -> None:
-        """What starting means for this kind of server; to be overridden."""
+        """Start this kind of server; to be overridden."""
 
     async def _abandon(self) -> None:
         try:
@@ -321,7 +321,7 @@ class Server:
 
     @property
     def listener(self) -> Listener | None:
-        """What the server listens with; the first one where there are several."""
+        """The server's listener; the first one where there are several."""
         return self.listeners[0] if self.listeners else None
 
     @property

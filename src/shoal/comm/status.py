@@ -8,7 +8,7 @@ __all__ = ["Status"]
 
 
 class Status(Enum):
-    """What a server does now; `dont_reply` is what a handler returns that has answered itself."""
+    """The state of a server; a handler that has answered by itself returns `dont_reply`."""
 
     undefined = "undefined"
     created = "created"

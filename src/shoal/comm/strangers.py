@@ -1,4 +1,4 @@
-"""What unproven peers cost: bounded numbers, bounded texts, bounded logs."""
+"""Limits of the cost of unproven peers: bounded numbers, bounded texts, bounded logs."""
 
 from __future__ import annotations
 

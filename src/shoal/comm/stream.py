@@ -411,4 +411,4 @@ class MessageStream(Generic[M]):
 
 
 def _ignore(messages: list[Any]) -> None:
-    """Nobody listens any more."""
+    """Drop messages: the receiver is gone."""

@@ -11,7 +11,7 @@ __all__ = ["SchedulerInfo"]
 
 
 class SchedulerInfo(dict[str, Any]):
-    """What a scheduler says of itself and of its workers: `Client.scheduler_info()`.
+    """The scheduler's description of itself and of its workers: `Client.scheduler_info()`.
 
     Examples
     --------

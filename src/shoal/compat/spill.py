@@ -1,4 +1,4 @@
-"""What extensions of a worker's memory build on: bytes in files, and values that can make room."""
+"""Base classes of extensions of a worker's memory: bytes in files, values that can make room."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AnyKeyFile", "ManualEvictProto"]
 
 @runtime_checkable
 class ManualEvictProto(Protocol):
-    """What a mapping of a worker's data offers that can be told to make room."""
+    """The interface of a mapping of a worker's data that can be told to make room."""
 
     @property
     def fast(self) -> Any:

@@ -21,7 +21,7 @@ from shoal.errors import CommClosedError
 
 __all__ = ["MAX_BUFFER_SIZE", "TCP", "TLS", "convert_stream_closed_error", "get_stream_address"]
 
-# What a stream may hold of what nobody read yet; one that is made for us needs no more.
+# The most unread bytes that a stream may hold; a stream that is made for shoal needs no more.
 MAX_BUFFER_SIZE = 64 << 20
 
 _CHUNK = 64 * 1024

@@ -55,7 +55,7 @@ PARTS: dict[str, dict[str, str]] = {
         "shoal": "progress",
         "shoal.client.observe.progress": "* ProgressBar TextProgressBar",
     },
-    # What modules with routes of their own derive their handlers from.
+    # The base class of handlers in modules with routes of their own.
     "distributed.http": {"shoal.http.user_routes": "RequestHandler=DaskHandler"},
     "distributed.http.utils": {"shoal.http.user_routes": "RequestHandler=DaskHandler"},
     "distributed.objects": {"shoal.compat.objects": "*"},

@@ -60,7 +60,7 @@ def ensure_default_client(client: Client) -> None:
 
 
 class _ThreadState(threading.local):
-    """What this thread does at the moment; anything else that is set here is the thread's own.
+    """The current state of this thread; anything else that is set here is the thread's own.
 
     Attributes
     ----------

@@ -215,7 +215,7 @@ def wire_name(name: Name, kind: str) -> str:
 
 
 def nobody(asking: Asking) -> None:
-    """Nobody waits yet."""
+    """Wake no call: none waits yet."""
 
 
 def block_on(session: Session, asking: Asking, seconds: float | None) -> None:

@@ -1,4 +1,4 @@
-"""What locks and semaphores have in common: something is acquired, held, and released.
+"""The common part of locks and semaphores: something is acquired, held, and released.
 
 What is held is known by the number of the ask that it was the answer to, and is held by a client,
 not by a thread: another thread may release what one acquired through the same object.
@@ -34,7 +34,7 @@ class Holdable(Named):
     def __init__(self, name: Name | None = None, client: ClientContext | None = None) -> None:
         super().__init__(name, client)
         self.id = uuid.uuid4().hex  # of this object, of which there may be several for a name
-        # What this object holds, oldest first: through which client, and the number of the ask.
+        # The asks whose answers this object holds, oldest first: the client and the ask's number.
         self._held: deque[tuple[ClientContext, int]] = deque()
 
     def _acquire(self, *args: Any, timeout: Seconds, claim: list[Any]) -> Any:

@@ -24,7 +24,7 @@ __all__ = ["Pub", "Sub"]
 
 
 class _OnTopic(Named):
-    """Somebody at a topic: known to the scheduler from its making until it is closed or gone."""
+    """A member of a topic: known to the scheduler from its making until it is closed or gone."""
 
     kind = "topic"
 

@@ -164,7 +164,7 @@ class StreamFuture(Future):
 
 
 class _Producer:
-    """What a task of a stream calls: a generator function and the queue of its parts."""
+    """The function of a stream's task: a generator function and the queue of its parts."""
 
     def __init__(self, function: Callable[..., Any], name: str, buffer: int, resume: str) -> None:
         functools.update_wrapper(self, function)

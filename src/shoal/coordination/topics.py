@@ -1,4 +1,4 @@
-"""What goes to topics and comes from them at one client, and the streams from worker to worker.
+"""Publishing and subscribing at one client, and the streams from worker to worker.
 
 A `Hub` belongs to a client's session and lives on its loop. `Pub` and `Sub` objects, on any thread,
 reach it through its outbox. The hub of a worker's client sends to other workers directly: one
@@ -211,13 +211,13 @@ class Hub:
                 self.routes[message.topic] = message
 
     def join(self, inbox: Inbox) -> None:
-        """Somebody subscribes."""
+        """Add a subscriber."""
         if self.session.ended is not None:
             inbox.end(self.session.ended)
         self.inboxes.setdefault(inbox.topic, []).append(inbox)
 
     def leave(self, inbox: Inbox) -> None:
-        """Somebody subscribes no longer."""
+        """Remove a subscriber."""
         mine = self.inboxes.get(inbox.topic, [])
         if inbox in mine:
             mine.remove(inbox)
@@ -225,11 +225,11 @@ class Hub:
                 del self.inboxes[inbox.topic]
 
     def announce(self, topic: str) -> None:
-        """Somebody publishes."""
+        """Count a publisher."""
         self.publishers[topic] += 1
 
     def retract(self, topic: str) -> None:
-        """Somebody publishes no longer; the scheduler tells the last one nothing any more."""
+        """Count a publisher less; without any, the scheduler tells nothing of the topic here."""
         self.publishers[topic] -= 1
         if not self.publishers[topic]:
             del self.publishers[topic]

@@ -1,4 +1,4 @@
-"""What changed on a scheduler since the last frame, read from counters that it keeps anyway.
+"""The changes on a scheduler since the last frame, read from counters that it keeps anyway.
 
 A frame looks at so many workers and groups at most, the next ones the next time, so that its cost
 does not grow with the cluster. No task is looked at one by one, except those of a sample.

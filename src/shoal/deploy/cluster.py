@@ -1,4 +1,4 @@
-"""What every kind of cluster offers: address, workers, logs, a client, and a clean end."""
+"""The interface of every kind of cluster: address, workers, logs, a client, and a clean end."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ class Cluster(SyncMethodMixin):
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.2)
 
-    # -- what there is to know --------------------------------------------------------
+    # -- attributes -------------------------------------------------------------------
 
     async def _look(self) -> None:
         """Ask the scheduler for its workers; while it does not answer, there are none known."""

@@ -1,4 +1,4 @@
-"""What a cluster of specifications asks of the workers and schedulers that it makes."""
+"""The interface of the workers and schedulers that a cluster of specifications makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the process of a local cluster's scheduler."""
+"""The main function in the process of a local cluster's scheduler."""
 
 from __future__ import annotations
 

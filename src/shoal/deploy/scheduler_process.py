@@ -171,4 +171,4 @@ class SchedulerProcess(ProcessInterface):
         self._ended()
         if self._up is not None and not self._up.done():
             self._up.set_exception(StartError(f"the scheduler did not start: {why}"))
-            self._up.exception()  # nobody may be waiting
+            self._up.exception()  # maybe nothing waits for it

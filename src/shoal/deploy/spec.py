@@ -148,7 +148,7 @@ class SpecCluster(Cluster):
 
     async def _close(self) -> None:
         if self.status == Status.closing:
-            while self.status != Status.closed:  # somebody else is at it
+            while self.status != Status.closed:  # another task closes it
                 await asyncio.sleep(0.01)
         if self.status == Status.closed:
             return

@@ -71,7 +71,7 @@ def _start(kernelapp: Any, host: str) -> Any:
             pass  # only the main thread may
 
         def init_io(self) -> None:
-            # What code prints goes to its caller; what the process prints goes where it went.
+            # Output of code goes to its caller; output of the process goes where it went.
             iostream = importlib.import_module("ipykernel.iostream")
             displayhook = importlib.import_module("ipykernel.displayhook")
             stream = iostream.OutStream(self.session, self.iopub_thread, "stdout", watchfd=False)

@@ -35,7 +35,7 @@ _WAITING = frozenset({"select", "poll", "run_forever", "_run_once", "run_until_c
 
 
 class Samples:
-    """What was seen of one kind: a tree per cycle and name, for as long as is remembered.
+    """The samples of one kind: a tree per cycle and name, kept for a limited time.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What scheduler, worker and nanny have in common as attributes, by the documented names."""
+"""The attributes that scheduler, worker and nanny share, by the documented names."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ServerAttributes(Server):
 
     @property
     def services(self) -> dict[str, Any]:
-        """What else it serves, by name: objects with a `port`."""
+        """The other servers in its process, by name: objects with a `port`."""
         return {}
 
     @property
@@ -79,11 +79,11 @@ class ServerAttributes(Server):
         """Its process."""
         return self.monitor.proc
 
-    # -- what it tells --------------------------------------------------------------------------
+    # -- topics and measurements ----------------------------------------------------------------
 
     @property
     def monitor(self) -> SystemMonitor:
-        """What its process takes of the machine, measured now and then from the first look on."""
+        """The use of the machine by its process, measured now and then from the first look on."""
         if self._monitor is None:
             monitor = self._monitor = SystemMonitor()
             monitor.update()

@@ -82,7 +82,7 @@ def stream_page(records: Iterable[Mapping[str, Any]], title: str = "Task stream"
             bad = record["status"] == "error" and action == "compute"
             text = f"{action} {record['key']}" + (" (failed)" if bad else "")
             spans.append([row, span["start"] - begin, span["stop"] - begin, kind, text, bad])
-    # What goes on around a task is drawn first, so that it does not hide what ran.
+    # Spans around a task are drawn first, so that they do not hide the run.
     spans.sort(key=lambda span: span[4].startswith("compute"))
     data = {
         "rows": [f"{worker}, thread {thread}" for worker, thread in rows],

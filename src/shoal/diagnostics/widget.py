@@ -61,7 +61,7 @@ class ProgressWidget:
         self._title = self._kinds.HTML("<b>Progress:</b> waiting for tasks")
         self._bars: dict[Any, tuple[Any, Any]] = {}
         self.counts: Counts | None = None
-        self.task: Any = None  # what tells this; held here so that it lives
+        self.task: Any = None  # the task that updates this; held here so that it lives
         self.widget = self._kinds.VBox([self._title])
 
     def draw(self, counts: Counts, elapsed: float) -> None:

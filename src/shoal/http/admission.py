@@ -20,7 +20,7 @@ __all__ = ["Admission", "is_called_rightly"]
 
 
 class Admission:
-    """What a server of pages asks of visitors.
+    """The rules by which a server of pages admits visitors.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Admission:
 
     @cached_property
     def tokens(self) -> PageTokens:
-        """What is good for a login."""
+        """The tokens that are good for a login."""
         return self._make_tokens()
 
     def check(self, token: str | None) -> str | None:

@@ -110,7 +110,7 @@ def _plain(pattern: str) -> list[str]:
 
 
 class _Nothing(PageHandler):
-    """What is not there; only who may see what is there is told so."""
+    """The answer for paths that do not exist; only admitted visitors learn that."""
 
     def prepare(self) -> None:
         if self._let_in():

@@ -1,4 +1,4 @@
-"""What happens in a cluster, as it happens, for programs that listen at `/eventstream`."""
+"""Events of a cluster as they happen, for programs that listen at `/eventstream`."""
 
 from __future__ import annotations
 

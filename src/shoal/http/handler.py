@@ -1,4 +1,4 @@
-"""What all answers have in common: who is let in, and the headers. No page's content lives here."""
+"""The common part of all answers: who is let in, and the headers. No page's content lives here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 @dataclass
 class Site:
-    """What all handlers of a server know.
+    """The state that all handlers of a server share.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Guarded(RequestHandler):
 
     @cached_property
     def nonce(self) -> str:
-        """What ``<script>`` and ``<style>`` of this answer carry: others are not obeyed."""
+        """The nonce of ``<script>`` and ``<style>`` in this answer: browsers obey no others."""
         return secrets.token_urlsafe(16)
 
     def content_policy(self) -> str:

@@ -118,7 +118,7 @@ class Exceptions(_Info):
 
 
 class Logs(_Info):
-    """What the scheduler logged."""
+    """The scheduler's log."""
 
     def get(self) -> None:
         self.show("Logs of the scheduler", _records(self.server.log_buffer.tail(_LINES)))
@@ -195,7 +195,7 @@ class Task(_Info):
 
 
 class CallStacks(_Info):
-    """What a worker's tasks execute now."""
+    """The call stacks of a worker's tasks."""
 
     async def get(self, address: str) -> None:
         self.worker(address)
@@ -207,7 +207,7 @@ class CallStacks(_Info):
 
 
 class CallStack(_Info):
-    """What one task executes now."""
+    """The call stack of one task."""
 
     async def get(self, key: str) -> None:
         found = await activity.call_stack(self.server, [key])
@@ -216,7 +216,7 @@ class CallStack(_Info):
 
 
 class WorkerLogs(_Info):
-    """What a worker logged."""
+    """A worker's log."""
 
     async def get(self, address: str) -> None:
         self.worker(address)

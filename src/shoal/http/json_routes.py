@@ -1,4 +1,4 @@
-"""What programs read of a scheduler: counts, and what it is, as JSON."""
+"""The JSON pages of a scheduler for programs: counts, and its description."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Counts(_Json):
 
 
 class Identity(_Json):
-    """What the scheduler is, and its workers."""
+    """The scheduler's description of itself and its workers."""
 
     def get(self) -> None:
         found = self.server.identity()

@@ -65,7 +65,7 @@ class LazyHttpServer:
         self._routes, self._xheaders = routes, xheaders
         self.host, wanted = parse_place(place)
         self.admission = Admission(self.host, self._make_tokens)
-        # What is wrong with these is said now, not to the first visitor.
+        # Errors in these are raised now, not at the first visitor.
         load_user_modules("worker" if "worker" in routes else "scheduler")
         self._context = _https()
         self.scheme = "https" if self._context is not None else "http"

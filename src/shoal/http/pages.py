@@ -1,4 +1,4 @@
-"""What programs are told: numbers that the scheduler keeps anyway, without a look at each task."""
+"""Pages for programs: numbers that the scheduler keeps anyway, without a look at each task."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class PagesServer(HTTPServer):
         )
         self._most = most
         self._streams: OrderedDict[IOStream, None] = OrderedDict()
-        # What strangers send in place of a request would be quoted in the log.
+        # Lines that strangers send in place of a request would be quoted in the log.
         general = logging.getLogger("tornado.general")
         if general.level == logging.NOTSET:
             general.setLevel(logging.WARNING)

@@ -48,7 +48,7 @@ def _any_own(self: Guarded) -> str:
 
 
 class DaskHandler(RequestHandler):
-    """What users' handlers derive from who follow dask's documentation.
+    """The base class of handlers of users that follow dask's documentation.
 
     Attributes
     ----------

@@ -62,7 +62,7 @@ def _tasks(worker: Any) -> list[tuple[dict[str, str], float]]:
     for run in list(state.tasks.values()):
         if run.state in _RUNS:
             counts[_RUNS[run.state]] += 1
-    # What was handed to the executor may wait there for a thread.
+    # Runs that were handed to the executor may wait there for a thread.
     counts["executing"] = worker.pool.executing
     counts["fetch"] = sum(1 for key in state.missing_keys.values() if key.flight is None)
     counts["flight"] = len(state.missing_keys) - counts["fetch"]

@@ -35,7 +35,7 @@ class Metrics(PageHandler):
 
 
 class Identity(PageHandler):
-    """What the worker is, for programs."""
+    """The worker's description of itself, for programs."""
 
     def get(self) -> None:
         self.set_header("Content-Type", "application/json")
@@ -43,7 +43,7 @@ class Identity(PageHandler):
 
 
 class Status(PageHandler):
-    """What the worker is, for people."""
+    """The worker's description of itself, for people."""
 
     for_people = True
 

@@ -42,7 +42,7 @@ _POLL_INTERVAL = 2.0
 
 
 class Parent:
-    """What a child knows of its parent, and the line to it.
+    """A child's knowledge of its parent, and the line to it.
 
     Attributes
     ----------

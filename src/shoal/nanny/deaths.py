@@ -13,7 +13,7 @@ __all__ = ["count_oom_kills", "explain_death"]
 
 _VMSTAT = Path("/proc/vmstat")
 
-# What commonly sends these signals.
+# The usual senders of these signals.
 _SENDERS = {
     "SIGABRT": "native code gave up; its standard error may say why",
     "SIGBUS": "native code crashed, or a file it had mapped was cut off, or the disk is full",

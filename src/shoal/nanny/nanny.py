@@ -206,7 +206,7 @@ class Nanny(NannyAttributes):
     def __repr__(self) -> str:
         return f"<Nanny: {self.worker_address}, threads: {self.nthreads}>"
 
-    # -- what there is to know -------------------------------------------------------
+    # -- attributes ------------------------------------------------------------------
 
     @property
     def worker_address(self) -> str | None:
@@ -225,7 +225,7 @@ class Nanny(NannyAttributes):
 
     @property
     def _label(self) -> str:
-        """What `ps` and logs call the worker's process."""
+        """The name of the worker's process in `ps` and in logs."""
         return "shoal worker" if self.name is None else f"shoal worker {self.name}"
 
     def is_alive(self) -> bool:
@@ -498,7 +498,7 @@ class Nanny(NannyAttributes):
         if self._first is None or self._first.done():
             return False
         self._first.set_exception(StartError(f"{self._label} did not start: {why}"))
-        self._first.exception()  # nobody may be waiting
+        self._first.exception()  # maybe nothing waits for it
         return True
 
 

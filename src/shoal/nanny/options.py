@@ -1,4 +1,4 @@
-"""What a nanny makes of its arguments: environment and modules of the process."""
+"""A nanny's arguments, turned into environment and modules of the process."""
 
 from __future__ import annotations
 

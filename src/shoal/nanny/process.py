@@ -211,4 +211,4 @@ class ChildProcess:
             await asyncio.sleep(pause)
             waited += pause
             pause = min(pause * 2, 0.05)
-        kill_group(process)  # what its tasks started and left behind
+        kill_group(process)  # processes that its tasks started and left behind

@@ -1,4 +1,4 @@
-"""What runs in a worker's process: make the worker, tell the nanny, close when either wants it."""
+"""The main function of a worker's process: make the worker, tell the nanny, close in the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(parent: Parent, body: dict[str, Any]) -> int:
     security = body["options"].get("security")
     hide_environment_secret(getattr(security, "secret", None))
     sys.setswitchinterval(_SWITCH)
-    stand_in()  # what clients find by that name is pickled by it
+    stand_in()  # objects that clients find by that name are pickled by it
     if is_given_the_name() and config.get_bool("distributed.worker.daemon"):
         # There a worker is a daemon of `multiprocessing`, which joblib and others ask about. Others
         # may start processes in tasks.

@@ -271,8 +271,8 @@ class ServerProcess:
         self._explained.set()
         if not self.up.done():
             self.up.set_exception(StartError(self.failure or f"its process was {died}"))
-            self.up.exception()  # nobody may be waiting
-        if not self._sockets:  # those are the owner's, and for the next process too
+            self.up.exception()  # maybe nothing waits for it
+        if not self._sockets:  # sockets are the owner's, and for the next process too
             _clean_up(self.info)
 
     def _ran(self) -> bool:

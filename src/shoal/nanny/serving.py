@@ -59,7 +59,7 @@ async def serve(
         await asyncio.wait([starting])
     if asked.done() or starting.exception() is not None:
         return await _give_up(parent, server, asked, starting)
-    # What was imported so far lives as long as the process: the collector need not look at it. It
+    # Modules imported so far live as long as the process: the collector need not look at them. It
     # is off in a new interpreter (see `spawn`), as imports would run it in vain.
     gc.freeze()
     gc.enable()

@@ -1,4 +1,4 @@
-"""What differs between Unix and Windows when a process of ours is started, and when it is ended.
+"""The differences of Unix and Windows when a process of ours is started, and when it is ended.
 
 The new interpreter runs a line of code that reads where modules are found from its control socket,
 takes over the parent's module path, and only then imports shoal. So it finds the very modules that
@@ -117,7 +117,7 @@ def kill_group(process: Running) -> None:
         return
     try:
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # nobody is left in the group
+    except (ProcessLookupError, PermissionError):  # the group has no process left
         pass
 
 

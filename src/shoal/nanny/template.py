@@ -34,7 +34,7 @@ _POLL_INTERVAL = 2.0
 
 
 class _Forked(NamedTuple):
-    """What a process that was just forked begins with."""
+    """The state that a freshly forked process begins with."""
 
     control: socket.socket
     reader: io.RawIOBase

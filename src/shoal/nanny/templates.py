@@ -41,7 +41,7 @@ class ForkedProcess:
         if self.returncode is None and not self._template.alive:
             try:
                 os.kill(self.pid, 0)
-            except ProcessLookupError:  # nobody knows how it ended
+            except ProcessLookupError:  # how it ended cannot be known
                 self.returncode = 1
         return self.returncode
 
@@ -179,13 +179,13 @@ class Template:
             return
         answer = self._requests.pop(message["id"], None)
         if answer is None or answer.done():
-            return  # nobody waits any more; such a process ends as its control socket is closed
+            return  # no caller waits any more; such a process ends as its control socket is closed
         if "pid" in message:
             forked = self._forked[message["pid"]] = ForkedProcess(message["pid"], self)
             answer.set_result(forked)
         else:
             answer.set_exception(RuntimeError(message["error"]))
-            answer.exception()  # nobody may be waiting
+            answer.exception()  # maybe nothing waits for it
 
     def _lost(self) -> None:
         control, self._control = self._control, None
@@ -195,5 +195,5 @@ class Template:
         for answer in self._requests.values():
             if not answer.done():
                 answer.set_exception(RuntimeError("the template process ended"))
-                answer.exception()  # nobody may be waiting
+                answer.exception()  # maybe nothing waits for it
         self._requests.clear()

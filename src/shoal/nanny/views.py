@@ -1,4 +1,4 @@
-"""What plugins and functions find on a nanny, by the documented names."""
+"""Attributes of a nanny for plugins and functions, by the documented names."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class NannyAttributes(ServerAttributes):
 
     @property
     def resources(self) -> dict[str, float] | None:
-        """What tasks may ask for."""
+        """The resources that tasks may ask for."""
         return self._options.get("resources")
 
     @property

@@ -1,4 +1,4 @@
-"""What all that have plugins share: names, and calling a hook without harm."""
+"""The common part of all owners of plugins: names, and calling a hook without harm."""
 
 from __future__ import annotations
 

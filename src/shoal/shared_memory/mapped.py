@@ -1,5 +1,5 @@
-"""What the system offers for mapped memory and Python does not: mappings at an address and without
-another descriptor, and copies between addresses that let other threads run.
+"""Mapped memory beyond Python's `mmap`: mappings at an address and without another descriptor, and
+copies between addresses that let other threads run.
 
 Linux only. Addresses are whole numbers, and nothing here checks them: callers know what they own.
 """

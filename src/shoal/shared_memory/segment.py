@@ -25,7 +25,7 @@ __all__ = ["MAX_FILES", "Segment", "layout", "read_fully", "read_into", "refer"]
 MAX_FILES = 8
 """Most files of one segment."""
 
-_ALIGN = 64  # what vector instructions like
+_ALIGN = 64  # as vector instructions like it
 _MAP_NORESERVE = 0x4000  # not in the module mmap
 _MAX_VIEWS = 1000  # of one call; the system's limit is 1024
 _HUGE = 1 << 62  # a length above it is no length

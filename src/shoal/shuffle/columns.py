@@ -22,7 +22,7 @@ _Array = Any  # of numpy or of pandas
 
 
 class Scheme:
-    """What the parts of a frame have in common.
+    """The properties that all parts of a frame share.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What shuffles of this process have written and read, to be shown. No policy."""
+"""Counts of what shuffles of this process have written and read, to be shown. No policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dask's graphs of shuffles are made of: their barrier, what it knows, and how keys are named.
+"""The parts of dask's graphs of shuffles: their barrier, its attributes, and the names of keys.
 
 Names and arguments are those that dask imports from ``distributed.shuffle``.
 """
@@ -24,7 +24,7 @@ __all__ = [
 _Task: Any = _UntypedTask  # dask is not annotated
 
 ShuffleId = NewType("ShuffleId", str)
-"""What names a shuffle in the keys of its tasks."""
+"""The name of a shuffle in the keys of its tasks."""
 
 _BARRIER = "shuffle-barrier-"
 
@@ -49,7 +49,7 @@ def id_from_key(key: Any) -> ShuffleId | None:
 
 @dataclass(eq=False)
 class DataFrameShuffleSpec:
-    """What a shuffle of frames is to do.
+    """The definition of a shuffle of frames.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class P2PBarrierTask(_Task):  # type: ignore[misc]
 
     @property
     def spec(self) -> DataFrameShuffleSpec:
-        """What the shuffle is to do."""
+        """The definition of the shuffle."""
         spec: DataFrameShuffleSpec = self.kwargs["spec"]
         return spec
 

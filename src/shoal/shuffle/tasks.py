@@ -1,4 +1,4 @@
-"""What the tasks of a shuffle or a join of frames do.
+"""The functions of tasks of a shuffle or a join of frames.
 
 `shuffle_transfer` and the others of these names stand in the graphs that dask makes. What a shuffle
 is to do is known to its barrier only, so `shoal.client.collections.in_place` puts what is bound to

@@ -124,7 +124,7 @@ def _run_chunk(
 
 
 class _Summary:
-    """What all clusters came to."""
+    """The sums over all simulated clusters."""
 
     def __init__(self) -> None:
         self.clusters = 0

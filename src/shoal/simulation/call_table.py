@@ -1,4 +1,4 @@
-"""What the tasks of one simulated client have in common: one `Call` for all that are alike."""
+"""The `Call`s of one simulated client's tasks: one for all tasks that are alike."""
 
 from __future__ import annotations
 

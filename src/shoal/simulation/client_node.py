@@ -37,7 +37,7 @@ class ClientNode:
     def __init__(self, cluster: World, number: int, home: WorkerNode | None = None) -> None:
         self.cluster = cluster
         self.address = f"client-{number}"
-        self.home = home  # whose task's client it is
+        self.home = home  # the worker, where this is the client of its tasks
         self.on_news: Callable[[Any], None] | None = None
         self.on_direct: Callable[[Any, int], None] | None = None  # from other workers
         self.alive = True
@@ -124,9 +124,9 @@ class ClientNode:
             self.later(_RETRY, self._dial)
 
     def accepted(self, end: End, edge: str) -> None:
-        """Nobody connects to clients."""
+        """Refuse: a client accepts no connections."""
         raise AssertionError(f"a stream {edge} to {self.address}")
 
     def asked(self, question: Any, reply: Callable[[Any], None]) -> None:
-        """Nobody asks clients."""
+        """Refuse: a client answers no questions."""
         raise AssertionError(f"{self.address} was asked {question}")

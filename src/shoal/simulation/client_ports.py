@@ -59,7 +59,7 @@ class Futures:
 
 
 class Calls:
-    """What else happens in a simulated client's process."""
+    """The other things that happen in a simulated client's process."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

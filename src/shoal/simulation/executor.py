@@ -58,12 +58,12 @@ class Executor:
         self.store = Store(self._is_actor, self._lost)
         self.actors: dict[str, int] = {}  # that were made here, and how often they were called
         self.running: dict[TaskRun, _Running] = {}
-        self._discarded: dict[TaskRun, None] = {}  # those whose result is to be thrown away
-        self._queued: dict[TaskRun, None] = {}  # what of the ready queue was not taken back
+        self._discarded: dict[TaskRun, None] = {}  # runs whose result is to be thrown away
+        self._queued: dict[TaskRun, None] = {}  # runs in the ready queue that were not taken back
         self._ready: list[tuple[tuple[float, int, int], int, TaskRun]] = []
-        self._after: dict[TaskRun, set[TaskRun]] = {}  # what runs follow that did not end yet
+        self._after: dict[TaskRun, set[TaskRun]] = {}  # by run: the unfinished runs that it follows
         self._outcomes: list[Outcome] = []
-        self._given_back: set[str] = set()  # what follows them finds that they are missing
+        self._given_back: set[str] = set()  # keys of runs taken back: their followers miss them
         self._alone: TaskRun | None = None  # runs in quarantine: nothing else may begin
         self._interruptions = Interruptions(self)
 
@@ -235,7 +235,7 @@ class Executor:
             calm = profile.kind == "calm" and not (profile.churn or profile.quirks)
             known = not calm or self._given_back.issuperset(missing)
             assert known, f"{task} was handed over without {missing}, and nothing was lost"
-            self._given_back.add(task.key)  # what follows this one finds the same
+            self._given_back.add(task.key)  # runs that follow this one miss its key, too
             self._has_ended(task)
             self._tell(Outcome(task.key, task.run, "missing", missing=tuple(missing)))
             return

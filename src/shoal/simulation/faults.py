@@ -1,4 +1,4 @@
-"""What goes wrong, and when. All of it ends at some time, so that the cluster can come to rest."""
+"""Faults, and when they happen. All end at some time, so that the cluster can come to rest."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Faults:
     def kill_scheduler(self) -> None:
         """Kill the scheduler with -9; another one starts at its address."""
         if self.cluster.scheduler.keeps_nothing:
-            return  # what it acknowledges now is lost with it, as it says
+            return  # its acknowledgements are lost with it now, as it says
         self.cluster.kill_scheduler()
         self.cluster.clock.call_later(
             self.rng.choice([0.01, 0.3, 1.5]), self.cluster.start_scheduler

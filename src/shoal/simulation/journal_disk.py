@@ -33,7 +33,7 @@ class SchedulerDied(BaseException):
 
 
 class Platter:
-    """What outlives the scheduler: one file.
+    """The file that outlives the scheduler.
 
     Parameters
     ----------

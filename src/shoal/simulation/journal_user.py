@@ -1,4 +1,4 @@
-"""What a simulated user keeps at a scheduler that has a journal, and expects to find there.
+"""A simulated user's data at a scheduler with a journal, and the data it expects to find there.
 
 Each user has things of its own, which nobody else changes: what was acknowledged last is what must
 be there. What all share is counted at the end.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JournalUser"]
 
-_ALL = -1  # what a queue has, without waiting
+_ALL = -1  # take the items that a queue has, without waiting
 _FIRST = 1_000_000  # number of the first ask: primitives of other kinds count from one
 _LEASES = 2
 

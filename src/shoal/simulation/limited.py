@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 
 
 class Interruptions:
-    """What was stopped on one simulated worker."""
+    """The runs that were stopped on one simulated worker."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

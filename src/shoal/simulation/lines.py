@@ -20,7 +20,7 @@ EDGE = "pubsub"
 
 
 class Lines:
-    """What one worker sends to others, and what comes from them."""
+    """The streams of published values from one worker to others, and from others to it."""
 
     def __init__(self, node: WorkerNode) -> None:
         self._node = node

@@ -42,7 +42,7 @@ LIMIT = 1_000
 """The worker's, in bytes; sizes are parts of it."""
 
 TERMINATE = 950
-_BASE = 150  # what the process takes idle
+_BASE = 150  # the size of an idle process
 _DISK = 4_000.0  # bytes a second
 _LINE = 4_000.0  # the same, from peers
 _MEASURED = 0.1
@@ -208,12 +208,12 @@ class MemoryWorld:
 
     @property
     def managed(self) -> int:
-        """What the store holds in memory."""
+        """The bytes that the store holds in memory."""
         return sum(self.sizes[key] for key in self.memory)
 
     @property
     def process(self) -> int:
-        """What the process takes: also what runs hold that left the store, and what was freed."""
+        """The size of the process, with values that only runs hold and memory that was freed."""
         held = {dep for run in self.running.values() for dep in run.inputs} - set(self.memory)
         return (
             _BASE
@@ -403,7 +403,7 @@ class MemoryWorld:
     # -- ports: what else ------------------------------------------------------------------
 
     def introduce(self, known: Registration) -> Any:
-        """Nobody listens."""
+        """Do nothing: there is no scheduler here."""
         return None
 
     def took_back(self, answer: Revoked) -> None:

@@ -1,4 +1,4 @@
-"""What tasks do, and what must come out: the reference that a simulated cluster is compared with.
+"""The work of tasks and their right results: the reference for a simulated cluster.
 
 A value is a digest of the task's key and its inputs' values, so a wrong, missing or swapped input
 anywhere changes every value that was computed from it.
@@ -18,7 +18,7 @@ from shoal.wire.messages import TaskOptions
 __all__ = ["USERS_ERROR", "Model", "Spec", "function_id", "is_name", "name_of"]
 
 USERS_ERROR = "users.Error"
-"""What tasks raise that fail."""
+"""The exception of tasks that fail."""
 
 _VERSION = "#"
 _INLINE = 1024  # results up to this size travel with the message that they are done
@@ -40,7 +40,7 @@ def name_of(key: str) -> str:
 
 
 class Spec:
-    """What a task does when it runs, and how often it did.
+    """The work of one task, and a count of its runs.
 
     `kind` is ``"ok"``, ``"error"`` (it always fails), ``"flaky"`` (its first `times` runs fail),
     ``"reschedule"`` (its first `times` runs ask to run elsewhere), ``"secede"``, ``"deadly"`` (it

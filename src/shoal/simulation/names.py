@@ -1,4 +1,4 @@
-"""What a simulated user does with names that are used again before their last life has ended.
+"""A simulated user that uses names again before their last life has ended.
 
 Each client has names of its own, for tasks and for data, which mean another version each time they
 are used: the newest is what results must be of, and what was made of an older one stays what it
@@ -48,7 +48,7 @@ class NamesUser:
         self.asks = 0
         self.pending: dict[int, Asking] = {}
         self._putting: dict[str, None] = {}  # names of data that is on its way to workers
-        self._now: dict[str, str] = {}  # what a name of this client's means: a version
+        self._now: dict[str, str] = {}  # by name of this client: the version that it means
         self._acts: list[tuple[Callable[[], None], float]] = [
             (self._define, 4.0),
             (self._use, 3.0),
@@ -123,7 +123,7 @@ class NamesUser:
         self.client.release([name])
         return True
 
-    # -- what is done ------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------
 
     def _define(self) -> None:
         """Mean another task by a name, or the same once more."""

@@ -25,7 +25,7 @@ __all__ = ["End", "Network", "Process"]
 
 
 class Process(Protocol):
-    """What a process must offer to take part."""
+    """The methods that a process must offer to take part."""
 
     address: str
     alive: bool
@@ -132,7 +132,7 @@ class Network:
                 self.clock.call_later(
                     self._delay(side, side.other) * 3, self._lose, side, "it broke"
                 )
-        # What is sent from now on arrives after the ends have closed.
+        # Messages that are sent from now on arrive after the ends have closed.
         end.clear_at = end.other.clear_at = float("inf")
 
     def died(self, process: Process) -> None:

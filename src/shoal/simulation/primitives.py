@@ -1,4 +1,4 @@
-"""What a simulated user does with locks, semaphores, queues, variables, events and datasets.
+"""A simulated user of locks, semaphores, queues, variables, events and datasets.
 
 Every ask ends: with an answer, or because its time is over. Where nothing fails, locks exclude and
 each item is got once; whatever fails, the scheduler is left with nothing when all are done.
@@ -47,7 +47,7 @@ class PrimitivesUser:
         self.pending: dict[int, Asking] = {}
         self.holds: dict[int, str] = {}  # locks and leases, with the name of the semaphore
         self.put = 0
-        self.queued: list[str] = []  # what the queue that nobody closes took
+        self.queued: list[str] = []  # the items put into the queue that is never closed
         self.got: list[str] = []
         self.topics = TopicsUser(self)
         # Tasks on different workers publish to each other directly, if there are enough of them.
@@ -144,7 +144,7 @@ class PrimitivesUser:
     def _time(self) -> float:
         return self.rng.choice([0.0, 0.001, 0.1, 1.0])
 
-    # -- what is done ------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------
 
     def _lock(self) -> None:
         names = self.rng.sample(_LOCKS, self.rng.randint(1, 3))

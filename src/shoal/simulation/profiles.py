@@ -1,4 +1,4 @@
-"""What kinds of lives clusters have: drawn from the seed, or asked for."""
+"""The kinds of lives that clusters have: drawn from the seed, or chosen by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JOURNAL = "journal"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is in store for a cluster."""
+    """The sizes, workloads and faults of one cluster's life."""
 
     kind: str
     workers: int

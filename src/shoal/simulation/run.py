@@ -27,7 +27,7 @@ _NAMED = 10
 
 @dataclass(slots=True)
 class Result:
-    """What a life came to."""
+    """The outcome of one life."""
 
     seed: int
     kind: str
@@ -64,7 +64,7 @@ class Life:
         for user in cluster.users:
             for other in (user.primitives, user.names, user.journal):
                 if user.client.alive and other is not None:
-                    other.sweep()  # what a client that is gone left
+                    other.sweep()  # the leavings of clients that are gone
         self._until(self._settled, self._unsettled)
         for client in cluster.present:
             client.release(list(client.futures))

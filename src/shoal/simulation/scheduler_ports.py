@@ -31,7 +31,7 @@ class Peers(dict[str, "End"]):
 
 
 class Calls:
-    """What else happens in a simulated scheduler's process."""
+    """The other things that happen in a simulated scheduler's process."""
 
     def __init__(self, node: SchedulerNode) -> None:
         self._node = node

@@ -35,8 +35,8 @@ class SimulatedClient(ClientNode):
     """One client and its futures. When what is done is in `user`."""
 
     def __init__(self, cluster: World, number: int, home: WorkerNode | None = None) -> None:
-        self.futures: dict[str, Record] = {}  # what the user holds, whatever became of it
-        # What names stand for that are used again, where that is not all they ever stood for.
+        self.futures: dict[str, Record] = {}  # the user's futures, of whatever status
+        # The versions that reused names stand for, where a name has stood for others before.
         self.meanings: dict[str, list[str]] = {}
         self.cancelled: dict[str, None] = {}  # by this user
         self.fired: dict[str, None] = {}
@@ -179,7 +179,7 @@ class SimulatedClient(ClientNode):
             self.promised[key] = None
         if key not in self.machine.state.records:
             self.foreign[key] = None
-            self.meanings.pop(key, None)  # whatever it meant to the client that had it
+            self.meanings.pop(key, None)  # its meaning was that of the client that had it
             record = self.futures[key] = Record(key)
             self._statuses[key] = "pending"
             self.handle(e.Submitted([record]))

@@ -1,4 +1,4 @@
-"""What a simulated user does at topics: subscribe, publish, leave.
+"""A simulated user at topics: it subscribes, publishes and leaves.
 
 Each publisher numbers its values, and sends them where it was told that somebody subscribes: a task
 to other workers directly, all others by the scheduler. What one subscription hears of one publisher

@@ -1,4 +1,4 @@
-"""What happened, as lines of text: the same seed gives the same lines, on any machine.
+"""The events of a life as lines of text: the same seed gives the same lines, on any machine.
 
 Only the last lines are kept unless all are asked for; the digest always covers all of them.
 """

@@ -1,4 +1,4 @@
-"""What a simulated user does with a client, one action after the other."""
+"""A simulated user of a client, which takes one action after the other."""
 
 from __future__ import annotations
 

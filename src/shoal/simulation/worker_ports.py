@@ -40,7 +40,7 @@ class Link:
 
 
 class Calls:
-    """What else happens in a simulated worker's process."""
+    """The other things that happen in a simulated worker's process."""
 
     def __init__(self, node: WorkerNode) -> None:
         self._node = node

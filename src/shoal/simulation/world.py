@@ -33,7 +33,7 @@ __all__ = ["World"]
 
 
 class World:
-    """What the parts of one simulated cluster share."""
+    """The state that the parts of one simulated cluster share."""
 
     judge: Judge
     scheduler: SchedulerNode
@@ -95,7 +95,7 @@ class World:
     def start_scheduler(self) -> None:
         """Start another scheduler, if there is none: that is the cluster's to do."""
 
-    # -- what the parts tell ---------------------------------------------------------
+    # -- told by the parts -----------------------------------------------------------
 
     def started(self, node: WorkerNode, spec: Spec) -> None:
         """A task starts on a worker."""

@@ -123,7 +123,7 @@ _calls: dict[str, count[int]] = {}
 
 
 class _Varying:
-    """What `varying` returns."""
+    """The function that `varying` returns."""
 
     def __init__(self, items: Iterable[Any], name: str | None = None) -> None:
         self.items = list(items)

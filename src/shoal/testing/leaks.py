@@ -1,4 +1,4 @@
-"""What a test must not leave behind: threads, processes, clients and clusters, configuration."""
+"""Checks that a test leaves nothing: threads, processes, clients, clusters, configuration."""
 
 from __future__ import annotations
 

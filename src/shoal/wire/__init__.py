@@ -1,1 +1,1 @@
-"""What travels between processes: messages, their codecs, blobs, serialization. No sockets here."""
+"""Data that travels between processes: messages, codecs, blobs, serialization. No sockets here."""

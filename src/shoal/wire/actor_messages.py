@@ -1,4 +1,4 @@
-"""What callers of actors and the actors' workers say to each other, on a connection of their own.
+"""The messages between callers of actors and the actors' workers, on a connection of their own.
 
 Only message definitions live here; the conventions are those of `wire.messages`.
 """

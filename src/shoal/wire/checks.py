@@ -1,4 +1,4 @@
-"""What must hold within a message beside the types of its fields: equal columns, indices inside.
+"""Checks of messages beyond the types of their fields: columns of equal length, indices in range.
 
 The decoder checks each field for itself (`shoal.wire.messages`). What fields say of each other is
 checked here, before anything of a message is taken into account; what only a core can know, such as

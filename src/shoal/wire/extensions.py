@@ -1,4 +1,4 @@
-"""What msgpack does not know: buffers as frames of their own, blobs, tuples, opaque Python objects.
+"""Extension types for msgpack: buffers as frames of their own, blobs, tuples, opaque objects.
 
 Both codecs use these extension codes. A buffer's extension holds the index of its frame.
 """

@@ -1,4 +1,4 @@
-"""What went wrong in users' code: made ready to travel, pickled and as text, and raised again.
+"""Failures of users' code: made ready to travel, pickled and as text, and raised again.
 
 Tracebacks start at the user's first frame; those of the executor say nothing to anybody. The pickle
 is tried out before it leaves, as an exception that cannot be unpickled would be an error in the

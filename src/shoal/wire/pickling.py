@@ -139,7 +139,7 @@ def dumps(obj: Any, *, small: int = SMALL) -> Blob:
     try:
         data = _pickle(obj, take)
         by_value = b"__main__" in data
-    except Exception:  # whatever a user's __reduce__ raises
+    except Exception:  # a user's __reduce__ may raise anything
         by_value = True
     if by_value:
         buffers.clear()
@@ -167,7 +167,7 @@ def dumps_bytes(obj: Any) -> bytes:
         data = _pickle(obj, None)
         if b"__main__" not in data:
             return data
-    except Exception:  # whatever a user's __reduce__ raises
+    except Exception:  # a user's __reduce__ may raise anything
         pass
     return _by_value(obj, None)
 

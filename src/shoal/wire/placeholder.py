@@ -1,4 +1,4 @@
-"""What stands for a dependency in pickled arguments, and functions with arguments bound to them.
+"""Placeholders of dependencies in pickled arguments, and functions with arguments bound to them.
 
 The client replaces the futures in a call's arguments by `Dependency(i)` before it pickles them. On
 the worker the pickle itself puts the values in: a placeholder unpickles by looking up value `i` of
@@ -92,7 +92,7 @@ class dependency_values:
 
 
 def _dependency(index: int) -> Any:
-    """What a pickled placeholder calls: its value; a placeholder again where none are set."""
+    """Return the value of a placeholder as it is unpickled; a placeholder where none are set."""
     values = _current.values
     if values is None:
         return Dependency(index)

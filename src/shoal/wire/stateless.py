@@ -1,4 +1,4 @@
-"""What cannot carry state from one call to the next, told by what is in it.
+"""Functions that cannot carry state from one call to the next, recognised by their parts.
 
 A worker unpickles such a function once and calls that one object for all its tasks, on all its
 threads. Of everything else each task has a copy of its own: a bound method may count, a closure may
@@ -65,7 +65,7 @@ _SUSPICIOUS = frozenset(
 )
 _OF_CLASS = frozenset(("type", "__class__"))  # how code of an instance gets at its class
 
-# What is in the dictionary of every class, and is not what its methods work with.
+# Entries in the dictionary of every class; its methods do not work with them.
 _CLASS_NAMES = frozenset(
     (
         *("__module__", "__doc__", "__dict__", "__weakref__", "__annotations__"),
@@ -77,7 +77,7 @@ _CLASS_NAMES = frozenset(
     )
 )
 
-# What `collections.namedtuple` makes besides its fields; a class with fields may look different.
+# The methods that `collections.namedtuple` makes; a class with fields may look different.
 _NAMED_TUPLE = frozenset(
     ("_make", "_replace", "_asdict", "__new__", "__getnewargs__", "__replace__")
 )
@@ -322,7 +322,7 @@ def _is_pickled_as_its_name(value: Any) -> bool:
 
 
 def parts_of_partial(value: functools.partial[Any]) -> Iterator[Any]:
-    """What a partial consists of."""
+    """Return the parts of a partial."""
     yield value.func
     yield from value.args
     yield from value.keywords.values()

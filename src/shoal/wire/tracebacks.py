@@ -93,7 +93,7 @@ def _note_lines(lines: dict[tuple[str, int], str]) -> None:
         known = entry[2]
         if not isinstance(known, _Sparse):
             if known:
-                continue  # somebody else's: a notebook's own cell
+                continue  # an entry of other code: a notebook's own cell
             known = _Sparse()
             linecache.cache[filename] = (0, None, known, filename)
         known.put(lineno, line)

@@ -1,4 +1,4 @@
-"""What travels in the place of a value that cannot be pickled, or could not be read."""
+"""The stand-in for a value that cannot be pickled, or could not be read."""
 
 from __future__ import annotations
 

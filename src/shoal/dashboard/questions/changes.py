@@ -1,4 +1,4 @@
-"""What viewers may change where the configuration allows it: workers leave, tasks stop."""
+"""Changes that viewers may make where the configuration allows it: workers leave, tasks stop."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "worker": workers.worker,
 }
 
-# What changes the cluster: only where `shoal.dashboard.actions` allows it.
+# Questions that change the cluster: only where `shoal.dashboard.actions` allows it.
 CHANGES: dict[str, Callable[..., Any]] = {
     "cancel": changes.cancel,
     "restart": changes.restart,

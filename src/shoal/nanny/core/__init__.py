@@ -1,4 +1,4 @@
-"""What a nanny decides: whether and when to start a process again, and when memory is too much.
+"""A nanny's decisions: whether and when to start a process again, and when memory is too much.
 
 Pure: time is an argument, nothing outside is touched.
 """

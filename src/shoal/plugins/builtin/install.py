@@ -135,7 +135,7 @@ class _Install(InstallPlugin):
         with _only_one_here():
             command = self.command()
             logger.info("Installing: %s", " ".join(command))
-            # Nobody is there to answer a question of the command's.
+            # There is no user to answer a question of the command's.
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(

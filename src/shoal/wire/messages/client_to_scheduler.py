@@ -1,4 +1,4 @@
-"""What clients tell the scheduler.
+"""Messages from clients to the scheduler.
 
 Definitions only; the conventions are in the package's docstring.
 """

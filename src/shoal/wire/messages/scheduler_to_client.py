@@ -1,4 +1,4 @@
-"""What the scheduler tells clients.
+"""Messages from the scheduler to clients.
 
 Definitions only; the conventions are in the package's docstring.
 """

@@ -1,4 +1,4 @@
-"""What the scheduler tells workers.
+"""Messages from the scheduler to workers.
 
 Definitions only; the conventions are in the package's docstring.
 """

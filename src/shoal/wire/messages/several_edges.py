@@ -1,4 +1,4 @@
-"""What messages of several edges have in common.
+"""Structs that messages of several edges share.
 
 Definitions only; the conventions are in the package's docstring.
 """
@@ -85,7 +85,7 @@ class RetryPolicy(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class TaskOptions(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What a user asked for a task beyond function and arguments; shared by the tasks of one call.
+    """A user's options for a task, beside function and arguments; shared by the tasks of one call.
 
     Part of `Graph`, and of each `Compute` made from it.
     """

@@ -1,4 +1,4 @@
-"""What workers tell the scheduler.
+"""Messages from workers to the scheduler.
 
 Definitions only; the conventions are in the package's docstring.
 """
@@ -193,7 +193,7 @@ class WorkerHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
 
 
 class ResourcesChanged(msgspec.Struct, array_like=True, gc=False, tag="resources"):
-    """What tasks may ask for on this worker from now on, all of it. The scheduler places by it."""
+    """All resources of this worker that tasks may ask for from now on; the scheduler places by them."""
 
     resources: dict[str, Amount]
 

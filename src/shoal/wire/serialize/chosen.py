@@ -22,10 +22,10 @@ from shoal.wire.serialize.wrappers import Serialize, Serialized
 __all__ = ["by_families", "loads_by_families", "needs_choosing", "opener_of"]
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
-_USUAL = frozenset({"dask", "msgpack", "error"})  # what pickles of shoal do by themselves
+_USUAL = frozenset({"dask", "msgpack", "error"})  # the families that shoal's pickles cover anyway
 _CARRIER = (__name__, "open_carried")
 
-# What pickles of plain data and of numpy's arrays refer to; none of it runs code of the sender.
+# The names in pickles of plain data and of numpy's arrays; none of them runs code of the sender.
 _HARMLESS = {("builtins", name) for name in ("bytes", "bytearray", "set", "frozenset", "complex")}
 _ARRAYS = {
     ("numpy", "ndarray"),

@@ -1,4 +1,4 @@
-"""What Python finds first as `distributed` where shoal's folder is first on the path.
+"""The module that Python finds first as `distributed`, with shoal's folder first on the path.
 
 It turns shoal's switch on, and a module of shoal's takes its place.
 """
