@@ -810,7 +810,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
 
     @property
     def futures(self) -> dict[Any, Record]:
-        """What is known of each key that has a future here: a copy, by key."""
+        """A copy of the record of each key that has a future here, by key."""
         with self._session.lock:
             records = list(self._session.records.values())
         return {decode_key(record.key): record for record in records}

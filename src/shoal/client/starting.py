@@ -21,7 +21,7 @@ __all__ = ["Target", "load_security", "make_local_cluster", "shares_loop", "star
 
 
 class Target:
-    """What a client is to connect to: an address, a scheduler file, or a cluster object.
+    """The server that a client is to connect to: an address, a scheduler file, or a cluster.
 
     Raises
     ------

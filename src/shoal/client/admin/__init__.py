@@ -1,1 +1,1 @@
-"""What a client asks of the cluster besides tasks: workers, plugins, copies, dumps, notes."""
+"""Requests of a client to the cluster besides tasks: workers, plugins, copies, dumps, notes."""

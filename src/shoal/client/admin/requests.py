@@ -1,4 +1,4 @@
-"""What a client asks of the cluster besides tasks; the coroutines behind methods of `Client`."""
+"""Requests of a client to the cluster besides tasks; the coroutines behind methods of `Client`."""
 
 from __future__ import annotations
 

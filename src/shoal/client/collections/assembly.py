@@ -53,7 +53,7 @@ MAKERS: dict[Any, Callable[..., Any]] = {
 
 
 class Inside:
-    """What is in a fused task: nodes, the key of the result, and the keys of the arguments."""
+    """The inside of a fused task: nodes, the key of the result, and the keys of the arguments."""
 
     __slots__ = ("inkeys", "nodes", "outkey")
 
@@ -105,7 +105,7 @@ class _Assembly:
         self._calls = calls
         self._constants = constants
         self._inputs = inputs
-        self._done: dict[int, Any] = {}  # what stands for the result of a call
+        self._done: dict[int, Any] = {}  # by call: the stand-in for its result
         self._steps: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
 
     def program(self, result: Mark) -> Program:

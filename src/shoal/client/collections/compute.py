@@ -133,7 +133,7 @@ def _begin_groups(
     """Put futures in the places of collections; they are noted in `futures` as they are made."""
     for some in _groups([items[i] for i in places], optimize_graph):
         chosen = [places[i] for i in some]
-        with client_as_current(client):  # what dask asks while it optimizes is about this client
+        with client_as_current(client):  # dask's optimization asks for the current client
             expr = expression_of([items[i] for i in chosen], optimize_graph)
             final = FinalizeCompute(expr).optimize()
         keys = list(flatten(final.__dask_keys__()))
@@ -178,7 +178,7 @@ def persist(
 def _persist(
     client: ClientContext, items: list[Any], options: Options, optimize_graph: bool
 ) -> Iterator[Any]:
-    with client_as_current(client):  # what dask asks while it optimizes is about this client
+    with client_as_current(client):  # dask's optimization asks for the current client
         expr: Any = expression_of(items, optimize_graph)
         composite = [isinstance(one, CompositeExpr) for one in _each(expr)]
         expr = expr.optimize()

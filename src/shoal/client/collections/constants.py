@@ -1,4 +1,4 @@
-"""What tasks of a graph have in common besides functions: constants that should travel once."""
+"""Constants that the tasks of a graph share, and that should travel once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this package uses of dask that has no annotations there."""
+"""The parts of dask without annotations that this package uses."""
 
 from __future__ import annotations
 

@@ -321,7 +321,7 @@ class Plan:
         for key in keys:
             deps = needed[key].dependencies
             found = set(map(find, deps))
-            if None in found:  # what needs no task, or is another name
+            if None in found:  # a key without a task, or another name of one
                 found = {find(aliases.get(dep, dep)) for dep in deps} - {None}
             inputs.append(sorted(found))
         places = order(inputs)

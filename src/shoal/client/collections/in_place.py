@@ -40,7 +40,7 @@ def read_in_place(graph: dict[Any, GraphNode]) -> Reads:
     """
     tasks = sys.modules.get("shoal.shuffle.tasks")
     if tasks is None and "distributed" not in sys.modules:
-        return {}  # nobody has made such a graph in this process
+        return {}  # no such graph was made in this process
     barriers = [node for node in graph.values() if type(node).__name__ == "P2PBarrierTask"]
     arrays = sys.modules.get("shoal.shuffle.arrays")
     if not barriers and arrays is None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Literal", "Lowered", "Lowering"]
 
 _NESTED: Any = object()
-"""What `_place` returns for arguments that only a program can have."""
+"""Returned by `_place` for arguments that only a program can have."""
 
 
 class Lowered:
@@ -254,7 +254,7 @@ class Lowering:
             if not is_container(arg):
                 return _NESTED
             kind, items = items_of(arg)
-            if kind not in (list, tuple):  # what is in others must be hashable: workers find out
+            if kind not in (list, tuple):  # items of others must be hashable: workers find out
                 return _NESTED
             placed = self._place_all(items, deps)
             return placed if placed is _NESTED or kind is list else tuple(placed)

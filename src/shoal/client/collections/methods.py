@@ -12,7 +12,7 @@ __all__ = ["CollectionMethods"]
 
 
 class CollectionMethods(ClientContext):
-    """What `Client` does with dask collections."""
+    """Methods of `Client` for dask collections."""
 
     def compute(
         self,

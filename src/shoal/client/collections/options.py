@@ -1,4 +1,4 @@
-"""What users ask for tasks of graphs: arguments of `compute` and annotations, per key or for all.
+"""Users' options for tasks of graphs: arguments of `compute` and annotations, by key or for all.
 
 What is said of one key wins over what is said of all, and an argument over an annotation of the
 same kind. Annotations of layers and expressions are per key, those around the call are for all.
@@ -42,11 +42,11 @@ _NAMES = (
     "timeout",
     "cache",
 )
-_DEFAULTS: tuple[Any, ...] = (None, False, {}, 0)  # what arguments are that nobody gave
+_DEFAULTS: tuple[Any, ...] = (None, False, {}, 0)  # values of arguments that were not given
 
 
 class Options:
-    """What a user asked for the tasks of one graph.
+    """A user's options for the tasks of one graph.
 
     Parameters
     ----------

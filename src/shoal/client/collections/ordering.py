@@ -242,7 +242,7 @@ class _Walk:
 
 
 class _Stub(Task):
-    """What `dask.order` looks at of a task."""
+    """A task reduced to the attributes that `dask.order` reads."""
 
     __slots__ = ()
 

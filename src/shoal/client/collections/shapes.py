@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Flat"]
 
 Local: TypeAlias = "dict[Any, Mark] | None"
-"""What the keys in a fused task are; `None` outside of it."""
+"""The marks of the keys in a fused task; `None` outside of it."""
 
 
 class Flat:
@@ -71,7 +71,7 @@ class Flat:
         # Of each call: its number, the id of its function, its arguments, names of the last ones.
         self._calls: list[tuple[int, int, tuple[Mark, ...], tuple[str, ...]]] = []
         self._functions: list[Any] = []  # of the calls
-        self._constants: dict[int, Any] = {}  # those that travel with the program
+        self._constants: dict[int, Any] = {}  # constants that travel with the program
         self._numbers = 0
         self._placed: dict[int, int] = {}
         self.inputs: list[Any] = []

@@ -1,4 +1,4 @@
-"""What a client asked of primitives and was not answered yet, and what it holds. Pure.
+"""A client's unanswered requests to primitives, and what it holds of them. Pure.
 
 After a reconnection all of it is said again: the pending asks, and claims to what is held. So the
 keys in the value of a pending ask stay, even when their last future is gone meanwhile. The shell's
@@ -24,11 +24,11 @@ class Asking(msgspec.Struct, eq=False):
 
     ask: Ask
     wake: Callable[[Asking], None]  # called when the answer is there, on the loop
-    claim: tuple[str, list[Any]] | None = None  # what is answered is held; how to claim it again
+    claim: tuple[str, list[Any]] | None = None  # how to claim the answer again, if it is held
     gives_back: int = 0  # the ask whose answer was held until now
     takes: bool = False  # the answer hands something over
     answer: Answer | None = None
-    over: bool = False  # nobody waits, and nobody will look at the answer
+    over: bool = False  # no call waits, and none will look at the answer
 
 
 class Asks:
@@ -53,7 +53,7 @@ class Asks:
 
     def __init__(self) -> None:
         self.pending: dict[int, Asking] = {}
-        self.unasked: dict[int, None] = {}  # those of `pending` whose time is over
+        self.unasked: dict[int, None] = {}  # asks of `pending` whose time is over
         self.held: dict[int, tuple[str, str, tuple[str, list[Any]]]] = {}  # kind, name, claim
         self.claims: dict[int, int] = {}  # claims on their way -> what they claim
         self.returns: list[int] = []  # given back while there was no connection
@@ -62,8 +62,8 @@ class Asks:
         self.newest = 0  # the highest number of an ask
         self.lost: list[tuple[str, str]] = []  # (kind, name) of claims that failed
         self.carried: dict[str, int] = {}  # keys in values of pending asks, and of how many
-        self.left: dict[str, None] = {}  # those of them that nothing else keeps any more
-        self.freed: list[str] = []  # those that nothing keeps at all
+        self.left: dict[str, None] = {}  # keys of `carried` that nothing else keeps any more
+        self.freed: list[str] = []  # keys that nothing keeps at all
         self.connected = False
         self.used = False
         self.ended: str | None = None
@@ -141,7 +141,7 @@ class Asks:
         self._drop(msg.id)
 
     def took(self, asking: Asking) -> list[Any]:
-        """Somebody has what was handed over."""
+        """The caller has the value that was handed over."""
         return [Took([asking.ask.id])] if self.connected else []
 
     def connect(self) -> list[Any]:

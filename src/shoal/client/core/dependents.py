@@ -1,4 +1,4 @@
-"""What depends on some keys, at any distance. Pure."""
+"""The dependents of some keys, at any distance. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client's core wants done."""
+"""The effects that the client's core asks of its shell after an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can happen to the client's core: calls, messages, connections made and lost."""
+"""The events of the client's core: calls, messages, connections made and lost."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Interrupted(msgspec.Struct, gc=False):
 
 
 class CancelRequested(msgspec.Struct, gc=False):
-    """Somebody cancelled these keys; what depends on them is cancelled as well."""
+    """These keys were cancelled by a call; their dependents are cancelled as well."""
 
     keys: list[str]
     force: bool = False
@@ -123,7 +123,7 @@ class FireRequested(msgspec.Struct, gc=False):
 
 
 class RequestMade(msgspec.Struct, gc=False):
-    """Somebody asks something of a primitive."""
+    """A call asks something of a primitive."""
 
     asking: Asking
 
@@ -136,7 +136,7 @@ class Unasked(msgspec.Struct, gc=False):
 
 
 class TookAnswer(msgspec.Struct, gc=False):
-    """Somebody has what an answer handed over."""
+    """The caller has the value that an answer handed over."""
 
     asking: Asking
 

@@ -1,4 +1,4 @@
-"""What is always true of the client's core."""
+"""Invariants of the client's core."""
 
 from __future__ import annotations
 

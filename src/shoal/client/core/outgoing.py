@@ -1,4 +1,4 @@
-"""What the client tells a scheduler about records: functions, graphs, data, wants.
+"""Messages to a scheduler about records: functions, graphs, data, wants.
 
 The same code speaks of new records and, after a reconnection, of all of them again.
 """

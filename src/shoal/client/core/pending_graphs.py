@@ -146,7 +146,7 @@ class SubmissionOrder:
                 self._carry_out(event)  # it is answered
         self._forget_causes()
 
-    # -- what waits -------------------------------------------------------------------
+    # -- waiting events ---------------------------------------------------------------
 
     def _take_submitted(self, event: Submitted) -> None:
         records = self._without_lost_causes(event.records)
@@ -199,7 +199,7 @@ class SubmissionOrder:
             self._carry_out(Released(going))
 
     def _take_request(self, event: RequestMade) -> None:
-        """What is asked with a key in a value: the scheduler is to know the key."""
+        """Take a request with a key in a value: the scheduler is to know the key first."""
         keys = event.asking.ask.keys
         cause = next((self.expected[key] for key in keys if key in self.expected), None)
         if cause is None:
@@ -210,7 +210,7 @@ class SubmissionOrder:
             self._needed.setdefault(key, cause)
 
     def _drop_request(self, event: Unasked) -> None:
-        """Nobody waits for the answer of a request that waits itself."""
+        """Forget a request that waits here, as its caller waits for no answer any more."""
         self._waiting = [
             one
             for one in self._waiting
@@ -218,7 +218,7 @@ class SubmissionOrder:
         ]
 
     def _drop(self, graph: PendingGraph, key: str) -> None:
-        """Nobody wants a key of a graph any more; a graph that nobody wants need not be lowered.
+        """Note that a key of a graph is not wanted any more; a graph all unwanted need not be lowered.
 
         As long as others of its keys are wanted, this one may be their input.
         """
@@ -227,7 +227,7 @@ class SubmissionOrder:
             graph.stopped = len(graph.dropped) == len(graph.records)
 
     def _cancel(self, key: str, reason: str) -> None:
-        """What was not told is cancelled at once."""
+        """Cancel a key at once where the scheduler was not told of it."""
         graph = self.expected.get(key)
         if graph is None:
             return
@@ -240,7 +240,7 @@ class SubmissionOrder:
         self._waiting.append(event)
 
     def _mark(self, records: Iterable[Record], cause: PendingGraph) -> None:
-        """What depends on these waits as well, and what they need must not go before."""
+        """Have dependents of these records wait as well, and their inputs stay until then."""
         for record in records:
             self.expected.setdefault(record.key, cause)
             for dep in record.deps:
@@ -299,7 +299,7 @@ class SubmissionOrder:
             why = next((gone[dep] for dep in record.deps if dep in gone), None)
             if why is None:
                 kept.append(record)
-                gone.pop(record.key, None)  # somebody asked for it anew
+                gone.pop(record.key, None)  # it was asked for anew
             else:
                 self._refuse_all([record], why)
         return kept

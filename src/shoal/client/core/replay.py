@@ -1,4 +1,4 @@
-"""What to say on a new connection: the client's name, and all that it wants, inputs first."""
+"""The messages on a new connection: the client's name, and all that it wants, inputs first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client knows: a record for each key that it wants or that such a key depends on.
+"""The client's state: a record for each key that it wants or that such a key depends on.
 
 Only data lives here. A `Record` is made by the shell, so that a `Future` can exist before the loop
 hears of it, and given to the core with `Submitted`. From then on only the core writes to it, except
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Status: TypeAlias = Literal["pending", "finished", "error", "cancelled", "lost"]
-"""What has become of a key."""
+"""The status of a key."""
 
 PENDING: Final = "pending"
 FINISHED: Final = "finished"
@@ -59,7 +59,7 @@ class Function(msgspec.Struct, eq=False, weakref=True):
 
 
 class Call(msgspec.Struct, gc=False, eq=False, frozen=True):
-    """What the tasks of one submit or map have in common."""
+    """The common part of the tasks of one submit or map."""
 
     function: Function
     group: str

@@ -81,7 +81,7 @@ class as_completed:
         if futures is not None:
             self.update(futures)
 
-    # ------------------------------------------------------------------ what to wait for
+    # ------------------------------------------------------------------ adding futures
 
     def add(self, future: Future) -> None:
         """Wait for one more future."""
@@ -127,11 +127,11 @@ class as_completed:
             self._left = 0
         self._wake()
 
-    # ------------------------------------------------------------------ what joblib takes apart
+    # ------------------------------------------------------------------ attributes that joblib uses
 
     @property
     def lock(self) -> threading.Condition:
-        """What to hold while `futures` and `queue` are changed."""
+        """The lock to hold while `futures` and `queue` are changed."""
         return self._news
 
     @property
@@ -145,7 +145,7 @@ class as_completed:
 
     @property
     def thread_condition(self) -> threading.Condition:
-        """What is notified when a future is done; the same as `lock`."""
+        """The condition that is notified when a future is done; the same as `lock`."""
         return self._news
 
     @property
@@ -182,7 +182,7 @@ class as_completed:
             values = await fetch(session.client, records, None)
         except Exception as error:  # the iterating caller tries again, and gets the error
             logger.info("results that are done cannot be fetched: %r", error)
-        finally:  # whatever ended it, nobody waits for ever
+        finally:  # however it ended, no iteration waits for ever
             for record in records:
                 self._put(session, record, values.get(record.key))
 

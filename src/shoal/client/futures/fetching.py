@@ -166,7 +166,7 @@ async def _ask(client: ClientContext, address: str, keys: list[str]) -> dict[str
     borrowed, failed = borrow(reply["shared"])
     for key, shared in borrowed.items():
         values[key] = shared.blob()
-        shared.close()  # what is mapped stays
+        shared.close()  # mapped memory stays
     if failed:
         reply = await client.rpc(address).get_data(keys=failed)
         values.update(received(reply["data"]))

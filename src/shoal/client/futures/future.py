@@ -244,7 +244,7 @@ class Future(TaskRef):
 
     def _fetch(self, deadline: _Deadline) -> Any:
         try:
-            with away():  # what was lost is computed again
+            with away():  # lost results are computed again
                 values = sync(
                     self._session.loop,
                     fetch,
@@ -467,7 +467,7 @@ def _load_future(key: str) -> Future:
     try:
         session = client_here()._session
     except ValueError:
-        return Future(decode_key(key))  # nobody's: see `bind_client`
+        return Future(decode_key(key))  # without a client: see `bind_client`
     return make_future(session, session.share(Record(key)))
 
 

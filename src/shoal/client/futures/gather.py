@@ -45,7 +45,7 @@ def gather_blocking(client: ClientContext, futures: Any, errors: str, direct: bo
             _raise_first(client, records)
         values, remote = _here(session, records)
         if remote:
-            with away():  # what was lost is computed again
+            with away():  # lost results are computed again
                 values.update(sync(client.loop, fetch, client, remote, direct))
         if errors == "skip" or len(values) == len(records):
             return _rebuild(client, futures, values)

@@ -1,4 +1,4 @@
-"""What is said when the time is over: that it is, and what the scheduler knows of the reason."""
+"""The error when the time is over: it says so, and the scheduler's knowledge of the reason."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ async def late_async(client: SchedulerAccess, text: str, key: str) -> TimeoutErr
     try:
         async with asyncio.timeout(_TIMEOUT):
             why = await client.scheduler.explain(key=key)
-    except Exception:  # whatever keeps the scheduler from answering
+    except Exception:  # the scheduler does not answer, for any reason
         return TimeoutError(text)
     return TimeoutError(f"{text}: {why}")

@@ -1,4 +1,4 @@
-"""What became of a task, in Python objects: values and exceptions are unpickled here."""
+"""The outcome of a task in Python objects: values and exceptions are unpickled here."""
 
 from __future__ import annotations
 

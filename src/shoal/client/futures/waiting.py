@@ -22,7 +22,7 @@ FIRST_COMPLETED = "FIRST_COMPLETED"
 
 
 class DoneAndNotDoneFutures(NamedTuple):
-    """What `wait` returns."""
+    """The result of `wait`."""
 
     done: set[Future]
     not_done: set[Future]

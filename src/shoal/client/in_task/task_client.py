@@ -59,7 +59,7 @@ def client_here() -> ClientContext:
 
 def client_of(worker: Any, timeout: float | str | None = None) -> ClientContext:
     """Return the client of the tasks of a worker, made at first use."""
-    # Nobody waits under the lock: the loop may want it, too, and is what others wait for.
+    # The lock is not held while waiting: the loop may need it, and others wait for the loop.
     with _lock:
         client: ClientContext | None = worker.client_of_tasks
         if client is None or client.status in ("closing", "closed"):

@@ -1,1 +1,1 @@
-"""What a client can see of the cluster: progress, profiles, reports, events."""
+"""Views of the cluster for a client: progress, profiles, reports, events."""

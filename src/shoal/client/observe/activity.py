@@ -1,4 +1,4 @@
-"""What runs and ran on the cluster: call stacks, profiles, task streams."""
+"""Present and past activity of the cluster: call stacks, profiles, task streams."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class TopicHandlers:
     def __init__(self, client: ClientContext) -> None:
         self._client = client
         self._handlers: dict[str, Callable[[Any], Any]] = {}
-        client._session.on_event = self._receive  # what tasks print comes without being asked for
+        client._session.on_event = self._receive  # tasks' prints come without a subscription
         self._running: set[asyncio.Future[Any]] = set()
         self._subscribed = False
         self._stream: Any = None  # where the scheduler knows of the topics

@@ -80,7 +80,7 @@ class InsightMethods(ClientContext):
         """
         return self.sync(self._topics.unsubscribe, topic)
 
-    # ------------------------------------------------------------------ what runs
+    # ------------------------------------------------------------------ activity
 
     def call_stack(self, futures: Any = None, keys: Any = None) -> Any:
         """Return what tasks execute at this moment.

@@ -76,7 +76,7 @@ class ProgressBar:
     ) -> None:
         self.keys = _wire_keys(keys)
         self._client = _client_of(keys, scheduler)
-        self._held = find_futures(keys)  # what is watched is not given up meanwhile
+        self._held = find_futures(keys)  # watched futures are not given up meanwhile
         if scheduler is None:
             assert self._client is not None
             self._address = None

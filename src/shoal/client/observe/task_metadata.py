@@ -16,7 +16,7 @@ __all__ = ["TaskMetadata", "get_task_metadata"]
 
 
 class TaskMetadata:
-    """What `get_task_metadata` collected.
+    """The metadata that `get_task_metadata` collected.
 
     Attributes
     ----------

@@ -119,7 +119,7 @@ HANDLERS: dict[str, Callable[[tuple[float, Any]], None]] = {
     "print": show_printed,
     "warn": show_warning,
 }
-"""What every client does about these topics, unless its user subscribes another handler."""
+"""Every client's handlers of these topics, unless its user subscribes others."""
 
 
 def _process() -> str:

@@ -42,7 +42,7 @@ class Futures(Protocol):
 
 
 class Calls(Protocol):
-    """What else happens in the client's process."""
+    """The other things that happen in the client's process."""
 
     def heard(self, news: list[Any], /) -> None:
         """Messages of topics came."""
@@ -165,7 +165,7 @@ class ClientApplier(Applier[_Fed, Effects, None]):
     def _ended(self, effects: Effects, given: None) -> None:
         assert effects.ended is not None
         self._calls.ended(effects.ended)
-        self._calls.workers_changed()  # nobody need wait for workers any longer
+        self._calls.workers_changed()  # no call need wait for workers any longer
 
     def _workers_changed(self, effects: Effects, given: None) -> None:
         self._calls.workers_changed()

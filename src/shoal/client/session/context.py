@@ -1,4 +1,4 @@
-"""What the parts of a client know of it: its session, its connections, and whether it is open.
+"""The client as its parts know it: its session, its connections, and whether it is open.
 
 `Client` is made of classes that derive from `ClientContext`, and hands itself to functions that
 ask for one, so that none of them needs `Client`. What users call does not belong here.
@@ -64,7 +64,7 @@ class ClientContext(SyncMethodMixin):
     _callbacks: Callbacks
     _actor_connections: ActorConnections | None
     _unreachable: set[str]  # workers that could not be reached
-    _identity: dict[str, Any]  # what the scheduler said of itself and its workers
+    _identity: dict[str, Any]  # the scheduler's description of itself and its workers
     _status: str
     _starting: asyncio.Task[None] | None
 

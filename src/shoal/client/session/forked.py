@@ -1,4 +1,4 @@
-"""What is left of a client in a child that was forked: its futures that are done, and an answer.
+"""The client in a child that was forked: its finished futures, and an answer for all else.
 
 The child has neither the thread of the event loop nor the connections, which are the parent's. Who
 uses the client there is told so at once, by every verb.

@@ -35,7 +35,7 @@ _READ = 0.05
 
 
 class OneByOne:
-    """What the threads of one session do by themselves while tasks come one by one.
+    """The part of the loop that a session's threads do by themselves while tasks come one by one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What threads want done, in the order of their calls, until the loop tells the core of it.
+"""Threads' events for the core, in the order of their calls, until the loop takes them.
 
 The order counts, because it decides what is released before what.
 """

@@ -14,7 +14,7 @@ logger = logging.getLogger("shoal.client")
 
 
 class Host(Protocol):
-    """What is needed of a session; the attributes are explained there."""
+    """The parts of a session that are needed here; the attributes are explained there."""
 
     stream: MessageStream[Any] | None
     ended: str | None

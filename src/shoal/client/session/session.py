@@ -49,7 +49,7 @@ __all__ = ["Session"]
 
 
 class Session:
-    """What the futures of one client have in common.
+    """The state that the futures of one client share.
 
     Parameters
     ----------
@@ -345,7 +345,7 @@ class Session:
         """Block this thread until records are done; return whether they are (see `Latch`)."""
         latch = ThreadLatch(enough, fail_fast)
         if not self.one_by_one.on:
-            # Whose turn it was to do so may have been interrupted by a signal.
+            # A signal may have interrupted the thread whose turn it was to do so.
             self.outbox.wake_if_needed()
         if len(records) == 1 and records[0].status not in DONE:
             start = time.monotonic()

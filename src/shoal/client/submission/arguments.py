@@ -83,7 +83,7 @@ def pack(
 
 def _with_buffers(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """Return arguments with what is long marked: pickle would copy it into the pickle."""
-    marks: dict[int, Any] = {}  # what is given twice travels once
+    marks: dict[int, Any] = {}  # a value that is given twice travels once
 
     def mark(value: Any) -> Any:
         marked = whole(value)

@@ -48,7 +48,7 @@ class Pickled:
         self.digest = digest  # of function and bound keywords
         self.call = Call(function, group_of_key(f"{name}-{'0' * 32}"))  # without any options
         self.weak: Callable[[], object] | None = None
-        # What the pickle depends on besides the function; () for those pickled as their name.
+        # The objects that the pickle depends on besides the function; () if pickled as its name.
         self.references: tuple[Any, ...] = ()
 
 

@@ -32,7 +32,7 @@ __all__ = ["ScatterBatch", "drop_spare_memory", "scatter_data"]
 
 logger = logging.getLogger("shoal.client")
 
-# What scattered values leave when they are gone, for the next ones of the same client.
+# Memory that scattered values have left, for the next ones of the same client.
 _pools: WeakKeyDictionary[ClientContext, Pool] = WeakKeyDictionary()
 
 

@@ -46,7 +46,7 @@ _DEFAULT_FIFO = "100 ms"
 
 
 class SubmitOptions:
-    """What a user asked for calls beyond function and arguments."""
+    """A user's options for calls, beside function and arguments."""
 
     __slots__ = ("cache", "fifo_timeout", "options", "priority", "pure")
 
@@ -225,7 +225,7 @@ def map_calls(
     most = min(batch_size or _BATCH, _BATCH)
     size = min(most, _FIRST)
     while batch := list(islice(calls, size)):
-        with CollectorPaused():  # what is made stays
+        with CollectorPaused():  # all objects made here stay
             futures += make_futures(session, session.share_all(plan.records(batch)))
         size = most
     _warn_if_large(session, plan.largest)

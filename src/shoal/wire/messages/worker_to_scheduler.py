@@ -193,7 +193,7 @@ class WorkerHeartbeat(msgspec.Struct, array_like=True, gc=False, tag="beat"):
 
 
 class ResourcesChanged(msgspec.Struct, array_like=True, gc=False, tag="resources"):
-    """All resources of this worker that tasks may ask for from now on; the scheduler places by them."""
+    """All resources of this worker that tasks may ask for from now on, told for placing."""
 
     resources: dict[str, Amount]
 
