@@ -218,7 +218,7 @@ class SubmissionOrder:
         ]
 
     def _drop(self, graph: PendingGraph, key: str) -> None:
-        """Note that a key of a graph is not wanted any more; a graph all unwanted need not be lowered.
+        """Note that a key of a graph is not wanted any more; a graph with none left is not lowered.
 
         As long as others of its keys are wanted, this one may be their input.
         """
