@@ -22,11 +22,16 @@ PRINTING = ["src/shoal/cli/", "src/shoal/simulation/__main__.py"]
 # Functions of tests that may sleep: they stand for work that takes time on a worker.
 SLEEPERS = ("slow", "sleep", "block")
 
-# A comment or docstring names its subject: "the waiting thread", not "who waits".
-# A sentence whose subject is a pronoun: the reader has to guess which noun is meant.
+# A comment or docstring names its subject: "the waiting thread", not "who waits"; "the result", not
+# "what came of it". Where the subject is a pronoun, the reader has to guess which noun is meant.
 NAMELESS = re.compile(
     r'(?:# |"{3}|-- )(?:[Ww]ho(?:ever)?|Those|One that|One who)\b'
     r"|^\s+(?:Who|Whoever|Those|One that|One who|Somebody who) [a-z]"
+    r'|"{3}(?:What(?:ever)?|Whose|Somebody|Nobody)\b'
+)
+# The same where a comment begins; a line that continues one may have any word first.
+NAMELESS_FIRST = re.compile(
+    r"# (?:-* )?(?:what(?:ever)?|whose|those|somebody|nobody)\b", re.IGNORECASE
 )
 
 # The helpers that wait for a condition sleep between two looks at it.
@@ -83,9 +88,12 @@ def problems(name: str, text: str) -> list[str]:
         if waits and not inside.startswith(SLEEPERS):
             found.append(where + "sleeps; wait for a condition with helpers.wait_until")
     if name.startswith("src/"):
+        before = ""
         for number, line in enumerate(text.splitlines(), 1):
-            if NAMELESS.search(line):
+            begins = not (line.lstrip().startswith("#") and before.startswith("#"))
+            if NAMELESS.search(line) or (begins and NAMELESS_FIRST.search(line)):
                 found.append(f"line {number}: a comment without a subject: {line.strip()}")
+            before = line.lstrip()
     return found
 
 
@@ -114,6 +122,10 @@ DOC = '"""Doc."""\n'
         ("src/shoal/a.py", DOC + "print(1)\n", "print"),
         ("src/shoal/a.py", DOC + "x = 1  # who waits for it\n", "subject"),
         ("src/shoal/a.py", DOC + 'def f():\n    """Whoever asks."""\n', "subject"),
+        ("src/shoal/a.py", '"""What a worker does."""\n', "subject"),
+        ("src/shoal/a.py", DOC + "x = 1  # what came of it\n", "subject"),
+        ("src/shoal/a.py", DOC + "# Nobody waits.\n", "subject"),
+        ("src/shoal/a.py", DOC + "# -- what it does ---\n", "subject"),
         ("tests/test_a.py", DOC + "import time\ntime.sleep(1)\n", "sleeps"),
         ("tests/test_a.py", DOC + "async def test():\n    await asyncio.sleep(0.1)\n", "sleeps"),
     ],
@@ -129,6 +141,7 @@ def test_untidy_files_are_found(name, text, words):
         ("src/shoal/client/client.py", DOC + "x = 1\n" * 900),
         ("src/shoal/cli/main.py", DOC + "print(1)\n"),
         ("src/shoal/a.py", DOC + 'def f():\n    """' + "x\n" * 90 + '"""\n'),
+        ("src/shoal/a.py", DOC + "# The caller knows\n# what it waits for.\n"),
         ("tests/test_a.py", DOC + "def slow_inc(x):\n    time.sleep(0.1)\n    return x + 1\n"),
         ("tests/test_a.py", DOC + "async def test():\n    await asyncio.sleep(0)\n"),
     ],

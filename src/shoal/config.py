@@ -266,7 +266,7 @@ def _parse(key: str, given: Any, convert: Callable[[Any], T], wanted: str) -> T:
     value = get(key, given)
     try:
         return convert(value)
-    # What dask's parsers raise for bad text: KeyError for a unit, IndexError for "", and so on.
+    # The errors of dask's parsers for bad text: KeyError for a unit, IndexError for "", and so on.
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
         pass
     if given is not None:

@@ -71,7 +71,7 @@ class CommClosedError(OSError):
 
 
 class RPCClosed(OSError):
-    """Somebody calls an operation through an `rpc` that was closed."""
+    """An operation was called through an `rpc` that was closed."""
 
 
 class FatalCommClosedError(CommClosedError):

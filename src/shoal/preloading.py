@@ -180,7 +180,7 @@ async def _call(function: Callable[..., Any], params: dict[str, Any], service: A
 
 
 def _is_command(setup: Any) -> bool:
-    # Nobody can have made a click command without click, and most services never load it.
+    # A click command cannot be made without click, and most services never load it.
     click = sys.modules.get("click")
     return click is not None and isinstance(setup, click.Command)
 

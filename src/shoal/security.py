@@ -1,4 +1,4 @@
-"""What a peer must prove to connect, and how it is encrypted: TLS certificates and the secret."""
+"""Credentials of a peer, and how connections are encrypted: TLS certificates and the secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task can know of where it runs, and how it leaves the worker's threads.
+"""A task's view of where it runs, and how it leaves the worker's threads.
 
 The executor sets the context around each task; the functions here are for users' code in tasks.
 """
@@ -37,7 +37,7 @@ _MOMENT = 0.1  # seconds
 
 
 class _Place(Protocol):
-    """What runs a task: the pool's threads, the loop, another executor."""
+    """The executor of a task: the pool's threads, the loop, another executor."""
 
     def secede(self, context: TaskContext) -> None: ...
 

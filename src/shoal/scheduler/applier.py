@@ -43,7 +43,7 @@ class Timer(Protocol):
 
 
 class Calls(Protocol):
-    """What else happens in the scheduler's process."""
+    """The other things that happen in the scheduler's process."""
 
     def continue_soon(self) -> None:
         """Feed a `Continue` once the loop has looked at its sockets; asked twice, only one."""

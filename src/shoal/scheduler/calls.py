@@ -1,4 +1,4 @@
-"""What the core's effects mean in a scheduler's process, besides messages and the timer."""
+"""The core's effects in a scheduler's process, besides messages and the timer."""
 
 from __future__ import annotations
 

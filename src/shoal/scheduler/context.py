@@ -37,7 +37,7 @@ __all__ = ["SchedulerContext"]
 
 
 class SchedulerContext(ServerAttributes):
-    """What a scheduler's operations and methods use of it. `Scheduler` sets the attributes.
+    """The scheduler as its operations and methods use it. `Scheduler` sets the attributes.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class SchedulerContext(ServerAttributes):
 
     @property
     def state(self) -> SchedulerState:
-        """What the core knows, for the scheduler's own code."""
+        """The core's state, for the scheduler's own code."""
         return self.core.state
 
     @property

@@ -23,7 +23,7 @@ class CoreAccess(Protocol):
 
     @property
     def state(self) -> SchedulerState:
-        """What the core knows."""
+        """The core's state."""
 
     def feed(self, event: Event) -> None:
         """Give the core an event and carry out what follows from it."""

@@ -1,4 +1,4 @@
-"""What a scheduler asks nannies of their workers: how one died, and to replace one that hangs."""
+"""Requests of a scheduler to its workers' nannies: how one died, and to replace one that hangs."""
 
 from __future__ import annotations
 

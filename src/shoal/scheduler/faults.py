@@ -1,4 +1,4 @@
-"""What becomes of a peer that sends what cannot be taken into account.
+"""The end of peers that send messages which cannot be taken into account.
 
 It is told why and its connection is closed: later messages build on the one that was not taken, so
 to leave one out would have both sides believe different things. Nobody else hears of it.

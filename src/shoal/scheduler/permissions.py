@@ -1,4 +1,4 @@
-"""What a peer may ask a scheduler for: by its role, and only for its own session.
+"""The requests that a peer may make to a scheduler: by its role, and only for its own session.
 
 A peer with the cluster's secret, or of the same user on the same host, may do everything, as it
 can take any role. Who has the secret of clients is a client, and no other client than it is. Who
@@ -16,10 +16,10 @@ from shoal.comm.base import Comm
 
 __all__ = ["check_request", "may_be"]
 
-# What only workers and their nannies say.
+# Requests that only workers and their nannies make.
 _OF_WORKERS = frozenset({"worker_died"})
 
-# What runs users' code in the scheduler's process, or ends what all others do.
+# Requests that run users' code in the scheduler's process, or end the work of all others.
 _OF_CLIENTS = frozenset(
     {
         "dump_cluster_state_to_url",

@@ -366,7 +366,7 @@ class Scheduler(
             except TimeoutError:
                 logger.info("some peers did not take the goodbye in time")
 
-    # -- what is known -------------------------------------------------------------
+    # -- attributes ----------------------------------------------------------------
 
     @property
     def address(self) -> str:
@@ -465,7 +465,7 @@ class Scheduler(
         state.watch = plugins.note_move if plugins.wants_transitions else None
         news = plugins.wants_news or bool(self.topics.subscribers)
         state.notes.heard = (state.notes.heard or []) if news else None
-        # What tasks print is for all clients: news of topics are there or not, and rarely are.
+        # Prints of tasks are for all clients: news of topics are there or not, and rarely are.
         self._heeding = state.watch is not None or plugins.wants_news or plugins.wants_graphs
 
     def _tell_what_happened(self) -> None:

@@ -89,7 +89,7 @@ class Timer(Protocol):
 
 
 class Calls(Protocol):
-    """What else happens in the worker's process."""
+    """The other things that happen in the worker's process."""
 
     def introduce(self, known: Registration, /) -> m.RegisterWorker:
         """Return what the worker says of itself, with what the core knows."""

@@ -1,4 +1,4 @@
-"""What the core's effects mean in a worker's process, besides messages, values, runs and timer."""
+"""The core's effects in a worker's process, besides messages, values, runs and the timer."""
 
 from __future__ import annotations
 

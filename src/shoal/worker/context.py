@@ -34,7 +34,7 @@ __all__ = ["WorkerContext"]
 
 
 class WorkerContext(ServerAttributes):
-    """What a worker's operations and methods use of it. `Worker` sets the attributes.
+    """The worker as its operations and methods use it. `Worker` sets the attributes.
 
     Attributes
     ----------

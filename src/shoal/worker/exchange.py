@@ -172,7 +172,7 @@ class Exchange:
         finally:
             outgoing.active -= 1
             outgoing.active_bytes -= wanted
-            # What was read is in memory until it is sent.
+            # Values that were read are in memory until they are sent.
             asyncio.get_running_loop().call_later(_SENDING, self._given, nbytes)
         sent = (*answer["data"], *answer["shared"])
         outgoing.note(start, comm.peer_address, {key: known.get(key, (0,))[0] for key in sent})

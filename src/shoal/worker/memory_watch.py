@@ -1,4 +1,4 @@
-"""What the worker's core is told of memory: how much the process takes, and how far runs make it
+"""Measurements of memory for the worker's core: how much the process takes, and how runs make it
 grow. What follows from that is not decided here.
 """
 

@@ -1,4 +1,4 @@
-"""What a worker does on request: operations of the open protocol, by name.
+"""Operations of the open protocol that a worker does on request, by name.
 
 Each is a function whose first argument is the worker; the others are fields of the request.
 """

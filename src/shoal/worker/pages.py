@@ -29,7 +29,7 @@ class Host(Protocol):
 
 
 class WorkerPages:
-    """What visitors of a worker find, where it has pages.
+    """The pages of a worker for visitors, where it has any.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ class WorkerPlugins(GivenPlugins):
         methods = ((name, overrides(plugin, hook)) for name, plugin in self.plugins.items())
         return [(name, method) for name, method in methods if method is not None]
 
-    # -- what happens to tasks -------------------------------------------------------
+    # -- transitions of tasks --------------------------------------------------------
 
     def tell(self, event: core.events.Event, effects: Effects) -> None:
         """Tell of what an event led to."""

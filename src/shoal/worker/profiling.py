@@ -1,4 +1,4 @@
-"""What the tasks of a worker do at this moment, and what they did lately: stacks and profiles."""
+"""Present and latest activity of a worker's tasks: stacks and profiles."""
 
 from __future__ import annotations
 

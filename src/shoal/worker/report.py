@@ -1,4 +1,4 @@
-"""What a worker tells the scheduler of itself: when it joins, and then once a second or so."""
+"""A worker's reports of itself to the scheduler: when it joins, and then once a second or so."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ReportHost(Protocol):
 
 
 class Report:
-    """What one worker tells of itself.
+    """The reports of one worker.
 
     Parameters
     ----------

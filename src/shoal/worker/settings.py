@@ -1,4 +1,4 @@
-"""What a worker reads from the configuration, once, when it is made."""
+"""A worker's settings from the configuration, read once, when it is made."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Spans:
             try:
                 self._run(task)
             finally:
-                # What goes on as a coroutine is ended by its report.
+                # The span of a coroutine that goes on is ended by its report.
                 kept, self._here.span = self._here.span, None
         if kept is None:
             span.end()

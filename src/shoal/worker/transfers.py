@@ -1,4 +1,4 @@
-"""What a worker sent to others and fetched from them lately, and how fast that was."""
+"""The latest transfers of a worker to others and from them, and how fast they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for a value that came and could not be unpickled here."""
+"""The stand-in for a value that came and could not be unpickled here."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ class Worker(WorkerRepr, WorkerMethods):
         self._functions = FunctionCache()
         self.plugin_host = WorkerPlugins(self)
         self._equipping: asyncio.Task[None] | None = None
-        self.introduction: dict[str, Any] = {}  # what users want to be told when it joins
+        self.introduction: dict[str, Any] = {}  # of users, for the scheduler, told when it joins
         self.dashboard_link = ""  # of the scheduler
         # Made by `shoal.client.in_task.task_client` for the first task that asks for a client.
         self.client_of_tasks: Any = None

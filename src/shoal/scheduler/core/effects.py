@@ -1,4 +1,4 @@
-"""What the scheduler's core asks of its shell after an event, in the order of carrying it out."""
+"""The effects that the scheduler's core asks of its shell after an event, in their order."""
 
 from __future__ import annotations
 

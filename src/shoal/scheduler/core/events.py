@@ -1,4 +1,4 @@
-"""What can happen to the scheduler's core. The shell makes these from messages, lost connections
+"""The events of the scheduler's core. The shell makes these from messages, lost connections
 and calls.
 """
 

@@ -1,4 +1,4 @@
-"""What must hold between any two events. Tests and the simulator check it after every one."""
+"""Invariants between any two events. Tests and the simulator check them after every one."""
 
 from __future__ import annotations
 

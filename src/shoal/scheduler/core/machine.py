@@ -285,7 +285,7 @@ class Machine:
         """Take messages into account at once, whatever it takes."""
         while messages:
             messages = self._hear(client, messages)
-            finish_work(self.state)  # what comes next may mean another life of what is released
+            finish_work(self.state)  # the next message may mean another life of a released key
 
     def _continue(self, event: e.Continue) -> None:
         """Nothing happened: what was left to do is done as after every event."""

@@ -1,4 +1,4 @@
-"""What the core says to its peers: messages are gathered per peer and leave when the event ends.
+"""Messages of the core to its peers: gathered per peer, to leave when the event ends.
 
 Everything said to one peer keeps its order. Finished keys (to clients) and freed keys (to workers)
 are gathered in columns and become one message as soon as anything else is said, or at the end.

@@ -1,4 +1,4 @@
-"""What can be tuned in the scheduler's core. Plain values; reading the configuration is the shell's
+"""The settings of the scheduler's core. Plain values; reading the configuration is the shell's
 work.
 """
 

@@ -1,4 +1,4 @@
-"""What the scheduler knows: tasks, workers, clients, groups, functions.
+"""The scheduler's state: tasks, workers, clients, groups, functions.
 
 Only data and its smallest bookkeeping live here. What happens to it is in `transitions`, who asks
 for it in `handlers`, and how choices are made in `policies`.
@@ -528,7 +528,7 @@ class SchedulerState:
 
     def _make_worklists(self) -> None:
         """Set up what is filled and emptied within events, or a few of them."""
-        # What is left to do; see `slices`. Small things are done when an event ends.
+        # The work that is left to do; see `slices`. Small things are done when an event ends.
         self.budget = self.settings.slice  # tasks that this turn may still touch
         self.ready: list[TaskState] = []  # found ready, to be placed
         self.ahead_candidates: list[TaskState] = []  # may be sent ahead of their inputs

@@ -16,7 +16,7 @@ __all__ = ["Departures", "GraphOrder", "Notes", "Outbox", "Recovery"]
 
 
 class Recovery:
-    """What some peers have said and others have not yet: after a restart of the scheduler, mostly.
+    """Claims of peers that others have not confirmed yet: mostly after a restart of the scheduler.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Departures:
 
 
 class Outbox:
-    """What the event at work says to peers and to the shell.
+    """The messages and effects of the event at work, for peers and for the shell.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class GraphOrder:
 
 
 class Notes:
-    """What is remembered for people, and for nobody's decisions.
+    """Records for people, which no decision uses.
 
     Attributes
     ----------

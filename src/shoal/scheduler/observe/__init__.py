@@ -1,1 +1,1 @@
-"""What a scheduler records and tells about itself and its workers."""
+"""Records of a scheduler about itself and its workers, and how it tells them."""

@@ -1,4 +1,4 @@
-"""What a scheduler says of itself and of its workers, for people and for their programs.
+"""A scheduler's description of itself and of its workers, for people and for their programs.
 
 The pages that show it over HTTP are a layer above; here is who opens them.
 """

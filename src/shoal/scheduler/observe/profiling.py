@@ -1,4 +1,4 @@
-"""What the scheduler's own thread does: a profile for `Client.profile(scheduler=True)`."""
+"""The profile of the scheduler's own thread, for `Client.profile(scheduler=True)`."""
 
 from __future__ import annotations
 

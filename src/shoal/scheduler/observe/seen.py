@@ -1,4 +1,4 @@
-"""What a scheduler has seen since it started, for those who watch it over HTTP."""
+"""Counts of a scheduler since it started, for observers over HTTP."""
 
 from __future__ import annotations
 

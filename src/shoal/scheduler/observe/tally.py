@@ -74,7 +74,7 @@ class PrefixSum:
 
 @dataclass(slots=True)
 class Sums:
-    """What a tally found.
+    """The result of a tally.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ class StreamHost(PeerAccess, Protocol):
 
 
 class StreamRecord:
-    """What ran lately on the workers of a scheduler.
+    """The latest runs on the workers of a scheduler.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Topics"]
 
-# What tasks print and warn about is for all clients.
+# Prints and warnings of tasks are for all clients.
 _FOR_ALL = ("print", "warn")
 _OF_TASKS = "worker"  # the name of the clients of tasks, which show nothing
 

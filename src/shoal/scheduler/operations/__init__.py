@@ -1,4 +1,4 @@
-"""What a scheduler does on request: operations of the open protocol, by name.
+"""Operations of the open protocol that a scheduler does on request, by name.
 
 Each is a function whose first argument is the scheduler; the others are fields of the request.
 """
@@ -26,7 +26,7 @@ from shoal.scheduler.operations import (
 __all__ = ["OPERATIONS"]
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    # what is known
+    # information
     "scheduler_info": information.scheduler_info,
     "metrics": information.metrics,
     "memory_by_prefix": information.memory_by_prefix,

@@ -1,4 +1,4 @@
-"""What runs at this moment, and what ran lately: stacks, profiles, the task stream."""
+"""Present and latest activity of workers: stacks, profiles, the task stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HasTaskStream(Protocol):
 
     @property
     def stream_record(self) -> StreamRecord:
-        """What ran lately on the workers."""
+        """The latest runs on the workers."""
 
 
 async def call_stack(

@@ -36,7 +36,7 @@ __all__ = [
     "who_has",
 ]
 
-# What can be asked of the memory of workers, from their metrics.
+# Kinds of workers' memory that can be asked for, from their metrics.
 _MEMORY: dict[str, Callable[[dict[str, Any]], int]] = {
     "process": lambda metrics: metrics["memory"],
     "managed": lambda metrics: metrics["managed_bytes"],
@@ -56,7 +56,7 @@ class TellsOfItself(Protocol):
         """Return what it is, with the first workers; all if the number is negative."""
 
 
-# What `cluster_summary` tells of the metrics of each worker.
+# The metrics of each worker that `cluster_summary` tells.
 _SHOWN = ("cpu", "memory", "managed_bytes", "spilled_bytes", "executing")
 
 

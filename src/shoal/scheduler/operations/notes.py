@@ -1,4 +1,4 @@
-"""What users note at the scheduler, by nested keys, and what they log.
+"""Notes of users at the scheduler, by nested keys, and events that they log.
 
 Where there is a journal they are answered when it is written.
 """

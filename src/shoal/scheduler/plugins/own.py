@@ -65,7 +65,7 @@ class SchedulerPlugins:
         self._hooks: dict[str, list[tuple[str, Callable[..., Any]]]] = {h: [] for h in _HOOKS}
         self._moves: list[tuple[str, str, str, str, str | None]] = []
         self._at: dict[str, str] = {}  # key of a processing task -> its worker
-        self._outcomes: dict[str, dict[str, Any]] = {}  # what a worker says of runs, by key
+        self._outcomes: dict[str, dict[str, Any]] = {}  # a worker's reports of runs, by key
         self._graphs: list[tuple[str, m.Graph]] = []  # that a client sent, with the client
 
     async def add(self, plugin: Any, name: str, idempotent: bool = False) -> None:
@@ -157,7 +157,7 @@ class SchedulerPlugins:
         """Whether a plugin wants to hear of graphs."""
         return bool(self._hooks["update_graph"])
 
-    # -- what happened -----------------------------------------------------------
+    # -- telling plugins ---------------------------------------------------------
 
     def note_move(self, ts: TaskState, start: str, finish: str) -> None:
         """Keep a transition until the event is over. Called by the core."""

@@ -1,4 +1,4 @@
-"""What plugins, preloads and `run_on_scheduler` functions see of a scheduler: the documented
+"""A scheduler as plugins, preloads and `run_on_scheduler` functions see it: the documented
 names, as views over the core.
 
 A view is made when somebody looks, and keeps nothing of its own: it costs nobody else. Decisions,

@@ -1,4 +1,4 @@
-"""What a scheduler has as attributes, by the documented names. Looked up in the core when asked
+"""A scheduler's attributes, by the documented names. Looked up in the core when asked
 for.
 """
 
@@ -65,7 +65,7 @@ class SchedulerAttributes(SchedulerContext):
 
     @property
     def host_info(self) -> dict[str, dict[str, Any]]:
-        """What workers there are on each host: their addresses, and threads."""
+        """The workers on each host: their addresses, and threads."""
         s = self.state
         return {
             host: {
@@ -98,7 +98,7 @@ class SchedulerAttributes(SchedulerContext):
 
     @property
     def task_metadata(self) -> dict[str, Any]:
-        """What users noted with `Client.set_metadata`."""
+        """The notes of users, made with `Client.set_metadata`."""
         return self.state.notes.metadata
 
     # -- tasks by what becomes of them -----------------------------------------------------

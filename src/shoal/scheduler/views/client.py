@@ -51,7 +51,7 @@ class ClientState(View):
 
     @property
     def name(self) -> str | None:
-        """What the user calls it."""
+        """The name that the user gave it."""
         return self._core.name
 
     @property

@@ -24,7 +24,7 @@ __all__ = ["DataMethods"]
 
 
 class DataMethods(SchedulerAttributes):
-    """What others have a scheduler do with results. Methods that ask workers are coroutines."""
+    """A scheduler's methods that handle results. Methods that ask workers are coroutines."""
 
     # -- clients ---------------------------------------------------------------------------
 

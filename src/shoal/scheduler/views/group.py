@@ -71,7 +71,7 @@ class TaskGroup(View):
 
     @property
     def name(self) -> str:
-        """What the keys begin with."""
+        """The beginning of the keys."""
         return self._core.name
 
     @property
@@ -160,7 +160,7 @@ class TaskPrefix(View):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the kind of work."""
         return self._core.name
 
     @property
@@ -185,7 +185,7 @@ class TaskPrefix(View):
 
     @property
     def duration_average(self) -> float:
-        """What a run is expected to take, in seconds; -1 where nothing is known."""
+        """The expected time of a run, in seconds; -1 where nothing is known."""
         return self._core.duration
 
     @property

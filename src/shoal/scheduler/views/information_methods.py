@@ -24,7 +24,7 @@ __all__ = ["InformationMethods"]
 
 
 class InformationMethods(SchedulerAttributes):
-    """What others ask of a scheduler. Methods that ask workers are coroutines."""
+    """A scheduler's methods that give information. Methods that ask workers are coroutines."""
 
     stream_record: StreamRecord
 

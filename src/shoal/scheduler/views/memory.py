@@ -91,17 +91,17 @@ class MemoryState:
 
     @property
     def unmanaged(self) -> int:
-        """What is used beside results."""
+        """The memory used beside results."""
         return self.process - self.managed
 
     @property
     def unmanaged_recent(self) -> int:
-        """What is used beside results since not long ago."""
+        """The memory used beside results since not long ago."""
         return self.unmanaged - self.unmanaged_old
 
     @property
     def optimistic(self) -> int:
-        """What will be used when all that is new is gone."""
+        """The memory that will be used when all that is new is gone."""
         return self.managed + self.unmanaged_old
 
     def to_dict(self) -> dict[str, int]:

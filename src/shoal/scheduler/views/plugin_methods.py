@@ -93,7 +93,7 @@ class PluginMethods(SchedulerAttributes):
         """Close a plugin and forget it."""
         await self.own_plugins.remove(name)
 
-    # -- those of others -------------------------------------------------------------------
+    # -- plugins of workers and nannies ----------------------------------------------------
 
     @property
     def worker_plugins(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class PluginMethods(SchedulerAttributes):
             raise ValueError("a pickled plugin needs a name: nobody here opens it to see its own")
         return await operations.hand_out_plugin(self, plugin, str(name), idempotent, nanny)
 
-    # -- what clients ask for --------------------------------------------------------------
+    # -- requests of clients ---------------------------------------------------------------
 
     async def run_function(
         self,

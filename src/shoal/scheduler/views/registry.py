@@ -100,7 +100,7 @@ class Views:
         """Return the view of all tasks of one kind of work."""
         return self.of(TaskPrefix, prefix)
 
-    # -- what they look up -----------------------------------------------------------------
+    # -- looked up by views ----------------------------------------------------------------
 
     @property
     def state(self) -> core.SchedulerState:
@@ -109,7 +109,7 @@ class Views:
 
     @property
     def default_size(self) -> int:
-        """What a result is assumed to take in bytes that was not seen yet."""
+        """The assumed size, in bytes, of a result that was not seen yet."""
         return parse_bytes(config.get_str("distributed.scheduler.default-data-size"))
 
     def wall_time(self, when: float) -> float:

@@ -112,7 +112,7 @@ class ByKey(Mapping[Any, TaskState]):
 def _wire_key(key: Any) -> str:
     try:
         return encode_key(key)
-    except TypeError:  # nobody's key
+    except TypeError:  # it can be no key
         return ""
 
 

@@ -74,7 +74,7 @@ class TaskState(View):
     def __repr__(self) -> str:
         return f"<TaskState {self.key!r} {self.state}>"
 
-    # -- what it is ------------------------------------------------------------------------
+    # -- attributes ------------------------------------------------------------------------
 
     @property
     def key(self) -> Any:
@@ -121,7 +121,7 @@ class TaskState(View):
 
     @property
     def annotations(self) -> dict[str, Any]:
-        """What the user noted of it, and asked for."""
+        """The user's annotations and options."""
         options = self._core.options
         found = dict(options.annotations or {})
         for name in OWN:
@@ -136,11 +136,11 @@ class TaskState(View):
 
     @property
     def metadata(self) -> dict[str, Any] | None:
-        """What tasks, plugins or users noted of it."""
+        """Notes of tasks, plugins or users about it."""
         rare = self._core.rare
         return None if rare is None else rare.metadata
 
-    # -- what it needs, and who needs it ---------------------------------------------------
+    # -- dependencies and dependents -------------------------------------------------------
 
     @property
     def dependencies(self) -> set[TaskState]:

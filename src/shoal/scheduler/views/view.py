@@ -34,7 +34,7 @@ class View:
         self._core = core
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        # What `run_on_scheduler` returns is pickled: the text says more than an error.
+        # The result of `run_on_scheduler` is pickled: the text says more than an error.
         return str, (repr(self),)
 
 

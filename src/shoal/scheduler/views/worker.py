@@ -46,7 +46,7 @@ class WorkerState(View):
             f"memory: {len(self.has_what)}, processing: {len(self._core.processing)}>"
         )
 
-    # -- what it is ------------------------------------------------------------------------
+    # -- attributes ------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
@@ -55,7 +55,7 @@ class WorkerState(View):
 
     @property
     def name(self) -> Any:
-        """What it is called."""
+        """The worker's name."""
         return self._core.name
 
     @property
@@ -105,12 +105,12 @@ class WorkerState(View):
 
     @property
     def extra(self) -> dict[str, Any]:
-        """What it told of itself when it joined (``Worker(startup_information=)``)."""
+        """The worker's information when it joined (``Worker(startup_information=)``)."""
         return {k: v for k, v in self._core.info.extra.items() if k != "plugins"}
 
     @property
     def status(self) -> Status:
-        """What it does."""
+        """The worker's status."""
         ws = self._core
         if ws.retiring and ws.status == "running":
             return Status.closing_gracefully
@@ -129,7 +129,7 @@ class WorkerState(View):
 
     @property
     def scheduler(self) -> Any:
-        """Whose worker it is."""
+        """The scheduler of the worker."""
         return self._views.scheduler
 
     @property
@@ -137,7 +137,7 @@ class WorkerState(View):
         """A weak reference to the scheduler."""
         return weakref.ref(self._views.scheduler)
 
-    # -- what it does ----------------------------------------------------------------------
+    # -- work ------------------------------------------------------------------------------
 
     @property
     def processing(self) -> set[TaskState]:
@@ -162,7 +162,7 @@ class WorkerState(View):
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What it last said of itself."""
+        """The latest metrics that it sent."""
         return self._core.metrics
 
     @property
@@ -173,7 +173,7 @@ class WorkerState(View):
 
     @property
     def resources(self) -> dict[str, float]:
-        """What tasks may ask for."""
+        """The resources that tasks may ask for."""
         return dict(self._core.info.resources)
 
     @property
@@ -199,7 +199,7 @@ class WorkerState(View):
         )
         return {self._views.task(ts): n for ts, n in needed.items()}
 
-    # -- what it holds ---------------------------------------------------------------------
+    # -- data ------------------------------------------------------------------------------
 
     @property
     def has_what(self) -> KeysView[TaskState]:
@@ -222,7 +222,7 @@ class WorkerState(View):
 
     @property
     def memory(self) -> MemoryState:
-        """What is known of its memory."""
+        """The parts of its memory, as far as known."""
         return memory_of_worker(self._core)
 
     def identity(self) -> dict[str, Any]:

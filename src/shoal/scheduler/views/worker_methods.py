@@ -24,7 +24,7 @@ __all__ = ["WorkerMethods"]
 
 
 class WorkerMethods(SchedulerAttributes):
-    """What others have a scheduler do with workers. Methods that ask workers are coroutines."""
+    """A scheduler's methods that handle workers. Methods that ask workers are coroutines."""
 
     async def retire_workers(
         self,
@@ -199,7 +199,7 @@ class WorkerMethods(SchedulerAttributes):
 
     @property
     def stream_comms(self) -> dict[str, Outbox]:
-        """What takes messages to the `stream_handlers` of workers, by their addresses."""
+        """Senders of messages to the `stream_handlers` of workers, by their addresses."""
         return {address: self.outbox.to(address) for address in self.state.workers}
 
     def worker_send(self, worker: str, msg: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ def alone(s: WorkerState, b: Budget) -> bool:
     """Whether nothing goes on that might make room, so that one more may begin."""
     if b.running or s.fetching_bytes or b.evicting or b.reclaiming or s.effects.fetch:
         return False
-    return b.exhausted  # what can go to disk goes first
+    return b.exhausted  # values that can go to disk go first
 
 
 def _begin(s: WorkerState, b: Budget, task: TaskRun, need: Reservation) -> None:

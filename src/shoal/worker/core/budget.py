@@ -1,4 +1,4 @@
-"""What the worker's memory holds and what runs will take of it: the books, and whether more fits.
+"""The books of a worker's memory: its values, and what runs will take; and whether more fits.
 
 All is estimates: sizes of what is stored, what functions were seen to return and to take, and what
 the process takes beside (`Budget.baseline`). What is done about it is decided in `memory` and
@@ -38,14 +38,14 @@ _READ_WITHIN = 0.05  # seconds after which a run that began has read its inputs 
 
 
 class Usage(msgspec.Struct, gc=False):
-    """What runs of one function took, in bytes."""
+    """The memory that runs of one function took, in bytes."""
 
     result: int = 0
     peak: int = 0  # how far the process grew while one ran
 
 
 class Reservation(msgspec.Struct, gc=False):
-    """What one run that began may take, in bytes."""
+    """The memory that one run that began may take, in bytes."""
 
     new: int
     read: int  # of inputs that were on disk when it began
@@ -124,7 +124,7 @@ class Budget:
         self.managed = 0
         self.baseline = 0
         self.evicting = 0
-        self.aim = 0  # what of the values was to be left in memory, by half
+        self.aim = 0  # bytes of values that were to be left in memory, by half
         self.freer = False  # less is in use than when it was last chosen what goes to disk
         self.vain = False  # the last attempt freed less than was asked for
         self.next_evict = 0.0  # not before this time
@@ -141,7 +141,7 @@ class Budget:
         self.changed = float("-inf")  # when the worker was paused or resumed
         self.collected = float("-inf")
         self.trimmed = float("-inf")
-        self.reclaimed = 0  # what the process took beside values after free memory was given back
+        self.reclaimed = 0  # bytes beside values after free memory was given back
         self.reclaiming = False
         self.idle = True  # nothing ran when memory was last measured
         self.giving = 0  # bytes on their way to peers
@@ -149,7 +149,7 @@ class Budget:
         self._noted = float("-inf")
         self._idle = (0, float("-inf"))  # of the last measurement without runs, and its time
 
-    # ------------------------------------------------------------------ what is known
+    # ------------------------------------------------------------------ sums
 
     def note(self, process: int, managed: int, running: int, giving: int, now: float) -> None:
         """Take a measurement into account."""
@@ -236,7 +236,7 @@ class Budget:
 
     @property
     def settled(self) -> int:
-        """What stays in use: what runs take goes by itself when they end, and was planned for."""
+        """The bytes that stay in use: runs' own memory goes when they end, and was planned for."""
         if self.idle and not self.reclaiming:
             return self.process
         return min(self.process, self.baseline + self.managed)
@@ -277,5 +277,5 @@ def hold(s: WorkerState, task: TaskRun) -> None:
         s.effects.execute.append(task)
     else:
         task.state = "held"
-        s.serial += 1  # what came first goes first
+        s.serial += 1  # first come, first served
         heappush(s.budget.held, (task.compute.priority, s.serial, task))

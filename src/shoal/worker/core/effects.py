@@ -1,4 +1,4 @@
-"""What the worker's core asks of its shell after an event."""
+"""The effects that the worker's core asks of its shell after an event."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Effects(msgspec.Struct, gc=False):
 
     # First: the scheduler knows no peer before this message.
     register: Registration | None = None  # say RegisterWorker with this
-    # What runs need: before `execute`.
+    # The needs of runs: before `execute`.
     keep: list[str] = []  # put the values that came with the event into the store
     define: dict[bytes, Blob] = {}  # functions
     # Before `drop`: one that ends between the two would leave its result behind.

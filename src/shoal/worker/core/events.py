@@ -1,4 +1,4 @@
-"""What the worker's shell tells its core. Values never come along, only what is known of them."""
+"""The events that the worker's shell tells its core; they carry facts about values, not values."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Revoked(msgspec.Struct, gc=False):
 
 class MemoryMeasured(msgspec.Struct, gc=False):
     process_bytes: int
-    managed_bytes: int  # what the store holds in memory
+    managed_bytes: int  # the values that the store holds in memory
     running: int = 0  # runs under way
     giving: int = 0  # bytes that are on their way to peers
     peaks: dict[bytes, int] = {}  # by function: how far the process grew while one ran, lately
@@ -169,7 +169,7 @@ class Tick(msgspec.Struct, gc=False):
 
 
 class Close(msgspec.Struct, gc=False):
-    """Somebody other than the scheduler wants this worker to close."""
+    """A caller other than the scheduler wants this worker to close."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""What is true of a worker's core after every event."""
+"""Invariants of a worker's core after every event."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def note_started(s: WorkerState, event: Started) -> None:
     """A run with a timeout began."""
     task = s.tasks.get(event.key)
     if task is None or task.run != event.run:
-        # Nobody wants it any more; it takes a thread all the same.
+        # Its result is not wanted any more; it takes a thread all the same.
         task = s.orphans.get((event.key, event.run))
     if task is None or task.run in s.limits:
         return

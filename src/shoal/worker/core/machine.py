@@ -199,7 +199,7 @@ class Machine:
             s.effects.send.append(m.ResourcesChanged(event.resources))
 
     def _tick(self, event: events.Tick) -> None:
-        """Whatever is due is done after every event."""
+        """Do nothing: all that is due is done after every event."""
 
     # ------------------------------------------------------------------ the executor
 
@@ -228,7 +228,7 @@ class Machine:
                 s.budget.learn(task.compute.function, outcome.nbytes)
             if task.need or guarded:
                 end_run(s, task)
-            else:  # what end_run does, for the most frequent case
+            else:  # as end_run does, for the most frequent case
                 task.state = "ended"
                 del tasks[key]
             if missing_keys and key in missing_keys:
@@ -370,7 +370,7 @@ class Machine:
     def _from_scheduler(self, event: events.FromScheduler) -> None:
         s = self.state
         if not s.connected:
-            return  # what an earlier connection still had to say
+            return  # messages of an earlier connection
         handlers = self._messages
         for message in event.messages:
             if type(message) is m.Compute:

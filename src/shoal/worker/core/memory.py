@@ -77,7 +77,7 @@ def evicted(s: WorkerState, event: Evicted) -> None:
         b.managed = max(0, b.managed - event.freed)
         b.process = max(0, b.process - event.freed)
     left = b.managed if event.then is None else event.then.managed_bytes
-    # What was freed meanwhile in another way need not be written any more.
+    # Values that left memory meanwhile in another way need not be written any more.
     freed_little = event.freed < min(event.asked // 2, _LITTLE * b.limit) and left > b.aim
     b.vain = freed_little and not b.freer
     if b.vain:
@@ -94,7 +94,7 @@ def _is_short(s: WorkerState, b: Budget, part: float) -> bool:
 def make_room(s: WorkerState, b: Budget) -> None:
     """Have data written to disk where there is too much in memory, or will be."""
     b.vain = b.vain and s.now < b.next_evict
-    if s.now < b.next_evict or b.evicting or s.effects.revoke:  # what is in use is not known yet
+    if s.now < b.next_evict or b.evicting or s.effects.revoke:  # inputs in use are not known yet
         return
     wanted = max(_excess(s, b), b.lacking)
     if wanted and s.guard is not None:

@@ -1,4 +1,4 @@
-"""What can be tuned in the worker's core. Plain values; the shell reads the configuration."""
+"""The settings of the worker's core. Plain values; the shell reads the configuration."""
 
 from __future__ import annotations
 

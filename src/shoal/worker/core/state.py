@@ -1,4 +1,4 @@
-"""What the worker's core remembers: tasks, data, what is being fetched, resources. No logic."""
+"""The worker's state: tasks, data, fetches under way, resources. No logic."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class MissingKey:
         self.unreachable: list[str] = []
         self.tasks: dict[TaskRun, None] = {}
         self.acquire = False  # the scheduler asked for a copy
-        self.peer: Peer | None = None  # whose queue or request it is in
+        self.peer: Peer | None = None  # the peer whose queue or request it is in
         self.flight: Flight | None = None  # the request it is part of
         self.here = False  # a run of this worker computes it; nobody is asked
         self.retries = 0
@@ -188,9 +188,9 @@ class WorkerState:
         self.limits: dict[int, Limit] = {}  # by run: those that are, or may have to be, stopped
         self.next_limit = inf  # when the first of them is due, or earlier
         self.replacing = False  # this process makes room for another
-        self.data: dict[str, tuple[int, str, int]] = {}  # what the store holds: size, type, life
+        self.data: dict[str, tuple[int, str, int]] = {}  # by key in the store: size, type, life
         self.also: dict[str, set[int]] = {}  # other lives of which it is a copy, for it is equal
-        self.scattered: dict[str, None] = {}  # those that a client put here
+        self.scattered: dict[str, None] = {}  # keys that a client put here
         self.functions: set[bytes] = set()
         self.resources = offered(settings.resources, settings.memory_limit)
         self.available = dict(self.resources)  # below zero: fewer than are taken

@@ -271,7 +271,7 @@ def free_run(s: WorkerState, task: TaskRun) -> None:
 
 
 def take_out_stillborn(s: WorkerState) -> None:
-    """What was assigned and freed in one event is not handed to the executor at all."""
+    """Hand none of the runs to the executor that were assigned and freed in one event."""
     effects = s.effects
     stillborn = set(effects.execute).intersection(effects.discard)
     if stillborn:
@@ -316,7 +316,7 @@ def held_back(s: WorkerState, task: TaskRun) -> None:
         s.guard.ended(task)
     if task.need:
         _return_resources(s, task.need)
-    start_or_wait(s, task, follow=False)  # what it followed did not end well, or not yet
+    start_or_wait(s, task, follow=False)  # the run it followed did not end well, or not yet
 
 
 # ------------------------------------------------------------------------------ resources
@@ -326,7 +326,7 @@ def _constrain_or_execute(s: WorkerState, task: TaskRun) -> None:
     need = task.need
     if need and not _take_resources(s, need):
         task.state = "constrained"
-        s.serial += 1  # what came first goes first
+        s.serial += 1  # first come, first served
         heappush(s.constrained.setdefault(need, []), (task.compute.priority, s.serial, task))
         return
     _execute(s, task)

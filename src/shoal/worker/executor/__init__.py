@@ -1,1 +1,1 @@
-"""What runs users' code on a worker: threads, the loop for coroutines, and named executors."""
+"""The executors of users' code on a worker: threads, the loop for coroutines, and named ones."""

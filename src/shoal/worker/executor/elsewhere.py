@@ -26,7 +26,7 @@ __all__ = ["Elsewhere"]
 
 
 class Elsewhere:
-    """What runs beside the threads of a pool.
+    """The runs beside the threads of a pool: on the loop, and in other executors.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a pool's threads tell whoever measures how much memory runs take."""
+"""The interface through which a pool's threads tell how much memory runs take."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Places(ABC):
         self.nthreads = nthreads
         self.lock = threading.Lock()
         self.unstarted: dict[TaskRun, bool] = {}
-        self.at_work: dict[int, TaskContext] = {}  # what threads run, or ran last, by their number
+        self.at_work: dict[int, TaskContext] = {}  # by thread's number: the present or last run
         self.paused = False  # no run is to start
         self._quarantine = Quarantine()
         self._parked: list[threading.Lock] = []

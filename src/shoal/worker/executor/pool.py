@@ -287,7 +287,7 @@ class ThreadPool(Places):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
         left = sum(thread.is_alive() for thread in threads)
-        write_all()  # what tasks wanted to be kept, and waits for more
+        write_all()  # small results for the cache that wait for more of them
         if left:
             logger.info("%d tasks still run and are left to themselves", left)
 
@@ -408,7 +408,7 @@ class ThreadPool(Places):
             if not member:
                 if self._members >= self.nthreads:
                     return None, self._stay_as_spare(gate)
-                self._members += 1  # nobody took the place of this thread, which seceded
+                self._members += 1  # this thread seceded, and no other took its place
             if self._wanted_back:
                 if self._closed:
                     self._members -= 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["insert", "rank", "sorted_anew"]
 
 rank = attrgetter("compute.priority")
-"""What runs are ordered by: lower ones run first."""
+"""The order of runs: lower ones run first."""
 
 
 def insert(queue: deque[TaskRun], task: TaskRun) -> None:

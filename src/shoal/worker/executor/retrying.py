@@ -1,4 +1,4 @@
-"""What is said of a failure to those who decide whether the task is tried again."""
+"""The description of a failure, for the decision whether the task is tried again."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ def small_result(value: Any, limit: int) -> Inline | None:
     file = _Limited(limit)
     try:
         pickle.Pickler(file, 5).dump(value)
-    except Exception:  # whatever a user's __reduce__ raises, too
+    except Exception:  # a user's __reduce__, too, may raise anything
         return None
     data = b"".join(file.parts)
     return None if b"__main__" in data else data

@@ -62,7 +62,7 @@ class SharedCopyCache:
 
     @property
     def hidden(self) -> int:
-        """What copies and pool take that the system does not count as memory of this process."""
+        """The bytes of copies and pool that the system does not count as memory of this process."""
         return self._hidden + self.pool.hidden
 
     def get(self, key: str) -> SharedBlob | None:

@@ -47,7 +47,7 @@ def describe(value: Any) -> tuple[int, str]:
 
 
 class Usual:
-    """What the results of one function are usually like.
+    """The usual size of the results of one function.
 
     To ask a data frame for its size takes as long as many a task. So where the answer is slow
     (over 0.1 ms), below 1 MB, and was the same within a tenth five times in a row, only every

@@ -38,7 +38,7 @@ class _Entry(msgspec.Struct, gc=False, eq=False):
 
 
 class Spilled(msgspec.Struct):
-    """What came of `Store.spill`.
+    """The result of `Store.spill`.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Store:
         self._disk: dict[str, _Entry] = {}
         self._shared_copies = SharedCopyCache(max_shared)
         self._shared = self._shared_copies.blobs
-        self._leaving: set[str] = set()  # what is written to disk, and was not used since
+        self._leaving: set[str] = set()  # keys being written to disk, and not used since
         self._warned: set[str] = set()
         self.reads = 0  # values that were asked for and in memory
         self.read_bytes = 0

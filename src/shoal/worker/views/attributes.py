@@ -1,4 +1,4 @@
-"""What a worker has as attributes, by the documented names."""
+"""A worker's attributes, by the documented names."""
 
 from __future__ import annotations
 
@@ -162,12 +162,12 @@ class WorkerAttributes(WorkerContext):
 
     @property
     def transfer_incoming_log(self) -> deque[dict[str, Any]]:
-        """What was fetched from other workers lately."""
+        """The latest transfers from other workers."""
         return self.transfers.incoming.log
 
     @property
     def transfer_outgoing_log(self) -> deque[dict[str, Any]]:
-        """What others fetched from this one lately."""
+        """The latest transfers to other workers."""
         return self.transfers.outgoing.log
 
     @property

@@ -1,4 +1,4 @@
-"""What a worker does when its methods are called, by the documented names."""
+"""A worker's methods, by the documented names."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class WorkerMethods(WorkerAttributes):
             return {"status": "OK"}
         return {"status": "partial-fail", "keys": tuple(decode_key(key) for key in missing)}
 
-    # -- what it tells ---------------------------------------------------------------------
+    # -- telling the scheduler and clients -------------------------------------------------
 
     async def get_metrics(self) -> dict[str, Any]:
         """Return what is told with each heartbeat."""

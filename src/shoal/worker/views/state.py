@@ -47,7 +47,7 @@ class TasksOfWorker(Mapping[Any, TaskState]):
     def __contains__(self, key: object) -> bool:
         try:
             name = encode_key(key)
-        except TypeError:  # nobody's key
+        except TypeError:  # it can be no key
             return False
         return state_of(self._worker, name) != "released" or name in self._scattered_lately()
 
@@ -62,7 +62,7 @@ class TasksOfWorker(Mapping[Any, TaskState]):
 
 
 class WorkerState:
-    """What a worker knows of its tasks and data.
+    """The state of a worker's tasks and data.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class WorkerState:
 
     @property
     def total_resources(self) -> dict[str, float]:
-        """What tasks may ask for."""
+        """The resources that tasks may ask for."""
         return dict(self._worker.resources)
 
     @property

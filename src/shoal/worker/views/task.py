@@ -99,7 +99,7 @@ class TaskState:
 
     @property
     def annotations(self) -> dict[str, Any] | None:
-        """What the user noted of it."""
+        """The user's annotations."""
         options = None if self._run is None else self._run.compute.options
         return None if options is None else options.annotations
 
@@ -117,7 +117,7 @@ class TaskState:
 
     @property
     def dependencies(self) -> set[TaskState]:
-        """What it needs."""
+        """The dependencies."""
         return set() if self._run is None else self._others(self._run.compute.deps)
 
     @property
@@ -130,7 +130,7 @@ class TaskState:
 
     @property
     def waiting_for_data(self) -> set[TaskState]:
-        """What it needs and is not here yet."""
+        """The dependencies that are not here yet."""
         held = self._worker.machine.state.data
         return {ts for ts in self.dependencies if ts._key not in held}
 

@@ -14,7 +14,7 @@ __all__ = ["OPERATIONS", "Dataset"]
 
 
 class Dataset:
-    """What was published under a name."""
+    """The value that was published under a name."""
 
     __slots__ = ("keys", "value")
 
@@ -23,10 +23,10 @@ class Dataset:
         self.keys = keys
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for a dataset."""
+        """Do nothing: no request waits for a dataset."""
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
-        """Nobody holds a dataset."""
+        """Do nothing: no client holds a dataset."""
 
     def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Nothing is taken out of a dataset."""

@@ -24,13 +24,13 @@ class Event:
         self.waiters: dict[PendingRequest, None] = {}
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Forget a request whose caller waits no more."""
         del self.waiters[request]
         if not self.flag and not self.waiters:
             del coordination.places["event", self.name]
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
-        """Nobody holds an event."""
+        """Do nothing: no client holds an event."""
 
     def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Nothing is taken out of an event."""

@@ -1,4 +1,4 @@
-"""What clients' messages about primitives mean, and what lost clients and time do to them."""
+"""Handlers of clients' messages about primitives, and of lost clients and passed time for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold of all primitives between any two events: nothing is lost, nothing leaks."""
+"""Invariants of all primitives between any two events: nothing is lost, nothing leaks."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Locks:
         return list(first)
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Forget a request whose caller waits no more."""
         self.serve(coordination, self._leave_lines(request))
 
     def release(self, coordination: CoordinationState, token: Token) -> None:

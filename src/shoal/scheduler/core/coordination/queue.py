@@ -21,7 +21,7 @@ ALL = -1  # a getter that takes what is there, without waiting
 
 
 class Item:
-    """What was put into a queue."""
+    """An item that was put into a queue."""
 
     __slots__ = ("keys", "number", "value")
 
@@ -87,14 +87,14 @@ class Queue:
         coordination.send(getter, [item.value for item in items], delivery)
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Forget a request whose caller waits no more."""
         if self.getters.pop(request, None) is None and request in self.putters:
             del self.putters[request]
             coordination.unkeep(request.keys)
         self.serve(coordination)
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
-        """Nobody holds a queue."""
+        """Do nothing: no client holds a queue."""
 
     def put_back(self, coordination: CoordinationState, items: list[Item]) -> None:
         """These items did not arrive: they are the next again."""
@@ -164,7 +164,7 @@ def _close(coordination: CoordinationState, request: PendingRequest) -> None:
     for client, deliveries in coordination.unacked.items():
         for id, delivery in deliveries.items():
             if delivery.place is not None and delivery.queue == request.name:
-                delivery.place = None  # what is on its way does not come back
+                delivery.place = None  # an item on its way does not come back
                 coordination.record_delivery((client, id), delivery)
     if queue is not None:
         for item in queue.items:

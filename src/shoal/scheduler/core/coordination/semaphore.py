@@ -53,7 +53,7 @@ class Semaphore:
                 coordination.recorder.drop(r.SEMAPHORE, self.name)
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Forget a request whose caller waits no more."""
         del self.waiters[request]
         self.serve(coordination)
 

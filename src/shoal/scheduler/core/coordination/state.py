@@ -80,7 +80,7 @@ class Primitive(Protocol):
     """A queue, a lock, ...: what the coordination needs of it."""
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Forget a request whose caller waits no more."""
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
         """Take away what is held."""
@@ -90,7 +90,7 @@ class Primitive(Protocol):
 
 
 class UnackedDelivery:
-    """What an answer handed over, until its receiver says that it arrived."""
+    """The items that an answer handed over, until its receiver says that it arrived."""
 
     __slots__ = ("items", "keys", "place", "queue")
 
@@ -104,7 +104,7 @@ class UnackedDelivery:
 
 
 class Operation:
-    """What an `Ask` can ask for: the function that does it, and the types of its arguments.
+    """An operation of an `Ask`: the function that does it, and the types of its arguments.
 
     An operation that is `lasting` changes something that outlives the scheduler, where there is a
     journal.
@@ -128,7 +128,7 @@ class Operation:
 
 
 class SemaphoreCounts:
-    """What there was of a name, also while nobody has a lease: for those who watch the cluster."""
+    """The counts of a name, also while no client has a lease: for observers of the cluster."""
 
     __slots__ = ("acquired", "average_wait", "max_leases", "released")
 
@@ -264,7 +264,7 @@ class CoordinationState:
         self.refuse(request, "RuntimeError", f"the {kind} {request.name!r} was closed")
         return True
 
-    # -- what is held ----------------------------------------------------------------
+    # -- holders ---------------------------------------------------------------------
 
     def hold(self, token: Token, place: Primitive) -> None:
         """A client holds something from now on."""
@@ -294,7 +294,7 @@ class CoordinationState:
         place.release(self, token)
         return True
 
-    # -- what is on its way ------------------------------------------------------------
+    # -- deliveries --------------------------------------------------------------------
 
     def send(self, request: PendingRequest, value: Any, delivery: UnackedDelivery) -> None:
         """Answer with something that must not get lost; its keys are kept by now."""
@@ -317,14 +317,14 @@ class CoordinationState:
             self._end(delivery)
 
     def _end(self, delivery: UnackedDelivery) -> None:
-        """What was handed over is nobody's any more here."""
+        """Forget a delivery; its items belong to no client here any more."""
         self.unkeep(delivery.keys)
         if self.recorder is not None:
             for item in delivery.items or ():
                 self.recorder.drop(r.ITEM, item.number)
 
     def return_delivery(self, client: str, id: int) -> bool:
-        """What a client was answered goes back; return whether there is such a thing."""
+        """Put back a client's delivery; return whether there is such a thing."""
         delivery = self._open(client, id)
         if delivery is None:
             return False

@@ -44,13 +44,13 @@ class Topic:
                 tell_client(coordination.s, state, self.describe())
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits at a topic."""
+        """Do nothing: no request waits at a topic."""
 
     def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Published values are gone."""
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
-        """Somebody left."""
+        """A publisher or subscriber left."""
         self.publishers.pop(token, None)
         if self.subscribers.pop(token, None) is not None:
             self.tell_publishers(coordination)

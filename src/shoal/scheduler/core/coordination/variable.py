@@ -33,13 +33,13 @@ class Variable:
             coordination.answer(getter, self.value)
 
     def withdraw(self, coordination: CoordinationState, request: PendingRequest) -> None:
-        """Nobody waits for this any more."""
+        """Forget a request whose caller waits no more."""
         del self.getters[request]
         if self.value is None and not self.getters:
             del coordination.places["variable", self.name]
 
     def release(self, coordination: CoordinationState, token: Token) -> None:
-        """Nobody holds a variable."""
+        """Do nothing: no client holds a variable."""
 
     def put_back(self, coordination: CoordinationState, items: Any) -> None:
         """Nothing is taken out of a variable."""

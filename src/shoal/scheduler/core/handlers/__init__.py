@@ -1,1 +1,1 @@
-"""What messages mean: one module per kind of peer, one function per message."""
+"""Handlers of messages: one module per kind of peer, one function per message."""

@@ -1,4 +1,4 @@
-"""What a client's messages mean."""
+"""Handlers of a client's messages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def on_hello(s: SchedulerState, client_id: str, hello: m.ClientHello) -> ClientS
 
 
 def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
-    """Somebody comes back to a scheduler that may have lost all: wait a while for the workers."""
+    """A client comes back to a scheduler that may have lost all: wait a while for the workers."""
     s.recovery.client_came_back = True
     until = s.started + s.settings.recovery_window
     if s.recovery.until is None and s.now < until:
@@ -67,7 +67,7 @@ def open_recovery_window(s: SchedulerState, expected: list[str]) -> None:
 def client_lost(s: SchedulerState, client: ClientState, graceful: bool) -> None:
     """A client is gone. If it may come back it keeps its results for the grace period."""
     del s.clients[client.id]
-    client.real = False  # nobody to tell: by and by it wants nothing
+    client.real = False  # it cannot be told anything: by and by it wants nothing
     s.outbox.clients.pop(client, None)
     start(s, _let_go(s, client, None if graceful else s.now + s.settings.client_grace))
     for function in client.defined.values():

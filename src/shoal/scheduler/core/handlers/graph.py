@@ -129,7 +129,7 @@ def _settle(
     if shared:
         keys = [ts.key for ts in shared]
         tell_client(s, client, KeysShared(keys, [ts.life for ts in shared], client.heard))
-    if s.recorded and s.recorder is not None:  # what a value or another task named before
+    if s.recorded and s.recorder is not None:  # a value or another task may have named it before
         for _, ts in fresh:
             if ts.serial in s.recorded:
                 record_task(s.recorder, ts)

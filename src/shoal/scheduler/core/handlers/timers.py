@@ -1,4 +1,4 @@
-"""What happens because time went by. All deadlines of the core are worked out here."""
+"""Handlers of passed time. All deadlines of the core are worked out here."""
 
 from __future__ import annotations
 

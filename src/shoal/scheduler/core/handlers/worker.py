@@ -1,4 +1,4 @@
-"""What a worker's messages mean, once it is registered."""
+"""Handlers of a worker's messages, once it is registered."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def _was_put(
     """A client put data on a worker. Until the client says so itself, too, it is kept."""
     ts = data_task(s, key)
     if ts.function is not None and ts.state != "memory" and is_life_of(ts, life):
-        if ts.worker is not ws:  # nobody can have put there what is to be computed
+        if ts.worker is not ws:  # data of a key that is to be computed was not put there
             tell_free(s, ws, key, life)
         return
     if not s.recovery.puts.setdefault(ts, {}).setdefault(life, False):

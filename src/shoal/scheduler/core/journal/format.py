@@ -40,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 
 class Contents(NamedTuple):
-    """What a file says.
+    """The contents of a file.
 
     `changes`: in their order; `size`: how many bytes of the file count; `problem`: why the rest of
     it does not, empty where there is no rest.

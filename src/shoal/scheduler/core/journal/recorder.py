@@ -53,7 +53,7 @@ _DROPPED: Any = object()
 
 
 class Recorder:
-    """What was changed since `take` was called last, and which tasks are recorded.
+    """The changes since `take` was called last, and which tasks are recorded.
 
     Parameters
     ----------

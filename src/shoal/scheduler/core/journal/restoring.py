@@ -1,4 +1,4 @@
-"""What a journal says, made into state: the replay. Pure, and done once, before the first event.
+"""The replay of a journal into state. Pure, and done once, before the first event.
 
 Tasks are there with all they need, wanted by the values that they are in, or because they were to
 run to their end. Nothing is placed before the workers had time to come back with what they hold
@@ -102,9 +102,7 @@ def _restore_tasks(
         ts.args = args
         ts.buffers = [Buffer(buffer) for buffer in buffers] or None
         ts.options = NO_OPTIONS if options == NO_OPTIONS else options
-        s.order.generation = max(
-            s.order.generation, ts.priority[1]
-        )  # what comes next comes after it
+        s.order.generation = max(s.order.generation, ts.priority[1])  # later graphs come after it
         tasks[serial] = ts
     assert s.recorder is not None
     for serial, row in rows:

@@ -172,7 +172,7 @@ class JournalWriter:
         return self._file
 
     def sync_ended(self, file: int, error: OSError | None) -> None:
-        """What was written before `sync_begins` is on disk, or nobody knows what is."""
+        """The bytes written before `sync_begins` are on disk, or their fate is unknown."""
         if file != self._file or self.suspended:
             return
         if error is not None:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST", "OVERHEAD", "estimate", "learn", "learn_many", "load", "transfer_time"]
 
-# What a worker spends on a task besides the user's function, in seconds. It keeps the estimate of a
+# A worker's time for a task besides the user's function, in seconds. It keeps the estimate of a
 # no-op above zero, so that time-based queues stay finite.
 OVERHEAD = 8e-6
 
-# What a run may count for, in seconds: sums of estimates must stay exact whatever a worker says.
+# The most that a run counts for, in seconds: sums of estimates stay exact whatever a worker says.
 LONGEST = 1e7
 
 # Weight of the newest run in the average.

@@ -25,7 +25,7 @@ class Suggestion(NamedTuple):
 
 
 class MemoryPolicy(Protocol):
-    """What the active memory manager asks in turn."""
+    """A policy that the active memory manager asks in its turn."""
 
     @property
     def done(self) -> bool:

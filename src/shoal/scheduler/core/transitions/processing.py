@@ -298,7 +298,7 @@ def add_copy(
     if ts.state != "memory":
         ts.nbytes = nbytes
         ts.type = type_name or ts.type
-    actor = ts.options.actor or ts.type == ACTOR_PROXY  # what it is may not be known yet
+    actor = ts.options.actor or ts.type == ACTOR_PROXY  # its type may not be known yet
     if actor and ts.who_has and type_name != ACTOR_PROXY:
         ts.who_has = (ws, *ts.who_has)  # the first is where it lives
         ts.type = type_name
