@@ -13,7 +13,8 @@ Exception
 │   ├── ActorLostError              an actor is gone with its worker
 │   ├── ClosedClientError           something is asked of a client that was closed
 │   ├── JournalError                a scheduler's journal cannot be read, or is another's
-│   └── RemoteError                 a remote exception that could not be pickled
+│   ├── RemoteError                 a remote exception that could not be pickled
+│   └── StartError                  a scheduler's or worker's process ended before it was up
 ├── AttributeError
 │   └── UnknownOperationError       an `op` the server does not have
 ├── MemoryError
@@ -56,6 +57,7 @@ __all__ = [
     "RPCClosed",
     "RemoteError",
     "Reschedule",
+    "StartError",
     "TaskInterrupted",
     "TaskTimeout",
     "TimeoutError",
@@ -96,6 +98,10 @@ class ProtocolError(ValueError):
 
 class RemoteError(RuntimeError):
     """An exception of a remote process that could not be brought here; the text is all there is."""
+
+
+class StartError(RuntimeError):
+    """The process of a scheduler or worker ended before the server in it was up."""
 
 
 class UnknownOperationError(AttributeError):

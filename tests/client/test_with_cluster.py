@@ -279,6 +279,7 @@ def test_questions() -> None:
         assert (await c.nbytes(summary=False))["x", 0] > 0
         assert "x" in await c.nbytes()
         assert "is done" in await c.explain(future)
+        assert (await c.explain([future, future.key, "nobody's"])).count("\n") == 1
         assert (await c.story(future))[0][0] == ("x", 0)
         await c.log_event(["one", "two"], {"n": 1})
         (event,) = await c.get_events("one")

@@ -13,8 +13,8 @@ from helpers import run, until
 
 from shoal import Client, Scheduler
 from shoal.core import Server, rpc
+from shoal.errors import StartError
 from shoal.nanny.nanny import Nanny
-from shoal.nanny.server_process import StartError
 from shoal.wire.pickling import dumps, loads
 
 pytestmark = pytest.mark.process

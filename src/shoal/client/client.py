@@ -896,11 +896,13 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
 
         Parameters
         ----------
-        future : Future or key
-            Of the task.
+        future : Future, key or collection
+            Of the task. Of a collection with several futures: one after the other.
         """
-        (key,) = admin.keys_in(future) or [""]
-        return self.sync(self._ask, "explain", key=key)
+        return self.sync(self._explain, admin.keys_in(future) or [""])
+
+    async def _explain(self, keys: list[str]) -> str:
+        return "\n".join([await self._ask("explain", key=key) for key in keys])
 
     def story(self, *keys_or_stimuli: Any, on_error: str = "raise") -> Any:
         """Return the remembered transitions of tasks: (key, start, finish, stimulus, time).

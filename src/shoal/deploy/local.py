@@ -13,9 +13,10 @@ from shoal import config
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.core import Status
 from shoal.deploy.folder import ClusterFolder
+from shoal.deploy.keywords import refuse_unknown_keywords
 from shoal.deploy.scheduler_process import SchedulerProcess
 from shoal.deploy.sizing import worker_shape
-from shoal.deploy.spec import SpecCluster
+from shoal.deploy.spec import SpecCluster, class_of
 from shoal.diagnostics.links import warn_of_taken_port
 from shoal.nanny.nanny import Nanny
 from shoal.nanny.options import worker_environment
@@ -126,6 +127,7 @@ class LocalCluster(SpecCluster):
         if processes is None:
             processes = worker_class is None or _is_nanny(worker_class)
         self.processes = processes
+        self._check_keywords(worker_class, worker_kwargs, scheduler_kwargs or {})
         certificates = _security_of(security)
         n_workers, threads = worker_shape(n_workers, threads_per_worker, processes)
         worker_kwargs["nthreads"] = threads
@@ -160,6 +162,19 @@ class LocalCluster(SpecCluster):
         except BaseException:
             self._remove_folder()
             raise
+
+    def _check_keywords(
+        self,
+        worker_class: type | str | None,
+        worker: Mapping[str, Any],
+        scheduler: Mapping[str, Any],
+    ) -> None:
+        """Refuse what no server takes before anything is started."""
+        workers = [lambda: class_of(worker_class or _WORKER)]
+        if self.processes:
+            workers.insert(0, lambda: Nanny)
+        refuse_unknown_keywords(type(self), worker, workers)
+        refuse_unknown_keywords(type(self), scheduler, [lambda: class_of(_SCHEDULER)])
 
     def _place(
         self,

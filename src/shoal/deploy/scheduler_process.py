@@ -12,9 +12,10 @@ from typing import Any
 from shoal.core import Status
 from shoal.deploy.interface import ProcessInterface
 from shoal.deploy.listening import Listening
+from shoal.errors import StartError
 from shoal.nanny.core import Close, End, RestartPolicy
 from shoal.nanny.options import modules_of
-from shoal.nanny.server_process import ServerProcess, StartError
+from shoal.nanny.server_process import ServerProcess
 from shoal.nanny.templates import Template
 
 __all__ = ["SchedulerProcess"]

@@ -25,7 +25,7 @@ from shoal.deploy.interface import NoOpAwaitable, ProcessInterface
 from shoal.deploy.lost import LostWorkers
 from shoal.security import Security
 
-__all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster"]
+__all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster", "class_of"]
 
 logger = logging.getLogger("shoal.deploy")
 
@@ -125,7 +125,7 @@ class SpecCluster(Cluster):
     async def _start_scheduler(self) -> None:
         if self.scheduler_spec is None:
             self.scheduler_spec = {"cls": _SCHEDULER}
-        cls = _class_of(self.scheduler_spec["cls"])
+        cls = class_of(self.scheduler_spec["cls"])
         scheduler = cls(**self.scheduler_spec.get("options", {}))
         self.scheduler = scheduler
         await scheduler
@@ -244,7 +244,7 @@ class SpecCluster(Cluster):
             spec = self.worker_spec[name]
             options = self._worker_options(name, dict(spec.get("options", {})))
             options.setdefault("name", name)
-            workers[name] = _class_of(spec["cls"])(self.scheduler.address, **options)
+            workers[name] = class_of(spec["cls"])(self.scheduler.address, **options)
         self.workers.update(workers)
         try:
             await run_together([_started(worker) for worker in workers.values()])
@@ -494,7 +494,8 @@ async def _settled(coroutines: list[Any]) -> None:
             logger.warning("closing: %s: %s", type(result).__name__, result)
 
 
-def _class_of(named: Any) -> Any:
+def class_of(named: Any) -> Any:
+    """Return a class that is given itself, or by its module and name."""
     if not isinstance(named, str):
         return named
     module, _, name = named.rpartition(".")

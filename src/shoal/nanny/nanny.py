@@ -22,10 +22,11 @@ from shoal.comm.retiring import hand_over
 from shoal.comm.secret import explicit_secret
 from shoal.comm.strangers import clean
 from shoal.core import Status
+from shoal.errors import StartError
 from shoal.nanny.core import Close, Decision, End, MemoryLimit, RestartPolicy
 from shoal.nanny.options import modules_of, worker_config, worker_environment
 from shoal.nanny.plugins import NannyPlugins
-from shoal.nanny.server_process import ServerProcess, StartError
+from shoal.nanny.server_process import ServerProcess
 from shoal.nanny.templates import Template
 from shoal.nanny.views import NannyAttributes, with_ours
 from shoal.preloading import Preloads

@@ -21,23 +21,20 @@ from dask.utils import format_bytes
 from shoal import config
 from shoal._base.process_memory import taken
 from shoal._base.running_board import BoardFile
+from shoal.errors import StartError
 from shoal.nanny.cgroup import WorkerGroup
 from shoal.nanny.core import End, MemoryLimit
 from shoal.nanny.deaths import count_oom_kills, explain_death
 from shoal.nanny.process import ChildProcess
 from shoal.nanny.templates import Template
 
-__all__ = ["ServerProcess", "StartError"]
+__all__ = ["ServerProcess"]
 
 logger = logging.getLogger("shoal.nanny")
 
 _LOOK = 0.5  # seconds between two looks at the times of runs
 _NO_LIMIT = MemoryLimit(0, None)
 _SLOW_START = 60.0  # seconds after which people are told that a process does not come up
-
-
-class StartError(RuntimeError):
-    """A server's process ended before the server was up."""
 
 
 class ServerProcess:
