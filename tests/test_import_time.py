@@ -41,6 +41,11 @@ def test_a_client_loads_what_its_first_result_needs():
     assert plugins <= {"shoal.plugins.builtin.placing"}  # where uploaded files go, no plugin
 
 
+def test_stores_of_results_are_loaded_by_those_who_keep_some():
+    loaded = modules_after("from shoal import Client, LocalCluster, Nanny, Scheduler, Worker")
+    assert [name for name in loaded if name.startswith("shoal.cache")] == []
+
+
 def test_version_and_dir_load_nothing():
     assert modules_after("import shoal; shoal.__version__; dir(shoal)") & HEAVY == set()
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dask.base import get_annotations, is_dask_collection
 from dask.utils import parse_timedelta
 
+from shoal._base.later import later
 from shoal._base.numbers import finite
 from shoal._base.resources import requested_amounts
-from shoal.cache.store import Store, store_of
 from shoal.client.collections.dask_private import flatten
 from shoal.client.futures.future import Future
 from shoal.client.submission.limits import checked_retries, checked_timeout
@@ -25,7 +25,11 @@ from shoal.telemetry import submit_context
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
+    from shoal.cache import store
+    from shoal.cache.store import Store
     from shoal.client.collections.graphs import Annotated
+else:
+    store = later("shoal.cache.store")
 
 __all__ = ["Chosen", "Options"]
 
@@ -95,7 +99,7 @@ class Options:
         """
         found = {} if self._cache is None else dict.fromkeys(wanted, self._cache)
         found |= self._by_key.pop("cache", {})
-        return {key: store_of(cache) for key, cache in found.items() if cache is not None}
+        return {key: store.store_of(cache) for key, cache in found.items() if cache is not None}
 
     def same_for(self, moved: Mapping[Any, Any]) -> None:
         """Have tasks that got another key run as they would have with their own."""

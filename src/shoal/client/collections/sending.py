@@ -16,10 +16,10 @@ from dask.utils import key_split
 
 from shoal._base.collector import CollectorPaused
 from shoal._base.keys import encode_key
+from shoal._base.later import later
 from shoal._base.signals import uninterrupted
 from shoal.client.collections.graphs import Plan, materialize
 from shoal.client.collections.in_place import Reads, ranges, read_in_place
-from shoal.client.collections.kept import keep_results
 from shoal.client.collections.lower import Lowered, Lowering
 from shoal.client.core.events import GraphComplete
 from shoal.client.core.state import Call, Failure, PendingGraph, Record
@@ -29,8 +29,11 @@ from shoal.wire.failures import pack_failure
 from shoal.wire.messages import TaskOptions
 
 if TYPE_CHECKING:
+    from shoal.client.collections import kept
     from shoal.client.collections.options import Options
     from shoal.client.session.session import Session
+else:
+    kept = later("shoal.client.collections.kept")
 
 __all__ = ["begin_graph", "send_graph"]
 
@@ -114,7 +117,7 @@ def _send(
     wanted = list(dict.fromkeys(keys))
     stores = options.stores_of(wanted)
     if stores:
-        graph, moved = keep_results(graph, stores)
+        graph, moved = kept.keep_results(graph, stores)
         options.same_for(moved)
     reads = read_in_place(graph)
     new = {} if pending_graph is None else pending_graph.records

@@ -11,13 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import parse_timedelta
 
+from shoal._base.later import later
 from shoal._base.numbers import whole_number
-from shoal.cache.cached import with_cache
 from shoal.wire.messages import RetryPolicy
+
+if TYPE_CHECKING:
+    from shoal.cache import cached
+else:
+    cached = later("shoal.cache.cached")
 
 __all__ = [
     "Retry",
@@ -176,4 +181,4 @@ def for_task(func: Any, name: str, value: Any, kwargs: dict[str, Any]) -> Any:
 def with_cache_of(func: Any, cache: Any, kwargs: dict[str, Any]) -> Any:
     """Return a function whose results are kept, where ``cache=`` is not for the function itself."""
     cache = for_task(func, "cache", cache, kwargs)
-    return func if cache is None else with_cache(func, cache)
+    return func if cache is None else cached.with_cache(func, cache)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -23,8 +24,8 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.later import later
 from shoal._base.running_board import RunningBoard
-from shoal.cache.packs import write_all
 from shoal.errors import TaskInterrupted
 from shoal.task_context import TaskContext, current
 from shoal.worker.core import Outcome, TaskRun
@@ -37,8 +38,11 @@ from shoal.worker.executor.ready_queue import insert, rank, sorted_anew
 from shoal.worker.executor.run import failed, prepare, succeeded
 
 if TYPE_CHECKING:
+    from shoal.cache import packs
     from shoal.worker.executor.functions import FunctionCache
     from shoal.worker.store import Store
+else:
+    packs = later("shoal.cache.packs")
 
 __all__ = ["ThreadPool"]
 
@@ -287,7 +291,8 @@ class ThreadPool(Places):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
         left = sum(thread.is_alive() for thread in threads)
-        write_all()  # small results for the cache that wait for more of them
+        if "shoal.cache.packs" in sys.modules:
+            packs.write_all()  # small results for the cache that wait for more of them
         if left:
             logger.info("%d tasks still run and are left to themselves", left)
 
