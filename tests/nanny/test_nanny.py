@@ -166,6 +166,24 @@ def test_kill_instantiate_restart_and_terminate():
     run(main())
 
 
+def test_restarts_at_once_and_a_close_meanwhile():
+    async def main():
+        async with FakeScheduler() as scheduler:
+            nanny = await nanny_of(scheduler)
+            first = nanny.pid
+            assert await asyncio.gather(nanny.restart(), nanny.restart()) == ["OK", "OK"]
+            assert nanny.is_alive()
+            assert nanny.pid != first
+            restarting = asyncio.ensure_future(nanny.restart())
+            await asyncio.sleep(0)
+            await asyncio.wait_for(nanny.close(), 10)
+            with pytest.raises(StartError, match="its nanny closes"):
+                await restarting
+            assert not nanny.is_alive()  # the restart began no other
+
+    run(main())
+
+
 def test_too_much_memory_ends_the_process(monkeypatch):
     async def main():
         async with (

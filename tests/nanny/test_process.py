@@ -107,6 +107,17 @@ def test_a_request_to_close_that_comes_early_is_not_lost():
     run(main())
 
 
+def test_a_request_to_close_that_comes_before_the_line_is_not_lost():
+    async def main():
+        child = Child("stay")
+        child.process.tell(op="close")
+        async with child:
+            assert await child.process.wait(20)
+            assert child.process.returncode == 0
+
+    run(main())
+
+
 def test_a_child_that_does_not_close_is_killed_with_all_it_started(caplog):
     async def main():
         async with Child("hang") as child:

@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from shoal._base.within import within
+
 __all__ = ["BothLoops", "as_asyncio_loop", "both_loops"]
 
 logger = logging.getLogger("shoal.loop")
@@ -149,7 +151,7 @@ class BothLoops:
 
         async def result() -> Any:
             found = func()
-            return await asyncio.wait_for(found, timeout) if inspect.isawaitable(found) else found
+            return await within(found, timeout) if inspect.isawaitable(found) else found
 
         if not loop.is_running():
             return loop.run_until_complete(result())

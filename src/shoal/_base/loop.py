@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 import dask.config
 
 from shoal._base.both_loops import BothLoops, as_asyncio_loop, both_loops
+from shoal._base.within import within
 
 __all__ = [
     "LoopRunner",
@@ -402,5 +403,5 @@ class SyncMethodMixin:
             return sync(self.loop, func, *args, callback_timeout=callback_timeout, **kwargs)
         result = func(*args, **kwargs)
         if callback_timeout is not None and inspect.isawaitable(result):
-            return asyncio.wait_for(result, callback_timeout)
+            return within(result, callback_timeout)
         return result

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shoal._base.within import within
 from shoal.cli.top_view import Summary, view
 from shoal.comm.endpoints import read_scheduler_file
 from shoal.comm.rpc import rpc
@@ -64,7 +65,7 @@ async def _watch(
     screen: Any = None
     try:
         while True:
-            told = await asyncio.wait_for(scheduler.cluster_summary(), _TIMEOUT)
+            told = await within(scheduler.cluster_summary(), _TIMEOUT)
             now = time.monotonic()
             rate = 0.0
             if before is not None and now > before[0]:

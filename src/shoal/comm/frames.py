@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from shoal._base.within import within
 from shoal.comm.direct import DirectSocket, open_direct
 from shoal.comm.mapping import map_memory, populate
 from shoal.comm.secure import SecureChannel
@@ -541,7 +542,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._resume()  # a paused transport does not notice that the peer is gone
         self.transport.close()
         try:
-            await asyncio.wait_for(asyncio.shield(self._done), timeout)
+            await within(asyncio.shield(self._done), timeout)
         except TimeoutError:
             self.abort()
 

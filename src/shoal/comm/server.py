@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from dask.utils import parse_timedelta
 
 from shoal._base.both_loops import BothLoops, both_loops
+from shoal._base.within import within
 from shoal.comm.addressing import get_address_host_port
 from shoal.comm.base import Comm, Listener, listen
 from shoal.comm.lateness import watch_loop
@@ -140,7 +141,7 @@ class Server:
             self.status = Status.starting
             self._loop = asyncio.get_running_loop()
             try:
-                await asyncio.wait_for(self.start_unsafe(), self.start_timeout)
+                await within(self.start_unsafe(), self.start_timeout)
             except BaseException as error:
                 self.status = Status.failed
                 await self._abandon()

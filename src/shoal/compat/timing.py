@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import warnings
 from collections.abc import Awaitable, Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dask.utils import parse_timedelta
+
+from shoal._base.within import within
 
 __all__ = ["Deadline", "wait_for", "warn_on_duration"]
 
@@ -85,7 +86,7 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     TimeoutError
         When the time is over first.
     """
-    return await asyncio.wait_for(fut, timeout)
+    return await within(fut, timeout)
 
 
 @contextmanager

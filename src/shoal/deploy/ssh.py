@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shoal._base.numbers import is_whole
+from shoal._base.within import within
 from shoal.comm.secret import cluster_secret
 from shoal.core import Status
 from shoal.deploy.interface import ProcessInterface
@@ -143,7 +144,7 @@ class RemoteProcess(ProcessInterface):
         if self._connection is not None:
             self._connection.close()
             with contextlib.suppress(OSError):  # also that the other host does not answer in time
-                await asyncio.wait_for(self._connection.wait_closed(), _END_TIMEOUT)
+                await within(self._connection.wait_closed(), _END_TIMEOUT)
 
 
 class SSHScheduler(RemoteProcess):

@@ -16,6 +16,7 @@ from shoal import config
 from shoal._base.logs import LogBuffer
 from shoal._base.running_board import BoardFile
 from shoal._base.system import CPU_COUNT, parse_memory_limit
+from shoal._base.within import within
 from shoal.comm.endpoints import listening_addresses, scheduler_of, with_secret
 from shoal.comm.function_calls import run_on
 from shoal.comm.retiring import hand_over
@@ -180,6 +181,7 @@ class Nanny(NannyAttributes):
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
         self._deaths: dict[int, dict[str, Any]] = {}  # by process id
         self._keeper: asyncio.Task[None] | None = None
+        self._restarting = asyncio.Lock()
         self._first: asyncio.Future[None] | None = None  # the start that somebody waits for
         self._lives = 0
         self._ending: asyncio.Task[Any] | None = None
@@ -310,7 +312,15 @@ class Nanny(NannyAttributes):
         await self.listen_on_first(addresses, **self.security.get_listen_args("worker"))
 
     async def instantiate(self) -> str:
-        """Start the worker's process, when there is none, and wait until the worker is up."""
+        """Start the worker's process, when there is none, and wait until the worker is up.
+
+        Raises
+        ------
+        StartError
+            When the worker cannot start, or this nanny closes.
+        """
+        if self.status in (Status.closing, Status.closing_gracefully, Status.closed):
+            raise StartError(f"{self._label} is not started: its nanny closes")
         if self._keeper is None or self._keeper.done():
             self._stopping = ""
             self._first = asyncio.get_running_loop().create_future()
@@ -334,14 +344,18 @@ class Nanny(NannyAttributes):
         return "OK"
 
     async def restart(self, timeout: float = 30, reason: str = "restart") -> str:
-        """End the worker's process and start another; says "OK" or "timed out"."""
+        """End the worker's process and start another; says "OK" or "timed out".
+
+        One at a time: another that ends a process which is starting would fail the first.
+        """
 
         async def again() -> None:
-            await self.kill(min(timeout, 5), reason)
-            await self.instantiate()
+            async with self._restarting:
+                await self.kill(min(timeout, 5), reason)
+                await self.instantiate()
 
         try:
-            await asyncio.wait_for(again(), timeout)
+            await within(again(), timeout)
         except TimeoutError:
             logger.error("Restarting the worker %s took longer than %s s", self.name, timeout)
             return "timed out"
@@ -469,7 +483,7 @@ class Nanny(NannyAttributes):
     async def _tell_scheduler(self, address: str, process: ServerProcess) -> None:
         call = self.rpc(self.scheduler_addr).worker_died(address=address, **_how(process))
         try:
-            await asyncio.wait_for(call, 5)
+            await within(call, 5)
         except Exception:  # it learns of it by its own stream, without the reason
             logger.debug("could not tell the scheduler of a death", exc_info=True)
 

@@ -19,6 +19,7 @@ from typing import Any
 import cloudpickle
 import dask.config
 
+from shoal._base.within import within
 from shoal.nanny.spawn import Running, kill_group, spawn
 from shoal.nanny.templates import Template
 
@@ -84,6 +85,7 @@ class ChildProcess:
         self._on_message = on_message
         self._process: Running | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._early: list[bytes] = []  # messages from before there was a writer
         self._watcher: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
@@ -129,6 +131,7 @@ class ChildProcess:
         try:
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
             self._writer.writelines([json.dumps(header).encode(), b"\n", config, self._body])
+            self._writer.writelines(self._early)
         except BaseException:
             ours.close()
             kill_group(process)
@@ -159,9 +162,12 @@ class ChildProcess:
         return spawn(self._label, self._env, theirs, self._sockets)
 
     def tell(self, **message: Any) -> None:
-        """Send the child a message; nothing happens when it is gone."""
-        if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(json.dumps(message).encode() + b"\n")
+        """Send the child a message, when it can hear; nothing happens when it is gone."""
+        line = json.dumps(message).encode() + b"\n"
+        if self._writer is None:
+            self._early.append(line)
+        elif not self._writer.is_closing():
+            self._writer.write(line)
 
     def kill(self) -> None:
         """End the process, and all that it started, at once."""
@@ -173,7 +179,7 @@ class ChildProcess:
         if self._process is None:
             return True
         try:
-            await asyncio.wait_for(self._ended.wait(), timeout)
+            await within(self._ended.wait(), timeout)
         except TimeoutError:
             return False
         return True

@@ -21,6 +21,7 @@ from dask.utils import format_bytes
 from shoal import config
 from shoal._base.process_memory import taken
 from shoal._base.running_board import BoardFile
+from shoal._base.within import within
 from shoal.errors import StartError
 from shoal.nanny.cgroup import WorkerGroup
 from shoal.nanny.core import End, MemoryLimit
@@ -173,7 +174,7 @@ class ServerProcess:
     async def explained(self, timeout: float) -> None:
         """Wait until it is known how the process ended, for at most `timeout` seconds."""
         try:
-            await asyncio.wait_for(self._explained.wait(), timeout)
+            await within(self._explained.wait(), timeout)
         except TimeoutError:
             pass
 

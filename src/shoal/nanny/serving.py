@@ -11,6 +11,7 @@ from typing import Any
 
 from shoal._base.loop import new_event_loop
 from shoal._base.signals import on_first_signal
+from shoal._base.within import within
 from shoal.nanny.child import Parent
 
 __all__ = ["run", "serve"]
@@ -115,7 +116,7 @@ async def _give_up(
     else:
         parent.tell(op="closing", reason=asked.result(), restart=False)
     try:
-        await asyncio.wait_for(server.close(), 5)
+        await within(server.close(), 5)
     except Exception:
         logger.debug("closing after a failed start failed too", exc_info=True)
     return 1 if error is not None else 0

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shoal._base.within import within
 from shoal.nanny.spawn import kill_group, spawn
 
 __all__ = ["ForkedProcess", "Template"]
@@ -137,7 +138,7 @@ class Template:
         request = {"id": self._next, "label": label, "env": dict(env), "modules": list(modules)}
         try:
             self._send(request, [control.fileno(), *(each.fileno() for each in sockets)])
-            return await asyncio.wait_for(answer, _TIMEOUT)
+            return await within(answer, _TIMEOUT)
         except (OSError, TimeoutError) as error:
             raise RuntimeError(f"the template process does not answer: {error}") from error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
+
+from shoal._base.within import within
 
 if TYPE_CHECKING:
     from shoal.scheduler.context import SchedulerContext
@@ -23,7 +24,7 @@ async def replace_hanging(scheduler: SchedulerContext, ws: WorkerState) -> None:
     assert ws.info.nanny is not None
     try:
         call = scheduler.rpc(ws.info.nanny).replace(pid=ws.info.pid, reason="it did not answer")
-        await asyncio.wait_for(call, _TIMEOUT)
+        await within(call, _TIMEOUT)
     except (OSError, RuntimeError) as error:
         logger.info("the nanny %s does not replace its worker: %s", ws.info.nanny, error)
 
@@ -35,9 +36,7 @@ async def post_mortem(scheduler: SchedulerContext, ws: WorkerState, reason: str)
     running: list[int] | None = None
     overdue: list[int] = []
     try:
-        answer = await asyncio.wait_for(
-            scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _TIMEOUT
-        )
+        answer = await within(scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _TIMEOUT)
         if answer.get("reason"):
             reason, dead, running = answer["reason"], True, answer.get("running")
             overdue = answer.get("overdue", [])

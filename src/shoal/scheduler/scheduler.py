@@ -16,6 +16,7 @@ from typing import Any
 from shoal import config
 from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
+from shoal._base.within import within
 from shoal.comm.base import Comm
 from shoal.comm.endpoints import listening_addresses
 from shoal.comm.secret import cluster_secret
@@ -362,7 +363,7 @@ class Scheduler(
         goodbyes += [self.worker_streams.dismiss(worker) for worker in self.worker_streams]
         if goodbyes:
             try:
-                await asyncio.wait_for(asyncio.gather(*goodbyes, return_exceptions=True), _FAREWELL)
+                await within(asyncio.gather(*goodbyes, return_exceptions=True), _FAREWELL)
             except TimeoutError:
                 logger.info("some peers did not take the goodbye in time")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from shoal._base.within import within
 from shoal.comm.base import Comm, connect, listen
 from shoal.wire.serialize import Serialized, to_serialize
 
@@ -24,14 +25,14 @@ async def check_deserialize(addr: str) -> None:
     value = {"x": [bytes(_SIZE), {"y": 1}]}
     for side in ("reader opens", "reader keeps"):
         opens = side == "reader opens"
-        received = await asyncio.wait_for(_send(addr, to_serialize(value), opens), 10)
+        received = await within(_send(addr, to_serialize(value), opens), 10)
         if opens:
             assert received == value, f"the {side}: got {type(received)}"
         else:
             assert isinstance(received, Serialized), f"the {side}: got {type(received)}"
             assert received.deserialize() == value
             # A value that was kept pickled can be handed on to a reader that unpickles it.
-            again = await asyncio.wait_for(_send(addr, received, True), 10)
+            again = await within(_send(addr, received, True), 10)
             assert again == value
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.within import within
 from shoal.client.core.events import CancelRequested
 from shoal.client.core.state import CANCELLED, DONE, Record
 from shoal.client.futures.future import Future
@@ -329,7 +330,7 @@ def _look(client: ClientContext, calls: list[_Call]) -> None:
     async def ask() -> None:
         # A cluster that does not answer has said nothing about them.
         with contextlib.suppress(OSError, RuntimeError, asyncio.TimeoutError):
-            found = await asyncio.wait_for(client.scheduler.call_stack(keys=list(by_key)), _TIMEOUT)
+            found = await within(client.scheduler.call_stack(keys=list(by_key)), _TIMEOUT)
             for stacks in found.values():
                 for key in stacks:
                     by_key[key].begin()

@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal._base.within import within
 from shoal.client.core.events import Connected, Disconnected, FromScheduler, GaveUp
 from shoal.client.session.latches import nudge
 from shoal.comm.base import connect
@@ -90,7 +91,7 @@ class Connection:
         self.session.on_workers.append(look)
         try:
             await self._begin(comm)
-            await asyncio.wait_for(welcomed, max(0.1, deadline - self._loop.time()))
+            await within(welcomed, max(0.1, deadline - self._loop.time()))
         except TimeoutError:
             await self.close()
             raise OSError(

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from shoal._base.loop import SyncMethodMixin
+from shoal._base.within import within
 from shoal.errors import ClosedClientError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class ClientContext(SyncMethodMixin):
         changed = asyncio.Event()
         self._session.on_workers.append(changed.set)
         try:
-            await asyncio.wait_for(changed.wait(), timeout)
+            await within(changed.wait(), timeout)
         except TimeoutError:
             return False
         finally:

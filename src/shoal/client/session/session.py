@@ -17,6 +17,7 @@ from zlib import crc32
 
 from shoal import config
 from shoal._base.local_stores import StoresInReach
+from shoal._base.within import within
 from shoal.client.core.events import (
     Event,
     FromScheduler,
@@ -375,7 +376,7 @@ class Session:
         try:
             if self.futures.watch(records, latch):
                 with aside():
-                    await asyncio.wait_for(latch.wait(), timeout)
+                    await within(latch.wait(), timeout)
         except TimeoutError:
             return False
         finally:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal._base.within import within
 from shoal.dashboard.questions import activity, changes, cluster, graph, tasks, workers
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def answer(scheduler: Scheduler, name: str, arguments: Mapping[str, Any]) 
     if not inspect.isawaitable(found):
         return found
     try:
-        return await asyncio.wait_for(found, _TIMEOUT)
+        return await within(found, _TIMEOUT)
     except TimeoutError:
         raise ValueError(
             f"{name!r} was not answered within {_TIMEOUT:.0f} s: a worker may hang"

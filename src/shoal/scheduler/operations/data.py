@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from shoal._base.keys import encode_key
+from shoal._base.within import within
 from shoal.scheduler.core import FromClient, HoldersFailed
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.operations.information import find_workers
@@ -164,7 +165,7 @@ async def _wait_for_workers(
             problem = str(error)
         left = deadline - asyncio.get_running_loop().time()
         try:
-            await asyncio.wait_for(scheduler.workers_changed(), left)
+            await within(scheduler.workers_changed(), left)
         except TimeoutError:
             waited = round(deadline - began, 3)
             raise TimeoutError(f"no worker to scatter to within {waited:g} s: {problem}") from None

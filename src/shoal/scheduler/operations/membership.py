@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal._base.within import within
 from shoal.comm.requests import error_message
 from shoal.scheduler.core import RestartAll, RetireWorkers
 from shoal.scheduler.core.policies.scaling import spare_workers, wanted_workers
@@ -166,7 +167,7 @@ async def restart_workers(
     async def restart_one(ws: WorkerState) -> str:
         scheduler.expect_close(ws.address)
         try:
-            answer = await asyncio.wait_for(
+            answer = await within(
                 scheduler.rpc(str(ws.info.nanny)).restart(timeout=timeout), timeout + 1
             )
         except TimeoutError:
@@ -212,7 +213,7 @@ async def restart(
     while (back := sum(id(ws) not in old for ws in scheduler.state.workers.values())) < len(before):
         left = deadline - asyncio.get_running_loop().time()
         try:
-            await asyncio.wait_for(scheduler.workers_changed(), left)
+            await within(scheduler.workers_changed(), left)
         except TimeoutError:
             alone = len(before) - len(nannied)
             why = f"; {alone} had no nanny to start them again" if alone else ""
@@ -229,7 +230,7 @@ async def terminate(scheduler: SchedulerContext, reason: str = "the cluster was 
         scheduler.expect_close(address)
 
     async def close_nanny(address: str) -> None:
-        await asyncio.wait_for(scheduler.rpc(address).terminate(reason=reason), _NANNY_TIMEOUT)
+        await within(scheduler.rpc(address).terminate(reason=reason), _NANNY_TIMEOUT)
 
     await asyncio.gather(*map(close_nanny, nannies), return_exceptions=True)
     # After the answer: it travels on a connection that closing ends.
