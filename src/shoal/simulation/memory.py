@@ -46,6 +46,7 @@ _BASE = 150  # the size of an idle process
 _DISK = 4_000.0  # bytes a second
 _LINE = 4_000.0  # the same, from peers
 _MEASURED = 0.1
+_WORTH = 1  # a smaller growth is not told, such as that of a run that has just begun
 _SURPRISED = 1.0  # seconds in which what nobody knew of may be too much
 _LEAKS = (50, 101, 300, 600)  # bytes
 _LATEST = 200.0  # seconds; nothing takes so long
@@ -256,7 +257,8 @@ class MemoryWorld:
     def _measurement(self) -> MemoryMeasured:
         peaks: dict[bytes, int] = {}
         for run in self.running.values():
-            peaks[f"f{run.work.kind}".encode()] = run.grown
+            if run.grown >= _WORTH:
+                peaks[f"f{run.work.kind}".encode()] = run.grown
         return MemoryMeasured(self.process, self.managed, len(self.running), peaks=peaks)
 
     def _measure(self) -> None:

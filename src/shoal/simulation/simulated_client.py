@@ -133,9 +133,17 @@ class SimulatedClient(ClientNode):
         self.handle(e.Submitted([record]))
 
     def forgotten(self) -> list[str]:
-        """Return keys of tasks that the core knows and no future refers to."""
+        """Return keys of tasks that the core knows and no future refers to.
+
+        Those whose inputs are names that are used again cannot be asked for by who has no futures
+        of these: the names may mean nothing any more, or something else.
+        """
         records = self.machine.state.records
-        tasks = [key for key, record in records.items() if record.call is not None]
+        tasks = [
+            key
+            for key, record in records.items()
+            if record.call is not None and not any(is_name(dep) for dep in record.deps)
+        ]
         unwanted = [key for key in tasks if key not in self.futures and not self.held[key]]
         return [key for key in unwanted if not is_name(key)]
 

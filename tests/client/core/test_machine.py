@@ -175,6 +175,19 @@ def test_words_about_an_older_life_are_not_taken_for_the_new_one(duet: Duet) -> 
     assert (again.status, again.value) == ("finished", b"new")
 
 
+def test_equal_data_put_again_is_not_lost_by_what_was_said_before(duet: Duet) -> None:
+    """The scheduler keeps the new copies for this client, which must release them some day."""
+    first = data("d", "w1", life=10)
+    heard = duet.submit(first).messages[-1].told
+    scattered = duet.handle(e.PutAgain(data("d", "w2", life=20))).messages[-1]
+    assert duet.hear(m.KeysLost(["d"], "gone", heard)).changed == []
+    assert duet.hear(m.KeysInMemory(["d"], ["int"], [None], ["w2"], scattered.told)).changed
+    assert (first.status, first.holder, first.life) == ("finished", "w2", 20)
+    duet.hear(m.KeysShared(["d"], [30], scattered.told))
+    assert first.life == 30
+    assert duet.release("d").messages == [m.Release(["d"])]
+
+
 def test_a_life_is_said_again_as_it_was(duet: Duet) -> None:
     duet.submit(task("a"))
     duet.release("a")

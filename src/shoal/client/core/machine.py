@@ -342,11 +342,12 @@ class Machine:
             self._effects.messages.append(m.Release(gone))
 
     def _put_again(self, event: e.PutAgain) -> None:
-        s = self.state
-        new = event.record
+        s, new = self.state, event.record
         known = s.records.get(new.key)
         if known is not None and known.wanted and new.key not in s.held_back and s.connected:
+            s.over = True  # words of before are not about these copies
             self._effects.messages += tell_records(s, [new])
+            known.told, known.life = new.told, life_of(new)
 
     def _interrupted(self, event: e.Interrupted) -> None:
         """Say it all again; a scheduler that heard it before takes no notice."""
