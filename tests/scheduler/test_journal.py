@@ -26,8 +26,10 @@ from shoal.coordination.semaphore import Semaphore
 from shoal.coordination.variable import Variable
 from shoal.deploy.local import LocalCluster
 from shoal.errors import JournalError
+from shoal.plugins import SchedulerPlugin, WorkerPlugin
 from shoal.scheduler.journal import disk as disks
 from shoal.scheduler.scheduler import Scheduler
+from shoal.worker.worker import Worker
 
 
 async def scheduler(folder: Path, **more: Any) -> Scheduler:
@@ -62,6 +64,44 @@ def test_what_was_answered_is_there_for_the_next_scheduler(tmp_path: Path, sync:
             assert message == {"x": 1}
             assert abs(when - second.wall_time(second._clock())) < 30
             assert await client.get_dataset("d") == [1, 2]
+
+    run(main())
+
+
+class Marks(SchedulerPlugin):
+    def start(self, scheduler: Any) -> None:
+        self.on = scheduler
+
+
+class Refuses(SchedulerPlugin):
+    def start(self, scheduler: Any) -> None:
+        if scheduler.state.notes.plugins:
+            raise RuntimeError("not twice")
+
+
+class Says(WorkerPlugin):
+    def setup(self, worker: Any) -> None:
+        self.on = worker.address
+
+
+def test_plugins_of_clients_are_there_for_the_next_scheduler(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with await scheduler(tmp_path) as first, await client_of(first) as client:
+            for plugin, name in [
+                *[(Refuses(), "refuses"), (Marks(), "marks")],
+                *[(Says(), "says"), (Says(), "gone"), (Marks(), "closed")],
+            ]:
+                await client.register_plugin(plugin, name)
+            await client.unregister_worker_plugin("gone")
+            await client.unregister_scheduler_plugin("closed")
+        async with await scheduler(tmp_path) as second:
+            assert list(second.plugins) == ["marks"] and second.plugins["marks"].on is second
+            assert "Plugin 'refuses', which the journal says there was" in caplog.text
+            async with Worker(second.address) as worker:
+                assert list(worker.plugins) == ["says"]
+                assert worker.plugins["says"].on == worker.address
 
     run(main())
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.comm.addressing import normalize_address
 from shoal.diagnostics.server_attributes import ServerAttributes
+from shoal.scheduler.core.events import SetPlugin
 from shoal.scheduler.views.registry import Views
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.core import Machine
     from shoal.scheduler.core.settings import Settings
     from shoal.scheduler.core.state import SchedulerState
+    from shoal.scheduler.core_access import Kind
     from shoal.scheduler.journal.journal import SchedulerJournal
     from shoal.scheduler.memory_manager import MemoryManager
     from shoal.scheduler.observe.profiling import LoopProfile
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from shoal.scheduler.plugins.own import SchedulerPlugins
     from shoal.scheduler.plugins.registry import PluginRegistry
     from shoal.scheduler.streams import Streams
+    from shoal.wire.blob import Blob
 
 __all__ = ["SchedulerContext"]
 
@@ -112,6 +115,12 @@ class SchedulerContext(ServerAttributes):
     def wall_time(self, when: float) -> float:
         """Return seconds since the epoch for a time of the core's clock."""
         return time.time() - self._clock() + when
+
+    async def keep_plugin(self, kind: Kind, name: str, plugin: Blob | None) -> None:
+        """Have a plugin, or that it was taken back, in the journal, where there is one."""
+        if self.journal is not None:
+            self.feed(SetPlugin(kind, name, plugin))
+            await self.journal.settled()
 
     def coerce_address(self, addr: Any, resolve: bool = True) -> str:
         """Return the address of a worker, given its address or name."""

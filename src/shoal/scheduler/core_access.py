@@ -5,7 +5,7 @@ They take this, not `Scheduler`, so that each can be read without the whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from shoal.comm.rpc import ConnectionPool
     from shoal.scheduler.core.events import Event
     from shoal.scheduler.core.state import SchedulerState
+    from shoal.wire.blob import Blob
 
-__all__ = ["CoreAccess", "PeerAccess"]
+__all__ = ["CoreAccess", "Kind", "PeerAccess"]
+
+Kind: TypeAlias = Literal["scheduler", "worker", "nanny"]
+"""The kinds of servers that plugins are for."""
 
 
 class CoreAccess(Protocol):
@@ -42,6 +46,9 @@ class PeerAccess(CoreAccess, Protocol):
     @property
     def id(self) -> Any:
         """The scheduler's id."""
+
+    async def keep_plugin(self, kind: Kind, name: str, plugin: Blob | None) -> None:
+        """Have a plugin, or that it was taken back, in the journal, where there is one."""
 
     def background(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine beside what is under way."""

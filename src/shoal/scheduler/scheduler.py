@@ -58,6 +58,7 @@ from shoal.scheduler.observe.seen import Seen
 from shoal.scheduler.observe.task_stream import StreamRecord
 from shoal.scheduler.observe.topics import Topics
 from shoal.scheduler.operations import OPERATIONS
+from shoal.scheduler.operations.plugins import restore_plugins
 from shoal.scheduler.permissions import check_request
 from shoal.scheduler.plugins.own import SchedulerPlugins
 from shoal.scheduler.plugins.registry import PluginRegistry
@@ -290,6 +291,8 @@ class Scheduler(
             calls=self._calls,
             journal=None if self.journal is None else self.journal.begin(self._machine.snapshot),
         )
+        self._worker_plugins.restore()
+        self._nanny_plugins.restore()
         self.listen_to_core()
         self.profiler = LoopProfile()
         self.profiler.start()
@@ -302,6 +305,7 @@ class Scheduler(
         await self._preloads.start()
         for plugin in self._given_plugins:
             await self.own_plugins.add(plugin, name_of(plugin))
+        await restore_plugins(self)
         if self.scheduler_file:
             write_scheduler_file(self.scheduler_file, self.identity(), self._secret())
         logger.info("Scheduler at: %s", self.address)

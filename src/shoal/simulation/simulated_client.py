@@ -135,8 +135,8 @@ class SimulatedClient(ClientNode):
     def forgotten(self) -> list[str]:
         """Return keys of tasks that the core knows and no future refers to.
 
-        Those whose inputs are names that are used again cannot be asked for by who has no futures
-        of these: the names may mean nothing any more, or something else.
+        Not those whose inputs are names that are used again: without futures of these inputs a user
+        cannot say which are meant, for the names may mean nothing any more, or something else.
         """
         records = self.machine.state.records
         tasks = [

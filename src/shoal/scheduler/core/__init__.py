@@ -19,6 +19,7 @@ from shoal.scheduler.core.events import (
     RestartAll,
     RetireWorkers,
     SetMetadata,
+    SetPlugin,
     Tick,
     WorkerLost,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "RestartAll",
     "RetireWorkers",
     "SetMetadata",
+    "SetPlugin",
     "Settings",
     "Tick",
     "WorkerLost",

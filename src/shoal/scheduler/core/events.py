@@ -4,9 +4,11 @@ and calls.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
+
+from shoal.wire.blob import Blob
 
 __all__ = [
     "CancelTasks",
@@ -23,6 +25,7 @@ __all__ = [
     "RestartAll",
     "RetireWorkers",
     "SetMetadata",
+    "SetPlugin",
     "Tick",
     "WorkerLost",
 ]
@@ -133,6 +136,14 @@ class SetMetadata(msgspec.Struct, gc=False):
     value: Any
 
 
+class SetPlugin(msgspec.Struct, gc=False):
+    """A client registered a plugin, or took it back: None. It is opaque here."""
+
+    kind: Literal["scheduler", "worker", "nanny"]
+    name: str
+    plugin: Blob | None
+
+
 Event: TypeAlias = (
     FromClient
     | ClientLost
@@ -149,4 +160,5 @@ Event: TypeAlias = (
     | PinCopies
     | LogEvent
     | SetMetadata
+    | SetPlugin
 )

@@ -34,6 +34,7 @@ from shoal.scheduler.core.handlers.timers import (
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
+from shoal.scheduler.core.journal.recipes import note_plugin
 from shoal.scheduler.core.journal.recorder import NOTE, Change, Recorder
 from shoal.scheduler.core.journal.restoring import restore
 from shoal.scheduler.core.journal.snapshot import snapshot
@@ -117,6 +118,7 @@ class Machine:
             e.PinCopies: self._pin_copies,
             e.LogEvent: self._log_event,
             e.SetMetadata: self._set_metadata,
+            e.SetPlugin: self._set_plugin,
         }
 
     def handle(self, event: e.Event, now: float) -> Effects:
@@ -371,6 +373,16 @@ class Machine:
         if s.recorder is not None:
             first = event.keys[0]
             s.recorder.put(NOTE, first, s.notes.metadata[first])
+
+    def _set_plugin(self, event: e.SetPlugin) -> None:
+        s = self.state
+        key = (event.kind, event.name)
+        if event.plugin is None:
+            s.notes.plugins.pop(key, None)
+        else:
+            s.notes.plugins[key] = event.plugin
+        if s.recorder is not None:
+            note_plugin(s.recorder, key, event.plugin)
 
     def _log_event(self, event: e.LogEvent) -> None:
         self.state.log_event(event.topic, event.message)

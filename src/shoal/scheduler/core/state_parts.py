@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import ClientState, TaskState, WorkerState
+    from shoal.wire.blob import Blob
 
 __all__ = ["Departures", "GraphOrder", "Notes", "Outbox", "Recovery"]
 
@@ -159,15 +160,18 @@ class Notes:
         Where somebody listens: (topic, time, message) of events since they were last told.
     killed : int
         Tasks that were given up as `KilledWorker`.
+    plugins : dict
+        Where there is a journal, clients' plugins by their kind and name: opaque.
     stolen : dict
         What was asked back from workers: how often, and seconds, by level (`policies.stealing`).
     """
 
-    __slots__ = ("events", "heard", "killed", "metadata", "stolen")
+    __slots__ = ("events", "heard", "killed", "metadata", "plugins", "stolen")
 
     def __init__(self) -> None:
         self.events: dict[str, deque[tuple[float, Any]]] = {}
         self.metadata: dict[str, Any] = {}
+        self.plugins: dict[tuple[str, str], Blob] = {}
         self.heard: list[tuple[str, float, Any]] | None = None
         self.stolen: dict[int, list[float]] = {}
         self.killed = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.operations.functions import open_pickle
@@ -14,11 +15,14 @@ __all__ = [
     "hand_out_plugin",
     "known_plugins",
     "register_plugin",
+    "restore_plugins",
     "subscribe_topic",
     "take_back_plugin",
     "unregister_plugin",
     "unsubscribe_topic",
 ]
+
+logger = logging.getLogger("shoal.scheduler.plugins.own")
 
 
 async def register_plugin(
@@ -28,11 +32,27 @@ async def register_plugin(
     if not (idempotent and name in scheduler.own_plugins.plugins):
         opened = open_pickle(plugin, "takes no plugins of clients")
         await scheduler.own_plugins.add(opened, name, idempotent)
+        await scheduler.keep_plugin("scheduler", name, plugin)
 
 
 async def unregister_plugin(scheduler: SchedulerContext, name: str) -> None:
     """Close and forget a plugin of the scheduler itself."""
-    await scheduler.own_plugins.remove(name)
+    try:
+        await scheduler.own_plugins.remove(name)
+    finally:
+        await scheduler.keep_plugin("scheduler", name, None)
+
+
+async def restore_plugins(scheduler: SchedulerContext) -> None:
+    """Start the scheduler's own plugins of which its journal says that clients registered them."""
+    for (kind, name), plugin in list(scheduler.state.notes.plugins.items()):
+        if kind != "scheduler" or name in scheduler.own_plugins.plugins:
+            continue
+        try:
+            opened = open_pickle(plugin, "takes no plugins of clients")
+            await scheduler.own_plugins.add(opened, name)
+        except Exception:
+            logger.exception("Plugin %r, which the journal says there was, did not start", name)
 
 
 async def hand_out_plugin(

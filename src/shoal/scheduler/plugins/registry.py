@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from shoal.wire.blob import Blob
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import WorkerState
-    from shoal.scheduler.core_access import PeerAccess
+    from shoal.scheduler.core_access import Kind, PeerAccess
 
 __all__ = ["PluginRegistry"]
 
 logger = logging.getLogger("shoal.scheduler.plugins.own")
-
-Kind: TypeAlias = Literal["worker", "nanny"]
 
 
 class PluginRegistry:
@@ -51,12 +49,19 @@ class PluginRegistry:
             self.seen[address] = self.change
         return {"change": self.change, "plugins": dict(self.plugins)}
 
+    def restore(self) -> None:
+        """Begin with what the journal says."""
+        plugins = self.scheduler.state.notes.plugins
+        self.plugins = {name: blob for (kind, name), blob in plugins.items() if kind == self.kind}
+        self._changes = len(self.plugins)
+
     async def add(self, plugin: Blob, name: str, idempotent: bool) -> dict[str, Any]:
         """Remember a plugin and give it to all; return their answers by the worker's address."""
         if idempotent and name in self.plugins:
             return {}
         self._changes += 1
         self.plugins[name] = plugin
+        await self.scheduler.keep_plugin(self.kind, name, plugin)
         return await self._tell_all("plugin_add", name=name, plugin=plugin)
 
     async def remove(self, name: str) -> dict[str, Any]:
@@ -72,6 +77,7 @@ class PluginRegistry:
             raise ValueError(f"there is no {self.kind} plugin {name!r}; there are: {known}")
         self._changes += 1
         del self.plugins[name]
+        await self.scheduler.keep_plugin(self.kind, name, None)
         return await self._tell_all("plugin_remove", name=name)
 
     async def _tell_all(self, op: str, **request: Any) -> dict[str, Any]:

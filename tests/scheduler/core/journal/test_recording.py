@@ -11,8 +11,9 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import precondition, rule
 
-from shoal.scheduler.core import LogEvent, SetMetadata
+from shoal.scheduler.core import LogEvent, SetMetadata, SetPlugin
 from shoal.wire import messages as m
+from shoal.wire.blob import Blob, Buffer
 
 from ..coordination.asking import Asking
 from ..coordination.test_properties import Primitives, clients
@@ -34,6 +35,7 @@ class JournaledPeers(Peers):
             (1.0, self.forget),
             (0.5, self.note),
             (0.5, self.log),
+            (0.3, self.register),
         ]
 
     def ask(self, kind: str, op: str, *args: Any, keys: Any = ()) -> None:
@@ -80,6 +82,10 @@ class JournaledPeers(Peers):
 
     def log(self) -> None:
         self.cluster.handle(LogEvent(self.rng.choice("tu"), {"n": self.asked}))
+
+    def register(self) -> None:
+        plugin = self.rng.choice([None, Blob(b"p%d" % self.asked, [Buffer(b"b")])])
+        self.cluster.handle(SetPlugin("worker", self.rng.choice("xy"), plugin))
 
     def finish(self) -> None:
         for _ in range(4):
@@ -195,7 +201,7 @@ class JournaledPrimitives(Primitives):
 
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # to make a life shorter takes minutes
-STAYS = (14, 15)  # notes and events
+STAYS = (14, 15, 16)  # notes, events and plugins
 DONE_ONCE = {
     ("queue", "put"),
     ("queue", "get"),

@@ -1,15 +1,16 @@
-"""How a task is run, for a journal: those in values, and those that nobody waits for."""
+"""How a task is run, for a journal: tasks in values, and tasks nobody waits for. And plugins."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.scheduler.core.journal.recorder import FUNCTION, TASK, Recorder
+from shoal.scheduler.core.journal.recorder import FUNCTION, PLUGIN, TASK, Recorder
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.state import TaskState
+    from shoal.wire.blob import Blob
 
-__all__ = ["describe_task", "note_life", "record_task", "remember"]
+__all__ = ["describe_blob", "describe_task", "note_life", "note_plugin", "record_task", "remember"]
 
 
 def describe_task(ts: TaskState) -> tuple[Any, ...]:
@@ -26,6 +27,19 @@ def describe_task(ts: TaskState) -> tuple[Any, ...]:
         ts.group.prefix.name,
         ts.priority,
     )
+
+
+def describe_blob(blob: Blob) -> tuple[Any, ...]:
+    """Return the entry of a pickle."""
+    return (blob.data, [buffer.data for buffer in blob.buffers])
+
+
+def note_plugin(recorder: Recorder, key: tuple[str, str], plugin: Blob | None) -> None:
+    """Note that a plugin was registered, or taken back: None."""
+    if plugin is None:
+        recorder.drop(PLUGIN, key)
+    else:
+        recorder.put(PLUGIN, key, describe_blob(plugin))
 
 
 def record_task(recorder: Recorder, ts: TaskState) -> None:
@@ -56,8 +70,7 @@ def remember(recorder: Recorder, ts: TaskState) -> None:
         count = recorder.functions.get(function.id, 0)
         recorder.functions[function.id] = count + 1
         if not count:
-            blob = function.blob
-            recorder.put(FUNCTION, function.id, (blob.data, [b.data for b in blob.buffers]))
+            recorder.put(FUNCTION, function.id, describe_blob(function.blob))
     if before is not None and before[1] != id:
         recorder.release(before[1])
     recorder.put(TASK, ts.serial, describe_task(ts))

@@ -21,6 +21,7 @@ __all__ = [
     "HELD",
     "ITEM",
     "NOTE",
+    "PLUGIN",
     "QUEUE",
     "SEMAPHORE",
     "TASK",
@@ -48,6 +49,7 @@ FUNCTION = 12  # id -> pickle, its buffers
 FIRED = 13  # serial number of a task that runs though no client wants it -> nothing
 NOTE = 14  # first key of users' metadata -> what is noted under it
 EVENT = 15  # topic, number -> wall clock, message
+PLUGIN = 16  # "scheduler", "worker" or "nanny", name -> pickle, its buffers
 
 _DROPPED: Any = object()
 

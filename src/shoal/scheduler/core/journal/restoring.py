@@ -67,6 +67,7 @@ def restore(s: SchedulerState, recorder: Recorder, changes: Iterable[Change]) ->
         add_want(s.fire_and_forget, ts)
         activate(s, ts)
     s.notes.metadata.update(by_kind.get(r.NOTE, []))
+    s.notes.plugins.update((key, _blob(*row)) for key, row in by_kind.get(r.PLUGIN, []))
     _restore_events(s, recorder, by_kind.get(r.EVENT, []))
     kinds = [r.ITEM, r.VARIABLE, r.DATASET, r.FLAG, r.CLOSED, r.HELD, r.ANSWER, r.DELIVERY]
     if any(kind in by_kind for kind in kinds):
@@ -80,12 +81,16 @@ def restore(s: SchedulerState, recorder: Recorder, changes: Iterable[Change]) ->
     recorder.take()  # all of it is in the journal
 
 
+def _blob(data: bytes, buffers: list[bytes]) -> Blob:
+    return Blob(data, [Buffer(buffer) for buffer in buffers])
+
+
 def _restore_tasks(
     s: SchedulerState, functions: list[tuple[bytes, Any]], rows: list[tuple[int, Any]]
 ) -> dict[int, TaskState]:
     """Make tasks; return them by their old serial numbers."""
-    for id, (data, buffers) in functions:
-        s.functions[id] = FunctionState(id, Blob(data, [Buffer(buffer) for buffer in buffers]))
+    for id, row in functions:
+        s.functions[id] = FunctionState(id, _blob(*row))
     tasks: dict[int, TaskState] = {}
     for serial, row in rows:
         key, life, function, args, buffers, _, options, group_name, prefix, priority = row

@@ -13,7 +13,7 @@ from shoal.scheduler.core.coordination.semaphore import Semaphore
 from shoal.scheduler.core.coordination.state import CoordinationState, coordination_of
 from shoal.scheduler.core.coordination.variable import Variable
 from shoal.scheduler.core.journal import recorder as r
-from shoal.scheduler.core.journal.recipes import describe_task
+from shoal.scheduler.core.journal.recipes import describe_blob, describe_task
 
 if TYPE_CHECKING:
     from shoal.scheduler.core.journal.recorder import Change
@@ -28,11 +28,11 @@ def snapshot(s: SchedulerState) -> list[Change]:
     recorder = s.recorder
     assert recorder is not None
     for id in recorder.functions:
-        blob = s.functions[id].blob
-        found.append((r.FUNCTION, id, (blob.data, [b.data for b in blob.buffers])))
+        found.append((r.FUNCTION, id, describe_blob(s.functions[id].blob)))
     found += [(r.TASK, n, describe_task(ts)) for n, (ts, _) in recorder.tasks.items()]
     found += [(r.FIRED, serial, None) for serial in s.fire_and_forget.wants]
     found += [(r.NOTE, key, value) for key, value in s.notes.metadata.items()]
+    found += [(r.PLUGIN, key, describe_blob(blob)) for key, blob in s.notes.plugins.items()]
     for topic, events in s.notes.events.items():
         first = recorder.logged[topic] - len(events)
         for number, (when, message) in enumerate(events, first):
