@@ -125,9 +125,11 @@ class SchedulerContext(ServerAttributes):
     def coerce_address(self, addr: Any, resolve: bool = True) -> str:
         """Return the address of a worker, given its address or name."""
         text = str(getattr(addr, "address", addr))
+        if text in self.state.workers:
+            return text
         known = self.state.aliases.get(text)
         if known is not None:
             return known
         if isinstance(addr, tuple):
             text = f"{addr[0]}:{addr[1]}"
-        return text if text in self.state.workers else normalize_address(text)
+        return normalize_address(text)

@@ -1,4 +1,8 @@
-"""Requests of a scheduler to its workers' nannies: how one died, and to replace one that hangs."""
+"""Requests of a scheduler to its workers' nannies: how one died, and to replace one that hangs.
+
+Reports of deaths are confirmed by the nanny that the worker named when it registered: any member
+could send one.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +46,7 @@ async def post_mortem(scheduler: SchedulerContext, ws: WorkerState, reason: str)
             overdue = answer.get("overdue", [])
     except Exception as error:
         logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
-    gone = ws.address not in scheduler.worker_streams
+    # Where its nanny says that it is dead, it is, whatever its connection looks like.
+    gone = dead or ws.address not in scheduler.worker_streams
     if scheduler.state.workers.get(ws.address) is ws and gone:
         scheduler.lose_worker(ws.address, reason, dead, running, overdue)

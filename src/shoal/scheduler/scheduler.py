@@ -29,6 +29,7 @@ from shoal.plugins.hooks import name_of
 from shoal.preloading import Preloads
 from shoal.scheduler.applier import SchedulerApplier, Send
 from shoal.scheduler.calls import ShellCalls
+from shoal.scheduler.claims import dispute
 from shoal.scheduler.copying import Copying
 from shoal.scheduler.core import (
     ClientLost,
@@ -238,6 +239,7 @@ class Scheduler(
             self._worker_replaced,
             self._worker_closed,
             partial(close_worker, self),
+            partial(dispute, self),
         )
         self.client_streams = Streams(
             "client",
@@ -487,12 +489,14 @@ class Scheduler(
     def authorize(self, comm: Comm, op: str, arguments: dict[str, Any]) -> None:
         check_request(comm, op, arguments, self.client_streams.owners)
 
-    def _stream(self, comm: Comm, edge: str) -> Status:
+    def _stream(self, comm: Comm, edge: str, token: bytes = b"") -> Status:
         if self._machine is None or self.status not in (Status.starting, Status.running):
             raise RuntimeError(f"this scheduler is {self.status.value}")
         if edge not in ("worker", "client"):
             raise ValueError(f"a stream is for a 'worker' or a 'client', not {edge!r}")
-        (self.worker_streams if edge == "worker" else self.client_streams).accept(comm)
+        if not isinstance(token, bytes) or len(token) > 64:
+            raise ValueError("the token of a stream is at most 64 bytes")
+        (self.worker_streams if edge == "worker" else self.client_streams).accept(comm, token)
         return Status.dont_reply
 
     def _from_worker(self, address: str, messages: list[Any]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shoal.worker.core import Machine
     from shoal.worker.exchange import Exchange
     from shoal.worker.executor.pool import ThreadPool
+    from shoal.worker.link import SchedulerLink
     from shoal.worker.pages import WorkerPages
     from shoal.worker.plugins import WorkerPlugins
     from shoal.worker.profiling import Profiler
@@ -72,6 +73,7 @@ class WorkerContext(ServerAttributes):
     pages: WorkerPages
     peers: ConnectionPool
     outbox: Outboxes
+    _link: SchedulerLink | None
     _preloads: Preloads
     _lifetime: Lifetime
     _death_timeout: float | None
@@ -84,3 +86,7 @@ class WorkerContext(ServerAttributes):
     say_how_it_is: Callable[[], Any]
     upload_file: Callable[..., Any]
     get_monitor_info: Callable[..., dict[str, Any]]
+
+    def began_stream(self, token: Any) -> bool:
+        """Whether this worker began a stream to a scheduler with this token."""
+        return self._link is not None and self._link.began(token)

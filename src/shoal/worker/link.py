@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +62,7 @@ class SchedulerLink:
         self.address = address
         self._look_up = look_up
         self._args = connection_args
+        self._token = secrets.token_bytes(16)
         self._on_up = on_up
         self._on_down = on_down
         self._on_messages = on_messages
@@ -74,6 +77,10 @@ class SchedulerLink:
     def up(self) -> bool:
         """Whether there is a connection."""
         return self._stream is not None
+
+    def began(self, token: Any) -> bool:
+        """Whether a stream with this token is from here: see `shoal.scheduler.claims`."""
+        return isinstance(token, bytes) and hmac.compare_digest(self._token, token)
 
     def send(self, messages: list[Any]) -> None:
         """Send a batch; without a connection it is dropped."""
@@ -131,7 +138,9 @@ class SchedulerLink:
             self.address = self._look_up() or self.address
             try:
                 comm = await connect(self.address, max(left, _PAUSE), **self._args)
-                await comm.write({"op": "stream", "edge": "worker", "reply": False})
+                await comm.write(
+                    {"op": "stream", "edge": "worker", "token": self._token, "reply": False}
+                )
             except OSError as error:
                 # A scheduler that is being killed accepts and closes: only at first is a refusal
                 # final.

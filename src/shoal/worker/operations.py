@@ -79,6 +79,10 @@ def _terminate(worker: WorkerContext, reason: str = "asked to close") -> str:
     return "OK"
 
 
+def _began_stream(worker: WorkerContext, token: bytes) -> bool:
+    return worker.began_stream(token)
+
+
 def _versions(worker: WorkerContext) -> dict[str, Any]:
     return own_versions()
 
@@ -163,6 +167,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "run": _run,
     "run_coroutine": _run,
     "terminate": _terminate,
+    "began_stream": _began_stream,
     "versions": _versions,
     "logs": _logs,
     "keys": _keys,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
@@ -60,6 +61,7 @@ class Connection:
         self.session = session
         self.address = address
         self._args = connection_args
+        self._token = secrets.token_bytes(16)
         self._heartbeat = heartbeat
         self._patience = config.get_seconds("shoal.recovery.reconnect")
         self._loop = asyncio.get_running_loop()
@@ -116,7 +118,7 @@ class Connection:
             raise
 
     async def _begin(self, comm: Comm) -> None:
-        await comm.write({"op": "stream", "edge": "client"})
+        await comm.write({"op": "stream", "edge": "client", "token": self._token})
         stream: MessageStream[Any] = MessageStream(
             comm, sends=BatchCodec(ClientToScheduler), receives=BatchCodec(SchedulerToClient)
         )

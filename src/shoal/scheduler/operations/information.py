@@ -74,7 +74,8 @@ def find_workers(scheduler: CoreAccess, names: Iterable[Any] | None) -> list[Wor
     found: dict[str, WorkerState] = {}
     for name in [names] if isinstance(names, (str, int)) else names:
         text = str(name)
-        address = s.aliases.get(text, text)
+        # An address first: a worker may be called by what is another's.
+        address = text if text in s.workers else s.aliases.get(text, text)
         if address in s.workers:
             found[address] = s.workers[address]
         elif text in s.hosts:

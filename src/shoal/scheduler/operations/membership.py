@@ -13,6 +13,7 @@ from shoal.comm.requests import error_message
 from shoal.scheduler.core import RestartAll, RetireWorkers
 from shoal.scheduler.core.policies.scaling import spare_workers, wanted_workers
 from shoal.scheduler.core.state import WorkerState
+from shoal.scheduler.deaths import post_mortem
 from shoal.scheduler.operations.information import find_workers
 from shoal.wire.serialize.wrappers import Serialized
 
@@ -237,7 +238,7 @@ async def terminate(scheduler: SchedulerContext, reason: str = "the cluster was 
     asyncio.get_running_loop().call_soon(lambda: scheduler.close_soon(reason))
 
 
-def worker_died(
+async def worker_died(
     scheduler: SchedulerContext,
     address: str,
     reason: str,
@@ -246,7 +247,9 @@ def worker_died(
 ) -> None:
     """A nanny tells that the process of a worker has ended, and in the midst of which runs.
 
-    `overdue`: those that it was ended for, because their time was over.
+    `overdue`: those that it was ended for, because their time was over. It is asked for all of
+    this at its own address, as any member could say it.
     """
-    if address in scheduler.state.workers:
-        scheduler.lose_worker(address, reason, dead=True, running=running, overdue=overdue)
+    ws = scheduler.state.workers.get(address)
+    if ws is not None and ws.info.nanny is not None:
+        await post_mortem(scheduler, ws, reason)

@@ -40,6 +40,8 @@ def register_worker(s: SchedulerState, msg: m.RegisterWorker) -> str | None:
             f"a worker with the name {name!r} is registered already at {taken}; "
             "give this one another name"
         )
+    if name != msg.address and name in s.workers:
+        return f"{name!r} is the address of another worker; give this one another name"
     ws = s.workers[msg.address] = WorkerState(msg, s.now)
     s.aliases[name] = msg.address
     s.hosts.setdefault(msg.host, {})[msg.address] = None
