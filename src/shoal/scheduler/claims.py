@@ -91,5 +91,5 @@ async def _ask(scheduler: SchedulerContext, address: str, **request: Any) -> Any
                 return await send_recv(comm, **request)
             finally:
                 comm.abort()
-    except Exception:  # whatever it is that answers there, it is not that worker
+    except Exception:  # another server answers there, or none: it is not that worker
         return None
