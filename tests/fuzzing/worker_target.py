@@ -53,6 +53,8 @@ class _Failure:
     exception = traceback = Blob(b"error")
     exception_text = "error"
     traceback_text = ""
+    kinds = ["ValueError"]
+    agreed = True
 
 
 class World:

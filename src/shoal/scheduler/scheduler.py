@@ -494,8 +494,6 @@ class Scheduler(
             raise RuntimeError(f"this scheduler is {self.status.value}")
         if edge not in ("worker", "client"):
             raise ValueError(f"a stream is for a 'worker' or a 'client', not {edge!r}")
-        if not isinstance(token, bytes) or len(token) > 64:
-            raise ValueError("the token of a stream is at most 64 bytes")
         (self.worker_streams if edge == "worker" else self.client_streams).accept(comm, token)
         return Status.dont_reply
 

@@ -23,8 +23,9 @@ __all__ = ["Streams"]
 logger = logging.getLogger("shoal.scheduler")
 
 _LONGEST_NAME = 500
+_LONGEST_TOKEN = 64
 _REMEMBERED = 10_000  # names of peers whose identity and token are known
-_MOST_EARLY = 100  # batches of a peer of which it is not known yet whether it may have its name
+_MOST_EARLY = 100  # batches of a peer whose right to its name is not known yet
 
 _EDGES: dict[str, tuple[Any, Any, Any]] = {
     # edge: first message, sent, received
@@ -78,7 +79,7 @@ class Streams:
         self._streams: dict[str, MessageStream[Any]] = {}
         # The peer that introduced itself by each name, also when its connection is lost.
         self.owners: OrderedDict[str, str | None] = OrderedDict()
-        self._tokens: OrderedDict[str, bytes] = OrderedDict()  # what these streams began with
+        self._tokens: OrderedDict[str, bytes] = OrderedDict()  # of the streams with these names
         self._busy_poll: BusyPoll | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -101,11 +102,13 @@ class Streams:
         token : bytes
             What the peer begins all its streams with, and tells nobody else.
         """
+        if not isinstance(token, bytes) or len(token) > _LONGEST_TOKEN:
+            raise ValueError(f"the token of a stream is at most {_LONGEST_TOKEN} bytes")
         if self._busy_poll is None:
             self._busy_poll = BusyPoll(asyncio.get_running_loop())
         stream: MessageStream[Any] = MessageStream(comm, sends=self._sends, receives=self._receives)
         name = ""
-        early: list[list[Any]] = []  # what comes while it is being found out who that is
+        early: list[list[Any]] = []  # batches that wait for the answer to the dispute
 
         def receive(messages: list[Any]) -> None:
             if early:
