@@ -16,7 +16,7 @@ import pytest
 from helpers import wait_until
 
 from shoal import Client, StreamFuture, TaskTimeout, wait
-from shoal.coordination import stream
+from shoal.coordination.sending import Sender
 
 YIELDED: list[int] = []
 ATTEMPTS: list[int] = []
@@ -71,16 +71,13 @@ def test_a_task_whose_parts_are_all_taken_is_not_stopped(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it has not ended when the last of them comes."""
-    came = stream._came
+    all_came = Sender.all_came
     release = threading.Event()
 
-    def ends_later(queue: Any, item: Any) -> bool:
-        done = came(queue, item)
-        if item[0] == stream._END:
-            release.wait(20)
-        return done
+    def ends_later(sender: Sender) -> bool:
+        return all_came(sender) and release.wait(20)
 
-    monkeypatch.setattr(stream, "_came", ends_later)
+    monkeypatch.setattr(Sender, "all_came", ends_later)
     future = client.stream(count, 3)
     assert list(future) == [0, 1, 2] and not future.done()
     release.set()
@@ -96,8 +93,23 @@ def test_it_waits_while_nobody_takes_parts(client: Client) -> None:
     parts = iter(future)
     assert next(parts) == 0
     wait_until(lambda: len(YIELDED) >= 4)
-    assert len(YIELDED) <= 8 and not future.done()
+    # Those that were taken, those that wait, and one that the task has in its hands.
+    assert len(YIELDED) <= 3 + 3 + 1 and not future.done()
     assert list(parts) == list(range(1, 100))
+
+
+def test_a_part_costs_no_round_trip(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task puts some while the first are on their way, and they are taken together."""
+    flying = []
+    put = Sender._put
+
+    def note(sender: Sender, asking: Any) -> None:
+        flying.append(sender._flying)
+        put(sender, asking)
+
+    monkeypatch.setattr(Sender, "_put", note)
+    assert list(client.stream(count, 400, buffer=32)) == list(range(400))
+    assert max(flying) > 8
 
 
 def test_other_tasks_run_while_it_waits(client: Client) -> None:

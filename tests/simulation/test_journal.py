@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shoal.scheduler.applier import SchedulerApplier
+from shoal.scheduler.core.coordination.queue import Queue
 from shoal.scheduler.core.coordination.state import CoordinationState
 from shoal.scheduler.core.journal import format as files
 from shoal.scheduler.core.journal import recorder as r
@@ -62,6 +63,16 @@ def after(first: Any, then: Any) -> Any:
             first(self, effects, send)
 
     return both
+
+
+def serves_the_last_putter_first(patch: pytest.MonkeyPatch) -> None:
+    serve = Queue.serve
+
+    def backwards(self: Queue, coordination: CoordinationState) -> None:
+        self.putters = dict(reversed(self.putters.items()))
+        serve(self, coordination)
+
+    patch.setattr(Queue, "serve", backwards)
 
 
 def takes_a_sync_for_a_later_write(patch: pytest.MonkeyPatch) -> None:
@@ -179,6 +190,7 @@ def gives_back_what_is_on_its_way(patch: pytest.MonkeyPatch) -> None:
 
 
 BUGS: list[Patch] = [
+    serves_the_last_putter_first,
     answers_before_the_sync,
     answers_before_the_write,
     takes_a_sync_for_a_later_write,

@@ -612,7 +612,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         self,
         func: Callable[..., Any],
         *args: Any,
-        buffer: int = 16,
+        buffer: int = 32,
         resume: str | None = None,
         **kwargs: Any,
     ) -> StreamFuture:

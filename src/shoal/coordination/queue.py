@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Queue"]
 
 _ALL = -1
+_SOME = -2  # all that is there, and at least one
 
 
 class Queue(Named):
@@ -106,6 +107,10 @@ class Queue(Named):
         else:
             raise ValueError(f"batch must be True, False or a number of items, got {batch!r}")
         return self._ask("get", self.maxsize, wanted, timeout=timeout, load=load, takes=True)
+
+    def _get_some(self, timeout: Seconds) -> Any:
+        """Take all that is there; waits until there is something."""
+        return self._ask("get", self.maxsize, _SOME, timeout=timeout, load=_all, takes=True)
 
     def qsize(self, **kwargs: Any) -> Any:
         """Return how many items are in the queue."""

@@ -8,8 +8,11 @@ first part that did not come into the queue.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,9 +26,10 @@ from shoal.client.futures.outcome import error_of
 from shoal.client.in_task.task_client import client_of_task
 from shoal.coordination.asking import nobody
 from shoal.coordination.queue import Queue
+from shoal.coordination.sending import Sender
 from shoal.coordination.variable import Variable
 from shoal.errors import DataLostError
-from shoal.task_context import get_worker
+from shoal.task_context import aside, away, get_worker
 from shoal.wire.messages import Ask
 from shoal.wire.pickling import dumps_bytes, loads_bytes
 
@@ -36,6 +40,7 @@ __all__ = ["StreamFuture", "begin_stream"]
 
 _LARGE = 2**18  # bytes of a part from which on it stays on its worker until it is taken
 _POLL_INTERVAL = 0.5  # seconds after which a waiting side looks at how the other is
+_STAYS = 0.05  # seconds for which a task that waits keeps its thread
 _END = -1
 
 
@@ -129,18 +134,16 @@ class StreamFuture(Future):
     def _get_more(self, seconds: float) -> bool:
         """Take what is in the queue, or wait a moment for something; return whether it came."""
         try:
-            first = self._queue.get(timeout=seconds)
+            self._ready += self._queue._get_some(seconds)
         except TimeoutError:
             return False
-        self._ready += [first, *self._queue.get(batch=True)]
         return True
 
     async def _get_more_async(self, seconds: float) -> bool:
         try:
-            first = await self._queue.get(timeout=seconds)
+            self._ready += await self._queue._get_some(seconds)
         except TimeoutError:
             return False
-        self._ready += [first, *(await self._queue.get(batch=True))]
         return True
 
     def _note_end(self, came: bool) -> None:
@@ -177,24 +180,32 @@ class _Producer:
         return type(self), (self._function, self._stream, self._buffer, self._resume)
 
     def __call__(self, *args: Any, **kwargs: Any) -> int:
-        queue, position = Queue(self._stream, maxsize=self._buffer), Variable(self._stream)
+        position = Variable(self._stream) if self._resume else None
         count = 0
-        if self._resume:
+        if position is not None:
             try:
                 count = position.get(timeout=0)
             except TimeoutError:  # it is the first run, or nothing came into the queue
                 pass
             kwargs[self._resume] = count
-        for part in self._function(*args, **kwargs):
-            item = (count, self._packed(part))
-            while not _came(queue, item):
-                pass
-            count += 1
-            if self._resume:
-                position.set(count)
-        while not _came(queue, (_END, count)):
-            pass
+        came = threading.Event()
+        sender = self._sender(position, count, came.set)
+        try:
+            for part in self._function(*args, **kwargs):
+                _send(sender, came, (count, self._packed(part)))
+                count += 1
+        except Exception:
+            _wait_for(sender.all_came, came)  # the parts come first
+            raise
+        _send(sender, came, (_END, count))
+        _wait_for(sender.all_came, came)
         return count
+
+    def _sender(self, position: Variable | None, count: int, wake: Callable[[], object]) -> Sender:
+        """Return what puts parts: half of those that may wait are under way, half in the queue."""
+        ahead = max(1, self._buffer // 2)
+        queue = Queue(self._stream, maxsize=max(1, self._buffer - ahead))
+        return Sender(queue, ahead, position, count, wake)
 
     def _packed(self, part: Any) -> Any:
         """Return a part as it is put: a pickle, or a future where it is large."""
@@ -209,30 +220,62 @@ class _AsyncProducer(_Producer):
     """The same with an asynchronous generator."""
 
     async def __call__(self, *args: Any, **kwargs: Any) -> int:  # type: ignore[override]
-        queue, position = Queue(self._stream, maxsize=self._buffer), Variable(self._stream)
+        position = Variable(self._stream) if self._resume else None
         count = 0
-        if self._resume:
+        if position is not None:
             try:
                 count = await position.get(timeout=0)
             except TimeoutError:
                 pass
             kwargs[self._resume] = count
-        async for part in self._function(*args, **kwargs):
-            await queue.put((count, dumps_bytes(part)))
-            count += 1
-            if self._resume:
-                await position.set(count)
-        await queue.put((_END, count))
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        sender = self._sender(position, count, lambda: loop.call_soon_threadsafe(came.set))
+        try:
+            async for part in self._function(*args, **kwargs):
+                await _send_async(sender, came, (count, dumps_bytes(part)))
+                count += 1
+        except Exception:
+            await _wait_for_async(sender.all_came, came)
+            raise
+        await _send_async(sender, came, (_END, count))
+        await _wait_for_async(sender.all_came, came)
         return count
 
 
-def _came(queue: Queue, item: Any) -> bool:
-    """Put something into a queue; False after a moment, so that the task can be stopped."""
-    try:
-        queue.put(item, timeout=_POLL_INTERVAL)
-    except TimeoutError:
-        return False
-    return True
+def _send(sender: Sender, came: threading.Event, item: Any) -> None:
+    _wait_for(lambda: sender.offer(item), came)
+
+
+def _wait_for(reached: Callable[[], bool], came: threading.Event) -> None:
+    """Wait for a condition, which is looked at again at each answer.
+
+    For more than a moment without the worker's thread. No wait is long, so the task can be stopped.
+    """
+    if reached():
+        return
+    until = time.monotonic() + _STAYS
+    while (left := until - time.monotonic()) > 0:
+        came.wait(left)
+        came.clear()
+        if reached():
+            return
+    with away():
+        while not reached():
+            came.wait(_POLL_INTERVAL)
+            came.clear()
+
+
+async def _send_async(sender: Sender, came: asyncio.Event, item: Any) -> None:
+    await _wait_for_async(lambda: sender.offer(item), came)
+
+
+async def _wait_for_async(reached: Callable[[], bool], came: asyncio.Event) -> None:
+    if reached():
+        return
+    with aside():
+        while not reached():
+            await came.wait()
+            came.clear()
 
 
 def begin_stream(

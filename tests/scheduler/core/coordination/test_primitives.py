@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from scheduler_harness import FUNCTION
 
+from shoal.scheduler.core.coordination.queue import SOME
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 
@@ -43,6 +44,18 @@ def test_a_full_queue_lets_putters_wait_in_order() -> None:
     c.unask(puts[3])
     assert c.error(puts[3])[0] == "TimeoutError"
     assert c.value(c.get("b", ALL)) == [b"1", b"2"]
+
+
+def test_a_getter_of_what_there_is_waits_for_the_first() -> None:
+    c = Asking()
+    for value in (b"1", b"2"):
+        c.put("a", value)
+    assert c.value(c.get("b", SOME)) == [b"1", b"2"]
+    some, late = c.get("b", SOME), c.get("c", SOME)
+    puts = [c.put("a", b"%d" % i, maxsize=2) for i in range(4)]
+    assert c.value(some) == [b"0"] and c.value(late) == [b"1"]
+    assert not any(map(c.pending, puts))
+    assert c.value(c.get("b", SOME)) == [b"2", b"3"]
 
 
 def test_batches() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS", "Item", "Queue"]
 
 ALL = -1  # a getter that takes what is there, without waiting
+SOME = -2  # one that takes what is there, and waits where nothing is
 
 
 class Item:
@@ -81,6 +82,8 @@ class Queue:
 
     def give(self, coordination: CoordinationState, getter: PendingRequest, wanted: int) -> None:
         """Hand over so many items."""
+        if getter.args[1] == SOME:
+            wanted = len(self.items)
         items = [self.items.popleft() for _ in range(wanted)]
         keys = [key for item in items for key in item.keys]
         delivery = UnackedDelivery(self, items, keys, self.name)
@@ -139,12 +142,14 @@ def _put(coordination: CoordinationState, request: PendingRequest) -> None:
 
 
 def _get(coordination: CoordinationState, request: PendingRequest) -> None:
-    """Args: maxsize, number of items or `ALL`."""
+    """Args: maxsize, number of items, `ALL` or `SOME`."""
     queue = _queue(coordination, request)
     wanted: int = request.args[1]
     if wanted == ALL:
         # Earlier requests go first; what they do not wait for is left.
         wanted = 0 if queue.getters else len(queue.items)
+    elif wanted == SOME:
+        wanted = 1
     if not wanted or (not queue.getters and len(queue.items) >= wanted):
         queue.give(coordination, request, wanted)
     else:
