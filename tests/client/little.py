@@ -59,7 +59,7 @@ class Little(Server):
 
     # ------------------------------------------------------------------ stream
 
-    async def accept(self, comm: Comm, edge: str) -> Status:
+    async def accept(self, comm: Comm, edge: str, token: bytes = b"") -> Status:
         assert edge == "client"
         stream: MessageStream[Any] = MessageStream(
             comm, sends=BatchCodec(m.SchedulerToClient), receives=BatchCodec(m.ClientToScheduler)
