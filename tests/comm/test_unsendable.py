@@ -40,3 +40,26 @@ def test_a_message_that_cannot_be_encoded_fails_alone(caplog: pytest.LogCaptureF
     [(message, error)] = failed
     assert message is odd and "object" in str(error)
     assert "Graph" in caplog.text
+
+
+def test_nothing_is_sent_where_no_message_can_be_encoded() -> None:
+    # The peer takes a batch without messages for a broken protocol.
+    sent: list[Any] = []
+
+    class Frames:
+        idle = True
+
+    comm = cast(
+        "Comm",
+        SimpleNamespace(closed=lambda: False, write=sent.append, protocol=Frames()),
+    )
+
+    async def main() -> None:
+        codec: BatchCodec[Any] = BatchCodec(m.ClientToScheduler)
+        stream: MessageStream[Any] = MessageStream(comm, sends=codec, receives=codec)
+        stream.send([m.Ask(1, "lock", "x", "acquire", [object()], [])])
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    run(main())
+    assert sent == []

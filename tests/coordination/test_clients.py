@@ -7,6 +7,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import wait_until
 
@@ -356,3 +357,21 @@ def test_the_scheduler_keeps_nothing(client: Client) -> None:
     variable.delete()
     wait_until(lambda: not coordination.kept and not coordination.unacked)
     assert set(coordination.places) <= before | {("lock", "")}
+
+
+def test_numbers_of_numpy_and_what_cannot_be_sent(client: Client, name: str) -> None:
+    lock = MultiLock([f"{name}-a", f"{name}-b"])
+    assert lock.acquire(num_locks=np.int64(1), timeout=5)
+    lock.release()
+    with pytest.raises(ValueError, match="num_locks= must be a whole number"):
+        lock.acquire(num_locks=1.5)
+
+
+def test_an_ask_that_cannot_be_sent_is_refused_alone(name: str) -> None:
+    # In the process itself nothing is encoded.
+    with Client(processes=False, n_workers=0, protocol="tcp", set_as_default=False) as client:
+        lock = MultiLock([f"{name}-a"], client=client)
+        with pytest.raises(ValueError, match="cannot be sent"):
+            lock._ask("acquire", object(), 1)
+        assert lock.acquire(timeout=5)
+        lock.release()

@@ -268,7 +268,7 @@ class MessageStream(Generic[M]):
                 and comm.protocol.direct
                 and not self._outbox
                 and not self._in_flight
-                and comm.send_directly(self._encoded(list(messages)))
+                and ((frames := self._encoded(list(messages))) == [] or comm.send_directly(frames))
             ):
                 self._in_flight = not comm.protocol.idle
                 return
@@ -337,14 +337,16 @@ class MessageStream(Generic[M]):
                 self._weight = self._waiting = self._waiting_after = 0
             comm = self.comm
             try:
-                if isinstance(comm, SocketComm):
-                    comm.send_frames(self._encoded(outbox))
-                    self._in_flight = not comm.protocol.idle
-                elif isinstance(comm, InProc):
+                if isinstance(comm, InProc):
                     comm.put(outbox)
+                elif (frames := self._encoded(outbox)) == []:
+                    pass
+                elif isinstance(comm, SocketComm):
+                    comm.send_frames(frames)
+                    self._in_flight = not comm.protocol.idle
                 else:
                     self._in_flight = True
-                    self._loop.create_task(self._write_comm(self._encoded(outbox)))
+                    self._loop.create_task(self._write_comm(frames))
             except CommClosedError:
                 return  # `_ended` is told by the connection
             if self._outbox and not self._in_flight:
@@ -352,7 +354,10 @@ class MessageStream(Generic[M]):
                 self._loop.call_soon(self._flush)
 
     def _encoded(self, messages: list[Any]) -> list[BytesLike]:
-        """Encode a batch without those messages that cannot be encoded: these fail alone."""
+        """Encode a batch without those messages that cannot be encoded: these fail alone.
+
+        Without frames, when none of them can.
+        """
         try:
             return self._sends.encode(messages)
         except Exception:
@@ -368,7 +373,7 @@ class MessageStream(Generic[M]):
                     self._loop.call_soon_threadsafe(self.on_unsendable, message, error)
             else:
                 good.append(message)
-        return self._sends.encode(good)
+        return self._sends.encode(good) if good else []
 
     def _sent(self) -> None:
         with self._sending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from shoal._base.numbers import whole_number
 from shoal.coordination.asking import Name, Seconds, wire_name
 from shoal.coordination.holding import Holdable, wait_time
 
@@ -62,7 +63,7 @@ class MultiLock(Holdable):
         bool
             Whether they were acquired.
         """
-        needed = len(self.names) if num_locks is None else num_locks
+        needed = len(self.names) if num_locks is None else whole_number("num_locks=", num_locks)
         if not 0 < needed <= len(self.names):
             raise ValueError(
                 f"num_locks must be from 1 to {len(self.names)}, the number of names; got {needed}"

@@ -77,7 +77,7 @@ def call_hook(
     """
     try:
         return function(*args, **kw)
-    except (Exception, SystemExit, asyncio.CancelledError):
+    except BaseException:
         logger.exception("Plugin %r failed in %s()", name, hook)
         return None
 
@@ -93,7 +93,7 @@ async def run_hook(function: Callable[..., Any], *args: Any) -> Any:
     try:
         result = function(*args)
         return await result if inspect.isawaitable(result) else result
-    except (SystemExit, asyncio.CancelledError) as error:
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
         if _is_callers(error):
             raise
         raise RuntimeError(f"{type(error).__name__} in a plugin: {error}") from error
@@ -104,7 +104,7 @@ async def wait_for_hook(logger: logging.Logger, name: str, hook: str, result: An
     try:
         if inspect.isawaitable(result):
             await result
-    except (Exception, SystemExit, asyncio.CancelledError) as error:
+    except BaseException as error:
         if _is_callers(error):
             raise
         logger.exception("Plugin %r failed in %s()", name, hook)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 
 import pytest
 from dask import delayed
@@ -146,6 +147,8 @@ def test_callbacks(client: Client, little: Little) -> None:
         threads.add(threading.current_thread().name)
         if len(called) == 1:
             raise RuntimeError("a callback that fails")
+        if len(called) == 2:
+            raise KeyboardInterrupt  # nor does anything else end the thread
 
     good, bad = client.submit(inc, 1), client.submit(div, 1, 0)
     good.add_done_callback(note)
@@ -175,6 +178,8 @@ def test_futures_of(client: Client) -> None:
     a, b = client.map(inc, [1, 2])
     assert futures_of([a, {"k": (b, {a})}, 3]) == [a, b]
     assert client.futures_of(a) == [a]
+    assert futures_of({1: a, 2: b}.values()) == futures_of(deque([a, b])) == [a, b]
+    assert wait({a: 1}.keys()).done == {a}
     a.cancel()
     with pytest.raises(CancelledError):
         futures_of([a])

@@ -7,6 +7,7 @@ import builtins
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -495,7 +496,7 @@ def _escape(text: str) -> str:
 
 
 def futures_of(o: Any, client: ClientContext | None = None) -> list[Future]:
-    """Return the futures in lists, tuples, sets, dicts and dask collections, each once.
+    """Return the futures in containers of Python and in dask collections, each once.
 
     Parameters
     ----------
@@ -518,9 +519,13 @@ def futures_of(o: Any, client: ClientContext | None = None) -> list[Future]:
     return found
 
 
+# What futures are looked for in, one after the other.
+_ROWS = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
+
+
 def is_empty(o: Any) -> bool:
     """Whether it is a container with nothing in it."""
-    return isinstance(o, (list, tuple, set, frozenset, dict)) and not o
+    return isinstance(o, (*_ROWS, dict)) and not len(o)
 
 
 def find_futures(o: Any) -> list[Future]:
@@ -533,7 +538,7 @@ def find_futures(o: Any) -> list[Future]:
         item = stack.pop()
         if isinstance(item, Future):
             found[id(item)] = item
-        elif isinstance(item, (list, tuple, set, frozenset)):
+        elif isinstance(item, _ROWS):
             stack += reversed(list(item))
         elif isinstance(item, dict):
             stack += reversed(list(item.values()))

@@ -94,7 +94,7 @@ class TopicHandlers:
             return
         try:
             result = handler(told)
-        except (Exception, SystemExit):
+        except BaseException:
             logger.exception("%s failed with %r", what, told)
             return
         if inspect.isawaitable(result):

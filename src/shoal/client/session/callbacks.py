@@ -77,6 +77,6 @@ class Callbacks:
             fn, argument, what = item
             try:
                 fn(argument)
-            except (Exception, SystemExit):  # others are still to be called
+            except BaseException:  # others are still to be called
                 logger.exception("%s failed with %r", what, argument)
             del item, fn, argument

@@ -20,6 +20,7 @@ from shoal.wire.codec import BatchCodec
 from shoal.wire.failures import pack_failure
 from shoal.wire.messages import (
     Answer,
+    Ask,
     ClientHeartbeat,
     ClientToScheduler,
     KeyErred,
@@ -164,8 +165,12 @@ class Connection:
         return type(message) is KeysInMemory and message.keys == [self.session.one_by_one.awaited]
 
     def _unsendable(self, message: Any, error: Exception) -> None:
-        """A message was not sent, and never will be: its tasks fail here, and say why."""
-        failure = pack_failure(TypeError(f"this cannot be sent to the scheduler: {error}"))
+        """A message was not sent, and never will be: its tasks, or who asks, are told why."""
+        why = f"this cannot be sent to the scheduler: {error}"
+        if isinstance(message, Ask):
+            self.session.hand(FromScheduler([Answer(message.id, why, "ValueError")]))
+            return
+        failure = pack_failure(TypeError(why))
         erred = [
             KeyErred(key, failure.exception, failure.traceback, "")
             for key in getattr(message, "keys", ())
