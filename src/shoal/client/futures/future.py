@@ -520,7 +520,7 @@ def futures_of(o: Any, client: ClientContext | None = None) -> list[Future]:
 
 
 # What futures are looked for in, one after the other.
-_ROWS = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
+_ROWS: tuple[type, ...] = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
 
 
 def is_empty(o: Any) -> bool:
