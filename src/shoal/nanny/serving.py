@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -42,10 +43,10 @@ async def serve(
     asked: asyncio.Future[str] = loop.create_future()
 
     def receive(message: dict[str, Any]) -> None:
-        if message["op"] == "gone":
-            loop.call_soon_threadsafe(ask, "the parent process ended")
-        elif message["op"] == "close":
-            loop.call_soon_threadsafe(ask, message.get("reason") or "asked to")
+        reasons = {"gone": "the parent process ended", "close": message.get("reason") or "asked to"}
+        if message["op"] in reasons:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends already
+                loop.call_soon_threadsafe(ask, reasons[message["op"]])
 
     def ask(reason: str) -> None:
         if not asked.done():

@@ -520,12 +520,12 @@ def futures_of(o: Any, client: ClientContext | None = None) -> list[Future]:
 
 
 # What futures are looked for in, one after the other.
-_ROWS: tuple[type, ...] = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
+_ROWS: Any = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
 
 
 def is_empty(o: Any) -> bool:
     """Whether it is a container with nothing in it."""
-    return isinstance(o, (*_ROWS, dict)) and not len(o)
+    return isinstance(o, (*_ROWS, dict)) and not o
 
 
 def find_futures(o: Any) -> list[Future]:
