@@ -519,7 +519,7 @@ def futures_of(o: Any, client: ClientContext | None = None) -> list[Future]:
     return found
 
 
-# What futures are looked for in, one after the other.
+# Containers in which futures are found.
 _ROWS: Any = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
 
 
