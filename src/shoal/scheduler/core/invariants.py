@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _TOLERANCE = 1e-6
+_KNOWN = frozenset(STATES) - {"forgotten"}
 
 
 def check(s: SchedulerState) -> None:
@@ -42,49 +43,63 @@ def check(s: SchedulerState) -> None:
 
 
 def _check_task(s: SchedulerState, ts: TaskState, settled: bool) -> None:
-    where = f"{ts!r} wanted_by={ts.wanted_by} waiters={ts.waiters}"
-    assert ts.state in STATES and ts.state != "forgotten", where
-    waiters = sum(1 for d in ts.dependents or () if d.state in ACTIVE)
-    assert ts.waiters == waiters, f"{where}: {waiters} dependents are active"
-    for dep in ts.deps:
-        assert s.tasks.get(dep.key) is dep, f"{where}: input {dep!r} is unknown"
-        assert dep.dependents is not None and ts in dep.dependents, where
-    for dependent in ts.dependents or ():
-        assert s.tasks.get(dependent.key) is dependent and ts in dependent.deps, where
-    assert ts.dependents is None or ts.dependents, f"{where}: an empty set of dependents"
-    assert (ts.state == "memory") == bool(ts.who_has), f"{where}: held by {ts.who_has}"
-    assert ts.value is None or ts.who_has, f"{where}: a value that nobody holds"
-    assert len(ts.who_has) < 2 or ts in s.replicated, f"{where}: its copies are not counted"
-    for ws in ts.who_has:
-        assert ws.held.get(ts.serial) is ts, where
-        assert s.workers.get(ws.address) is ws or (ws.status == "closed" and s.work), where
-    for client in ts.wanted_by:
-        assert client.wants.get(ts.serial) is ts, where
-        assert not client.real or s.clients.get(client.id) is client, where
-    if not settled:
-        pass
-    elif not ts.needed:
-        assert ts.state in ("released", "erred"), f"{where}: kept, but nobody needs it"
-        assert ts.dependents is not None, f"{where}: known, but nobody can ask for it"
-    elif ts.state == "released":
-        assert ts in s.recovery.awaited, f"{where}: needed, but nothing is done for it"
-    missing = [dep for dep in ts.deps if dep.state != "memory"]
-    if ts.state == "waiting":
-        assert ts.waiting_on == len(missing), f"{where}: waits for {missing}"
+    state, worker = ts.state, ts.worker
+    assert state in _KNOWN, _told(ts)
+    _check_relations(s, ts)
+    assert (state == "memory") == bool(ts.who_has), f"{_told(ts)}: held by {ts.who_has}"
+    assert ts.value is None or ts.who_has, f"{_told(ts)}: a value that nobody holds"
+    if settled and not (ts.wanted_by or ts.waiters):
+        assert state in ("released", "erred"), f"{_told(ts)}: kept, but nobody needs it"
+        assert ts.dependents is not None, f"{_told(ts)}: known, but nobody can ask for it"
+    elif settled and state == "released":
+        assert ts in s.recovery.awaited, f"{_told(ts)}: needed, but nothing is done for it"
+    if state == "waiting":
+        missing = [dep for dep in ts.deps if dep.state != "memory"]
+        assert ts.waiting_on == len(missing), f"{_told(ts)}: waits for {missing}"
         if not missing and settled:
-            assert ts in s.sleeping or s.recovery.until is not None, f"{where}: ready, not placed"
-    elif ts.state in ("queued", "no-worker"):
-        assert not missing, f"{where}: misses {missing}"
-    if ts.state == "processing":
-        assert ts.worker is not None and ts in ts.worker.processing and ts.run, where
-    elif ts.state == "waiting" and ts.worker is not None:
-        assert missing and ts in ts.worker.ahead and ts.run, f"{where}: sent ahead"
-        assert ts not in s.sleeping, f"{where}: sent ahead while it is to rest"
-    elif ts.state != "queued":
-        assert ts.worker is None, f"{where}: still on {ts.worker}"
-    assert (ts.state == "no-worker") == (ts in s.unrunnable), where
-    if ts.state == "erred":
-        assert ts.rare is not None and ts.rare.error is not None, where
+            assert ts in s.sleeping or s.recovery.until is not None, f"{_told(ts)}: not placed"
+        if worker is not None:
+            assert missing and ts in worker.ahead and ts.run, f"{_told(ts)}: sent ahead"
+            assert ts not in s.sleeping, f"{_told(ts)}: sent ahead while it is to rest"
+    elif state in ("queued", "no-worker"):
+        for dep in ts.deps:
+            assert dep.state == "memory", f"{_told(ts)}: misses {dep}"
+    if state == "processing":
+        assert worker is not None and ts in worker.processing and ts.run, _told(ts)
+    elif worker is not None:
+        assert state in ("waiting", "queued"), f"{_told(ts)}: still on {worker}"
+    assert (state == "no-worker") == (ts in s.unrunnable), _told(ts)
+    if state == "erred":
+        assert ts.rare is not None and ts.rare.error is not None, _told(ts)
+
+
+def _check_relations(s: SchedulerState, ts: TaskState) -> None:
+    """Check that what a task refers to knows the task, and is what is known under its name."""
+    get = s.tasks.get
+    for dep in ts.deps:
+        assert get(dep.key) is dep, f"{_told(ts)}: input {dep!r} is unknown"
+        assert dep.dependents is not None and ts in dep.dependents, _told(ts)
+    waiters, dependents = 0, ts.dependents
+    if dependents is not None:
+        assert dependents, f"{_told(ts)}: an empty set of dependents"
+        for dependent in dependents:
+            waiters += dependent.state in ACTIVE
+            assert get(dependent.key) is dependent and ts in dependent.deps, _told(ts)
+    assert ts.waiters == waiters, f"{_told(ts)}: {waiters} dependents are active"
+    holders, serial = ts.who_has, ts.serial
+    if len(holders) > 1:
+        assert ts in s.replicated, f"{_told(ts)}: its copies are not counted"
+    for ws in holders:
+        assert ws.held.get(serial) is ts, _told(ts)
+        assert s.workers.get(ws.address) is ws or (ws.status == "closed" and s.work), _told(ts)
+    for client in ts.wanted_by:
+        assert client.wants.get(serial) is ts, _told(ts)
+        assert not client.real or s.clients.get(client.id) is client, _told(ts)
+
+
+def _told(ts: TaskState) -> str:
+    """Return the words that a failed check begins with: made only then, as they cost most of it."""
+    return f"{ts!r} wanted_by={ts.wanted_by} waiters={ts.waiters}"
 
 
 def _check_worker(s: SchedulerState, ws: WorkerState) -> None:
@@ -151,12 +166,13 @@ def _check_queues(s: SchedulerState, settled: bool) -> None:
 
 
 def _check_groups(s: SchedulerState) -> None:
-    counts: Counter[tuple[str, str]] = Counter((ts.group.name, ts.state) for ts in s.tasks.values())
+    found: dict[str, Counter[str]] = {name: Counter() for name in s.groups}
+    for ts in s.tasks.values():
+        found[ts.group.name][ts.state] += 1
     for name, group in s.groups.items():
-        for state, n in group.counts.items():
-            if state != "forgotten":
-                assert counts[name, state] == n, f"group {name!r}: {n} {state}"
-        assert group.size == sum(n for st, n in group.counts.items() if st != "forgotten")
+        known = {state: n for state, n in group.counts.items() if n and state != "forgotten"}
+        assert found[name] == known, f"group {name!r}: {known} is {dict(found[name])}"
+        assert group.size == sum(known.values()), f"group {name!r}: {group.size} tasks"
 
 
 def _check_functions(s: SchedulerState) -> None:

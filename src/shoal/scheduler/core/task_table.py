@@ -7,7 +7,7 @@ With fewer tasks than that there is only one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -124,5 +124,34 @@ class TaskTable(Mapping[str, "TaskState"]):
         return len(self._latest) + sum(map(len, self._full))
 
     def __iter__(self) -> Iterator[str]:
-        for part in (*self._full, self._latest):
+        for part in self.parts:
             yield from part
+
+    def items(self) -> ItemsView[str, TaskState]:
+        """View the keys with their tasks; over the dicts, without a search for each key."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[TaskState]:
+        """View the tasks, likewise."""
+        return _Values(self)
+
+    @property
+    def parts(self) -> tuple[dict[str, TaskState], ...]:
+        """The dicts, the oldest first."""
+        return (*self._full, self._latest)
+
+
+class _Items(ItemsView[str, "TaskState"]):
+    _mapping: TaskTable
+
+    def __iter__(self) -> Iterator[tuple[str, TaskState]]:
+        for part in self._mapping.parts:
+            yield from part.items()
+
+
+class _Values(ValuesView["TaskState"]):
+    _mapping: TaskTable
+
+    def __iter__(self) -> Iterator[TaskState]:
+        for part in self._mapping.parts:
+            yield from part.values()
