@@ -81,7 +81,7 @@ def hello(
         (hello(length=5, body=b"\xc1\xc1\xc1\xc1\xc1"), "does not know the cluster's secret"),
         (hello(length=2000, body=b"\x91" * 2000), "does not know the cluster's secret"),
         (hello(length=0, kind=1), "the client does not encrypt"),
-        (hello(length=0, kind=7), "a word of kind 7"),
+        (hello(length=0, kind=8), "a word of kind 8"),
     ],
     ids=["garbage", "http", "tls", "bomb", "version", "no-knock", "nested", "plain", "kind"],
 )

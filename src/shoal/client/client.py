@@ -67,6 +67,7 @@ from shoal.client.submission.streaming import is_stream, stream, stream_rows
 from shoal.client.submission.submit import SubmitOptions, map_calls, submit_call
 from shoal.comm.endpoints import with_secret
 from shoal.comm.page_tokens import without_token
+from shoal.comm.passages import with_relay
 from shoal.comm.rpc import ConnectionPool, PooledRPC
 from shoal.diagnostics.links import member_link
 from shoal.preloading import Preloads
@@ -250,7 +251,9 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
             address, secret = await self._target.find(self._timeout)
             security = load_security(self._given_security, self._target, self.cluster)
             self.security = with_secret(security, secret)
-            self.connection_args = self.security.get_connection_args("client")
+            self.connection_args = with_relay(
+                self.security.get_connection_args("client"), lambda: address
+            )
             self.rpc = ConnectionPool(
                 limit=self._connection_limit,
                 connection_args=self.connection_args,

@@ -40,11 +40,15 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Agreed",
     "BusyError",
+    "Passage",
     "Terms",
     "UnknownSecretError",
     "accept",
+    "ask_passage",
+    "call_back",
     "introduce",
     "refuse",
+    "say_passed",
 ]
 
 PROTOCOL_VERSION: Final = 2
@@ -57,6 +61,7 @@ _TLS_RECORD: Final = 0x16
 
 # Kinds of words.
 _HELLO, _CHALLENGE, _ANSWER, _KNOCK, _WELCOME, _ERROR = 1, 2, 3, 4, 5, 9
+_THROUGH, _BACK, _PASSED = 6, 7, 8  # of connections that are passed on: see `relay`
 # Kinds of errors.
 _OTHER, _UNKNOWN, _BUSY = 0, 1, 2
 
@@ -103,6 +108,21 @@ class Terms(NamedTuple):
     role: str | None
     protection: str
     compressions: Sequence[str]
+
+
+class Passage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What a member wants that asks for no answer of this process, but for a way.
+
+    Attributes
+    ----------
+    address : str
+        Of the peer that is to be reached; of the member itself that comes back.
+    token : str
+        Of the passage for which it was called; empty for a new one.
+    """
+
+    address: str
+    token: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,11 +227,38 @@ async def _knock(
     return Agreed(_compression(welcome[_MAC:]), theirs, identity)
 
 
+async def ask_passage(protocol: FrameProtocol, terms: Terms, keys: Keys, address: str) -> None:
+    """Have a scheduler pass this connection on to a peer, who then waits for the first word."""
+    _say_passage(protocol, terms, keys, _THROUGH, Passage(address))
+    await _hear(protocol, _PASSED, "the scheduler")
+
+
+def call_back(protocol: FrameProtocol, terms: Terms, keys: Keys, address: str, token: str) -> None:
+    """Answer a scheduler's call: the next word on this connection is of a peer that wants in."""
+    _say_passage(protocol, terms, keys, _BACK, Passage(address, token))
+
+
+def _say_passage(
+    protocol: FrameProtocol, terms: Terms, keys: Keys, kind: int, passage: Passage
+) -> None:
+    nonce = secrets.token_bytes(_NONCE)
+    body = msgspec.msgpack.encode(passage)
+    key = keys.knock if terms.protection == "tls" else _symmetric_key(keys, terms)
+    _say(protocol, kind, nonce + _proof(key, bytes([kind]), nonce, body) + body)
+
+
+def say_passed(protocol: FrameProtocol) -> None:
+    """Tell a member that its way is open."""
+    _say(protocol, _PASSED, b"")
+
+
 # ---------------------------------------------------------------------- the accepting side
 
 
-async def accept(protocol: FrameProtocol, terms: Terms, addresses: Collection[str]) -> Agreed:
-    """Do the part of the accepting side.
+async def accept(
+    protocol: FrameProtocol, terms: Terms, addresses: Collection[str]
+) -> Agreed | Passage:
+    """Do the part of the accepting side; what is to be passed on is not answered yet.
 
     Parameters
     ----------
@@ -228,6 +275,8 @@ async def accept(protocol: FrameProtocol, terms: Terms, addresses: Collection[st
         When the peer is something else, or the two do not belong together.
     """
     kind, content = await _hear_any(protocol, "the client")
+    if kind in (_THROUGH, _BACK) and terms.protection in ("tls", "plain"):
+        return _passage(terms, kind, content)
     if terms.protection in ("tls", "certificates"):
         if kind == _HELLO:
             raise HandshakeError(
@@ -261,6 +310,23 @@ async def accept(protocol: FrameProtocol, terms: Terms, addresses: Collection[st
     _say(protocol, _WELCOME, proof + said)
     protocol.begin_frames()
     return Agreed(compression)
+
+
+def _passage(terms: Terms, kind: int, content: bytes) -> Passage:
+    nonce, mac, body = content[:_NONCE], content[_NONCE : _NONCE + _MAC], content[_NONCE + _MAC :]
+    for keys in terms.keys:
+        key = keys.knock if terms.protection == "tls" else _symmetric_key(keys, terms)
+        if hmac.compare_digest(_proof(key, bytes([kind]), nonce, body), mac):
+            break
+    else:
+        raise UnknownSecretError("the client does not know the cluster's secret")
+    try:
+        passage = msgspec.msgpack.decode(body, type=Passage)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise HandshakeError(f"the client sent garbage during the handshake: {error}") from error
+    if bool(passage.token) != (kind == _BACK):
+        raise HandshakeError("the client asked for a passage that is none")
+    return passage
 
 
 async def _accept_knock(

@@ -15,6 +15,7 @@ from shoal.comm.frames import FrameProtocol
 from shoal.comm.handshake import (
     Agreed,
     BusyError,
+    Passage,
     Terms,
     UnknownSecretError,
     accept,
@@ -304,6 +305,9 @@ class SocketListener(Listener):
             self._renew_terms(protocol.loop.time())
             own = {local, self.listen_address, self.contact_address, *others}
             agreed = await accept(protocol, self._terms, own)
+            if type(agreed) is Passage:
+                self._pass_on(protocol, agreed)
+                return
         except (CommClosedError, PermissionError) as error:
             self._refuse(protocol, peer, error)
             return
@@ -313,7 +317,19 @@ class SocketListener(Listener):
         finally:
             limit.cancel()
             self._handshakes.leave(protocol)
+        assert type(agreed) is Agreed
         self._begin(SocketComm(protocol, local, peer, self._deserialize, agreed))
+
+    def _pass_on(self, protocol: FrameProtocol, passage: Passage) -> None:
+        """Give a connection to who passes it on to another process."""
+        passages = self._arguments.get("passages")
+        if passages is None:
+            raise HandshakeError("this process passes no connections on: schedulers do")
+        passages.come(protocol, passage)
+
+    def take(self, protocol: FrameProtocol) -> None:
+        """Answer on a connection that this side has opened, as on one that came."""
+        self._accepted(protocol)
 
     def _too_late(self, protocol: FrameProtocol) -> None:
         protocol.fail(HandshakeError(f"no handshake within {self._timeout:g} s"))

@@ -8,6 +8,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 from shoal import config
@@ -16,9 +18,10 @@ from shoal.comm.addressing import parse_host_port, unparse_host_port
 from shoal.comm.base import Comm, Connector, Listener
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.registry import Backend
+from shoal.comm.relay import Relay, reach, transport_of
 from shoal.comm.sockets import SocketConnector, SocketListener
 
-__all__ = ["TCPBackend", "TLSBackend"]
+__all__ = ["TCPBackend", "TLSBackend", "tune"]
 
 logger = logging.getLogger("shoal.comm")
 
@@ -31,11 +34,27 @@ class TCPConnector(SocketConnector):
     async def _open(
         self, loc: str, make_protocol: Callable[[], FrameProtocol], **connection_args: Any
     ) -> tuple[FrameProtocol, str, str]:
+        relay: Relay | None = connection_args.get("relay")
+        address = f"{self.scheme}://{loc}"
+        if relay is None or self.scheme != "tcp" or not relay.leads_to(address):
+            return await self._open_straight(loc, make_protocol, **connection_args)
+
+        async def around() -> tuple[FrameProtocol, str, str]:
+            protocol = await relay.open(address, make_protocol)
+            local = transport_of(protocol).get_extra_info("sockname")
+            return protocol, f"{self.scheme}://{unparse_host_port(*local[:2])}", address
+
+        straight = partial(self._open_straight, loc, make_protocol, **connection_args)
+        return await reach(relay, address, straight, around)
+
+    async def _open_straight(
+        self, loc: str, make_protocol: Callable[[], FrameProtocol], **connection_args: Any
+    ) -> tuple[FrameProtocol, str, str]:
         host, port = parse_host_port(loc)
         context = self._context(connection_args)
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.create_connection(make_protocol, host, port)
-        _tune(transport)
+        tune(transport)
         local = transport.get_extra_info("sockname")
         if context is not None:
             try:
@@ -54,7 +73,7 @@ class TCPConnector(SocketConnector):
         return None
 
     def _protection(self) -> str:
-        return _protection()
+        return protection()
 
     def _reached(self, protocol: FrameProtocol) -> str:
         transport = protocol.transport
@@ -100,7 +119,7 @@ class TCPListener(SocketListener):
         return None
 
     def _protection(self) -> str:
-        return _protection()
+        return protection()
 
     async def _begin_encryption(self, protocol: FrameProtocol) -> None:
         if self._context is not None:
@@ -126,7 +145,7 @@ class TCPListener(SocketListener):
 
     def _addresses(self, protocol: FrameProtocol) -> tuple[str, str]:
         assert protocol.transport is not None
-        _tune(protocol.transport)
+        tune(protocol.transport)
         local = protocol.transport.get_extra_info("sockname")
         peer = protocol.transport.get_extra_info("peername")
         return tuple(
@@ -144,9 +163,14 @@ class TCPListener(SocketListener):
         return f"{self.scheme}://{unparse_host_port(host, self._bound_port)}"
 
     def _outer_host(self) -> str:
-        if any(sock.family == socket.AF_INET for sock in self._sockets):
-            return get_ip()
-        return get_ipv6()
+        families = {sock.family for sock in self._sockets}
+        if socket.AF_INET not in families:
+            return get_ipv6()
+        four = get_ip()
+        if socket.AF_INET6 in families and ip_address(four).is_loopback:
+            six = get_ipv6()  # the network may have no other addresses
+            return four if ip_address(six).is_loopback else six
+        return four
 
 
 class TLSListener(TCPListener):
@@ -203,7 +227,7 @@ def _bound_socket(family: int, kind: int, proto: int, address: Any) -> socket.so
     return sock
 
 
-def _tune(transport: asyncio.BaseTransport) -> None:
+def tune(transport: asyncio.BaseTransport) -> None:
     """Send at once, and notice dead peers."""
     sock = transport.get_extra_info("socket")
     if sock is None:
@@ -240,7 +264,7 @@ def _refuse_plain(args: dict[str, Any], verb: str) -> None:
 _warned = False
 
 
-def _protection() -> str:
+def protection() -> str:
     """Return how ``tcp`` is protected: by TLS, unless the user has turned it off."""
     global _warned
     if config.get_bool("shoal.comm.encryption"):
@@ -295,7 +319,7 @@ class TCPBackend(Backend):
 
     def get_local_address_for(self, loc: str) -> str:
         host, _ = parse_host_port(loc, default_port=0)
-        return get_ipv6(host) if ":" in host else get_ip(host)
+        return unparse_host_port(get_ipv6(host) if ":" in host else get_ip(host))
 
 
 class TLSBackend(TCPBackend):

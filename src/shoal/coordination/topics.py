@@ -126,9 +126,7 @@ class _Link:
 
     async def _open(self, worker: Any) -> None:
         try:
-            comm = await connect(
-                self._address, retry=False, **worker.security.get_connection_args("worker")
-            )
+            comm = await connect(self._address, retry=False, **worker.rpc.connection_args)
             await comm.write({"op": _OPERATION})
         except OSError as error:
             logger.info("cannot publish to %s: %s", self._address, error)

@@ -60,6 +60,7 @@ from shoal.scheduler.observe.task_stream import StreamRecord
 from shoal.scheduler.observe.topics import Topics
 from shoal.scheduler.operations import OPERATIONS
 from shoal.scheduler.operations.plugins import restore_plugins
+from shoal.scheduler.passages import Passages
 from shoal.scheduler.permissions import check_request
 from shoal.scheduler.plugins.own import SchedulerPlugins
 from shoal.scheduler.plugins.registry import PluginRegistry
@@ -241,6 +242,7 @@ class Scheduler(
             partial(close_worker, self),
             partial(dispute, self),
         )
+        self.passages = Passages(self.worker_streams, self.rpc)
         self.client_streams = Streams(
             "client",
             self._from_client,
@@ -276,8 +278,7 @@ class Scheduler(
 
     async def start_unsafe(self) -> None:
         self.log_buffer.attach()
-        loop = asyncio.get_running_loop()
-        self._loop = loop
+        loop = self._loop = asyncio.get_running_loop()
         self._clock = loop.time
         recorded = None if self.journal is None else await self.journal.open()
         # Runs grow over restarts of the scheduler: late words about older ones are recognised.
@@ -300,9 +301,8 @@ class Scheduler(
         self.profiler.start()
         if config.get_bool("distributed.scheduler.active-memory-manager.start"):
             self.memory_manager.start()
-        args = self.security.get_listen_args("scheduler")
-        if self._sockets:
-            args["sockets"] = self._sockets
+        args = {**self.security.get_listen_args("scheduler"), "passages": self.passages}
+        args |= {"sockets": self._sockets} if self._sockets else {}
         await self.listen_on_first(self._places, **args)
         await self._preloads.start()
         for plugin in self._given_plugins:
@@ -353,6 +353,7 @@ class Scheduler(
         if self.scheduler_file:
             remove_scheduler_file(self.scheduler_file, self.id)
         self.log_buffer.detach()
+        self.passages.close()
         await self.rpc.close()
         if self.journal is not None:
             self.journal.close(over=close_workers)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from shoal.simulation.clock import Clock
     from shoal.simulation.trace import Trace
+    from shoal.simulation.walls import Walls
 
 __all__ = ["End", "Network", "Process"]
 
@@ -99,6 +100,7 @@ class Network:
         self._questions: dict[Process, dict[int, Callable[[Any], None]]] = {}
         self._serial = 0
         self._cut_off: dict[str, float] = {}
+        self.walls: Walls | None = None  # that stand for good
         self._spike = (0.0, 0.0)  # until when, and how many times slower
 
     # -- faults ------------------------------------------------------------------
@@ -217,15 +219,38 @@ class Network:
             if owner.alive:
                 answer(result)
 
-        self.clock.call_later(self._pause(), self._put, owner, target, question, heard)
+        if self.walls is not None:
+            self.walls.ask(owner, target, question, heard)
+        else:
+            self.put(owner, target, question, heard, lambda: heard(None))
+
+    def put(
+        self,
+        owner: Process,
+        target: str,
+        question: Any,
+        heard: Callable[[Any], None],
+        unreachable: Callable[[], None],
+    ) -> None:
+        """Ask where no wall is; `unreachable` is called where nobody can be asked."""
+        self.clock.call_later(self._pause(), self._put, owner, target, question, heard, unreachable)
+
+    def after_a_pause(self, owner: Process, function: Callable[[], None]) -> None:
+        """Call something a moment later, unless the process has ended by then."""
+        self.clock.call_later(self._pause(), lambda: function() if owner.alive else None)
 
     def _put(
-        self, owner: Process, target: str, question: Any, heard: Callable[[Any], None]
+        self,
+        owner: Process,
+        target: str,
+        question: Any,
+        heard: Callable[[Any], None],
+        unreachable: Callable[[], None],
     ) -> None:
         listener = self.listeners.get(target)
         broken = self.refusals and self.rng.random() < self.refusals
         if listener is None or self.is_cut_off(target) or self.is_cut_off(owner.address):
-            self.clock.call_later(self._pause(), heard, None)
+            self.after_a_pause(owner, unreachable)
             return
         self._serial += 1
         number = self._serial

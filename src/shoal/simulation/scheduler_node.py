@@ -239,8 +239,24 @@ class SchedulerNode:
         if question[0] == "note":
             self._note(question[1], question[2], reply)
             return
+        if question[0] != "gather":
+            self._relay(question, reply)
+            return
         _, key = question
         self._gather(key, reply)
+
+    def _relay(self, question: Any, reply: Callable[[Any], None]) -> None:
+        """Pass a question on around a wall, or take what a worker that was called has to say."""
+        op, about, *more = question
+        walls = self.cluster.network.walls
+        assert walls is not None
+        if op == "called":
+            reply(walls.question(about))
+        elif op == "answered":
+            walls.answered(about, more[0])
+            reply(True)
+        else:
+            self.cluster.network.ask(self, about, more[0], reply)
 
     def _note(self, name: str, value: int | None, reply: Callable[[Any], None]) -> None:
         """Note a number, or return the one that was noted."""

@@ -107,6 +107,12 @@ class Calls:
 
         node.cluster.network.ask(node, fetch.peer, ("get", fetch.keys, fetch.lives), answered)
 
+    def call_back(self, token: str) -> None:
+        """Ask the scheduler what it wants, and answer."""
+        walls = self._node.cluster.network.walls
+        assert walls is not None
+        walls.called_back(self._node, token)
+
     def paused(self) -> None:
         """People would be told."""
 

@@ -16,6 +16,7 @@ from shoal.simulation.clock import Clock
 from shoal.simulation.model import Model
 from shoal.simulation.network import Network
 from shoal.simulation.profiles import JOURNAL
+from shoal.simulation.walls import Walls
 
 if TYPE_CHECKING:
     from shoal.simulation.coverage import Coverage
@@ -55,6 +56,8 @@ class World:
             latency=rng.choice([1e-4, 1e-3, 1e-2]),
             encoded=seed % 3 == 0,
         )
+        if seed % 7 == 5:
+            self.network.walls = Walls(self.network, seed, rng.choice([0.2, 0.5, 1.0]))
         self.model = Model()
         # A check looks at every task: after every event of small clusters, now and then of others.
         always = profile.tasks <= 40 or (seed % 10 == 0 and profile.tasks <= 1000)

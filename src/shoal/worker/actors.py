@@ -31,7 +31,7 @@ from shoal.worker.imports import IMPORTS
 
 if TYPE_CHECKING:
     from shoal._base.both_loops import BothLoops
-    from shoal.security import Security
+    from shoal.comm.rpc import ConnectionPool
 
 __all__ = ["Actors"]
 
@@ -41,7 +41,7 @@ _LINGER = 5.0  # seconds that a thread stays without work
 class ActorsHost(Protocol):
     """A worker, as its actors know it."""
 
-    security: Security
+    rpc: ConnectionPool
     name: Any
 
     @property
@@ -135,7 +135,7 @@ class Actors:
         self._coroutines: set[asyncio.Task[None]] = set()
         self.connections = ActorConnections(
             self._loop,
-            lambda: worker.security.get_connection_args("worker"),
+            lambda: worker.rpc.connection_args,
             loads,
             is_asynchronous=lambda: asyncio._get_running_loop() is self._loop,
         )

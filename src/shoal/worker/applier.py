@@ -103,6 +103,9 @@ class Calls(Protocol):
     def fetch(self, fetch: Fetch, /) -> None:
         """Begin to get values from a peer; feed `Fetched` or `FetchFailed` in the end."""
 
+    def call_back(self, token: str, /) -> None:
+        """Begin to open a connection to the scheduler, on which peers are answered."""
+
     def paused(self) -> None:
         """The executor pauses."""
 
@@ -217,6 +220,10 @@ class WorkerApplier(Applier[Event, Effects, Values]):
     def _fetch(self, effects: Effects, values: Values | None) -> None:
         for fetch in effects.fetch:
             self._calls.fetch(fetch)
+
+    def _call_back(self, effects: Effects, values: Values | None) -> None:
+        for token in effects.call_back:
+            self._calls.call_back(token)
 
     def _pause(self, effects: Effects, values: Values | None) -> None:
         self._executor.pause()

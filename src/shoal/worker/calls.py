@@ -13,6 +13,10 @@ from dask.utils import format_bytes
 from shoal._base.versions import own_versions
 from shoal._base.worker_names import shown_name
 from shoal.comm.addressing import get_address_host
+from shoal.comm.base import Listener
+from shoal.comm.passages import answer_call
+from shoal.comm.rpc import ConnectionPool
+from shoal.comm.sockets import SocketListener
 from shoal.comm.status import Status
 from shoal.errors import NoMemoryError
 from shoal.wire.messages import RegisterWorker
@@ -33,6 +37,8 @@ class Host(Protocol):
 
     id: str
     name: Any
+    scheduler_address: str
+    rpc: ConnectionPool
     nthreads: int
     memory_limit: int
     resources: dict[str, float]
@@ -51,6 +57,10 @@ class Host(Protocol):
     @property
     def address(self) -> str:
         """The address at which others reach it."""
+
+    @property
+    def listener(self) -> Listener | None:
+        """What it listens with."""
 
     def feed(self, event: Event, /) -> None:
         """Give its core an event."""
@@ -135,6 +145,26 @@ class ShellCalls:
     def fetch(self, fetch: Fetch) -> None:
         """Get values from a peer, beside."""
         self._worker.background(self._get(fetch))
+
+    def call_back(self, token: str) -> None:
+        """Open a connection to the scheduler, and answer on it."""
+        self._worker.background(self._call_back(token))
+
+    async def _call_back(self, token: str) -> None:
+        worker = self._worker
+        listener = worker.listener
+        if not isinstance(listener, SocketListener):
+            return
+        try:
+            await answer_call(
+                worker.scheduler_address,
+                worker.address,
+                token,
+                listener,
+                worker.rpc.connection_args,
+            )
+        except OSError as error:
+            logger.warning("the scheduler called, and a connection to it cannot be made: %s", error)
 
     def paused(self) -> None:
         """Show that no run begins."""

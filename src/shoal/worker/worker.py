@@ -23,6 +23,7 @@ from shoal._base.logs import LogBuffer
 from shoal._base.running_board import RunningBoard
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.comm.endpoints import listen_args, listening_addresses, scheduler_of, with_secret
+from shoal.comm.passages import with_relay
 from shoal.comm.retiring import hand_over
 from shoal.comm.rpc import ConnectionPool
 from shoal.comm.status import Status
@@ -217,9 +218,10 @@ class Worker(WorkerRepr, WorkerMethods):
         self._prepare(extensions or {}, all_executors(executor, executors))
 
     def _who_may_ask(self) -> dict[str, Any]:
+        args = self.security.get_connection_args("worker")
         return {
             "blocked_handlers": config.get_list("distributed.worker.blocked-handlers"),
-            "connection_args": self.security.get_connection_args("worker"),
+            "connection_args": with_relay(args, lambda: self.scheduler_address),
         }
 
     def _read_durations(self, reconnect: bool, death_timeout: Any, heartbeat_interval: Any) -> None:

@@ -61,6 +61,7 @@ from shoal.wire.messages.scheduler_to_client import (
 )
 from shoal.wire.messages.scheduler_to_worker import (
     Acquire,
+    CallBack,
     CloseWorker,
     Compute,
     ComputeMany,
@@ -104,6 +105,7 @@ __all__ = [
     "Acquired",
     "Answer",
     "Ask",
+    "CallBack",
     "Cancel",
     "ClientGoodbye",
     "ClientHeartbeat",

@@ -24,6 +24,7 @@ from shoal.wire.messages.several_edges import (
 
 __all__ = [
     "Acquire",
+    "CallBack",
     "CloseWorker",
     "Compute",
     "ComputeMany",
@@ -142,6 +143,15 @@ class CloseWorker(msgspec.Struct, array_like=True, gc=False, tag="close"):
     restart: bool = False  # True: a nanny should start a new process
 
 
+class CallBack(msgspec.Struct, array_like=True, gc=False, tag="call-back"):
+    """Open a connection to the scheduler: no peer can open one to this worker.
+
+    The worker names the token there, and answers on it as on one that a peer has opened.
+    """
+
+    token: str
+
+
 SchedulerToWorker: TypeAlias = (
     WorkerWelcome
     | WorkerRejected
@@ -154,4 +164,5 @@ SchedulerToWorker: TypeAlias = (
     | Steal
     | Acquire
     | CloseWorker
+    | CallBack
 )

@@ -61,6 +61,7 @@ class Effects(msgspec.Struct, gc=False):
     abandon: list[TaskRun] = []  # their code does not stop: others get their threads
     forget: list[bytes] = []  # functions
     fetch: list[Fetch] = []
+    call_back: list[str] = []  # open a connection to the scheduler for each of these tokens
     pause: bool = False  # the executor starts nothing new
     resume: bool = False
     refuse: dict[TaskRun, str] = {}  # these fail, for want of memory, with these words

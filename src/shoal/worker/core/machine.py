@@ -94,6 +94,7 @@ class Machine:
             m.WorkerWelcome: self._on_welcome,
             m.WorkerRejected: self._on_rejected,
             m.CloseWorker: self._on_close,
+            m.CallBack: self._on_call_back,
         }
 
     def handle(self, event: events.Event, now: float) -> Effects:
@@ -434,6 +435,9 @@ class Machine:
     def _on_rejected(self, message: m.WorkerRejected) -> None:
         self.state.closing = True
         self.state.effects.close = (message.reason, False)
+
+    def _on_call_back(self, message: m.CallBack) -> None:
+        self.state.effects.call_back.append(message.token)
 
     def _on_close(self, message: m.CloseWorker) -> None:
         s = self.state
