@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shoal.comm.routes import Routes
@@ -25,9 +27,7 @@ def test_questions_go_around_walls_and_workers_that_are_called_answer() -> None:
 def test_a_worker_that_does_not_go_around_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     around = Walls._ask_around
 
-    def ask_around(
-        self: Walls, owner: object, target: str, question: object, answer: object
-    ) -> None:
+    def ask_around(self: Walls, owner: Any, target: str, question: Any, answer: Any) -> None:
         if owner.address == "scheduler":
             around(self, owner, target, question, answer)
         else:
