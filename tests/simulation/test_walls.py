@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shoal.comm.routes import Routes
+from shoal._base.routes import Routes
 from shoal.simulation import Coverage, run_seed
 from shoal.simulation.walls import Walls
 from shoal.simulation.worker_ports import Calls

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from shoal._base.routes import Routes
 from shoal.comm.addressing import parse_address, parse_host_port
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.handshake import UnknownSecretError, ask_passage, call_back
 from shoal.comm.relay import is_of_other_host
-from shoal.comm.routes import Routes
 from shoal.comm.sockets import SocketListener, new_protocol, terms_of
 from shoal.comm.tcp import protection, tune
 

@@ -14,9 +14,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from shoal._base.routes import Routes
 from shoal.comm.addressing import get_address_host
 from shoal.comm.frames import FrameProtocol
-from shoal.comm.routes import Routes
 
 __all__ = ["Relay", "reach", "splice"]
 

@@ -12,11 +12,11 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shoal._base.routes import Routes
 from shoal.comm.addressing import parse_address, parse_host_port
 from shoal.comm.frames import FrameProtocol
 from shoal.comm.handshake import Passage, refuse, say_passed
 from shoal.comm.relay import is_of_other_host, reach, splice, transport_of
-from shoal.comm.routes import Routes
 from shoal.comm.strangers import clean
 from shoal.comm.tcp import tune
 from shoal.errors import CommClosedError, HandshakeError

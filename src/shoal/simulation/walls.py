@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from shoal.comm.routes import Routes
+from shoal._base.routes import Routes
 from shoal.wire.messages import CallBack
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.comm.routes import Routes
+from shoal._base.routes import Routes
 
 PEER = "tcp://10.0.0.2:4000"
 
