@@ -14,7 +14,7 @@ _LONGEST = 960.0
 
 
 class Routes:
-    """What one process knows of the ways to its peers.
+    """The ways to the peers of one process, as far as they are known.
 
     Examples
     --------

@@ -111,7 +111,7 @@ class Terms(NamedTuple):
 
 
 class Passage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """What a member wants that asks for no answer of this process, but for a way.
+    """The wish of a member for a way to another process, not for an answer of this one.
 
     Attributes
     ----------

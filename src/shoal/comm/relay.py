@@ -29,7 +29,7 @@ _PATIENCE = 3.0  # seconds for the straight way: a host that is up answers, howe
 
 
 class Relay(Protocol):
-    """What a process has that can reach peers around a wall."""
+    """The way around walls of a process."""
 
     routes: Routes
 

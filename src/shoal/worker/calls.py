@@ -60,7 +60,7 @@ class Host(Protocol):
 
     @property
     def listener(self) -> Listener | None:
-        """What it listens with."""
+        """The listener, once there is one."""
 
     def feed(self, event: Event, /) -> None:
         """Give its core an event."""
