@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import random
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -89,3 +94,10 @@ def interrupting(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def recorded_in(html: str) -> dict[str, Any]:
+    """Return what a file of the dashboard's page holds: frames, answers."""
+    (packed,) = re.findall(r'id="recording"[^>]*>([^<]*)</script>', html)
+    found: dict[str, Any] = msgspec.msgpack.decode(gzip.decompress(base64.b64decode(packed)))
+    return found

@@ -2,8 +2,10 @@
 
 import { fill, h } from "./dom";
 import { Feed, type Source } from "./feed";
-import { PAGES, PANES, type Place } from "./pages";
+import { PAGES, PANES, type Place, REPORT_PAGES } from "./pages";
 import type { Context, Pane } from "./pane";
+import { player } from "./player";
+import { readRecording, type Recording, Replay } from "./recording";
 import { Store } from "./store";
 
 const root = document.getElementById("dashboard")!;
@@ -12,6 +14,8 @@ const settings = { page: root.dataset.page ?? "status", single: root.dataset.sin
 
 let panes: Pane[] = [];
 let source: Source;
+let recording: Recording | null = null;
+let inFile = ""; // the page of a recording that is shown, with its parameters
 const main = h("main", { id: "panes", tabindex: -1 });
 const state = h("span", { class: "state", role: "status" }, "connecting…");
 
@@ -20,19 +24,43 @@ function theme(): void {
   if (asked === "dark" || asked === "light") document.documentElement.dataset.theme = asked;
 }
 
-function open(page: string, parameters: { [name: string]: string } = {}): void {
+function addressOf(page: string, parameters: { [name: string]: string } = {}): string {
   const chosen = new URLSearchParams(parameters), asked = document.documentElement.dataset.theme;
-  if (asked) chosen.set("theme", asked);
-  history.pushState(null, "", `${page}${chosen.size ? `?${chosen}` : ""}`);
+  if (asked && !recording) chosen.set("theme", asked);
+  return `${recording ? "#" : ""}${page}${chosen.size ? `?${chosen}` : ""}`;
+}
+
+function open(page: string, parameters: { [name: string]: string } = {}): void {
+  const address = addressOf(page, parameters);
+  if (recording) inFile = address.slice(1);
+  try {
+    history.pushState(null, "", address);
+  } catch {
+    // A frame without an address of its own, as in a notebook: nothing but the page changes.
+  }
   show();
 }
 
+// The page that is shown, and its parameters.
+function place(): [string, URLSearchParams] {
+  if (recording) {
+    const [page, parameters] = (inFile || recording.pages[0]!).split("?", 2);
+    return [page!, new URLSearchParams(parameters)];
+  }
+  return [
+    settings.single ? settings.page : location.pathname.split("/").pop() || settings.page,
+    new URLSearchParams(location.search),
+  ];
+}
+
 function show(): void {
-  const page = settings.single ? settings.page : location.pathname.split("/").pop() || settings.page;
-  const parameters = new URLSearchParams(location.search);
-  const context: Context = { store, source, actions: settings.actions, parameters, open: settings.single ? openOutside : open };
+  const [page, parameters] = place();
+  const context: Context = {
+    store, source, actions: settings.actions, parameters, recorded: recording !== null, addressOf,
+    open: settings.single ? openOutside : open,
+  };
   for (const pane of panes) pane.close?.();
-  const known = PAGES[page] ?? PAGES.status!;
+  const known = (recording && REPORT_PAGES[page]) || PAGES[page] || PAGES.status!;
   const places: Place[] = settings.single ? [{ ...PANES[page]!, area: "full" }] : known.panes;
   panes = [];
   fill(main, ...places.map((place) => {
@@ -41,7 +69,7 @@ function show(): void {
     return h("section", { class: `pane ${place.area}`, "aria-label": place.title || "Summary" },
       place.title && !(settings.single) ? h("h2", { class: "title" }, place.title) : null, pane.element);
   }));
-  document.title = `shoal: ${settings.single ? places[0]!.title : known.title}`;
+  document.title = recording ? `${recording.title}: ${known.title}` : `shoal: ${settings.single ? places[0]!.title : known.title}`;
   for (const each of document.querySelectorAll("nav a")) {
     each.getAttribute("data-page") === page ? each.setAttribute("aria-current", "page") : each.removeAttribute("aria-current");
   }
@@ -68,8 +96,9 @@ function soon(): void {
 }
 
 function navigation(): HTMLElement {
-  const links = Object.entries(PAGES).filter(([, page]) => !page.hidden).map(([name, page]) =>
-    h("a", { href: name, "data-page": name, onclick: (event: MouseEvent) => {
+  const named = recording ? recording.pages.map((name) => [name, (REPORT_PAGES[name] ?? PAGES[name])!] as const) : Object.entries(PAGES);
+  const links = named.filter(([, page]) => !page.hidden).map(([name, page]) =>
+    h("a", { href: addressOf(name), "data-page": name, onclick: (event: MouseEvent) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       open(name);
@@ -80,29 +109,54 @@ function navigation(): HTMLElement {
     document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
     show();
   } }, "◐");
-  return h("header", {}, h("a", { href: "#panes", class: "skip" }, "To the content"), h("b", {}, "shoal"), h("nav", { "aria-label": "Pages" }, ...links), find, dark, state);
+  return h("header", {}, h("a", { href: "#panes", class: "skip" }, "To the content"), h("b", {}, recording ? recording.title : "shoal"),
+    h("nav", { "aria-label": "Pages" }, ...links), recording ? null : find, dark, state);
+}
+
+function live(): void {
+  const feed = new Feed(
+    (frame) => {
+      store.apply(frame);
+      soon();
+    },
+    (connected) => {
+      store.connected = connected;
+      state.textContent = connected ? "live" : "not connected";
+      state.className = connected ? "state live" : "state lost";
+    },
+  );
+  source = feed;
+  fill(root, settings.single ? null : navigation(), main);
+  window.addEventListener("popstate", show);
+  setInterval(soon, 1000);
+  show();
+  feed.connect();
+  Object.assign(window, { shoalDashboard: { store, feed, panes: () => panes } });
+}
+
+function replayed(found: Recording): void {
+  recording = found;
+  inFile = location.hash.slice(1);
+  const replay = new Replay(found, store);
+  source = replay;
+  replay.go(replay.end);
+  state.textContent = `recorded ${new Date(replay.end * 1000).toLocaleString([], { hour12: false })}`;
+  fill(root, navigation(), main, replay.moves ? player(replay, soon) : null);
+  const went = () => {
+    inFile = location.hash.slice(1);
+    if (inFile !== "panes") show();
+  };
+  window.addEventListener("popstate", went);
+  show();
+  Object.assign(window, { shoalDashboard: { store, replay, panes: () => panes } });
 }
 
 theme();
-const feed = new Feed(
-  (frame) => {
-    store.apply(frame);
-    soon();
-  },
-  (connected) => {
-    store.connected = connected;
-    state.textContent = connected ? "live" : "not connected";
-    state.className = connected ? "state live" : "state lost";
-  },
-);
-source = feed;
-fill(root, settings.single ? null : navigation(), main);
 document.documentElement.classList.toggle("single", settings.single);
-window.addEventListener("popstate", show);
 window.addEventListener("resize", soon);
-setInterval(soon, 1000);
-show();
-feed.connect();
-
-// For tests in a browser, and the curious.
-Object.assign(window, { shoalDashboard: { store, feed, panes: () => panes } });
+// `shoalDashboard`: for tests in a browser, and the curious.
+if (document.getElementById("recording")) {
+  readRecording().then((found) => replayed(found!)).catch((error: Error) => fill(root, `The recording cannot be read: ${error.message}`));
+} else {
+  live();
+}

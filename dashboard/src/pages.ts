@@ -5,6 +5,7 @@ import type { MakePane } from "./pane";
 import * as details from "./panes/details";
 import * as graphs from "./panes/graphs";
 import * as profiles from "./panes/profiles";
+import * as report from "./panes/report";
 import * as series from "./panes/series";
 import * as status from "./panes/status";
 import * as tables from "./panes/tables";
@@ -113,4 +114,11 @@ export const PAGES: { [name: string]: Page } = {
   "call-stacks": { title: "What runs", panes: one("What runs", tables.stacks) },
   task: { title: "Task", panes: one("Task", details.task), hidden: true },
   worker: { title: "Worker", panes: one("Worker", details.worker), hidden: true },
+};
+
+// Pages of recordings only.
+export const REPORT_PAGES: { [name: string]: Page } = {
+  summary: { title: "Summary", panes: one("Summary", report.summary) },
+  transfers: { title: "Transfers", panes: one("Data between workers", report.transfers) },
+  "profile-workers": { title: "Workers' own profile", panes: one("Profile of the workers' own work", profiles.ofWorkersThemselves) },
 };

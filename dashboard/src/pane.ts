@@ -9,6 +9,9 @@ export interface Context {
   readonly source: Source;
   readonly actions: boolean; // whether this viewer may change the cluster
   readonly parameters: URLSearchParams;
+  readonly recorded: boolean; // whether it is over, and read from a file
+  // Where another page of this dashboard is.
+  addressOf(page: string, parameters?: { [name: string]: string }): string;
   // Go to another page of this dashboard.
   open(page: string, parameters?: { [name: string]: string }): void;
 }
@@ -57,7 +60,7 @@ export function asked<T>(
 }
 
 export function link(context: Context, text: string, page: string, parameters: { [name: string]: string }): HTMLElement {
-  const href = `${page}?${new URLSearchParams(parameters)}`;
+  const href = context.addressOf(page, parameters);
   const go = (event: MouseEvent) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();

@@ -88,6 +88,21 @@ export class Store {
   private numbers: string[] = [];
   private lastSample = 0;
   private rates: [number, number][] = [];
+  replayed = false; // all runs are there from the beginning; `now` says how far one is
+
+  moves = false; // whether there is more than one moment
+
+  // Take the runs of all frames at once; `apply` then leaves them as they are.
+  replay(frames: any[]): void {
+    this.replayed = true;
+    this.moves = frames.length > 2;
+    for (const frame of frames) {
+      for (const each of [...(frame.workers ?? []), ...(frame.came ?? [])]) this.gone.set(each.number, each.name ?? each.address);
+      for (const stream of frame.kind === "full" ? (frame.streams ?? []) : [frame.stream ?? []]) {
+        if (stream.stop) this.addRuns(stream);
+      }
+    }
+  }
 
   apply(frame: any): void {
     if (frame.kind === "full") this.begin(frame);
@@ -114,15 +129,16 @@ export class Store {
     this.totals = { ...frame.totals };
     this.workers.clear();
     this.prefixes = [];
-    this.runs.clear();
+    if (!this.replayed) this.runs.clear();
     this.series.clear();
+    this.lastSample = 0;
     this.rates = [];
     this.readHistory(frame.history);
     this.meet(frame.workers);
     this.updateWorkers(frame.worker_rows);
     this.name(frame.prefixes);
     this.updatePrefixes(frame.prefix_rows);
-    for (const stream of frame.streams ?? []) this.addRuns(stream);
+    if (!this.replayed) for (const stream of frame.streams ?? []) this.addRuns(stream);
     this.faults = [...frame.faults];
   }
 
@@ -138,7 +154,7 @@ export class Store {
     if (frame.worker_rows) this.updateWorkers(frame.worker_rows);
     this.name(frame.prefixes ?? []);
     if (frame.prefix_rows) this.updatePrefixes(frame.prefix_rows);
-    if (frame.stream) this.addRuns(frame.stream);
+    if (frame.stream && !this.replayed) this.addRuns(frame.stream);
     if (frame.faults) this.faults = [...this.faults, ...frame.faults].slice(-FAULTS);
     this.measureRate(frame.now, frame.seen);
     if (frame.now - this.lastSample >= 0.99) {
@@ -215,6 +231,7 @@ export class Store {
   private addRuns(stream: any): void {
     this.runs.add({
       worker: uint32(stream.worker),
+      thread: stream.thread && uint32(stream.thread),
       prefix: uint32(stream.prefix),
       start: float64(stream.start),
       stop: float64(stream.stop),

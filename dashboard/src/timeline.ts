@@ -1,5 +1,5 @@
-// The task stream: a row a thread, time from left to right. A million runs are drawn as pixels: what
-// lies under a pixel that is drawn already is skipped, so that a frame costs the runs, not their area.
+// The task stream: a row a thread, time from left to right. A million runs are drawn as pixels, and
+// only those that a pixel can show (see `Runs.level`): a picture costs its rows and columns.
 
 import { FAILED, pixel } from "./colors";
 import { css, fill, fit, h } from "./dom";
@@ -8,6 +8,9 @@ import type { Store } from "./store";
 
 const AXIS = 18;
 const LABELS = 92;
+const TALLEST = 24;
+// Between two marks of the axis: what people count in.
+const STEPS = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600];
 
 export class Timeline {
   readonly element = h("div", { class: "timeline" });
@@ -18,6 +21,7 @@ export class Timeline {
   });
   private readonly told = h("div", { class: "told", "aria-live": "polite" });
   private readonly image = document.createElement("canvas");
+  private pixels = new Uint32Array(0);
   private from = 0;
   private to = 0;
   private follow = true;
@@ -46,10 +50,7 @@ export class Timeline {
 
   lookAtAll(): void {
     const { runs } = this.store;
-    if (!runs.length) return;
-    let first = Infinity;
-    for (let i = 0; i < runs.length; i++) first = Math.min(first, runs.start[i]!);
-    this.look(first, runs.stop[runs.length - 1]! + 1e-3);
+    if (runs.length) this.look(runs.earliest, runs.stop[runs.length - 1]! + 1e-3);
   }
 
   draw(): void {
@@ -59,8 +60,9 @@ export class Timeline {
     if (this.follow) {
       const last = runs.length ? runs.stop[runs.length - 1]! : now;
       // Idle clusters show the last work, not an empty minute.
-      this.to = Math.min(Math.max(last + 0.5, now - 5), Math.max(now, last));
-      this.from = this.to - this.window;
+      this.to = this.store.replayed ? now : Math.min(Math.max(last + 0.5, now - 5), Math.max(now, last));
+      // Of a cluster that began just now: what there is, and not a window of nothing before it.
+      this.from = Math.max(this.to - this.window, Math.min(runs.earliest - 0.2, this.to - 5));
     }
     const state = `${runs.length} ${runs.longest} ${this.from} ${this.to} ${width} ${height} ${this.filter} ${css("--back")}`;
     if (state === this.drawn) return;
@@ -81,23 +83,35 @@ export class Timeline {
     const { runs } = this.store, rows = this.lanes.workers.length;
     if (!rows) return;
     const columns = Math.max(1, Math.round(width * (window.devicePixelRatio || 1)));
-    const lines = Math.min(rows, 4 * Math.max(1, Math.floor(height))); // more rows than that share lines
-    const pixels = new Uint32Array(columns * lines);
-    const scale = columns / (this.to - this.from), colors = Uint32Array.from(this.store.prefixes, (prefix) => pixel(prefix.name));
+    const lines = this.lines(height), { from, to } = this;
+    if (this.pixels.length !== columns * lines) this.pixels = new Uint32Array(columns * lines);
+    else this.pixels.fill(0);
+    const { pixels } = this, scale = columns / (to - from);
+    const colors = Uint32Array.from(this.store.prefixes, (prefix) => pixel(prefix.name));
     const wanted = this.filter.toLowerCase();
     const shown = this.store.prefixes.map((prefix) => prefix.name.toLowerCase().includes(wanted));
-    const { start, stop, prefix, lane, failed, keys } = runs, { from, to } = this;
-    // Where the row of each lane begins among the pixels.
-    const bases = new Int32Array(this.lanes.rows.length);
-    this.lanes.rows.forEach((row, i) => { bases[i] = (lines === rows ? row : Math.floor((row * lines) / rows)) * columns; });
-    const end = Math.min(runs.length, runs.firstEndingAt(to + runs.longest));
-    for (let i = runs.firstEndingAt(from); i < end; i++) {
-      const begin = start[i]!;
+    const { start, stop, prefix, lane, failed, keys } = runs;
+    // Where the line of each lane begins among the pixels; of lanes that share one, only the first
+    // one is drawn, and failures of all of them.
+    const bases = new Int32Array(this.lanes.rows.length), drawn = new Uint8Array(bases.length);
+    this.lanes.rows.forEach((row, i) => {
+      const line = this.lineOf(row, lines);
+      bases[i] = line * columns;
+      drawn[i] = +(row === 0 || this.lineOf(row - 1, lines) !== line);
+    });
+    // A filter looks at all runs: which of a bin it would choose no coarser view knows.
+    const level = wanted ? null : runs.level((to - from) / columns);
+    const list = level ? level.indexes : null, among = level ?? runs;
+    const end = Math.min(among.length, among.firstEndingAt(to + runs.longest));
+    for (let j = among.firstEndingAt(from); j < end; j++) {
+      const i = list ? list[j]! : j, begin = start[i]!;
       if (begin > to) continue;
+      const row = lane[i]!, bad = failed[i];
+      if (!drawn[row] && !bad) continue;
       let left = ((begin - from) * scale) | 0, right = ((stop[i]! - from) * scale) | 0;
       if (left < 0) left = 0;
       if (right >= columns) right = columns - 1;
-      const base = bases[lane[i]!]!, bad = failed[i];
+      const base = bases[row]!;
       // Thinner than two pixels: only where nothing is drawn yet.
       if (right - left < 2 && pixels[base + left] !== 0 && !bad) continue;
       const kind = prefix[i]!;
@@ -107,27 +121,47 @@ export class Timeline {
       const color = bad ? FAILED : colors[kind]!;
       for (let x = base + left, last = base + right; x <= last; x++) pixels[x] = color;
     }
-    this.image.width = columns;
-    this.image.height = lines;
-    this.image.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), columns, lines), 0, 0);
+    if (this.image.width !== columns) this.image.width = columns;
+    if (this.image.height !== lines) this.image.height = lines;
+    const image = new ImageData(new Uint8ClampedArray(pixels.buffer as ArrayBuffer), columns, lines);
+    this.image.getContext("2d")!.putImageData(image, 0, 0);
     context.imageSmoothingEnabled = false;
-    context.drawImage(this.image, LABELS, 0, width, Math.min(height, rows * 22));
+    const each = this.rowHeight(height + AXIS);
+    context.drawImage(this.image, LABELS, 0, width, each * rows);
+    if (each < 6) return;
+    // Rows are told apart by a thin gap.
+    context.fillStyle = css("--back");
+    for (let row = 1; row <= rows; row++) context.fillRect(LABELS, Math.round(row * each) - 1, width, 1);
+  }
+
+  private lines(height: number): number {
+    return Math.max(1, Math.min(this.lanes.workers.length, Math.floor(height)));
+  }
+
+  private lineOf(row: number, lines: number): number {
+    const rows = this.lanes.workers.length;
+    return lines === rows ? row : Math.floor((row * lines) / rows);
   }
 
   private rowHeight(height: number): number {
-    return Math.min(height - AXIS, this.lanes.workers.length * 22) / Math.max(1, this.lanes.workers.length);
+    return Math.min(height - AXIS, this.lanes.workers.length * TALLEST) / Math.max(1, this.lanes.workers.length);
   }
 
   private drawAxis(context: CanvasRenderingContext2D, width: number, height: number): void {
     context.fillStyle = css("--muted");
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "top";
-    const span = this.to - this.from, steps = Math.max(2, Math.floor((width - LABELS) / 130));
-    for (let i = 0; i <= steps; i++) {
-      const time = this.from + (span * i) / steps;
-      const label = span < 5 ? `${format.clock(time)}.${String(Math.floor((time % 1) * 1000)).padStart(3, "0")}` : format.clock(time);
-      context.textAlign = i === 0 ? "left" : i === steps ? "right" : "center";
-      context.fillText(label, LABELS + ((width - LABELS) * i) / steps, height - AXIS + 4);
+    const span = this.to - this.from, room = width - LABELS;
+    const step = STEPS.find((each) => each >= span / Math.max(2, Math.floor(room / 110))) ?? 86_400;
+    const digits = step < 1 ? Math.ceil(-Math.log10(step)) : 0;
+    context.textAlign = "center";
+    for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
+      const x = LABELS + ((time - this.from) / span) * room;
+      context.fillStyle = css("--line");
+      context.fillRect(Math.round(x), height - AXIS, 1, 4);
+      context.fillStyle = css("--muted");
+      const label = digits ? format.clock(time + 1e-7) + ((time + 1e-7) % 1).toFixed(digits).slice(1) : format.clock(time + 1e-3);
+      if (x > LABELS + 20 && x < width - 28) context.fillText(label, x, height - AXIS + 5);
     }
     context.textAlign = "left";
     const each = this.rowHeight(height);
@@ -206,10 +240,11 @@ export class Timeline {
   private find(event: PointerEvent): number {
     const { runs } = this.store, { time, row } = this.at(event);
     const slack = (this.to - this.from) / 400;
+    const lines = this.lines(this.canvas.clientHeight - AXIS), line = this.lineOf(row, lines);
     let best = -1, distance = slack;
     const end = runs.firstEndingAt(time + runs.longest + slack);
     for (let i = runs.firstEndingAt(time - slack); i < end; i++) {
-      if (this.lanes.rows[runs.lane[i]!] !== row) continue;
+      if (this.lineOf(this.lanes.rows[runs.lane[i]!]!, lines) !== line) continue;
       const away = Math.max(runs.start[i]! - time, time - runs.stop[i]!, 0);
       if (away < distance || (away === 0 && best < 0)) { best = i; distance = away; }
     }

@@ -132,3 +132,40 @@ test("a graph with a cycle is drawn all the same", () => {
   assert.equal(found.x.length, 3);
   assert.ok([...found.y].every((y) => Number.isFinite(y)));
 });
+
+test("a coarser view has the first run of each bin of a lane, wide ones and failures", () => {
+  const runs = new Runs(1000), none = new Uint32Array(1);
+  const one = (start: number, stop: number, failed = 0) => runs.add({
+    worker: none, thread: new Uint32Array([1]), prefix: none, start: new Float64Array([start]), stop: new Float64Array([stop]),
+    nbytes: new Float64Array(1), failed: new Uint8Array([failed]), keys: [`${start}`],
+  });
+  const shown = (seconds: number) => {
+    const level = runs.level(seconds)!;
+    return [...level.indexes.subarray(0, level.length)].map((i) => runs.start[i]!);
+  };
+  for (let i = 0; i < 100; i++) one(i / 100, i / 100 + 0.005, +(i === 55));
+  one(1, 9);
+  assert.equal(runs.level(1e-5), null);
+  assert.equal(shown(1e-3).length, 101);
+  // Bins of 0.512 s.
+  assert.deepEqual(shown(0.6), [0, 0.52, 0.55, 1]);
+  // One that arrives late takes its place in all levels.
+  one(0.51, 0.5155, 1);
+  assert.deepEqual(shown(0.6), [0, 0.51, 0.52, 0.55, 1]);
+  assert.equal(shown(1e-3).length, 102);
+  one(9.5, 9.6);
+  assert.deepEqual(shown(0.6), [0, 0.51, 0.52, 0.55, 1, 9.5]);
+});
+
+test("when the oldest runs go, coarser views follow", () => {
+  const runs = new Runs(64);
+  for (let i = 0; i < 200; i++) {
+    runs.add({
+      worker: new Uint32Array(1), prefix: new Uint32Array(1), start: new Float64Array([i]), stop: new Float64Array([i + 0.5]),
+      nbytes: new Float64Array(1), failed: new Uint8Array(1), keys: [""],
+    });
+    const level = runs.level(0.3)!;
+    assert.equal(level.length, runs.length);
+    assert.equal(level.indexes[level.length - 1], runs.length - 1);
+  }
+});

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers import run
+from helpers import recorded_in, run, wait_until
 
 from shoal import Client, LocalCluster, performance_report, wait
-from shoal.diagnostics.report_page import Transfer, transfers_of, transfers_page
+from shoal.diagnostics.profile import new_tree
+from shoal.diagnostics.profile_page import profile_page
+from shoal.diagnostics.stream_recording import Transfer, transfers_of, transfers_told
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -62,76 +63,70 @@ def report(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def pages(path: Path) -> dict[str, str]:
-    """Return the pages inside the page."""
-    (found,) = re.findall(r"const PAGES = (\[\[.*\]\]);\n", path.read_text())
-    return dict(json.loads(found))
-
-
 def test_what_is_in_it(report: Path) -> None:
+    found = recorded_in(report.read_text())
+    summary = found["answers"]["summary"]
+    facts = dict(summary["facts"])
+    assert facts["Tasks"] == "26" and facts["Failed"] == "1"
+    assert {"inc", "large"} < {kind["name"] for kind in summary["work"]}
+    assert "wait(client.map(inc, range(20)))" in summary["code"]
+    (frame,) = found["frames"]
+    (stream,) = frame["streams"]
+    assert len(stream["keys"]) >= 26 and sum(stream["failed"]) == 1
+    assert len(frame["history"]["columns"]["memory"]) > 0
+    (pair,) = found["answers"]["transfers"]["pairs"]
+    assert pair["nbytes"] == 300_000
+    assert "slow_spin" in str(found["answers"]["profile"])
+
+
+def test_nothing_but_its_own_script_may_run(report: Path) -> None:
     text = report.read_text()
-    assert set(pages(report)) == {
-        "Task stream",
-        "Profile of tasks",
-        "Profile of workers",
-        "Profile of scheduler",
-        "Bandwidth",
-    }
-    assert "<td>inc</td>" in text and "<td>large</td>" in text
-    assert "<th>Tasks</th><td>26</td>" in text and "<th>Failed</th><td>1</td>" in text
-    assert "wait(client.map(inc, range(20)))" in text  # the code that ran
-    assert "26 tasks" in pages(report)["Task stream"]
-    assert "292.97 kiB" in pages(report)["Bandwidth"]
+    policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)[0]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert text.count("</script>") == 2 and "<link" not in text and " src=" not in text
+    assert len(text) < 200_000
 
 
-def test_it_needs_nothing_else(report: Path) -> None:
-    for text in [report.read_text(), *pages(report).values()]:
-        assert not re.search(r"""(src|href)\s*=|@import|url\(|<link|fetch\(""", text)
-        assert text.count("</script>") == text.count("<script>") <= 1
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
-def browse(path: Path, tmp_path: Path, tab: str = "") -> str:
-    """Return the document as a real browser has it after the scripts ran; with no network."""
-    assert CHROMIUM is not None
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=2000",
-            "--enable-logging=stderr",
-            "--dump-dom",
-            f"{path.as_uri()}#{tab}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
-    )
-    assert "Uncaught" not in done.stderr, done.stderr
-    return done.stdout
+def test_each_of_its_pages_in_a_browser(report: Path, browser: Any) -> None:
+    page = browser.new_page()
+    page.context.set_offline(True)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    page.goto(report.as_uri())
+    page.wait_for_selector("text=Time to unpickle")
+    shown = page.locator("nav a")
+    titles = shown.all_inner_texts()
+    assert titles[:3] == ["Summary", "Task Stream", "Profile"]
+    for i, title in enumerate(titles):  # noqa: B023
+        shown.nth(i).click()
+        wait_until(lambda: shown.nth(i).get_attribute("aria-current") == "page")
+        wait_until(lambda: page.locator("[data-asked=waits]").count() == 0)
+        assert page.locator(".error").count() == 0, title
+    page.goto(f"{report.as_uri()}#task?key=fail-%3C%2Fscript%3E")
+    page.wait_for_selector("h2:has-text('fail-</script>')")
+    assert "It failed on" in page.locator(".why").inner_text()
+    page.go_back()
+    assert wrong == []
+    page.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-def test_in_a_browser(report: Path, tmp_path: Path) -> None:
-    dom = browse(report, tmp_path)
-    assert '<button class="on">Summary</button>' in dom
-    dom = browse(report, tmp_path, "task-stream")
-    assert '<button class="on">Task stream</button>' in dom and 'id="summary" hidden' in dom
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-@pytest.mark.parametrize("name", ["Task stream", "Profile of tasks", "Bandwidth"])
-def test_its_pages_in_a_browser(report: Path, tmp_path: Path, name: str) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(pages(report)[name])
-    dom = browse(page, tmp_path)
-    drawn = {"Task stream": '<canvas width="', "Bandwidth": "<rect "}
-    assert drawn.get(name, "slow_spin</div>") in dom
+def test_it_is_shown_in_a_notebook(browser: Any) -> None:
+    page = browser.new_page()
+    page.set_content(profile_page(new_tree())._repr_html_())
+    page.frame_locator("iframe").locator("nav a[aria-current=page]").wait_for()
+    page.close()
 
 
 def test_asynchronous(tmp_path: Path) -> None:
@@ -156,7 +151,8 @@ def test_asynchronous(tmp_path: Path) -> None:
 def test_other_places_to_write_to(client: Client, tmp_path: Path) -> None:
     with performance_report(f"file://{tmp_path}/r.html"):
         pass
-    assert "<th>Tasks</th><td>0</td>" in (tmp_path / "r.html").read_text()
+    found = recorded_in((tmp_path / "r.html").read_text())
+    assert ["Tasks", "0"] in found["answers"]["summary"]["facts"]
 
 
 def test_what_fails(client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -179,5 +175,6 @@ def test_a_transfer_for_several_tasks_counts_once() -> None:
     record = {"worker": "b", "startstops": [span]}
     assert transfers_of([record, record]) == [Transfer("a", "b", 1.0, 2.0, 7)]
     many = [Transfer(f"w{i}", "x", 0.0, 0.0, i) for i in range(4)]
-    assert "and 2 more pairs" in transfers_page(many, most=2).html
-    assert "No worker" in transfers_page([]).html
+    told = transfers_told(many, most=2)
+    assert [pair["source"] for pair in told["pairs"]] == ["w3", "w2"] and told["more"] == 2
+    assert transfers_told([])["pairs"] == []

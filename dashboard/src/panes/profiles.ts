@@ -6,7 +6,7 @@ import { asked, type MakePane, type Pane } from "../pane";
 
 const SPANS: [string, number][] = [["all", 0], ["10 s", 10], ["1 min", 60], ["5 min", 300], ["30 min", 1800]];
 
-function profile(own: boolean): MakePane {
+function profile(of: { own?: boolean; server?: boolean }): MakePane {
   return (context) => {
     const flame = new Flame();
     let span = 0;
@@ -14,14 +14,15 @@ function profile(own: boolean): MakePane {
     const end = h("input", { type: "datetime-local", step: 1, "aria-label": "The span ends at", onchange: () => pane.again() });
     const chosen = h("select", { "aria-label": "Span of time", onchange: () => { span = SPANS[chosen.selectedIndex]![1]; pane.again(); } },
       ...SPANS.map(([title]) => h("option", {}, title)));
-    const lead = h("div", { class: "bar" }, own ? null : key, h("label", {}, "Span ", chosen), h("label", {}, " until ", end),
+    const lead = h("div", { class: "bar" }, of.own ? null : key, h("label", {}, "Span ", chosen), h("label", {}, " until ", end),
       h("button", { type: "button", onclick: () => pane.again() }, "Look again"));
+    lead.hidden = context.recorded;
     const pane: Pane & { again(): void } = asked<Node>(
       context, "profile",
       () => {
         const stop = end.value ? new Date(end.value).getTime() / 1000 : 0;
         return {
-          own,
+          ...of,
           ...(key.value ? { key: key.value } : {}),
           ...(stop ? { stop } : {}),
           ...(span ? { start: (stop || context.store.now) - span } : {}),
@@ -36,5 +37,6 @@ function profile(own: boolean): MakePane {
   };
 }
 
-export const ofWorkers = profile(false);
-export const ofScheduler = profile(true);
+export const ofWorkers = profile({});
+export const ofScheduler = profile({ own: true });
+export const ofWorkersThemselves = profile({ server: true });

@@ -152,7 +152,7 @@ export function tabs(choices: [string, MakePane][]): MakePane {
   };
 }
 
-export const taskStream: MakePane = (context) => {
+export const taskStream = (context: Context): Pane & { view: Timeline } => {
   const view = new Timeline(context.store, (key) => context.open("task", { key }));
   const filter = h("input", {
     type: "search", placeholder: "Filter by prefix or key", "aria-label": "Filter the task stream",
@@ -162,7 +162,17 @@ export const taskStream: MakePane = (context) => {
     filter,
     h("button", { type: "button", onclick: () => view.lookAtAll() }, "All"),
     h("button", { type: "button", onclick: () => view.present() }, "Now"));
-  return { element: h("div", { class: "fill column" }, bar, view.element), update: () => view.draw() };
+  // A report shows all of its block first.
+  let first = context.recorded && !context.store.moves;
+  return {
+    view,
+    element: h("div", { class: "fill column" }, bar, view.element),
+    update: () => {
+      if (first) view.lookAtAll();
+      first = false;
+      view.draw();
+    },
+  };
 };
 
 const SHOWN = ["memory", "erred", "processing", "queued", "waiting", "no-worker", "released"];

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 
-from shoal.dashboard.columns import float32, float64, uint8, uint32
 from shoal.dashboard.task_sample import Run
+from shoal.diagnostics.columns import float32, float64, uint8, uint32
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler

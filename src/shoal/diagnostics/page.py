@@ -1,25 +1,17 @@
-"""Pages of HTML that are whole in one file: style, script and data; they open without a network."""
+"""Pages of HTML that are whole in one file, with their style; they open without a network."""
 
 from __future__ import annotations
 
 import html
-import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
-__all__ = ["Page", "script_data"]
+__all__ = ["Page"]
 
 _STYLE = """
 body { font: 13px system-ui, sans-serif; margin: 1em; color: #222; background: #fff; }
 h1 { font-size: 1.2em; font-weight: 600; }
-#view { position: relative; overflow: hidden; border: 1px solid #ccc; }
-#view div { position: absolute; overflow: hidden; white-space: nowrap; box-sizing: border-box;
-  font-size: 11px; line-height: 17px; padding: 0 3px; border: 1px solid #fff; cursor: default; }
-#told { min-height: 3.5em; margin: .6em 0; font-family: ui-monospace, monospace;
-  white-space: pre-wrap; }
-.axis { color: #666; display: flex; justify-content: space-between; }
 """
 
 
@@ -84,8 +76,3 @@ class Page:
 
     def __repr__(self) -> str:
         return f"<Page {self.title!r}, {len(self.html)} bytes of HTML>"
-
-
-def script_data(value: Any) -> str:
-    """Return plain data as a literal for a script; no text in it can end the script."""
-    return json.dumps(value, separators=(",", ":"), default=str).replace("<", "\\u003c")

@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-from shoal.diagnostics.page import Page, script_data
 from shoal.diagnostics.profile import Tree, describe
+from shoal.diagnostics.recording import RecordedPage
+from shoal.diagnostics.stream_recording import stream_frame
 
-__all__ = ["profile_page"]
+__all__ = ["profile_page", "small"]
 
-_SCRIPT = """
-const view = document.getElementById("view"), told = document.getElementById("told"), ROW = 18;
-function color(name) {
-  let h = 0; for (const c of name) h = (h * 31 + c.charCodeAt(0)) % 360;
-  return `hsl(${h} 55% 78%)`;
-}
-function depth(n) {
-  let d = 0; for (const c of n.children) d = Math.max(d, depth(c));
-  return d + 1;
-}
-function draw(root, path) {
-  view.textContent = "";
-  const width = view.clientWidth;
-  function put(node, x, w, level) {
-    if (w < 1.5) return;
-    const box = document.createElement("div");
-    box.style.cssText = `left:${x}px;width:${w}px;top:${level * ROW}px;height:${ROW}px;`;
-    box.style.background = color(node.name);
-    box.textContent = node.name;
-    const share = (100 * node.count / DATA.count).toFixed(1);
-    box.onmouseenter = () => { told.textContent =
-      `${node.name}  ${share} %  (${node.count} samples)\\n${node.where}\\n${node.line}`; };
-    box.onclick = () => draw(node, [...path, root]);
-    view.appendChild(box);
-    let at = x;
-    for (const child of node.children) {
-      const part = w * child.count / node.count;
-      put(child, at, part, level + 1); at += part;
-    }
-  }
-  view.style.height = `${Math.max(1, depth(root)) * ROW + 2}px`;
-  put(root, 0, width, 0);
-  document.getElementById("out").onclick = () => {
-    if (path.length) draw(path.at(-1), path.slice(0, -1));
-  };
-}
-draw(DATA, []);
-window.onresize = () => draw(DATA, []);
-"""
+_LEAST_SHARE = 0.0005  # of all samples: what is less wide than that cannot be seen
 
 
-def profile_page(tree: Tree, title: str = "Profile") -> Page:
+def profile_page(tree: Tree, title: str = "Profile") -> RecordedPage:
     """Draw a profile.
 
     Parameters
@@ -56,26 +19,31 @@ def profile_page(tree: Tree, title: str = "Profile") -> Page:
     tree : dict
         Of `shoal.diagnostics.profile`.
     """
-    if not tree["count"]:
-        return Page(title, '<p id="told">Nothing was seen running.</p>')
-    data = script_data(_small(describe(tree)))
-    body = (
-        f"<p>{tree['count']} samples. Click what you want to see larger; "
-        '<button id="out">back out</button></p>\n<div id="view"></div><div id="told"></div>\n'
-        f"<script>const DATA = {data};\n{_SCRIPT}</script>"
-    )
-    return Page(title, body)
+    answers = {"profile": small(tree)}
+    return RecordedPage(title, ["profile"], [stream_frame(())], answers)
 
 
-def _small(tree: Tree) -> dict[str, object]:
-    """Return what the script needs of a tree, most frequent children first."""
+def small(tree: Tree, share: float = _LEAST_SHARE) -> dict[str, object]:
+    """Return what a page needs of a tree, the most frequent children first.
+
+    Parameters
+    ----------
+    tree : dict
+        Of `shoal.diagnostics.profile`.
+    share : float
+        The share of all samples that a node needs to be told.
+    """
+    tree = describe(tree)
+    return _told(tree, tree["count"] * share)
+
+
+def _told(tree: Tree, least: float) -> dict[str, object]:
     told = tree["description"]
     children = sorted(tree["children"].values(), key=lambda child: -int(child["count"]))
-    where = f"{told['filename']}:{told['line_number']}" if told["filename"] else ""
     return {
         "name": told["name"] or "all",
-        "where": where,
+        "where": f"{told['filename']}:{told['line_number']}" if told["filename"] else "",
         "line": told["line"],
         "count": tree["count"],
-        "children": [_small(child) for child in children],
+        "children": [_told(child, least) for child in children if child["count"] >= least],
     }

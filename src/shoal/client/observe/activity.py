@@ -16,7 +16,7 @@ from shoal.client.observe.block import ClientBlock
 from shoal.client.submission.submit import as_workers
 from shoal.diagnostics.profile import merge
 from shoal.diagnostics.profile_page import profile_page
-from shoal.diagnostics.stream_page import stream_page
+from shoal.diagnostics.stream_recording import stream_page
 
 if TYPE_CHECKING:
     from shoal.client.session.context import ClientContext, SchedulerAccess

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from bisect import bisect_right
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,15 @@ from shoal.client.observe import activity
 from shoal.client.observe.block import ClientBlock
 from shoal.diagnostics.page import Page
 from shoal.diagnostics.profile import merge
-from shoal.diagnostics.profile_page import profile_page
-from shoal.diagnostics.report_page import report_page, transfers_of, transfers_page, work_table
+from shoal.diagnostics.profile_page import small
+from shoal.diagnostics.recording import RecordedPage
 from shoal.diagnostics.reprs import facts_of_workers
-from shoal.diagnostics.stream_page import stream_page
+from shoal.diagnostics.stream_recording import (
+    kinds_of,
+    stream_frame,
+    transfers_of,
+    transfers_told,
+)
 
 if TYPE_CHECKING:
     from shoal.client.session.context import ClientContext
@@ -32,12 +38,24 @@ __all__ = ["performance_report"]
 
 logger = logging.getLogger("shoal.client")
 
+_PAGES = (
+    "summary",
+    "tasks",
+    "profile",
+    "profile-workers",
+    "profile-server",
+    "transfers",
+    "history",
+    "system",
+)
+
 
 class performance_report(ClientBlock["performance_report"]):
     """Context manager: write what the cluster does meanwhile into an HTML file.
 
-    The file has a summary, the task stream, profiles of the tasks, the workers and the scheduler,
-    and the data that went between workers. It needs nothing else, and no network, to be looked at.
+    The file is the dashboard's page, with what was recorded: a summary, the task stream, profiles
+    of the tasks, the workers and the scheduler, memory and processor over time, and the data that
+    went between workers. It needs nothing else, and no network, to be looked at.
 
     Parameters
     ----------
@@ -86,7 +104,9 @@ class performance_report(ClientBlock["performance_report"]):
     async def _begin(self) -> performance_report:
         self._start = time.time()
         # It records from now on.
-        await activity.task_stream(self._client_of_block(), 0, 0, None, False, "")
+        client = self._client_of_block()
+        await activity.task_stream(client, 0, 0, None, False, "")
+        await client.scheduler.history(start=self._start)
         return self
 
     async def _end(self, error: BaseException | None) -> None:
@@ -99,16 +119,13 @@ class performance_report(ClientBlock["performance_report"]):
     async def _gather(self) -> None:
         client, start, stop = self._client_of_block(), self._start, time.time()
         records = await activity.task_stream(client, start, None, None, False, "")
-        pages = {"Task stream": stream_page(records)}
-        trees = {
-            "Profile of tasks": await client.scheduler.profile(start=start),
-            "Profile of workers": await client.scheduler.profile(start=start, server=True),
-            "Profile of scheduler": await client.scheduler.profile(start=start, own=True),
-        }
-        for name, found in trees.items():
-            pages[name] = profile_page(merge(found.values()), name)
         transfers = transfers_of(records)
-        pages["Bandwidth"] = transfers_page(transfers)
+        profiles = {
+            "profile": await client.scheduler.profile(start=start),
+            "profile server=true": await client.scheduler.profile(start=start, server=True),
+            "profile own=true": await client.scheduler.profile(start=start, own=True),
+        }
+        numbers = await client.scheduler.history(start=start - 2)
         identity = await client.scheduler.identity()
         facts = {
             "Duration": format_time(stop - start),
@@ -119,7 +136,14 @@ class performance_report(ClientBlock["performance_report"]):
             **facts_of_workers(identity["workers"]),
             **_versions(),
         }
-        self.page = report_page("Performance report", facts, work_table(records), self._code, pages)
+        told = [(name, str(value)) for name, value in facts.items()]
+        frame = stream_frame(records, identity["workers"], _together(numbers, start), stop)
+        answers = {
+            "summary": {"facts": told, "work": kinds_of(records), "code": self._code},
+            "transfers": transfers_told(transfers),
+            **{question: small(merge(trees.values())) for question, trees in profiles.items()},
+        }
+        self.page = RecordedPage("Performance report", _PAGES, [frame], answers)
 
     def _write(self) -> None:
         assert self.page is not None
@@ -153,6 +177,20 @@ def _facts_of(records: list[dict[str, Any]]) -> dict[str, Any]:
         "Time in tasks": format_time(times["compute"]),
         "Time to unpickle": format_time(times["deserialize"]),
     }
+
+
+def _together(numbers: dict[str, Any], start: float) -> dict[str, Any]:
+    """Return the numbers of the cluster at the times of those of the scheduler's process."""
+    own = numbers["own"]
+    kept = [i for i, when in enumerate(own["time"]) if when >= start] or [len(own["time"]) - 1]
+    times = [own["time"][i] for i in kept]
+    rows = [max(0, bisect_right(numbers["times"], when) - 1) for when in times]
+    columns = {name: [column[row] for row in rows] for name, column in numbers["columns"].items()}
+    for name, values in own.items():
+        # What is measured later, such as GPUs', has fewer values.
+        if name != "time" and len(values) == len(own["time"]):
+            columns[f"own.{name}"] = [values[i] for i in kept]
+    return {"times": times, "columns": columns}
 
 
 def _sum_of(transfers: list[Any]) -> str:

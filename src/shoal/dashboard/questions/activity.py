@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.diagnostics.profile import Tree, describe, merge
+from shoal.diagnostics.profile import merge
+from shoal.diagnostics.profile_page import small
 from shoal.scheduler.operations import activity
 from shoal.scheduler.operations.membership import broadcast
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["call_stacks", "logs", "profile"]
 
 _LINES = 500
-_LEAST_SHARE = 0.0005  # of all samples: what is less wide than that cannot be seen
 
 
 async def call_stacks(scheduler: Scheduler, key: str = "") -> dict[str, dict[str, list[str]]]:
@@ -34,31 +34,20 @@ async def logs(scheduler: Scheduler, worker: str = "") -> list[list[str]]:
 async def profile(
     scheduler: Scheduler,
     own: bool = False,
+    server: bool = False,
     key: str = "",
     worker: str = "",
     start: float | None = None,
     stop: float | None = None,
 ) -> dict[str, Any]:
-    """Return one tree of what was seen running, on all workers or on the scheduler's loop."""
+    """Return one tree of what was seen running: tasks, workers' own work, the scheduler's loop."""
     trees = await activity.profile(
         scheduler,
         key=str(key) or None,
         start=start,
         stop=stop,
         workers=[str(worker)] if worker else None,
+        server=bool(server),
         own=bool(own),
     )
-    tree = describe(merge(trees.values()))
-    return _small(tree, tree["count"] * _LEAST_SHARE)
-
-
-def _small(tree: Tree, least: float) -> dict[str, Any]:
-    told = tree["description"]
-    children = sorted(tree["children"].values(), key=lambda child: -int(child["count"]))
-    return {
-        "name": told["name"] or "all",
-        "where": f"{told['filename']}:{told['line_number']}" if told["filename"] else "",
-        "line": told["line"],
-        "count": tree["count"],
-        "children": [_small(child, least) for child in children if child["count"] >= least],
-    }
+    return small(merge(trees.values()))

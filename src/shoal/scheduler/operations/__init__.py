@@ -53,6 +53,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "call_stack": activity.call_stack,
     "profile": activity.profile,
     "task_stream": activity.task_stream,
+    "history": activity.history,
     "progress": progress.progress,
     "dump_state": dump.dump_state,
     "dump_cluster_state_to_url": dump.dump_state_to_url,

@@ -1,16 +1,21 @@
-"""Present and latest activity of workers: stacks, profiles, the task stream."""
+"""Present and latest activity of a cluster: stacks, profiles, the task stream, numbers."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shoal.scheduler.observe.history import measure
 from shoal.scheduler.operations.membership import broadcast
 
 if TYPE_CHECKING:
+    from shoal.diagnostics.monitor import SystemMonitor
     from shoal.scheduler.context import SchedulerContext
+    from shoal.scheduler.core.state import SchedulerState
+    from shoal.scheduler.observe.history import History
     from shoal.scheduler.observe.task_stream import StreamRecord
 
-__all__ = ["call_stack", "profile", "task_stream"]
+__all__ = ["call_stack", "history", "profile", "task_stream"]
 
 
 class HasTaskStream(Protocol):
@@ -19,6 +24,22 @@ class HasTaskStream(Protocol):
     @property
     def stream_record(self) -> StreamRecord:
         """The latest runs on the workers."""
+
+
+class HasHistory(Protocol):
+    """A scheduler, as those know it who ask how its numbers went."""
+
+    @property
+    def history(self) -> History:
+        """The numbers of the cluster."""
+
+    @property
+    def monitor(self) -> SystemMonitor:
+        """The numbers of the process."""
+
+    @property
+    def state(self) -> SchedulerState:
+        """What it knows."""
 
 
 async def call_stack(
@@ -62,3 +83,17 @@ async def task_stream(
 ) -> list[dict[str, Any]]:
     """Return what tasks ran between two times, or the last so many; begins to record."""
     return await scheduler.stream_record.collect(start, stop, count)
+
+
+def history(scheduler: HasHistory, start: float = 0.0) -> dict[str, Any]:
+    """Return numbers of the cluster since a time, up to now, and of the scheduler's process."""
+    kept, own = scheduler.history, scheduler.monitor.range_query()
+    chosen = [i for i, when in enumerate(kept.times) if when >= start]
+    now = measure(scheduler.state)
+    return {
+        "times": [*(kept.times[i] for i in chosen), time.time()],
+        "columns": {
+            name: [*(column[i] for i in chosen), now[name]] for name, column in kept.columns.items()
+        },
+        "own": {name: list(values) for name, values in own.items() if name != "count"},
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from shoal.dashboard.columns import float32, float64, uint8, uint32
+from shoal.diagnostics.columns import float32, float64, uint8, uint32
 
 
 def test_numbers_are_little_endian() -> None:
