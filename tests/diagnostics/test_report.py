@@ -109,9 +109,9 @@ def test_each_of_its_pages_in_a_browser(report: Path, browser: Any) -> None:
     shown = page.locator("nav a")
     titles = shown.all_inner_texts()
     assert titles[:3] == ["Summary", "Task Stream", "Profile"]
-    for i, title in enumerate(titles):  # noqa: B023
+    for i, title in enumerate(titles):
         shown.nth(i).click()
-        wait_until(lambda: shown.nth(i).get_attribute("aria-current") == "page")
+        page.wait_for_selector(f"nav a:nth-child({i + 1})[aria-current=page]")
         wait_until(lambda: page.locator("[data-asked=waits]").count() == 0)
         assert page.locator(".error").count() == 0, title
     page.goto(f"{report.as_uri()}#task?key=fail-%3C%2Fscript%3E")
