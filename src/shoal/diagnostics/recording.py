@@ -49,7 +49,7 @@ class RecordedPage(Page):
     ) -> None:
         recording = {"title": title, "pages": pages, "frames": frames, "answers": answers}
         packed = base64.b64encode(gzip.compress(_encode(recording), compresslevel=6)).decode()
-        # What is no script is not run, and base64 ends no element.
+        # Browsers run no script of a type unknown to them, and base64 ends no element.
         super().__init__(
             title,
             '<div id="dashboard" data-page="" data-single="false" data-actions="false"></div>'

@@ -187,7 +187,7 @@ def _together(numbers: dict[str, Any], start: float) -> dict[str, Any]:
     rows = [max(0, bisect_right(numbers["times"], when) - 1) for when in times]
     columns = {name: [column[row] for row in rows] for name, column in numbers["columns"].items()}
     for name, values in own.items():
-        # What is measured later, such as GPUs', has fewer values.
+        # A quantity that was measured later, such as GPUs', has fewer values.
         if name != "time" and len(values) == len(own["time"]):
             columns[f"own.{name}"] = [values[i] for i in kept]
     return {"times": times, "columns": columns}

@@ -39,7 +39,7 @@ class HasHistory(Protocol):
 
     @property
     def state(self) -> SchedulerState:
-        """What it knows."""
+        """The state of its core."""
 
 
 async def call_stack(
