@@ -33,6 +33,14 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_a_decision_has_a_number_of_its_own() -> None:
+    files = sorted((DOCS / "decisions").glob("0*.md"))
+    numbers = [path.name[:4] for path in files]
+    assert [number for number in numbers if numbers.count(number) > 1] == []
+    for path in files:
+        assert path.read_text().startswith(f"# {path.name[:4]}: "), path.name
+
+
 def test_the_architecture_names_every_folder() -> None:
     text = (DOCS / "architecture.md").read_text()
     source = ROOT / "src" / "shoal"
