@@ -8,6 +8,7 @@ which fails if there is none.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, ClassVar
 
 from shoal.scheduler.core import (
@@ -116,7 +117,10 @@ class Cluster:
         self.to_clients.clear()
         self.entries = fold(through_a_file(self.machine.snapshot()))
 
-    def advance(self, seconds: float) -> Effects:
+    def advance(self, seconds: float, stopped: bool = False) -> Effects:
+        """Let time pass; the ticks in between were on time, or the process was stopped."""
+        if not stopped:
+            self.machine._too_late = inf
         self.now += seconds
         return self.handle(Tick())
 

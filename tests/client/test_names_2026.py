@@ -314,6 +314,14 @@ def test_large_plain_arguments_are_warned_of(client: Client) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         client.submit(len, b"0" * 20_000).result(5)
+    # Futures among the arguments are no data.
+    client._session.large, large = 1000, client._session.large
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert client.submit(sum, client.map(inc, range(200))).result(5) == 20100
+    finally:
+        client._session.large = large
 
 
 def test_dumps_to_addresses(client: Client, tmp_path: Any) -> None:

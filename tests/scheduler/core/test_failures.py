@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scheduler_harness import ERROR, Cluster
 
-from shoal.scheduler.core import HoldersFailed, RestartAll, RetireWorkers
+from shoal.scheduler.core import HoldersFailed, RestartAll, RetireWorkers, Tick
 from shoal.scheduler.core.explain import explain, story
 from shoal.wire import messages as m
 from shoal.wire.messages import TaskOptions
@@ -178,6 +178,21 @@ def test_a_silent_worker_is_given_up(cluster: Cluster) -> None:
     effects = cluster.advance(300)
     assert [address for address, _ in effects.close_workers] == ["a"]
     assert "silent" in effects.close_workers[0][1]
+
+
+def test_time_in_which_the_scheduler_was_stopped_is_not_held_against_its_peers(
+    cluster: Cluster,
+) -> None:
+    cluster.worker("a")
+    cluster.worker("b")
+    assert not cluster.advance(100_000, stopped=True).close_workers
+    # One heartbeat may be read before the tick; the other worker's still waits.
+    cluster.advance(70)
+    cluster.now += 100_000
+    assert not cluster.hear("a", m.WorkerHeartbeat({}, {})).close_workers
+    assert not cluster.handle(Tick()).close_workers
+    assert not cluster.advance(200).close_workers
+    assert [address for address, _ in cluster.advance(100).close_workers] == ["b"]
 
 
 def test_no_worker_within_the_timeout() -> None:

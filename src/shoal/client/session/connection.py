@@ -12,6 +12,7 @@ from shoal import config
 from shoal._base.within import within
 from shoal.client.core.events import Connected, Disconnected, FromScheduler, GaveUp
 from shoal.client.session.latches import nudge
+from shoal.client.session.silence import SilenceWatch
 from shoal.comm.base import connect
 from shoal.comm.strangers import clean
 from shoal.comm.stream import MessageStream
@@ -74,6 +75,7 @@ class Connection:
         self._sentinel: asyncio.Task[None] | None = None
         self._pause = 0.0  # seconds before the next attempt to connect again
         self._answers = 0  # to threads that wait, in a row
+        self._silence = SilenceWatch(address, lambda: session.client.scheduler.echo(data=None))
 
     async def open(self, timeout: float) -> None:
         """Connect, say who we are, and wait to be welcomed.
@@ -137,6 +139,7 @@ class Connection:
         if self._lost_since is not None:
             self._lost_since = None
             logger.info("connected to the scheduler at %s again", self.address)
+        self._silence.heard()
         self.session.hand(FromScheduler(messages))
         if len(messages) == 1 and self._somebody_waits(messages[0]):
             self._answers += 1
@@ -227,6 +230,8 @@ class Connection:
             return
         if self._stream is not None:
             self._stream.send([ClientHeartbeat()])
+            if self.session.records:
+                self._silence.look()
         nudge()
         self._beat = self._loop.call_later(self._heartbeat, self._pulse)
 
@@ -237,6 +242,7 @@ class Connection:
             self._sentinel.cancel()
         if self._beat is not None:
             self._beat.cancel()
+        self._silence.stop()
         if stream is not None:
             stream.abort()
 

@@ -182,7 +182,7 @@ def submit_call(
     else:  # large ones too: they travel as buffers, and are not copied at each hop
         packed = pack(session, args, kwargs, tokenize=pure and key is None)
         data, deps, extras, token = packed.data, packed.deps, packed.extras, packed.token
-        _warn_if_large(session, packed.nbytes)
+        _warn_if_large(session, packed.nbytes - _PLACE * len(deps))
     if key is not None:
         wire = encode_key(key)
         group = group_of_key(wire)
@@ -322,6 +322,9 @@ class _Plan:
         if call is None:
             call = self._calls[group] = self._options.call(self._pickled, group)
         return Record(wire, call, data, deps, extras)
+
+
+_PLACE = 12  # bytes that a future takes among the arguments
 
 
 def _warn_if_large(session: Session, nbytes: int) -> None:

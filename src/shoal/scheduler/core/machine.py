@@ -8,6 +8,7 @@ an in-process cluster and in the simulator.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from shoal.errors import ProtocolError
@@ -29,8 +30,10 @@ from shoal.scheduler.core.handlers.membership import (
 from shoal.scheduler.core.handlers.timers import (
     end_recovery_if_due,
     is_idle,
+    lateness,
     next_deadline,
     on_tick,
+    pass_over,
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
@@ -102,6 +105,8 @@ class Machine:
             restore(self.state, Recorder(wall), journal)
         self._close_clients: list[tuple[str, str]] = []
         self._more = False  # a `Continue` is due: what comes before has what is left of its slice
+        self._too_late = inf  # an event after this, and no tick before: this process was stopped
+        self._grace = lateness(settings)
         self._handlers: dict[type, Callable[[Any], None]] = {
             e.FromWorker: self._from_worker,
             e.FromClient: self._from_client,
@@ -124,6 +129,8 @@ class Machine:
     def handle(self, event: e.Event, now: float) -> Effects:
         """Take one event into account and return all that follows from it."""
         s = self.state
+        if now > self._too_late:
+            pass_over(s, now - s.now)
         s.now = now
         if not self._more or type(event) is e.Continue:
             s.budget = s.settings.slice
@@ -150,7 +157,8 @@ class Machine:
             effects.not_retired, s.outbox.not_retired = s.outbox.not_retired, []
         effects.more = self._more = unfinished(s) or used_much(s)
         effects.idle = is_idle(s)
-        effects.next_deadline = next_deadline(s)
+        effects.next_deadline = deadline = next_deadline(s)
+        self._too_late = inf if deadline is None else deadline + self._grace
         if s.settings.validate:
             check(s)
         return effects

@@ -113,6 +113,13 @@ def test_a_silent_holder_loses_its_leases() -> None:
     assert c.value(c.ask("a", "semaphore", "release", lease)) is False
 
 
+def test_locks_outlast_a_stop_of_the_scheduler() -> None:
+    c = Asking(lease_timeout=30.0, worker_ttl=None)
+    held = c.acquire("a")
+    c.advance(1000.0, stopped=True)
+    assert c.value(c.unlock("a", held)) is True
+
+
 def test_heartbeats_keep_leases() -> None:
     c = Asking(lease_timeout=30.0, worker_ttl=None)
     held = c.acquire("a")

@@ -12,9 +12,20 @@ from shoal.scheduler.core.transitions.demand import drop_want
 from shoal.scheduler.core.transitions.failing import fail_data_lost, fail_unrunnable
 
 if TYPE_CHECKING:
+    from shoal.scheduler.core.settings import Settings
     from shoal.scheduler.core.state import SchedulerState
 
-__all__ = ["end_recovery_if_due", "is_busy", "is_idle", "next_deadline", "on_tick"]
+__all__ = [
+    "end_recovery_if_due",
+    "is_busy",
+    "is_idle",
+    "lateness",
+    "next_deadline",
+    "on_tick",
+    "pass_over",
+]
+
+_LATE = 5.0  # seconds by which a tick may be late on a busy machine
 
 
 def on_tick(s: SchedulerState) -> None:
@@ -59,6 +70,23 @@ def on_tick(s: SchedulerState) -> None:
         for ts in list(islice(s.unrunnable, settings.slice)):
             if now - ts.rarities().unrunnable_since >= patience:
                 fail_unrunnable(s, ts, f"none came within {patience:g} s")
+
+
+def lateness(settings: Settings) -> float:
+    """Return by how many seconds a tick must be late to say that the scheduler was stopped."""
+    limits = (settings.worker_ttl, settings.lease_timeout)
+    return min(_LATE, *(limit / 4 for limit in limits if limit is not None))
+
+
+def pass_over(s: SchedulerState, seconds: float) -> None:
+    """Time passed in which the scheduler was stopped, and heard of nobody: it does not count.
+
+    What workers and clients said meanwhile is still to be read.
+    """
+    for ws in s.workers.values():
+        ws.last_seen += seconds
+    for client in s.clients.values():
+        client.last_seen += seconds
 
 
 def end_recovery_if_due(s: SchedulerState) -> None:
