@@ -10,6 +10,7 @@
 # make screenshots  the pictures of the dashboard in its documentation; needs Chromium
 # make docs   the documentation as a site, docs/_build/html; a warning is an error
 # make bench  compare with other systems, each in an environment of its own
+# make deploy-tests  real Slurm, MPI, several hosts and so on; installs what they need, as root
 # make ecosystem  run real projects on shoal under the name distributed, and on the incumbent
 # make audit  the requirements against published advisories: pip-audit, and a list kept by hand
 # make dist   the packages of a release, and whether they can be installed; see docs/releasing.md
@@ -39,7 +40,7 @@ CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nan
 ECOSYSTEM := $(basename $(notdir $(wildcard ecosystem/requirements/*.txt)))
 IN_SUITE := $(shell cat ecosystem/in_suite.txt)
 
-.PHONY: demo demo-beside test core pytest sim fuzz chaos chaos-journal lint dashboard dashboard-check screenshots docs bench ecosystem dist changelog clean help
+.PHONY: demo demo-beside test deploy-tests core pytest sim fuzz chaos chaos-journal lint dashboard dashboard-check screenshots docs bench ecosystem dist changelog clean help
 .SECONDARY:
 
 help:
@@ -73,6 +74,15 @@ chaos-journal: $(VENV)/.installed-test
 # The environments of some real projects, about a minute when first made, for tests/ecosystem.
 pytest: $(VENV)/.installed-test $(patsubst %,.venvs/eco-%/.installed,$(IN_SUITE))
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What an engine needs of the system comes from Debian's packages where this is root; a test whose
+# engine is not there is skipped and says why.
+DEPLOY := tests/deploy/engines
+deploy-tests: .venvs/deploy/.installed
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    $$(grep -v '^#' $(DEPLOY)/packages.txt) >/dev/null; fi
+	.venvs/deploy/bin/python -m pytest --engines $(DEPLOY) $(PYTEST_ARGS)
 
 # The cores' tests need neither sockets nor processes; pytest's last line says how many there were.
 core: $(VENV)/.installed-test
@@ -174,6 +184,12 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 .venvs/bench-%/.installed: $(wildcard benchmarks/requirements-*.txt)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) -r benchmarks/requirements-$*.txt
+	@touch $@
+
+# The engines' own packages, and the incumbent, which these require; see tests/deploy/engines/README.md.
+.venvs/deploy/.installed: pyproject.toml tests/deploy/engines/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --editable '.[test]' -r tests/deploy/engines/requirements.txt
 	@touch $@
 
 # A project with both packages beside each other; see ecosystem/run.py.

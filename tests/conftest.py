@@ -36,6 +36,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import leaks  # noqa: E402
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engines",
+        action="store_true",
+        help="collect tests/deploy/engines too: real batch systems, MPI, network namespaces",
+    )
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_FOLDER, ignore_errors=True)
 
