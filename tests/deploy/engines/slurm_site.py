@@ -1,6 +1,6 @@
 """A real Slurm on this machine: munged, slurmctld and slurmd of several virtual nodes.
 
-    python tests/deploy/engines/slurm_site.py [FOLDER]
+    PYTHONPATH=tests python tests/deploy/engines/slurm_site.py [FOLDER]
 
 sets it up in a folder of its own, prints what to put into the environment of a shell, and takes
 all of it down again at Ctrl-C. As root only; Debian's packages are slurm-wlm and munge.
@@ -16,11 +16,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from helpers import wait_until
 
 __all__ = ["PACKAGES", "SlurmSite", "why_not"]
 
@@ -253,16 +253,18 @@ class SlurmSite:
             raise RuntimeError(f"not within {_UP:.0f} s: {what}; see the logs in {self.folder}")
 
     def _quietly_wait(self, condition: Callable[[], object]) -> bool:
-        deadline = time.monotonic() + _UP
-        while not condition():
+
+        def look() -> bool:
             for name, process in self._processes.items():
                 if process.poll() is not None:
                     said = (self.folder / f"{name}.out").read_text()[-2000:]
                     raise RuntimeError(f"{name} ended with {process.returncode}: {said}")
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
-        return True
+            return bool(condition())
+
+        try:
+            return bool(wait_until(look, _UP))
+        except AssertionError:
+            return False
 
 
 def _free_ports(count: int) -> list[int]:
