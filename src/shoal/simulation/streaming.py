@@ -18,6 +18,7 @@ __all__ = ["Streaming"]
 
 _ROOM = 2  # parts in the queue
 _AHEAD = 3  # puts under way
+_RERUNS = 3
 
 
 class Streaming:
@@ -47,7 +48,7 @@ class Streaming:
     def _go_on(self) -> None:
         if self.done or not self.user.client.alive:
             return
-        if self.rng.random() < 0.05:
+        if self._run < _RERUNS and self.rng.random() < 0.05:
             self._begin_again()
         while self._flying < _AHEAD and self._sent < self.parts and self.rng.random() < 0.8:
             self._put()
