@@ -486,6 +486,24 @@ def test_a_retry_takes_held_back_inputs_along(duet: Duet) -> None:
     assert bad.status == after.status == "pending"
 
 
+@pytest.mark.parametrize("how", ["retry", "user"])
+def test_data_that_is_held_back_is_not_wanted_for_good_when_it_is_told(
+    duet: Duet, how: str
+) -> None:
+    """To tell of data is to want it, and no future of it is left that would release it."""
+    duet.submit(data("d", "w1"), task("a", "d"))
+    duet.release("d")
+    duet.fail("a")
+    duet.disconnect()
+    assert [type(message) for message in duet.connect().messages] == [m.ClientHello]
+    if how == "retry":
+        messages = duet.handle(e.RetryRequested(["a"])).messages
+    else:
+        messages = duet.submit(task("b", "a")).messages
+    assert messages[-1] == m.Release(["d"])
+    assert duet.scheduler is not None and "d" not in duet.scheduler.wants
+
+
 def test_what_is_held_back_is_released_silently(duet: Duet) -> None:
     duet.submit(task("bad"))
     duet.fail("bad")

@@ -28,7 +28,7 @@ from shoal.client.core.functions import (
 from shoal.client.core.lives import inherit, means_another, needs, set_aside
 from shoal.client.core.outgoing import STEP, life_of, tell_records
 from shoal.client.core.pending_graphs import SubmissionOrder
-from shoal.client.core.replay import hold_back_unneeded, introduce, with_inputs
+from shoal.client.core.replay import hold_back_unneeded, introduce, tell_held_back, with_inputs
 from shoal.client.core.state import (
     CANCELLED,
     ERROR,
@@ -259,8 +259,8 @@ class Machine:
         records = told
         if s.held_back and s.connected:
             s.held_back.update((record.key, record) for record in records)
-            records = with_inputs(s, records)
-        if records and s.connected:
+            self._effects.messages += tell_held_back(s, with_inputs(s, records))
+        elif records and s.connected:
             self._effects.messages += tell_records(s, records)
 
     def _link(self, record: Record) -> None:
@@ -386,8 +386,7 @@ class Machine:
         for record in again:
             if record.status == ERROR:
                 self._wait_again(record)
-        if again:
-            self._effects.messages += tell_records(s, again)
+        self._effects.messages += tell_held_back(s, again)
 
     def _fire_requested(self, event: e.FireRequested) -> None:
         s = self.state

@@ -13,7 +13,7 @@ from shoal.wire.messages import ClientHello, FireAndForget, Release
 if TYPE_CHECKING:
     from shoal.client.core.state import ClientState, Record
 
-__all__ = ["hold_back_unneeded", "introduce", "with_inputs"]
+__all__ = ["hold_back_unneeded", "introduce", "tell_held_back", "with_inputs"]
 
 
 def introduce(s: ClientState) -> tuple[list[Any], list[int]]:
@@ -80,6 +80,18 @@ def with_inputs(s: ClientState, records: Iterable[Record]) -> list[Record]:
             if held_back.pop(record.key, None) is not None:
                 ordered.append(record)
     return ordered
+
+
+def tell_held_back(s: ClientState, records: list[Record]) -> list[Any]:
+    """Return what makes records known, some of which were held back.
+
+    To tell of data is to want it; nobody would ever release data that only other records need.
+    """
+    if not records:
+        return []
+    messages = tell_records(s, records)
+    unwanted = [record.key for record in records if record.call is None and not record.wanted]
+    return [*messages, Release(unwanted)] if unwanted else messages
 
 
 def hold_back_unneeded(s: ClientState, keys: Iterable[str]) -> None:
