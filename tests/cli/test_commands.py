@@ -76,8 +76,8 @@ def test_help_and_version():
         (["worker", "a:1", "--nworkers", "two"], "--nworkers two"),
         (["worker", "a:1", "--nworkers", "2", "--no-nanny"], "drop --no-nanny"),
         (
-            ["worker", "a:1", "--nworkers", "2", "--contact-address", "b"],
-            "--contact-address is for",
+            ["worker", "a:1", "--nworkers", "2", "--contact-address", "b:c"],
+            "--contact-address b:c",
         ),
         (["worker", "a:1", "--memory-limit", "lots"], "'lots' is not a memory limit"),
         (["worker", "a:1", "--resources", "GPU"], "'GPU' is not NAME=NUMBER"),

@@ -6,6 +6,7 @@ import click
 import pytest
 
 from shoal.cli.parsing import Duration, MemoryLimitType, parse_ports, parse_resources
+from shoal.cli.worker import places
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,29 @@ def test_memory_limits_are_checked_and_left_to_the_worker():
     assert MemoryLimitType().convert("0.5", None, None) == "0.5"
     with pytest.raises(click.BadParameter, match="'5 GX' is not a memory limit"):
         MemoryLimitType().convert("5 GX", None, None)
+
+
+@pytest.mark.parametrize(
+    "listen, contact, number, expected",
+    [
+        (None, None, 3, {}),
+        ("tcp://0.0.0.0:9000", None, 0, {"host": "tcp://0.0.0.0", "worker_port": [9000]}),
+        ("tcp://[::]:9000", None, 2, {"host": "tcp://[::]", "worker_port": [9002]}),
+        (
+            "tcp://0.0.0.0",
+            "gate",
+            2,
+            {"host": "tcp://0.0.0.0", "contact_address": "tcp://gate"},
+        ),
+        (None, "gate.example.org:70", 1, {"contact_address": "tcp://gate.example.org:71"}),
+    ],
+)
+def test_several_workers_count_ports_from_the_first_ones_on(
+    listen: str | None, contact: str | None, number: int, expected: dict[str, object]
+) -> None:
+    assert places(listen, contact, number, "worker_port") == expected
+
+
+def test_a_contact_address_that_is_none_is_named() -> None:
+    with pytest.raises(click.UsageError, match="--contact-address tcp://gate:port"):
+        places(None, "tcp://gate:port", 0, "port")

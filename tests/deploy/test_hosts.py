@@ -6,6 +6,7 @@ The hosts are network namespaces (`host_network`). What takes long is run by `ma
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,8 @@ pytestmark = [
 walls = pytest.mark.skipif(bool(why_not("nft")), reason=why_not("nft") or "walls can be made")
 wires = pytest.mark.skipif(bool(why_not("tc")), reason=why_not("tc") or "wires can be thin")
 long = pytest.mark.skipif(
-    not os.environ.get("DEPLOY_TESTS"), reason="long: run by make deploy-tests"
+    not os.environ.get("DEPLOY_TESTS") and "--engines" not in sys.argv,
+    reason="long: run by make deploy-tests",
 )
 
 CLIENT = str(Path(__file__).with_name("hosts_client.py"))
@@ -106,6 +108,22 @@ def test_a_contact_address_that_does_not_resolve_is_said(cluster: Cluster) -> No
         *("--contact-address", "tcp://nowhere.invalid:4000"),
     )
     program.wait_for("nowhere.invalid")
+
+
+@long
+def test_several_workers_listen_everywhere_and_are_reached_where_they_say(
+    cluster: Cluster,
+) -> None:
+    cluster.start(0)
+    host = cluster.network.host("many")
+    names = ("--nworkers", "2", "--listen-address", "tcp://0.0.0.0:9000")
+    host.worker(cluster.address, *names, "--contact-address", f"tcp://{host.address}:9000")
+    cluster.scheduler.wait_for(f"Register worker tcp://{host.address}:9000")
+    cluster.scheduler.wait_for(f"Register worker tcp://{host.address}:9001")
+    other = cluster.network.host("more")
+    other.worker(cluster.address, "--host", "0.0.0.0", "--contact-address", other.address)
+    cluster.scheduler.wait_for(f"Register worker tcp://{other.address}:")
+    right(cluster.client("large"))
 
 
 @long
@@ -231,7 +249,7 @@ def test_a_worker_is_cut_off_for_good(impatient: Cluster, incoming: bool, outgoi
     there = {line.split()[0] for line in impatient.log.read_text().splitlines()}
     assert len(there) == 60
     impatient.running[0].wait_for("no scheduler at", 60)
-    impatient.scheduler.wait_for("hand0", 60)
+    impatient.scheduler.wait_for("Remove worker", 60)
 
 
 @long

@@ -19,6 +19,12 @@ from shoal.cli.parsing import (
     pages_place,
 )
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
+from shoal.comm.addressing import (
+    numbered,
+    parse_address,
+    parse_host_port,
+    unparse_host_port,
+)
 from shoal.comm.secret import hide_environment_secret
 from shoal.core import Server
 from shoal.deploy.sizing import nprocesses_nthreads
@@ -57,8 +63,16 @@ def _address_and_argv(
     help="Whether to show them; where an address is given they are shown in any case.",
 )
 @click.option("--dashboard-prefix", default=None, help="What the paths of these begin with.")
-@click.option("--listen-address", default=None, help="Address to listen on, tcp://0.0.0.0:9000.")
-@click.option("--contact-address", default=None, help="Address that others are told.")
+@click.option(
+    "--listen-address",
+    default=None,
+    help="Address to listen on, tcp://0.0.0.0:9000; of several workers the first one's.",
+)
+@click.option(
+    "--contact-address",
+    default=None,
+    help="Address that others are told; of several workers the first one's.",
+)
 @click.option("--host", default=None, help="Name or address of this host to listen on.")
 @click.option("--interface", default=None, help="Network interface to listen on, such as ib0.")
 @click.option("--protocol", default=None, help="tcp, tls or ipc; default the scheduler's.")
@@ -109,6 +123,7 @@ def worker(
     pid_file: str | None,
     scheduler_file: str | None,
     listen_address: str | None,
+    contact_address: str | None,
     preload: Sequence[str],
     preload_nanny: Sequence[str],
     preload_argv: Sequence[str],
@@ -129,11 +144,6 @@ def worker(
     count, threads = shape(nworkers, nthreads)
     if count > 1 and not nanny:
         raise click.UsageError(f"--nworkers {count} needs nannies; drop --no-nanny")
-    for option in ("listen_address", "contact_address"):
-        value = listen_address if option == "listen_address" else options[option]
-        if value and count > 1:
-            flag = "--" + option.replace("_", "-")
-            raise click.UsageError(f"{flag} is for one worker, not for --nworkers {count}")
     if scheduler and scheduler_file:
         raise click.UsageError("give the address of a scheduler or --scheduler-file, not both")
     if dashboard_address:
@@ -143,10 +153,11 @@ def worker(
         options["dashboard_address"] = ":0"
     options["http_prefix"] = dashboard_prefix
     options = {key: value for key, value in options.items() if value is not None}
-    if listen_address:
-        options["host"] = listen_address
     if preload:
         options |= {"preload": list(preload), "preload_argv": list(preload_argv)}
+
+    port = "worker_port" if nanny else "port"
+    placed = [places(listen_address, contact_address, i, port) for i in range(count)]
 
     def make() -> list[Server]:
         common = {
@@ -159,17 +170,56 @@ def worker(
         if not nanny:
             stand_in()  # as in the processes of nannies
             cls = _class_named(worker_class or _WORKER)
-            return [cls(scheduler, name=name, port=_ports(worker_port), **common)]
+            return [cls(scheduler, name=name, **common | {"port": _ports(worker_port)} | placed[0])]
         common |= {"port": _ports(nanny_port), "worker_port": _ports(worker_port)}
         if count > 1 and Template.supported():
             # It ends with this process, of which it reads.
             common["template"] = template = Template(worker_environment(None))
             template.start()
         common |= {"preload_nanny": list(preload_nanny) or None, "worker_class": worker_class}
-        return [Nanny(scheduler, name=each, **common) for each in names]
+        return [
+            Nanny(scheduler, name=each, **common | place)
+            for each, place in zip(names, placed, strict=True)
+        ]
 
     with _written(pid_file):
         run_servers(make)
+
+
+def places(listen: str | None, contact: str | None, number: int, port: str) -> dict[str, Any]:
+    """Return the options of one of several workers: ports are counted from the first one's on.
+
+    Parameters
+    ----------
+    listen, contact : str or None
+        As they were given.
+    number : int
+        Of the worker, from 0 on.
+    port : str
+        The name of the option for the port that the worker listens on.
+
+    Raises
+    ------
+    click.UsageError
+        When one of the two is no address.
+    """
+    found: dict[str, Any] = {}
+    flag, given = "--contact-address", contact
+    try:
+        if contact:
+            found["contact_address"] = numbered(contact, number)
+        flag, given = "--listen-address", listen
+        if listen:
+            scheme, location = parse_address(numbered(listen, number))
+            if scheme in ("tcp", "tls"):
+                host, chosen = parse_host_port(location, default_port=0)
+                found["host"] = f"{scheme}://{unparse_host_port(host)}"
+                found |= {port: [chosen]} if chosen else {}
+            else:
+                found["host"] = listen
+    except ValueError as error:
+        raise click.UsageError(f"{flag} {given}: {error}") from error
+    return found
 
 
 def shape(nworkers: str, nthreads: int | None) -> tuple[int, int]:

@@ -6,10 +6,12 @@ from shoal import config
 from shoal.comm.registry import get_backend
 
 __all__ = [
+    "contact_of",
     "get_address_host",
     "get_address_host_port",
     "get_local_address_for",
     "normalize_address",
+    "numbered",
     "parse_address",
     "parse_host_port",
     "resolve_address",
@@ -117,6 +119,34 @@ def unparse_host_port(host: str, port: int | None = None) -> str:
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     return host if port is None else f"{host}:{port}"
+
+
+def contact_of(contact: str | None, own: str) -> str:
+    """Return the address that others are told: of a contact address without a port, with the
+    own one.
+    """
+    if not contact:
+        return own
+    scheme, location = parse_address(contact)
+    if scheme not in ("tcp", "tls"):
+        return contact
+    host, port = parse_host_port(location, default_port=0)
+    return f"{scheme}://{unparse_host_port(host, port or parse_host_port(own)[1])}"
+
+
+def numbered(address: str, number: int) -> str:
+    """Return the address of one of several workers: that of the first, with a later port.
+
+    Without a port it is the same for all; the system chooses their ports.
+
+    Examples
+    --------
+    >>> numbered("tcp://gate.example.org:9000", 2)
+    'tcp://gate.example.org:9002'
+    """
+    scheme, location = parse_address(address)
+    host, port = parse_host_port(location, default_port=0)
+    return f"{scheme}://{unparse_host_port(host, port + number if port else None)}"
 
 
 def get_address_host_port(addr: str, strict: bool = False) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from shoal import config
+from shoal.comm.addressing import contact_of
 from shoal.comm.base import Comm, Connector, Listener
 from shoal.comm.compression import compress_frames, decompress_frames, offered_compressions
 from shoal.comm.frames import FrameProtocol
@@ -303,7 +304,8 @@ class SocketListener(Listener):
             # `also_at`: under what addresses it can be reached through forwarded ports.
             others = self._arguments.get("also_at", ())
             self._renew_terms(protocol.loop.time())
-            own = {local, self.listen_address, self.contact_address, *others}
+            outer = {contact_of(each, self.listen_address) for each in others}
+            own = {local, self.listen_address, self.contact_address, *outer}
             agreed = await accept(protocol, self._terms, own)
             if type(agreed) is Passage:
                 self._pass_on(protocol, agreed)

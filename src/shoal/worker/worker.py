@@ -22,6 +22,7 @@ from shoal._base.alarm import Alarm
 from shoal._base.logs import LogBuffer
 from shoal._base.running_board import RunningBoard
 from shoal._base.system import CPU_COUNT, parse_memory_limit
+from shoal.comm.addressing import contact_of
 from shoal.comm.endpoints import listen_args, listening_addresses, scheduler_of, with_secret
 from shoal.comm.passages import with_relay
 from shoal.comm.retiring import hand_over
@@ -369,7 +370,7 @@ class Worker(WorkerRepr, WorkerMethods):
     @property
     def address(self) -> str:
         """The address at which others reach this worker."""
-        return self._contact_address or super().address
+        return contact_of(self._contact_address, super().address)
 
     async def _keep_link(self, link: SchedulerLink) -> str:
         why = await link.run()
