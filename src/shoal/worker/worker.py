@@ -254,7 +254,7 @@ class Worker(WorkerRepr, WorkerMethods):
         self._executors = executors
         for op, function in OPERATIONS.items():
             self.handlers.setdefault(op, partial(function, self))
-        self.local_directory = ""
+        self.local_directory, self.dashboard_link = "", ""  # the link to the scheduler's pages
         self.running_board: RunningBoard | None = None  # where a nanny reads what runs
         self.close_reason, self.close_restart = "", False
         self.log_buffer = LogBuffer(config.get_int("distributed.admin.log-length"))
@@ -265,7 +265,6 @@ class Worker(WorkerRepr, WorkerMethods):
         self.plugin_host = WorkerPlugins(self)
         self._equipping: asyncio.Task[None] | None = None
         self.introduction: dict[str, Any] = {}  # of users, for the scheduler, told when it joins
-        self.dashboard_link = ""  # of the scheduler
         # Made by `shoal.client.in_task.task_client` for the first task that asks for a client.
         self.client_of_tasks: Any = None
         self._process = psutil.Process()
