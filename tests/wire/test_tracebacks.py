@@ -66,7 +66,8 @@ def test_chains_of_causes(length: int) -> None:
     found = 0
     while error is not None:
         found, error = found + 1, error.__cause__
-    assert found == min(length, 31) or (length < 1000 and found == length)
+    # Before 3.13 a chain that is deeper than Python's stack is cut.
+    assert found == length or (length >= 1000 and found == 31)
 
 
 def test_lines_of_files_that_are_not_here(tmp_path: Any) -> None:

@@ -67,6 +67,7 @@ def test_call_stack() -> None:
             future = c.submit(block, "stack", key=("b", 1))
             other = c.submit(inc, 1)
             await until(lambda: "stack" in BUSY)
+            assert await other == 2
             for found in (
                 await c.call_stack(),
                 await c.call_stack([future]),
@@ -77,7 +78,6 @@ def test_call_stack() -> None:
                 assert "in block_inside" in text and "in block\n" in text
                 assert "GATES[name].wait(20)" in text
                 assert "shoal/worker" not in text
-            assert await other == 2
             assert await c.call_stack([other]) == {}
             GATES["stack"].set()
             await future
