@@ -9,7 +9,9 @@ which fails if there is none.
 from __future__ import annotations
 
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
+
+from looked_at import Unlooked
 
 from shoal.scheduler.core import (
     ClientLost,
@@ -65,6 +67,10 @@ class Cluster:
         self.to_workers: dict[str, list[Any]] = {}
         self.to_clients: dict[str, list[Any]] = {}
         self.effects = Effects((), {}, {})
+        # A client that leaves said so itself.
+        self.others = Unlooked(
+            ("rejected", "close_workers", "close_clients", "retired", "not_retired", "idle")
+        )
 
     @property
     def s(self) -> Any:
@@ -83,14 +89,15 @@ class Cluster:
                 self.reported.update(message.keys)
             elif isinstance(message, m.RegisterWorker):
                 self.reported.update(message.held)
-        self.effects = effects = self.machine.handle(event, self.now)
+        effects = self.machine.handle(event, self.now)
+        self.effects = cast("Effects", self.others.watch(effects))
         if self.entries is not None:
             self.look_at_journal(effects)
         for address, messages in effects.to_workers.items():
             self.to_workers.setdefault(address, []).extend(messages)
         for client, messages in effects.to_clients.items():
             self.to_clients.setdefault(client, []).extend(messages)
-        return effects
+        return self.effects
 
     def look_at_journal(self, effects: Effects) -> None:
         """What was written says what there is."""
@@ -257,6 +264,7 @@ class Cluster:
         ]
         kinds = sorted({type(message).__name__ for _, message in left})
         assert not left, f"nobody looked at {', '.join(kinds)}: {left}"
+        self.others.check()
 
     def done(self, worker: str, *tasks: m.Compute, seconds: float = 0.001, **more: Any) -> Effects:
         n = len(tasks)

@@ -6,12 +6,15 @@ They bring what they know of themselves; no style or script of another place is 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dask.utils import format_bytes
 
 from shoal.comm.page_tokens import without_token
+
+if TYPE_CHECKING:
+    from shoal.comm.status import Status
 
 __all__ = [
     "SchedulerRepr",
@@ -114,10 +117,76 @@ def _where_known(facts: Mapping[str, Any], *names: str) -> str:
     return "".join(f", {name.lower()}: {text}" for name, text in shown.items())
 
 
+class _Server(Protocol):
+    """A server, as it is shown."""
+
+    @property
+    def address_safe(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def dashboard_link(self) -> str: ...
+    def _facts(self) -> dict[str, Any]: ...
+
+
+class _WorkerInfo(Protocol):
+    @property
+    def memory_limit(self) -> int | None: ...
+
+
+class _KnownWorker(Protocol):
+    @property
+    def nthreads(self) -> int: ...
+    @property
+    def info(self) -> _WorkerInfo: ...
+
+
+class _KnownClient(Protocol):
+    @property
+    def real(self) -> bool: ...
+
+
+class _State(Protocol):
+    @property
+    def workers(self) -> Mapping[str, _KnownWorker]: ...
+    @property
+    def clients(self) -> Mapping[str, _KnownClient]: ...
+    @property
+    def tasks(self) -> Sized: ...
+
+
+class _Scheduler(_Server, Protocol):
+    @property
+    def _machine(self) -> object: ...
+    @property
+    def state(self) -> _State: ...
+    def identity(self) -> dict[str, Any]: ...
+
+
+class _Pool(Protocol):
+    @property
+    def executing(self) -> int: ...
+
+
+class _Worker(_Server, Protocol):
+    @property
+    def name(self) -> object: ...
+    @property
+    def scheduler_address(self) -> str: ...
+    @property
+    def nthreads(self) -> int: ...
+    @property
+    def memory_limit(self) -> int | None: ...
+    @property
+    def nanny(self) -> str | None: ...
+    @property
+    def local_directory(self) -> str: ...
+
+
 class SchedulerRepr:
     """How a scheduler shows itself."""
 
-    def __repr__(self) -> str:
+    def __repr__(self: _Scheduler) -> str:
         facts = self._facts()
         return (
             f"<{type(self).__name__} {facts['Address']!r}, workers: {facts['Workers']}, "
@@ -125,31 +194,29 @@ class SchedulerRepr:
             f"{_where_known(facts, 'Memory', 'Dashboard')}>"
         )
 
-    def _facts(self) -> dict[str, Any]:
-        server: Any = self
-        started = server._machine is not None
-        workers = list(server.state.workers.values()) if started else []
+    def _facts(self: _Scheduler) -> dict[str, Any]:
+        started = self._machine is not None
+        workers = list(self.state.workers.values()) if started else []
         return {
-            "Address": server.address_safe or f"({server.status.value})",
-            "Status": server.status.value,
+            "Address": self.address_safe or f"({self.status.value})",
+            "Status": self.status.value,
             "Workers": len(workers),
             "Threads": sum(ws.nthreads for ws in workers),
             "Memory": memory_text(ws.info.memory_limit for ws in workers) or None,
-            "Clients": sum(cs.real for cs in server.state.clients.values()) if started else 0,
-            "Tasks": len(server.state.tasks) if started else 0,
-            "Dashboard": server.dashboard_link or None,
+            "Clients": sum(cs.real for cs in self.state.clients.values()) if started else 0,
+            "Tasks": len(self.state.tasks) if started else 0,
+            "Dashboard": self.dashboard_link or None,
         }
 
-    def _repr_html_(self) -> str:
-        server: Any = self
-        workers = server.identity()["workers"]
+    def _repr_html_(self: _Scheduler) -> str:
+        workers = self.identity()["workers"]
         return card(type(self).__name__, self._facts(), workers_table(workers))
 
 
 class WorkerRepr:
     """How a worker shows itself."""
 
-    def __repr__(self) -> str:
+    def __repr__(self: _Worker) -> str:
         facts = self._facts()
         return (
             f"<{type(self).__name__} {facts['Address']!r}, name: {facts['Name']}, "
@@ -158,22 +225,23 @@ class WorkerRepr:
             f"{_where_known(facts, 'Memory', 'Dashboard')}>"
         )
 
-    def _facts(self) -> dict[str, Any]:
-        server: Any = self
-        pool, store = getattr(server, "pool", None), getattr(server, "store", None)
+    def _facts(self: _Worker) -> dict[str, Any]:
+        # Neither is there before the worker has started.
+        pool: _Pool | None = getattr(self, "pool", None)
+        store: Sized | None = getattr(self, "store", None)
         return {
-            "Address": server.address_safe or f"({server.status.value})",
-            "Name": server.name,
-            "Status": server.status.value,
-            "Scheduler": server.scheduler_address,
-            "Threads": server.nthreads,
-            "Memory": format_bytes(server.memory_limit) if server.memory_limit else None,
+            "Address": self.address_safe or f"({self.status.value})",
+            "Name": self.name,
+            "Status": self.status.value,
+            "Scheduler": self.scheduler_address,
+            "Threads": self.nthreads,
+            "Memory": format_bytes(self.memory_limit) if self.memory_limit else None,
             "Running": pool.executing if pool is not None else 0,
             "Stored": len(store) if store is not None else 0,
-            "Dashboard": server.dashboard_link or None,
-            "Nanny": server.nanny,
-            "Local directory": server.local_directory or None,
+            "Dashboard": self.dashboard_link or None,
+            "Nanny": self.nanny,
+            "Local directory": self.local_directory or None,
         }
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self: _Worker) -> str:
         return card(type(self).__name__, self._facts())

@@ -71,6 +71,24 @@ def merge_unpack(
     output_partition: int,
     barrier_left: Gathered,
     barrier_right: Gathered,
+    *join: Any,
+    **options: Any,
+) -> Any:
+    """Return an output of a join; on a cluster `Merging` takes its place.
+
+    The arguments after the barriers are those of `_join`.
+    """
+    return _join(
+        shuffle_unpack(shuffle_id_left, output_partition, barrier_left),
+        shuffle_unpack(shuffle_id_right, output_partition, barrier_right),
+        *join,
+        **options,
+    )
+
+
+def _join(
+    left: Any,
+    right: Any,
     how: Any,
     left_on: Any,
     right_on: Any,
@@ -80,10 +98,10 @@ def merge_unpack(
     right_index: bool,
     indicator: bool = False,
 ) -> Any:
-    """Return an output of a join; on a cluster `Merging` takes its place."""
+    """Join two frames; the order of the arguments is that of dask's tasks."""
     return _merge_chunk(
-        shuffle_unpack(shuffle_id_left, output_partition, barrier_left),
-        shuffle_unpack(shuffle_id_right, output_partition, barrier_right),
+        left,
+        right,
         how=how,
         result_meta=result_meta,
         left_on=left_on,
@@ -165,26 +183,14 @@ class Merging:
         sources_left: Sequence[Source],
         part_right: int,
         sources_right: Sequence[Source],
-        how: Any,
-        left_on: Any,
-        right_on: Any,
-        result_meta: Any,
-        suffixes: Any,
-        left_index: bool,
-        right_index: bool,
-        indicator: bool = False,
+        *join: Any,
+        **options: Any,
     ) -> Any:
-        return _merge_chunk(
+        return _join(
             _unpack(sources_left, part_left, self.meta_left),
             _unpack(sources_right, part_right, self.meta_right),
-            how=how,
-            result_meta=result_meta,
-            left_on=left_on,
-            right_on=right_on,
-            suffixes=suffixes,
-            left_index=left_index,
-            right_index=right_index,
-            indicator=indicator,
+            *join,
+            **options,
         )
 
     def __reduce__(self) -> Any:

@@ -17,6 +17,7 @@ from shoal.client.core.outgoing import STEP
 from shoal.client.core.state import Record
 from shoal.client.session.applier import ClientApplier
 from shoal.simulation.client_ports import Calls, Futures, Link
+from shoal.simulation.ledger import Ledger
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.wire.messages import ClientHeartbeat
 
@@ -40,17 +41,20 @@ class ClientNode:
         self.home = home  # the worker, where this is the client of its tasks
         self.on_news: Callable[[Any], None] | None = None
         self.on_direct: Callable[[Any, int], None] | None = None  # from other workers
+        self.lost_locks: list[str] = []  # names; others have them now
+        self.last_logged: int | None = None  # the number of an event, on this connection
         self.alive = True
         self.end: End | None = None
         first_life = int((1 + cluster.clock.now) * 1e6) * STEP + number
         self.machine = Machine(self.address, first_life=first_life)
+        self.ledger = ledger = Ledger(Effects)
         self.applier = ClientApplier(
             self.machine,
             lambda: cluster.clock.now,
             speaking=nullcontext(),  # there is one thread
             link=Link(self),
-            futures=Futures(self),
-            calls=Calls(self),
+            futures=ledger.port(Futures(self), "futures"),
+            calls=ledger.port(Calls(self), "calls"),
         )
         self.applier.watch = self._check
         self.machine.state.part = cluster.scheduler_settings.slice
@@ -80,6 +84,7 @@ class ClientNode:
     def close(self) -> None:
         """Say goodbye and end."""
         self.handle(e.Closed())
+        self.ledger.check_all_done()  # these were the last ones
         self.alive = False
         if self.end is not None:
             self.end.close()
@@ -91,6 +96,7 @@ class ClientNode:
         self.applier.feed(event)
 
     def _check(self, event: Any, effects: Effects) -> None:
+        self.ledger.asked(effects)
         self.cluster.events += 1
         self._events += 1
         if self._events % self.cluster.check_every == 0:
@@ -109,6 +115,7 @@ class ClientNode:
             self.later(_RETRY, self._dial)
             return
         self.end = end
+        self.last_logged = None
         self.handle(e.Connected())
 
     def received(self, end: End, messages: list[Any]) -> None:

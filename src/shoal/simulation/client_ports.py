@@ -21,6 +21,8 @@ class Node(Protocol):
     end: End | None
     machine: Machine
     on_news: Callable[[Any], None] | None
+    last_logged: int | None
+    lost_locks: list[str]
 
     def changed(self, record: Record) -> None:
         """A future changed its status."""
@@ -71,11 +73,16 @@ class Calls:
                 self._node.on_news(message)
 
     def logged(self, event: Any) -> None:
-        """No user here subscribes to logged events."""
-        raise AssertionError(f"{self._node.address} did not ask for {event}")
+        """Events come in the order of their numbers, and none is left out on one connection."""
+        node = self._node
+        number, _ = event.message
+        last = node.last_logged
+        assert last in (None, number - 1), f"{node.address} heard of event {number} after {last}"
+        node.last_logged = number
 
     def lock_lost(self, kind: str, name: str) -> None:
-        """The user finds out when it is released."""
+        """A user finds out when it is released, too."""
+        self._node.lost_locks.append(name)
 
     def ended(self, reason: str) -> None:
         """The user knows."""

@@ -6,15 +6,12 @@ be there. What all share is counted at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from shoal.client.core import events as e
-from shoal.client.core.asks import Asking
+from shoal.simulation.asking_user import AskingUser
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.simulation.streaming import Streaming
-from shoal.wire.messages import Ask
+from shoal.wire.messages import Answer, Ask
 
 if TYPE_CHECKING:
     from shoal.simulation.simulated_client import SimulatedClient
@@ -28,19 +25,15 @@ _FIRST = 1_000_000  # number of the first ask: primitives of other kinds count f
 _LEASES = 2
 
 
-class JournalUser:
+class JournalUser(AskingUser):
     """One client's use of what a journal keeps."""
 
     def __init__(
         self, cluster: World, client: SimulatedClient, workload: Workload, actions: int
     ) -> None:
-        self.cluster = cluster
-        self.client = client
+        name = f"own {client.address}"
+        super().__init__(cluster, client, "journal", actions, 20, name, _FIRST)
         self.workload = workload
-        self.rng = Random(f"journal {client.address} {cluster.seed}")
-        self.left = actions
-        self.asks = _FIRST
-        self.pending: dict[int, Asking] = {}
         self.busy: dict[str, None] = {}  # things of which a change was not acknowledged yet
         self.value = 0  # of the variable, as acknowledged
         self.flag = False
@@ -52,70 +45,15 @@ class JournalUser:
         self.shares = 0
         self.shared: list[str] = []  # acknowledged items of the queue that all share
         self.received: list[str] = []
-        self.holds: dict[int, str] = {}
-        self._cleaned = False
         self.stream = Streaming(self)
-        self._acts: list[Callable[[], None]] = [
+        self._acts = [
             *[self._set, self._put, self._get, self._share, self._publish] * 2,
             *[self._look, self._flag, self._take, self._lock, self._note],
         ]
-        client.later(self._pause(), self._act)
 
-    @property
-    def done(self) -> bool:
-        """Whether this user has nothing more in mind, and has left nothing behind."""
-        return not self.client.alive or (self._cleaned and not self.pending)
-
-    def _pause(self) -> float:
-        return self.rng.expovariate(1.0) * self.cluster.profile.horizon / 20
-
-    def _act(self) -> None:
-        if not self.left:
-            self._clean()
-            return
-        self.left -= 1
-        self.rng.choice(self._acts)()
-        self.client.later(self._pause(), self._act)
-
-    def ask(
-        self,
-        kind: str,
-        op: str,
-        *args: Any,
-        then: Callable[[int, Any], None],
-        name: str = "",
-        keys: list[str] | None = None,
-        claim: tuple[str, list[Any]] | None = None,
-        gives_back: int = 0,
-    ) -> None:
-        """Ask, and wait for the answer as long as it takes."""
-        self.asks += 1
-        id = self.asks
-        takes = op == "get"
-
-        def wake(asking: Asking) -> None:
-            self.client.later(0.0, answered, asking)
-
-        def answered(asking: Asking) -> None:
-            del self.pending[id]
-            answer = asking.answer
-            assert answer is not None
-            if answer.error and "stream" in ask.name:  # a late put into one that was retired
-                return
-            if answer.error:
-                assert self.client.machine.state.ended is not None, f"{kind}.{op}: {answer}"
-                return
-            for key in answer.keys:
-                self.client.want(key, promised=True)
-            if takes:
-                self.client.handle(e.TookAnswer(asking))
-            then(id, answer.value)
-
-        name = name or f"own {self.client.address}"
-        ask = Ask(id, kind, name, op, list(args), keys or [])
-        asking = Asking(ask, wake, claim, gives_back, takes)
-        self.pending[id] = asking
-        self.client.handle(e.RequestMade(asking))
+    def _judge_error(self, ask: Ask, answer: Answer) -> None:
+        if "stream" not in ask.name:  # a late put into one that was retired
+            assert self.client.machine.state.ended is not None, f"{ask.kind}.{ask.op}: {answer}"
 
     def _begin(self, thing: str) -> bool:
         """Begin to change something, unless that is under way."""

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import Any
 
 from shoal.simulation.clock import Clock
+from shoal.simulation.ledger import Ledger
 from shoal.wire import messages as m
+from shoal.wire.blob import Blob
+from shoal.wire.failures import Failure
+from shoal.wire.pickling import dumps
 from shoal.worker.applier import WorkerApplier
 from shoal.worker.core import (
     Connected,
+    Effects,
     Evicted,
     Fetch,
     Fetched,
@@ -110,28 +116,32 @@ class MemoryWorld:
         self.queue: list[TaskRun] = []
         self.running: dict[TaskRun, _Run] = {}
         self.done: set[str] = set()
+        self.refused: set[str] = set()  # and tasks that need such a one
         self.sent: set[str] = set()
         self.evictions: list[tuple[int, frozenset[str], list[str]]] = []  # the first is under way
         self.flying = 0  # bytes on their way here
         self.late = 0  # freed, and not given back yet
         self.leaked = 0
         self.leaked_at = float("-inf")
+        self.room: float = Random(f"disk {seed}").choice([*[inf] * 9, 0, 300])  # left on the disk
         self.halted = False
         self.peak = 0
         self.changes: list[float] = []  # of state, when
         self.spilled = self.read_back = 0
         self.faults: list[str] = []
         self.known: set[int] = set()  # functions of which a run has ended
+        ledger = Ledger(Effects)
         self.applier = WorkerApplier(
             self.machine,
             lambda: self.clock.now,
-            link=self,
-            store=self,
-            functions=self,
-            executor=self,
-            timer=self,
-            calls=self,
+            link=ledger.port(self, "link"),
+            store=ledger.port(self, "store"),
+            functions=ledger.port(self, "functions"),
+            executor=ledger.port(self, "executor"),
+            timer=ledger.port(self, "timer"),
+            calls=ledger.port(self, "calls"),
         )
+        self.applier.watch = lambda event, effects: ledger.asked(effects)
 
     # -- the story -------------------------------------------------------------------
 
@@ -237,6 +247,7 @@ class MemoryWorld:
         alone = len(self.running) <= 1 and not self.flying
         in_use = {dep for run in self.running.values() for dep in run.inputs}
         could_go = sum(self.sizes[key] for key in self.memory if key not in in_use)
+        could_go = int(min(could_go, self.room))
         surprised = self.clock.now - self.leaked_at < _SURPRISED
         if unknown or surprised or (alone and could_go <= LIMIT // 20):
             return  # it could not be known; or there was no other way
@@ -275,9 +286,18 @@ class MemoryWorld:
         for message in messages:
             if type(message) is m.WorkerStatus:
                 self.changes.append(self.clock.now)
+            elif type(message) is m.Failed:
+                self._failed()
             elif type(message) is m.Finished:
                 self.done.update(message.keys)
                 self.clock.call_later(0.001, self._released, list(message.keys))
+
+    def _failed(self) -> None:
+        """As the scheduler: expect nothing of tasks that failed, or that need one."""
+        keys = [key for key in self.refused if key not in self.done]
+        self.done.update(keys)
+        self.sent.update(keys)
+        self.clock.call_later(0.001, self._released, keys)
 
     def _released(self, keys: list[str]) -> None:
         """As the scheduler: drop what nobody needs any more, send more."""
@@ -404,9 +424,22 @@ class MemoryWorld:
 
     # -- ports: what else ------------------------------------------------------------------
 
-    def introduce(self, known: Registration) -> Any:
-        """Do nothing: there is no scheduler here."""
-        return None
+    def introduce(self, known: Registration) -> m.RegisterWorker:
+        """Return a message that no scheduler hears."""
+        return m.RegisterWorker(
+            address="",
+            name="",
+            nthreads=self.nthreads,
+            memory_limit=LIMIT,
+            resources={},
+            pid=0,
+            host="",
+            nanny=None,
+            status=known.status,
+            server_id="",
+            versions={},
+            local_directory="",
+        )
 
     def took_back(self, answer: Revoked) -> None:
         """Answer at once."""
@@ -438,8 +471,15 @@ class MemoryWorld:
         """People would be told."""
 
     def refuse(self, task: TaskRun, reason: str) -> None:
-        """The disk is never full here."""
-        raise AssertionError(f"{task} was refused: {reason}")
+        """A run fails, where the disk is full; tasks that need it are not sent."""
+        assert self.machine.state.guard is not None and self.machine.state.guard.full, reason
+        failed = {task.key}
+        for key, work in self.works.items():  # inputs come first
+            if not failed.isdisjoint(work.deps):
+                failed.add(key)
+        self.refused |= failed
+        failure = Failure(dumps(MemoryError(reason)), Blob(b""), reason, "")
+        self._tell(Outcome(task.key, task.run, "error", failure=failure))
 
     def evict(self, nbytes: int, in_use: frozenset[str], spare: list[str]) -> None:
         """Write values to disk; what is asked for meanwhile comes after that."""
@@ -467,16 +507,21 @@ class MemoryWorld:
     def _evicted(self, asked: int, chosen: list[str]) -> None:
         freed = 0
         moved = []
+        full = ""
         used = {dep for run in self.running.values() for dep in run.inputs}
         for key in chosen:
             if key in self.memory and key not in used:  # a run that began meanwhile keeps it
+                if self.sizes[key] > self.room:
+                    full = "no space left on device"
+                    continue
+                self.room -= self.sizes[key]
                 del self.memory[key]
                 self.disk[key] = None
                 moved.append(key)
                 freed += self.sizes[key]
         self.spilled += freed
         self._free_late(freed)
-        self.applier.feed(Evicted(asked, freed, moved, then=self._measurement()))
+        self.applier.feed(Evicted(asked, freed, moved, full, self._measurement()))
         del self.evictions[0]
         if self.evictions:
             self._evict()

@@ -6,16 +6,13 @@ each item is got once; whatever fails, the scheduler is left with nothing when a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from shoal.client.core import events as e
-from shoal.client.core.asks import Asking
 from shoal.scheduler.core.coordination.state import coordination_of
+from shoal.simulation.asking_user import AskingUser
 from shoal.simulation.topics import TopicsUser
-from shoal.wire.messages import Ask
+from shoal.wire.messages import Answer, Ask
 
 if TYPE_CHECKING:
     from shoal.simulation.cluster import Cluster
@@ -34,18 +31,14 @@ def uses_primitives(seed: int) -> bool:
     return seed % _EVERY == 2
 
 
-class PrimitivesUser:
+class PrimitivesUser(AskingUser):
     """One client's use of primitives, beside all else that it does."""
 
+    cluster: Cluster
+
     def __init__(self, cluster: Cluster, client: SimulatedClient, actions: int) -> None:
-        self.cluster = cluster
-        self.client = client
-        self.rng = Random(f"primitives {client.address} {cluster.seed}")
-        self.left = actions
+        super().__init__(cluster, client, "primitives", actions, 10, "p")
         self.calm = cluster.profile.kind == "calm"
-        self.asks = 0
-        self.pending: dict[int, Asking] = {}
-        self.holds: dict[int, str] = {}  # locks and leases, with the name of the semaphore
         self.put = 0
         self.queued: list[str] = []  # the items put into the queue that is never closed
         self.got: list[str] = []
@@ -61,85 +54,11 @@ class PrimitivesUser:
             self._dataset,
             *[self.topics.act] * often,
         ]
-        self._cleaned = False
-        client.later(self._pause(), self._act)
 
-    @property
-    def done(self) -> bool:
-        """Whether this user has nothing more in mind, and has left nothing behind."""
-        return not self.client.alive or (self._cleaned and not self.pending)
-
-    def _pause(self) -> float:
-        return self.rng.expovariate(1.0) * self.cluster.profile.horizon / 10
-
-    def _act(self) -> None:
-        if not self.left:
-            self._clean()
-            return
-        self.left -= 1
-        self.rng.choice(self._acts)()
-        self.client.later(self._pause(), self._act)
-
-    # -- asks ------------------------------------------------------------------------
-
-    def ask(
-        self,
-        kind: str,
-        op: str,
-        *args: Any,
-        keys: list[str] | None = None,
-        then: Callable[[int, Any], None] | None = None,
-        seconds: float | None = None,
-        claim: tuple[str, list[Any]] | None = None,
-        gives_back: int = 0,
-        name: str = "p",
-    ) -> None:
-        """Ask, and do something with the answer; give up after some seconds."""
-        self.asks += 1
-        id = self.asks
-        takes = op == "get"
-
-        def wake(asking: Asking) -> None:
-            self.client.later(0.0, answered, asking)  # not while the core is at work
-
-        def answered(asking: Asking) -> None:
-            if self.pending.pop(id, None) is None:
-                return
-            answer = asking.answer
-            assert answer is not None
-            if answer.error:
-                late = answer.error == "TimeoutError"
-                closed = "closed" in answer.value  # by another client; or this one is closed
-                assert late or closed, f"{kind}.{op}: {answer}"
-                return
-            if then is not None:
-                then(id, answer.value)
-            for key in answer.keys:
-                self.client.want(key, promised=True)
-            if takes:
-                self.client.handle(e.TookAnswer(asking))
-
-        asking = Asking(
-            Ask(id, kind, name, op, list(args), keys or []),
-            wake,
-            claim,
-            gives_back,
-            takes,
-        )
-        self.pending[id] = asking
-        self.client.handle(e.RequestMade(asking))
-        if seconds is not None:
-            self.client.later(seconds, self._over, id)
-
-    def _over(self, id: int) -> None:
-        """The time of an ask is over; sometimes its user is interrupted, too."""
-        asking = self.pending.get(id)
-        if asking is None:
-            return
-        back = self.rng.random() < 0.3
-        if back:
-            del self.pending[id]
-        self.client.handle(e.Unasked(asking, back))
+    def _judge_error(self, ask: Ask, answer: Answer) -> None:
+        late = answer.error == "TimeoutError"
+        closed = "closed" in answer.value  # by another client; or this one is closed
+        assert late or closed, f"{ask.kind}.{ask.op}: {answer}"
 
     def _time(self) -> float:
         return self.rng.choice([0.0, 0.001, 0.1, 1.0])

@@ -11,9 +11,11 @@ from shoal.scheduler.core import invariants as scheduler_invariants
 from shoal.scheduler.core.coordination.state import coordination_of
 from shoal.simulation.cluster import Cluster
 from shoal.simulation.coverage import Coverage, watch_runs
+from shoal.simulation.epilogue import begin_scene
 from shoal.simulation.faults import Faults
 from shoal.simulation.memory import run_memory
 from shoal.simulation.profiles import profile_for
+from shoal.simulation.stranger import Stranger
 from shoal.simulation.trace import Trace
 from shoal.worker.core import invariants as worker_invariants
 
@@ -49,10 +51,13 @@ class Life:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.faults = Faults(cluster)
+        self._stranger: Stranger | None = None
 
     def live(self) -> None:
         """Run to the end; raise `AssertionError` at the first thing that is wrong."""
         cluster = self.cluster
+        if cluster.seed % 4 == 2:
+            self._meet_a_stranger()
         self._until(lambda: cluster.clock.now >= cluster.profile.horizon, self._nothing)
         self.faults.stop()
         self._until(self._settled, self._unsettled)
@@ -65,6 +70,9 @@ class Life:
             for other in (user.primitives, user.names, user.journal):
                 if user.client.alive and other is not None:
                     other.sweep()  # the leavings of clients that are gone
+        scene = begin_scene(cluster)
+        if scene is not None:
+            self._until(scene, self._unsettled)
         self._until(self._settled, self._unsettled)
         for client in cluster.present:
             client.release(list(client.futures))
@@ -72,7 +80,18 @@ class Life:
         for client in cluster.present:
             client.close()
         self._until(self._empty, self._leaks)
+        if cluster.scheduler_settings.idle_timeout is not None:
+            self._until(lambda: cluster.scheduler.went_idle, self._nothing)
         self._check_all()
+
+    def _meet_a_stranger(self) -> None:
+        """Let one come, and later, before anything else is judged, be gone."""
+        cluster = self.cluster
+
+        def come() -> None:
+            self._stranger = Stranger(cluster)
+
+        cluster.clock.call_later(cluster.profile.horizon / 2, come)
 
     def _until(self, reached: Callable[[], bool], why_not: Callable[[], str]) -> None:
         clock = self.cluster.clock
@@ -99,6 +118,8 @@ class Life:
     def _settled(self) -> bool:
         cluster = self.cluster
         if not all(user.done for user in self.cluster.users):
+            return False
+        if self._stranger is not None and not self._stranger.turned_away:
             return False
         connected = all(client.end is not None for client in cluster.present)
         if not connected or any(client.is_waiting() for client in cluster.present):

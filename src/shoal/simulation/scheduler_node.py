@@ -22,7 +22,9 @@ from shoal.scheduler.core import (
 from shoal.scheduler.core.invariants import check
 from shoal.scheduler.core.journal.writer import JournalWriter
 from shoal.simulation.journal_disk import SMALL, DiskPort, SchedulerDied, check_journal
+from shoal.simulation.ledger import Ledger
 from shoal.simulation.scheduler_ports import Calls, Peers
+from shoal.wire.messages import TopicEvent
 
 if TYPE_CHECKING:
     from shoal.simulation.clock import Timer
@@ -61,17 +63,22 @@ class SchedulerNode:
         self.edges: dict[End, str] = {}
         self.names: dict[End, str] = {}
         self._alarm = Alarm(self._tick, self._call_at)
+        self.ledger = ledger = Ledger(Effects, lambda: self.applier.waiting)
+        writer = None if platter is None else self._writer(platter, number)
         self.applier = SchedulerApplier(
             self.machine,
             lambda: cluster.clock.now,
-            workers=self.workers,
-            clients=self.clients,
-            timer=self._alarm,
-            calls=Calls(self),
-            journal=None if platter is None else self._writer(platter, number),
+            workers=ledger.port(self.workers, "workers"),
+            clients=ledger.port(self.clients, "clients"),
+            timer=ledger.port(self._alarm, "timer"),
+            calls=ledger.port(Calls(self), "calls"),
+            journal=None if writer is None else ledger.port(writer, "journal"),
         )
         self.applier.watch = self._check
         self._events = 0
+        self.went_idle = False
+        self.silenced = 0  # workers that were given up
+        self._logged = 0
         if platter is None or self._begin(platter):
             cluster.network.listeners[ADDRESS] = self
 
@@ -150,6 +157,7 @@ class SchedulerNode:
             self.die()
 
     def _check(self, event: Any, effects: Effects) -> None:
+        self.ledger.asked(effects)
         self.cluster.events += 1
         self._events += 1
         if self._events % self.cluster.check_every == 0:
@@ -192,7 +200,15 @@ class SchedulerNode:
         elif streams is self.clients and name in self.machine.state.clients:
             self.feed(ClientLost(name, "it connected again"))
         streams[name] = end
+        if streams is self.workers:
+            self._log(name)
         return name
+
+    def _log(self, text: str) -> None:
+        """Tell all clients of an event, as of prints of tasks; they are numbered."""
+        self._logged += 1
+        for end in self.clients.values():
+            end.send([TopicEvent("print", self.cluster.clock.now, (self._logged, text))])
 
     def lost(self, end: End, reason: str) -> None:
         """A connection ended."""

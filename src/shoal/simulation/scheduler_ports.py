@@ -53,12 +53,13 @@ class Calls:
 
     def worker_closed(self, address: str, reason: str) -> None:
         """Results that only this worker has are lost, and nobody is to blame."""
+        self._node.silenced += 1
         if address in self._node.machine.state.workers:
             self._node.cluster.note_loss(address)
 
     def client_closed(self, client: str, reason: str) -> None:
-        """No client here breaks the protocol."""
-        raise AssertionError(f"client {client} was turned away: {reason}")
+        """Only the stranger breaks the protocol."""
+        assert client == "stranger", f"{client} was turned away: {reason}"
 
     def client_left(self, client: str) -> None:
         """Its connection ends, and nothing else is there."""
@@ -68,5 +69,7 @@ class Calls:
         self._node.retiring.pop(address, None)
 
     def idle(self) -> None:
-        """No scheduler here closes by itself."""
-        raise AssertionError("it closes for want of work")
+        """A real scheduler would close for want of work."""
+        waiting = [client for client in self._node.cluster.present if client.is_waiting()]
+        assert not waiting, f"the scheduler is idle, and {waiting[0].address} waits"
+        self._node.went_idle = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._base.alarm import Alarm
 from shoal.simulation.executor import Executor
+from shoal.simulation.ledger import Ledger
 from shoal.simulation.lines import EDGE, Lines
 from shoal.simulation.scheduler_node import ADDRESS
 from shoal.simulation.worker_ports import MEMORY, Calls, Link
@@ -45,6 +46,7 @@ class WorkerNode:
         self.slot = slot
         self.address = address
         self.alive = True
+        self.left = False  # it said that it makes room for another process
         self.slowness = 1.0
         self.other_memory = 0
         self._measured = (0, 0)
@@ -58,18 +60,20 @@ class WorkerNode:
             memory_limit=MEMORY,
             fetch_message_keys=5,
             interrupt_grace=0.5,
+            stuck_after=1.0 if cluster.seed % 4 == 3 else 10.0,
         )
         self.machine = Machine(settings)
         self._alarm = Alarm(self._tick, cluster.clock.call_at)
+        self.ledger = ledger = Ledger(Effects)
         self.applier = WorkerApplier(
             self.machine,
             lambda: cluster.clock.now,
-            link=Link(self),
-            store=self.executor,
-            functions=self.executor.functions,
-            executor=self.executor,
-            timer=self._alarm,
-            calls=Calls(self),
+            link=ledger.port(Link(self), "link"),
+            store=ledger.port(self.executor, "store"),
+            functions=ledger.port(self.executor.functions, "functions"),
+            executor=ledger.port(self.executor, "executor"),
+            timer=ledger.port(self._alarm, "timer"),
+            calls=ledger.port(Calls(self), "calls"),
         )
         self.applier.watch = self._check
         self._events = 0
@@ -100,6 +104,7 @@ class WorkerNode:
         self.applier.feed(event, values)
 
     def _check(self, event: Any, effects: Effects) -> None:
+        self.ledger.asked(effects)
         self.cluster.events += 1
         self._events += 1
         if self._events % self.cluster.check_every == 0:

@@ -122,6 +122,7 @@ class Calls:
     def leave(self, reason: str) -> None:
         """Hand over the data; the scheduler closes it then."""
         node = self._node
+        node.left = True
         node.cluster.retiring[node.address] = None
         node.later(0.0, node.cluster.scheduler.retire, node.address)
 

@@ -85,6 +85,7 @@ class World:
             steal_min=rng.choice([0.0005, 0.010]),
             worker_ttl=rng.choice([5.0, 300.0]),
             no_workers_timeout=profile.no_workers_timeout,
+            idle_timeout=20.0 if seed % 4 == 1 else None,
             recovery_window=3.0,
             recovery_grace=6.0,
             client_grace=2.0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
+
+from looked_at import Unlooked
 
 from shoal._base.keys import set_aside_key
 from shoal.client.core import events as e
@@ -163,6 +165,8 @@ class Duet:
         self.machine = Machine("client-1", "test", {"python": "3"}, first_life=1)
         self.machine.state.part = 3  # even little graphs come in several parts
         self.scheduler: ModelScheduler | None = None
+        # Of `changed` and `workers_changed` the state tells.
+        self.effects = Unlooked(("refused", "news", "events", "lost", "ended"))
 
     @property
     def records(self) -> dict[str, Record]:
@@ -175,7 +179,7 @@ class Duet:
             for messages in effects.batches():
                 self.scheduler.hear(messages)
         self.check()
-        return effects
+        return cast("Effects", self.effects.watch(effects))
 
     def told(self, kind: type) -> list[Any]:
         """Take the messages of one kind that the scheduler was told and that left no trace."""
@@ -193,6 +197,7 @@ class Duet:
         left = [] if self.scheduler is None else self.scheduler.unseen
         kinds = sorted({type(message).__name__ for message in left})
         assert not left, f"nobody looked at {', '.join(kinds)}: {left}"
+        self.effects.check()
 
     def connect(self) -> Effects:
         self.scheduler = ModelScheduler()

@@ -16,6 +16,7 @@ def test_a_closed_client_knows_of_no_function_that_a_scheduler_would_know() -> N
     duet.handle(e.Closed())
     assert not duet.machine.state.functions
     assert not duet.machine.state.idle_functions
+    duet.effects.ignore("ended", why="the test closed it")
 
 
 def held_back_task() -> Duet:

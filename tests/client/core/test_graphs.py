@@ -86,3 +86,4 @@ def test_a_refused_graph_leaves_no_inputs(duet: Duet) -> None:
     effects = duet.submit(task("x", wanted=False), task("y", "x"))
     assert [record.status for record in effects.changed] == ["cancelled"] * 2
     assert not duet.records
+    duet.effects.ignore("ended", why="the test closed it")

@@ -116,6 +116,7 @@ def test_what_cannot_be_lowered_fails_and_all_that_waits_for_it(duet: Duet) -> N
     duet.handle(e.GraphComplete(other))
     assert last.why is FAILURE
     assert not duet.machine.order.expected and not duet.machine.order.gone
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_a_part_told_after_what_it_needs_failed_fails_too(duet: Duet) -> None:
@@ -125,6 +126,7 @@ def test_a_part_told_after_what_it_needs_failed_fails_too(duet: Duet) -> None:
     assert other.records["b"].status == "error"
     duet.handle(e.GraphComplete(other))
     assert told(duet) == []
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_tasks_of_the_part_that_failed_do_not_wait_for_ever(duet: Duet) -> None:
@@ -132,6 +134,7 @@ def test_tasks_of_the_part_that_failed_do_not_wait_for_ever(duet: Duet) -> None:
     lowered(graph, "a")  # and the next task cannot be lowered, so the part is not told
     duet.handle(e.GraphComplete(graph, FAILURE))
     assert {record.status for record in graph.records.values()} == {"error"}
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_who_asks_again_begins_anew(duet: Duet) -> None:
@@ -141,6 +144,7 @@ def test_who_asks_again_begins_anew(duet: Duet) -> None:
     duet.handle(e.GraphComplete(graph, FAILURE))
     assert (again.status, later.status) == ("pending", "pending")
     assert told(duet) == ["a", "x"]
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_a_future_that_is_dropped_stays_until_all_is_told(duet: Duet) -> None:
@@ -169,6 +173,7 @@ def test_dropping_all_of_it_stops_it_but_for_what_others_need(duet: Duet) -> Non
     assert told(duet) == ["c", "x"]
     duet.release("x")
     assert not duet.records
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_an_input_outlives_who_waits_for_it(duet: Duet) -> None:
@@ -196,6 +201,7 @@ def test_what_is_cancelled_before_it_is_told_is_so_at_once(duet: Duet) -> None:
     duet.handle(e.GraphComplete(graph))
     assert (graph.records["b"].status, later.status) == ("cancelled", "cancelled")
     assert told(duet) == []
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_a_task_that_is_fired_and_dropped_runs(duet: Duet) -> None:
@@ -216,7 +222,7 @@ def test_the_end_cancels_what_is_to_come_and_what_waits(duet: Duet, how: str) ->
     waiting = task("x", "b")
     duet.submit(waiting)
     if how == "closed":
-        duet.handle(e.Closed())
+        assert duet.handle(e.Closed()).ended == "the client was closed"
     else:
         duet.hear(m.Restarted())
     records = [*graph.records.values(), *other.records.values(), waiting]
@@ -227,6 +233,7 @@ def test_the_end_cancels_what_is_to_come_and_what_waits(duet: Duet, how: str) ->
     duet.handle(e.GraphComplete(graph))
     assert late.status == "cancelled"
     assert not duet.machine.order.graphs and not duet.machine.order.expected
+    duet.effects.ignore("refused", why="the records' status is looked at")
 
 
 def test_it_goes_on_while_there_is_no_scheduler(duet: Duet) -> None:

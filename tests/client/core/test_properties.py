@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from looked_at import Unlooked
 
 from shoal.client.core import events as e
 from shoal.client.core import functions
@@ -25,6 +26,7 @@ class ClientMachine(RuleBasedStateMachine):
     def start(self) -> None:
         functions.MAX_IDLE = 1
         self.duet = Duet()
+        self.duet.effects = Unlooked(())  # the state is compared after every step
         self.calls = [Call(function(str(i)), "g", priority=float(i % 2)) for i in range(4)]
         self.ended = False
         self.graphs: list[tuple[PendingGraph, list[str]]] = []  # with what is not lowered yet

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
+from looked_at import Unlooked
+
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.worker.core import (
@@ -71,8 +73,12 @@ class Looked:
 
     def __getattr__(self, name: str) -> Any:
         if name == "send":
-            self._core.unseen.pop(id(self._effects), None)
+            self._core.unseen.pop(id(self._effects.itself), None)
         return getattr(self._effects, name)
+
+
+# Of values and runs that come and go the state tells, which is checked after each event.
+STRICT = ("interrupt", "abandon", "pause", "resume", "refuse", "leave", "replace", "close")
 
 
 def follows(message: Any, event: Any) -> bool:
@@ -97,6 +103,7 @@ class Core:
         self.unseen: dict[int, Effects] = {}  # with messages that the test did not look at, by id
         self.machine = Machine(Settings(validate=True, **settings))
         self.now = 0.0
+        self.effects = Unlooked(STRICT)
         if connect:
             self.handle(Connected())
 
@@ -104,7 +111,7 @@ class Core:
         effects = self.machine.handle(event, self.now)
         if not all(follows(message, event) for message in effects.send):
             self.unseen[id(effects)] = effects
-        return cast("Effects", Looked(effects, self))
+        return cast("Effects", Looked(self.effects.watch(effects), self))
 
     def ignore(self, *kinds: type, why: str) -> None:
         """Take all messages of some kinds, which must be there, without a look at them.
@@ -126,6 +133,7 @@ class Core:
         left = [message for effects in self.unseen.values() for message in effects.send]
         kinds = sorted({type(message).__name__ for message in left})
         assert not left, f"nobody looked at {', '.join(kinds)}: {left}"
+        self.effects.check()
 
     def say(self, *messages: Any) -> Effects:
         return self.handle(FromScheduler(list(messages)))

@@ -162,6 +162,26 @@ def test_a_run_is_refused_where_the_disk_is_full_and_nothing_goes_on() -> None:
     core.ignore(m.Failed, why="the task failed, as the test said")
 
 
+def test_a_run_is_refused_whose_input_cannot_come_because_the_disk_is_full() -> None:
+    """It waited for ever: nothing was fetched that did not fit, and nothing was held."""
+    core = short(managed=700, process=800)
+    effects = core.say(compute("a", 1, {"x": ["p"]}, nbytes=500))
+    refused = {}
+    for _ in range(20):
+        if effects.evict:
+            core.handle(Evicted(effects.evict, 0, [], "No space left on device"))
+        effects = measured(core, 800, 700)
+        assert not effects.fetch
+        refused |= effects.refuse
+        if refused:
+            break
+    [(task, why)] = refused.items()
+    assert task.key == "a" and "No space left on device" in why
+    assert not core.machine.state.missing_keys
+    core.ends(task, "error")
+    core.ignore(m.Failed, why="the task failed, as the test said")
+
+
 def test_memory_that_a_task_asks_for_is_kept_for_it() -> None:
     core = Core(memory_limit=1000, nthreads=4)
     core.handle(MemoryMeasured(100, 0))
@@ -186,6 +206,7 @@ def test_garbage_is_collected_before_and_while_it_is_paused_but_seldom() -> None
     found = [measured(core, 900, 0).reclaim for _ in range(12)]
     assert found.count("collect") == 3
     core.ignore(m.WorkerStatus, why="it pauses meanwhile")
+    core.effects.ignore("pause", why="the garbage is looked at")
 
 
 def test_a_worker_does_not_change_its_state_often() -> None:

@@ -64,6 +64,7 @@ def test_where_it_was_is_said(core: Core) -> None:
     tick(core, 2.0)
     [said] = core.handle(Interrupted(1, "in f", 2.0)).send
     assert said == m.Interrupted("x", 1, "timeout", "in f", 2.0, False)
+    core.effects.ignore("interrupt", why="the report of it is looked at")
 
 
 def test_code_that_stops_is_no_reason_for_more(core: Core) -> None:
@@ -73,6 +74,7 @@ def test_code_that_stops_is_no_reason_for_more(core: Core) -> None:
     effects = tick(core, 100.0)
     assert not effects.abandon and not effects.replace
     core.ignore(m.Failed, why="x failed, as the test said")
+    core.effects.ignore("interrupt", why="nothing more follows")
 
 
 def test_code_that_goes_on_is_given_up_with_its_process(core: Core) -> None:
@@ -89,6 +91,7 @@ def test_code_that_goes_on_is_given_up_with_its_process(core: Core) -> None:
     assert effects.abandon == effects.discard == [task]
     assert "did not stop within 5 s" in effects.replace
     core.ignore(m.Interrupted, why="where it was, which the test before looks at")
+    core.effects.ignore("interrupt", why="what follows later is looked at")
 
 
 def test_a_process_is_replaced_once(core: Core) -> None:
@@ -107,6 +110,7 @@ def test_a_process_is_replaced_once(core: Core) -> None:
     core.ignore(
         m.Failed, m.Interrupted, why="what was given up failed, which the test before looks at"
     )
+    core.effects.ignore("interrupt", why="what follows later is looked at")
 
 
 def test_the_outcome_of_what_was_given_up_is_nobodys(core: Core) -> None:
@@ -116,6 +120,7 @@ def test_the_outcome_of_what_was_given_up_is_nobodys(core: Core) -> None:
     core.ignore(m.Failed, m.Interrupted, why="it was given up and failed, as in the tests before")
     assert core.ends(task, "discarded").send == []
     assert core.state("x") is None
+    core.effects.ignore("interrupt", "abandon", "replace", why="the late outcome is looked at")
 
 
 def test_another_run_of_the_key_has_its_own_time(core: Core) -> None:
@@ -152,6 +157,7 @@ def test_what_had_not_begun_needs_no_stopping(core: Core) -> None:
     core.say(m.Free(["x"]), m.Interrupt(["x"], [1], "nobody wants it"))
     core.handle(Revoked([task], []))
     assert not tick(core, 5.0).replace
+    core.effects.ignore("interrupt", why="the executor stopped nothing")
 
 
 def test_what_has_ended_needs_no_stopping(core: Core) -> None:
@@ -166,6 +172,7 @@ def test_without_a_scheduler_it_is_stopped_too_and_nothing_is_said(core: Core) -
     assert tick(core, 2.0).interrupt == [task]
     assert core.handle(Interrupted(1, "in f", 2.0)).send == []
     assert tick(core, 7.0).replace
+    core.effects.ignore("abandon", why="what is said is looked at")
 
 
 def test_a_failure_is_described_where_the_task_has_a_policy(core: Core) -> None:

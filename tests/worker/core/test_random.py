@@ -277,7 +277,7 @@ ACTIONS = sorted(name for name in vars(World) if name.startswith("on_"))
 WEIGHTS = [{"on_compute": 5, "on_start": 4, "on_end": 4, "on_fetch": 4}.get(a, 1) for a in ACTIONS]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32))
 def test_every_run_is_answered_once(seed: int) -> None:
     world = World(seed)

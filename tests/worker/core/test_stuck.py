@@ -53,6 +53,8 @@ def test_the_time_begins_anew(meanwhile: dict[str, int]) -> None:
     assert look(core, 7.5) == ""
     assert look(core, 2.5) != ""
     core.ignore(m.WorkerStatus, why="it paused, and in one case went on for a moment")
+    if "process" in meanwhile:
+        core.effects.ignore("pause", "resume", why="the first ones are the fixture's")
 
 
 def test_it_can_be_switched_off() -> None:
@@ -60,3 +62,4 @@ def test_it_can_be_switched_off() -> None:
     core.handle(MemoryMeasured(900, 0))
     assert look(core, 1000.0) == look(core, 1000.0) == ""
     core.ignore(m.WorkerStatus, why="it pauses")
+    core.effects.ignore("pause", why="it begins so")

@@ -130,12 +130,12 @@ class Future(TaskRef):
         return decode_key(self._record.key)
 
     @property
-    def client(self) -> Any:
+    def client(self) -> ClientContext:
         """The client whose future this is."""
         return self._session.client
 
     @property
-    def executor(self) -> Any:
+    def executor(self) -> ClientContext:
         """The same: what executes this."""
         return self._session.client
 

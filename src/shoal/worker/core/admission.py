@@ -29,6 +29,7 @@ __all__ = [
     "guard",
     "in_use",
     "needed_later",
+    "refuse_unfetched",
     "take_back",
     "unguard",
     "waiting_for_memory",
@@ -162,6 +163,28 @@ def _note_blocked(s: WorkerState, b: Budget, task: TaskRun) -> None:
         b.blocked_since = s.now
     elif s.now - b.blocked_since >= _REFUSE_AFTER and s.now < b.next_evict:  # it was tried just now
         refuse(s, b, task)
+
+
+def refuse_unfetched(s: WorkerState, b: Budget) -> None:
+    """Refuse a run whose input cannot come: nothing goes on here, and there is no room for it.
+
+    Called after requests to peers were planned.
+    """
+    if not b.full or s.paused:
+        return
+    if b.running or s.fetching_bytes or s.effects.execute:
+        b.blocked_since = None
+        return
+    if any(task.state == "held" for _, _, task in b.held):
+        return  # that one is to begin, or to be refused, first
+    waiting = [
+        task
+        for item in s.missing_keys.values()
+        if item.peer is not None and item.flight is None and b.process + item.nbytes > b.hard
+        for task in item.tasks
+    ]
+    if waiting:
+        _note_blocked(s, b, min(waiting, key=lambda task: (task.compute.priority, task.run)))
 
 
 def refuse(s: WorkerState, b: Budget, task: TaskRun) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.wire import messages as m
 from shoal.worker.core import data, events, fetch, limits
-from shoal.worker.core.admission import admit, begun, guard
+from shoal.worker.core.admission import admit, begun, guard, refuse_unfetched
 from shoal.worker.core.effects import Effects, Registration
 from shoal.worker.core.invariants import check
 from shoal.worker.core.memory import evicted, make_room, measured
@@ -118,6 +118,7 @@ class Machine:
                 fetch.retry_due(s)
             fetch.plan(s)
         if s.guard is not None:
+            refuse_unfetched(s, s.guard)
             make_room(s, s.guard)
         if s.landed or s.missed:
             data.report(s)

@@ -264,7 +264,7 @@ class Primitives(RuleBasedStateMachine):
 
 
 TestPrimitives = Primitives.TestCase
-TestPrimitives.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestPrimitives.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

@@ -215,5 +215,5 @@ LOGGED = (15, 10)  # events, answers to a client that is there
 
 TestPrimitives = JournaledPrimitives.TestCase
 TestPrimitives.settings = settings(
-    max_examples=100, stateful_step_count=50, deadline=None, phases=PHASES
+    max_examples=60, stateful_step_count=50, deadline=None, phases=PHASES
 )
