@@ -67,13 +67,14 @@ def compute(
 class Looked:
     """The effects of an event, which note whether the test looks at what is sent."""
 
-    def __init__(self, effects: Effects, core: Core) -> None:
+    def __init__(self, effects: Effects, number: int, core: Core) -> None:
         self._effects = effects
+        self._number = number
         self._core = core
 
     def __getattr__(self, name: str) -> Any:
         if name == "send":
-            self._core.unseen.pop(id(self._effects.itself), None)
+            self._core.unseen.pop(self._number, None)
         return getattr(self._effects, name)
 
 
@@ -111,7 +112,7 @@ class Core:
         effects = self.machine.handle(event, self.now)
         if not all(follows(message, event) for message in effects.send):
             self.unseen[id(effects)] = effects
-        return cast("Effects", Looked(self.effects.watch(effects), self))
+        return cast("Effects", Looked(self.effects.watch(effects), id(effects), self))
 
     def ignore(self, *kinds: type, why: str) -> None:
         """Take all messages of some kinds, which must be there, without a look at them.
