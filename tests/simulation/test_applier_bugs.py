@@ -111,6 +111,7 @@ TABLE: dict[type[Applier[Any, Any, Any]], dict[str, Row]] = {
         "abandon": Row(STOPS, STOPS, OTHER_THINGS, SPEED),
         "forget": Row(OFTEN, OFTEN, OTHER_THINGS, OTHER_THINGS),
         "fetch": Row(OFTEN, OFTEN, LATER, LATER),
+        "call_back": Row(near(103), near(103), OTHER_THINGS, OTHER_THINGS),
         "pause": Row(near(3), near(3), OTHER_THINGS, near(3)),
         "resume": Row(near(3), near(3), OTHER_THINGS, near(3)),
         "refuse": Row(near(11), near(11), OTHER_THINGS, OTHER_THINGS),

@@ -70,7 +70,7 @@ _EACH = frozenset(
     (
         *("to_workers", "to_clients", "rejected", "close_workers", "close_clients"),
         *("left_clients", "retired", "not_retired"),
-        *("keep", "define", "forget", "fetch", "refuse", "events", "lost"),
+        *("keep", "define", "forget", "fetch", "call_back", "refuse", "events", "lost"),
     )
 )
 
@@ -111,6 +111,7 @@ _FIELDS: Mapping[type[Any], Mapping[str, Callable[..., tuple[str, ...]]]] = {
         "executor.pause": lambda: ("pause",),
         "executor.resume": lambda: ("resume",),
         "calls.fetch": lambda *args: ("fetch",),
+        "calls.call_back": lambda *args: ("call_back",),
         "calls.refuse": lambda *args: ("refuse",),
         "calls.evict": lambda nbytes, in_use, spare: tuple(
             compress(("evict", "in_use", "spare"), (True, in_use, spare))
