@@ -20,7 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dask
+import dask.array as da
 import dask.bag
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
 import psutil
 
 from benchmarks.journal_kills import (
@@ -88,6 +92,26 @@ def use_collections(client: Client, outcome: Outcome, name: str) -> None:
         outcome.count("collections", 3)
 
 
+def use_arrays(client: Client, outcome: Outcome, name: str) -> None:
+    while not outcome.stopping.is_set():
+        n = random.randint(50, 400)
+        x = da.ones((n, n), chunks=(n // 4 + 1, n)).rechunk((n, n // 4 + 1), method="tasks")
+        total = client.compute((x + x.T).sum()).result(timeout=_PATIENCE)
+        outcome.expect(total == 2 * n * n, f"{name}: the sum of {n} by {n} is {total}")
+        outcome.count("arrays")
+
+
+def use_frames(client: Client, outcome: Outcome, name: str) -> None:
+    while not outcome.stopping.is_set():
+        n = random.randint(100, 5_000)
+        frame = pd.DataFrame({"k": np.arange(n) % 7, "v": np.arange(n)})
+        parts = dd.from_pandas(frame, npartitions=6).shuffle("k", shuffle_method="tasks")
+        found = client.compute(parts.groupby("k").v.sum()).result(timeout=_PATIENCE)
+        right = frame.groupby("k").v.sum()
+        outcome.expect(found.sort_index().equals(right), f"{name}: wrong groups of {n}")
+        outcome.count("frames")
+
+
 def use_coroutines(client: Client, outcome: Outcome, name: str) -> None:
     address = client.scheduler.address
 
@@ -109,6 +133,8 @@ MORE: list[Callable[[Client, Outcome, str], None]] = [
     use_completed,
     use_collections,
     use_coroutines,
+    use_arrays,
+    use_frames,
 ]
 
 
