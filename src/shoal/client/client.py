@@ -76,6 +76,7 @@ from shoal.wire.serialize.chosen import needs_choosing
 
 if TYPE_CHECKING:
     from shoal.cache import cached
+    from shoal.client.admin import environment as environments
     from shoal.client.admin import plugins as plugin_calls
     from shoal.client.admin import versions
     from shoal.coordination.stream import StreamFuture
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from shoal.plugins import builtin
 else:
     cached = later("shoal.cache.cached")
+    environments = later("shoal.client.admin.environment")
     plugin_calls = later("shoal.client.admin.plugins")
     versions = later("shoal.client.admin.versions")
     reprs = later("shoal.diagnostics.reprs")
@@ -135,6 +137,8 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         they can be reached.
     connection_limit : int
         Connections open at once.
+    environment : {"auto"}, optional
+        Begin with `upload_environment`: workers import the local project's modules.
     **kwargs
         Arguments of `LocalCluster`.
 
@@ -163,8 +167,12 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         extensions: Any = None,
         direct_to_workers: bool | None = None,
         connection_limit: int = 512,
+        environment: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if environment not in (None, "auto"):
+            raise ValueError(f"environment= is 'auto' or None, got {environment!r}")
+        self._environment = environment
         self._status = "newly-created"
         self.name = name
         self.id = f"{name or 'Client'}-{uuid.uuid4().hex}"
@@ -279,6 +287,8 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
             raise
         self._status = "running"
         self.preloads = await start_preloads(self)
+        if self._environment == "auto":
+            await environments.upload_environment(self, None, True)
 
     # ------------------------------------------------------------------ life
 
@@ -1099,6 +1109,37 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         >>> futures = client.map(myfunc, seq)  # doctest: +SKIP
         """
         return self.sync(plugin_calls.register_any, self, builtin.UploadFile(filename, load=load))
+
+    def upload_environment(
+        self, folder: str | os.PathLike[str] | None = None, locked: bool = True
+    ) -> Any:
+        """Make the local project's own modules importable on all workers, as they are here now.
+
+        These are the modules beside the program or notebook, those of editable installs, and what
+        this process has imported from outside of installed packages. They are unpacked once per
+        host; workers that come later have them too. Packages whose versions differ are named in a
+        warning.
+
+        Parameters
+        ----------
+        folder : path, optional
+            Of the program or notebook; by default that of the running one.
+        locked : bool
+            Whether packages that the project locks with uv (``uv.lock``) are installed on workers
+            that lack them, or have other versions of them.
+
+        Returns
+        -------
+        dict
+            ``modules``, their ``digest``, and ``differ``: by worker, packages with the version here
+            and there.
+
+        Examples
+        --------
+        >>> client.upload_environment()["modules"]  # doctest: +SKIP
+        ['mylibrary', 'settings']
+        """
+        return self.sync(environments.upload_environment, self, folder, locked)
 
     # ------------------------------------------------------------------ workers
 
