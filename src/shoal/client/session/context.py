@@ -98,7 +98,7 @@ class ClientContext(SyncMethodMixin):
         return self._started().__await__()
 
     async def _started(self) -> Self:
-        # What a client begins with is a part of its start, and does not wait for its end.
+        # A part of the start itself does not wait for its end.
         if self._starting not in (None, asyncio.current_task()):
             await asyncio.shield(self._starting)
         return self
