@@ -14,15 +14,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-import sys
-from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 from shoal._base.within import within
+from shoal.comm.batches import (
+    IS_BYTES,
+    JOIN_BELOW,
+    gather,
+    read_lengths,
+    with_marks,
+    without_marks,
+)
 from shoal.comm.direct import DirectSocket, open_direct
-from shoal.comm.mapping import map_memory, populate
+from shoal.comm.mapping import BYTES_FROM, map_memory, new_bytes, populate
 from shoal.comm.secure import SecureChannel
 from shoal.comm.secure_direct import SecureDirect
 from shoal.comm.unread import MOST_UNREAD, UnreadWatch
@@ -33,9 +39,7 @@ __all__ = ["MAX_FRAMES", "FrameProtocol"]
 
 MAX_FRAMES = 1 << 20
 
-# Batches up to this size are copied together and written at once, and parsed out of one buffer.
-_JOIN_BELOW = 64 * 1024
-_BUFFER_SIZE = _JOIN_BELOW
+_BUFFER_SIZE = JOIN_BELOW
 _FEW = 4  # frames of a batch that a thread writes or reads itself: one, and what compression adds
 # From this size on, memory is mapped: the pages are taken when data arrives, not when a length is
 # read. So are smaller frames when all connections together wait for this much.
@@ -94,6 +98,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         # goes.
         self._large: list[memoryview] | None = None
         self._lengths: Sequence[int] = ()
+        self._bytes: dict[int, bytes | None] = {}  # which frames are to be, and those begun
         self._large_offset = 0
         self._populated = 0  # up to where its pages are there
         self._ahead = 0  # bytes of the frame at work that count as waited for
@@ -162,7 +167,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self.transport = None
         if self.direct is not None:
             self.direct.close()
-        self._large = None
+        self._large, self._bytes = None, {}
         self._arrived()
         error = self.closed_error()
         for waiter in (self._reader, self._raw_waiter, self._writable):
@@ -225,7 +230,10 @@ class FrameProtocol(asyncio.BufferedProtocol):
             lengths = _LENGTH.unpack_from(self._buffer, start + 4)
             total = lengths[0]
         else:
-            lengths = _lengths(self._buffer, start + 4, count)
+            lengths = read_lengths(self._buffer, start + 4, count)
+            total = sum(lengths)
+        if total >= IS_BYTES:
+            lengths, self._bytes = without_marks(lengths)
             total = sum(lengths)
         if total > self.max_message:
             raise ProtocolError(
@@ -241,7 +249,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
             self._start = body
             self._deliver(frames, total)
             return True
-        if header + total > _JOIN_BELOW:
+        if header + total > JOIN_BELOW:
             self._begin_large(lengths, body)
         return False
 
@@ -279,13 +287,25 @@ class FrameProtocol(asyncio.BufferedProtocol):
         assert frames is not None
         self._arrived()
         while len(frames) < len(self._lengths):
-            length = self._lengths[len(frames)]
-            frames.append(self._memory(length))
+            index = len(frames)
+            length = self._lengths[index]
+            if index in self._bytes:
+                self._bytes[index], view = new_bytes(length)
+                frames.append(view)
+            else:
+                frames.append(self._memory(length))
             self._large_offset = self._populated = 0
             if length:
                 return
         self._large, self._lengths = None, ()
-        self._deliver(list(frames), sum(map(len, frames)))
+        whole: list[BytesLike] = list(frames)
+        if self._bytes:
+            frames.clear()
+            for index, made in self._bytes.items():
+                assert made is not None
+                whole[index] = made
+            self._bytes = {}
+        self._deliver(whole, sum(map(len, whole)))
 
     def _advance_large(self) -> None:
         if self._large is not None and self._large_offset == len(self._large[-1]):
@@ -452,18 +472,19 @@ class FrameProtocol(asyncio.BufferedProtocol):
             raise self.closed_error()
         if len(frames) > MAX_FRAMES:
             raise ValueError(f"a message of {len(frames)} buffers; the limit is {MAX_FRAMES}")
-        if len(frames) == 1 and len(frames[0]) < _JOIN_BELOW:
+        if len(frames) == 1 and len(frames[0]) < JOIN_BELOW:
             frame = frames[0]
             size = len(frame)
             transport.write(b"\x01\x00\x00\x00" + size.to_bytes(8, "little") + frame)
             return size
         sizes = [memoryview(frame).nbytes for frame in frames]
         total = sum(sizes)
-        header = struct.pack(f"<I{len(frames)}Q", len(frames), *sizes)
-        if total < _JOIN_BELOW:
+        marked = sizes if total < BYTES_FROM else with_marks(frames, sizes)
+        header = struct.pack(f"<I{len(frames)}Q", len(frames), *marked)
+        if total < JOIN_BELOW:
             transport.write(b"".join((header, *frames)))
         else:
-            for part in _gather(header, frames, sizes):
+            for part in gather(header, frames, sizes):
                 transport.write(part)
         return total
 
@@ -483,12 +504,12 @@ class FrameProtocol(asyncio.BufferedProtocol):
         if len(frames) == 1:
             frame = frames[0]
             size = len(frame)  # the first of a batch is bytes
-            if size >= _JOIN_BELOW:
+            if size >= JOIN_BELOW:
                 return False
             data = b"\x01\x00\x00\x00" + size.to_bytes(8, "little") + frame
         else:
             sizes = [memoryview(frame).nbytes for frame in frames]
-            if sum(sizes) >= _JOIN_BELOW:
+            if sum(sizes) >= JOIN_BELOW:
                 return False
             data = b"".join((struct.pack(f"<I{len(frames)}Q", len(frames), *sizes), *frames))
         sent = direct.write(data)
@@ -567,28 +588,3 @@ def _untie(transport: asyncio.Transport | None) -> None:
 
 # Bytes that all connections of this process wait for, and have taken memory for.
 _ahead = 0
-
-
-def _lengths(buffer: bytearray, start: int, count: int) -> Sequence[int]:
-    if count < _JOIN_BELOW or sys.byteorder != "little":
-        return struct.unpack_from(f"<{count}Q", buffer, start)
-    found = array("Q")  # a tuple of numbers takes five times as much
-    found.frombytes(memoryview(buffer)[start : start + 8 * count])
-    return found
-
-
-def _gather(header: bytes, frames: Sequence[BytesLike], sizes: Sequence[int]) -> list[Any]:
-    """Join runs of small frames, so that each write is worth its system call."""
-    parts: list[Any] = []
-    run: list[Any] = [header]
-    for frame, size in zip(frames, sizes, strict=True):
-        if size >= _JOIN_BELOW:
-            if run:
-                parts.append(b"".join(run))
-                run = []
-            parts.append(memoryview(frame).cast("B") if isinstance(frame, memoryview) else frame)
-        elif size:
-            run.append(frame)
-    if run:
-        parts.append(b"".join(run))
-    return parts
