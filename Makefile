@@ -2,7 +2,7 @@
 # make demo-beside  the same on dask.distributed too, in an environment of its own (a minute to make)
 # make test   run the whole suite: the simulator over its seeds, then pytest
 # make core   the tests of the state machines alone, in seconds
-# make fuzz   mutated messages against the cores; CASES=1000000 SEED=7 for so many, from that seed
+# make fuzz   mutated messages and requests against the cores; CASES=1000000 SEED=7 for so many, from that seed
 # make chaos MINUTES=n SEED=s  a long random run while schedulers and workers are killed
 # make chaos-journal KILLS=n SEED=s  kill a scheduler that has a journal, and count what is there
 # make lint   ruff and mypy

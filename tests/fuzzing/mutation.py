@@ -76,6 +76,18 @@ class Mutator:
                 messages[at] = self._message(messages[at])
         return msgspec.msgpack.encode(messages)
 
+    def request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return a request that is nearly the same as one; its operation is nearly always."""
+        rng = self.rng
+        self._remember(["request", *request.values()])
+        changed = dict(request)
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            op = changed.pop("op", "")
+            changed = self._table(changed)
+            changed = {key if type(key) is str else str(key): v for key, v in changed.items()}
+            changed["op"] = self._value(op) if rng.random() < 0.02 else op
+        return changed
+
     def _remember(self, message: list[Any]) -> None:
         rng = self.rng
         if len(self._messages) < _MOST:

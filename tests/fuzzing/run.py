@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fuzzing import client_target, scheduler_target, worker_target
+from fuzzing import client_target, requests_target, scheduler_target, worker_target
 
 __all__ = ["CORPUS", "TARGETS", "fuzz", "replay_file"]
 
@@ -26,6 +26,7 @@ TARGETS: dict[str, Any] = {
     "scheduler": scheduler_target,
     "worker": worker_target,
     "client": client_target,
+    "requests": requests_target,
 }
 
 

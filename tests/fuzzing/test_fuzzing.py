@@ -29,6 +29,12 @@ def test_mutated_words_harm_nobody(target: str, block: int) -> None:
         fuzz(target, str(seed), PER_EPISODE)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_mutated_requests_harm_nobody(seed: int) -> None:
+    """On real connections, so few of them; many more: `make fuzz`."""
+    fuzz("requests", str(seed), PER_EPISODE)
+
+
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*.json")), ids=lambda path: path.stem)
 def test_what_once_did_harm_does_none(path: Path) -> None:
     replay_file(path)

@@ -79,3 +79,13 @@ def test_attributes_of_a_nanny() -> None:
                 await until(lambda: not n.is_alive() and not s.workers)
 
     run(main(), timeout=40)
+
+
+@pytest.mark.parametrize("name", ["SHOAL_SECRET", "DASK_SHOAL__SECRET", "DASK_Shoal__secret"])
+def test_the_secret_is_in_no_environment_of_tasks(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "x" * 40)
+    monkeypatch.setenv("DASK_SHOAL__SECRET_FILE", "there")
+    found = worker_environment({name: "y" * 40})
+    assert name not in found and found["DASK_SHOAL__SECRET_FILE"] == "there"

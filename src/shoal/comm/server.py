@@ -22,6 +22,7 @@ from dask.utils import parse_timedelta
 from shoal._base.both_loops import BothLoops, both_loops
 from shoal._base.within import within
 from shoal.comm.addressing import get_address_host_port
+from shoal.comm.argument_types import Checks, checks_of
 from shoal.comm.base import Comm, Listener, listen
 from shoal.comm.lateness import watch_loop
 from shoal.comm.requests import error_message
@@ -119,7 +120,7 @@ class Server:
         )
         self.start_timeout = None if timeout is None else float(parse_timedelta(timeout, "s"))
         self.periodic_callbacks: dict[str, Any] = {}
-        self._signatures: dict[Handler, tuple[inspect.Signature, bool]] = {}
+        self._signatures: dict[Handler, tuple[inspect.Signature, bool, Checks]] = {}
         self._comms: weakref.WeakSet[Comm] = weakref.WeakSet()
         self._serving = 0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -443,20 +444,26 @@ class Server:
             )
         if op in self.blocked_handlers:
             raise ValueError(f"the operation {op!r} is blocked by configuration on {self!r}")
-        signature, takes_comm = self._signature(handler)
+        signature, takes_comm, checks = self._signature(handler)
         first = (comm,) if takes_comm else ()
         try:
             signature.bind(*first, **arguments)
         except TypeError as error:
             raise TypeError(f"operation {op!r}{signature}: {error}") from None
+        for name, (check, kind) in checks.items():
+            if name in arguments and not check(arguments[name]):
+                raise TypeError(
+                    f"operation {op!r}: {name} is to be {kind}, not {clean(repr(arguments[name]))}"
+                )
         return handler(*first, **arguments)
 
-    def _signature(self, handler: Handler) -> tuple[inspect.Signature, bool]:
+    def _signature(self, handler: Handler) -> tuple[inspect.Signature, bool, Checks]:
         known = self._signatures.get(handler)
         if known is None:
             signature = inspect.signature(handler)
             first = next(iter(signature.parameters), None)
-            known = self._signatures[handler] = signature, first == "comm"
+            known = signature, first == "comm", checks_of(handler)
+            self._signatures[handler] = known
         return known
 
     def _takes(self, op: str, name: str) -> bool:

@@ -17,6 +17,8 @@ __all__ = ["modules_of", "worker_config", "worker_environment"]
 # Texts hash alike on all workers, so that what is grouped by hash comes together.
 _HASH_SEED = "6640"
 
+_SETTING = "shoal.secret"
+
 
 def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the environment of a worker's process.
@@ -32,8 +34,14 @@ def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     chosen.setdefault("PYTHONHASHSEED", _HASH_SEED)
     given = {str(name): str(value) for name, value in (env or {}).items()}
     found = {**chosen, **os.environ, **given}
-    found.pop(VARIABLE, None)
-    return found
+    return {name: value for name, value in found.items() if not _is_secret(name)}
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a variable holds the secret, or a setting that dask takes from it."""
+    if name.upper().startswith("DASK_"):
+        return name[5:].lower().replace("__", ".") == _SETTING
+    return name == VARIABLE
 
 
 def modules_of(named: type | str) -> list[str]:

@@ -19,6 +19,7 @@ from shoal.diagnostics.kernel import start_kernel
 from shoal.shared_memory import host_identity
 from shoal.task_context import on_worker
 from shoal.wire.blob import Blob
+from shoal.wire.messages.several_edges import Life
 from shoal.worker.dump import dump_state
 from shoal.worker.parts import give_parts
 from shoal.worker.tracing import TraceTasks
@@ -34,7 +35,7 @@ async def _get_data(
     comm: Comm,
     keys: list[str],
     host: str | None = None,
-    lives: dict[str, int] | None = None,
+    lives: dict[str, Life] | None = None,
 ) -> dict[str, Any]:
     if lives is None:
         return await worker.exchange.give(comm, keys, host)
@@ -49,7 +50,7 @@ async def _update_data(
     worker: WorkerContext,
     data: dict[str, Any],
     shared: dict[str, Any] | None = None,
-    life: int = 0,
+    life: Life = 0,
     equal: bool = False,
 ) -> dict[str, Any]:
     return await worker.exchange.take(data, shared, life, equal)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shoal.comm.base import Comm
 from shoal.shared_memory import host_identity
 from shoal.shuffle.partitioned import Partitioned
+from shoal.wire.messages.several_edges import Count, Life
 
 if TYPE_CHECKING:
     from shoal.worker.context import WorkerContext
@@ -23,8 +24,8 @@ async def give_parts(
     worker: WorkerContext,
     comm: Comm,
     keys: list[str],
-    lives: list[int],
-    parts: list[tuple[int, int]],
+    lives: list[Life],
+    parts: list[tuple[Count, Count]],
     host: str | None = None,
 ) -> list[dict[str, Any] | None]:
     """Return what a reader needs of some parts of values; None for those that are not here.

@@ -15,6 +15,7 @@ from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.operations.information import find_workers
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
+from shoal.wire.messages.several_edges import Life
 from shoal.wire.pickling import dumps
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def scatter(
     workers: list[Any] | None = None,
     broadcast: bool | int = False,
     timeout: float | None = None,
-    life: int = 0,
+    life: Life = 0,
     equal: bool = True,
 ) -> dict[str, Any]:
     """Put data on workers, for a client that wants it: ``{key: [addresses]}``.
