@@ -15,12 +15,13 @@ export class Feed implements Source {
   private patience = 500;
 
   constructor(
+    private readonly base: string, // where the server's pages are, from this one
     private readonly onFrame: (frame: any) => void,
     private readonly onState: (connected: boolean) => void,
   ) {}
 
   connect(): void {
-    const url = new URL("feed", document.baseURI);
+    const url = new URL(`${this.base}feed`, document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.search = "";
     const socket = new WebSocket(url);

@@ -78,7 +78,7 @@ function show(): void {
 
 // A pane alone in the frame of another page opens what it names in a window of its own.
 function openOutside(page: string, parameters: { [name: string]: string } = {}): void {
-  window.open(`${page}?${new URLSearchParams(parameters)}`, "_blank", "noopener");
+  window.open(`${root.dataset.base ?? ""}${page}?${new URLSearchParams(parameters)}`, "_blank", "noopener");
 }
 
 function draw(): void {
@@ -115,6 +115,7 @@ function navigation(): HTMLElement {
 
 function live(): void {
   const feed = new Feed(
+    root.dataset.base ?? "",
     (frame) => {
       store.apply(frame);
       soon();

@@ -4,6 +4,8 @@
 import type { MakePane } from "./pane";
 import * as details from "./panes/details";
 import * as graphs from "./panes/graphs";
+import { clusterMap } from "./panes/map";
+import * as moving from "./panes/moving";
 import * as profiles from "./panes/profiles";
 import * as report from "./panes/report";
 import * as series from "./panes/series";
@@ -51,17 +53,19 @@ export const PANES: { [name: string]: Place } = {
   "workers-disk-timeseries": place("Disk of the scheduler's host", series.schedulerDisk),
   "memory-by-key": place("Memory by prefix", tables.memoryByPrefix),
   "compute-time-per-key": place("Time by prefix", tables.timeByPrefix),
-  "aggregate-time-per-action": place("Time by prefix", tables.timeByPrefix),
+  "aggregate-time-per-action": place("Time by activity", moving.fine),
   "scheduler-system": place("The scheduler's process", status.tabs([
     ["CPU", series.schedulerProcessor], ["Memory", series.schedulerMemory], ["Network", series.schedulerNetwork],
     ["Disk", series.schedulerDisk], ["Files", series.schedulerFiles]])),
   contention: place("The scheduler's loop", series.contention),
-  "fine-performance-metrics": place("Time by prefix", tables.timeByPrefix),
+  "fine-performance-metrics": place("Time by activity", moving.fine),
   profile: place("Profile of workers", profiles.ofWorkers),
   "profile-server": place("Profile of the scheduler's loop", profiles.ofScheduler),
   "gpu-memory": place("GPU memory", workers.gpu),
   "gpu-utilization": place("GPU utilization", workers.gpu),
   "rmm-memory": place("RMM memory", workers.gpu),
+  "cluster-map": place("Cluster map", clusterMap),
+  shuffle: place("Shuffles", moving.shuffle),
 };
 
 const one = (title: string, make: MakePane): Place[] => [place(title, make, "full")];
@@ -96,6 +100,8 @@ export const PAGES: { [name: string]: Page } = {
   faults: { title: "Faults", panes: one("What happened to workers", tables.faults) },
   exceptions: { title: "Exceptions", panes: one("Exceptions", tables.exceptions) },
   code: { title: "Who asked", panes: one("Who asked", tables.code) },
+  shuffle: { title: "Shuffle", panes: one("Shuffles", moving.shuffle) },
+  fine: { title: "Time", panes: one("Time by activity", moving.fine) },
   profile: { title: "Profile", panes: one("Profile of workers", profiles.ofWorkers) },
   "profile-server": { title: "Scheduler profile", panes: one("Profile of the scheduler's loop", profiles.ofScheduler) },
   system: {
@@ -108,6 +114,7 @@ export const PAGES: { [name: string]: Page } = {
   stealing: { title: "Balance", panes: [place("How even the work is", workers.balance), place("Work assigned", series.work)] },
   events: { title: "Events", panes: one("Events", tables.events) },
   counters: { title: "Counters", panes: [place("Counters", tables.counters), place("Time by prefix", tables.timeByPrefix)] },
+  "cluster-map": { title: "Map", panes: one("Cluster map", clusterMap) },
   hardware: { title: "Hardware", panes: [place("Speed of memory and disk", workers.hardware), place("Bandwidth of workers", workers.bandwidth)] },
   gpu: { title: "GPU", panes: one("GPUs", workers.gpu) },
   logs: { title: "Log", panes: one("Log", tables.logs) },

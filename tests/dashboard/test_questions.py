@@ -10,7 +10,8 @@ import pytest
 from dashboard.conftest import PageViewer
 from helpers import run, until
 
-from shoal import Client, Scheduler, Worker
+from shoal import Client, LocalCluster, Scheduler, Worker
+from shoal.dashboard.questions import changes
 from shoal.dashboard.questions.table import CHANGES, QUESTIONS
 
 
@@ -53,6 +54,66 @@ def test_every_question_is_answered_on_a_cluster_at_work() -> None:
             }
             for question in QUESTIONS:
                 await ask(question, **arguments.get(question, {}))
+
+    run(main())
+
+
+def test_what_moves_between_workers_is_told() -> None:
+    async def main() -> None:
+        async with Cluster() as all_of_it:
+            ask, c = all_of_it.viewer.ask, all_of_it.client
+            assert await ask("fine") == []  # it is noted from now on
+            other = await Worker(all_of_it.scheduler.address, name="bob")
+            x = c.submit(bytes, 5000, key="x-1", workers=["alice"])
+            moved = c.submit(len, x, key="shuffle-len-1", workers=["bob"])
+            assert await moved == 5000
+            spent = {(each["prefix"], each["action"]): each for each in await ask("fine")}
+            assert spent["shuffle-len", "transfer"]["nbytes"] == 5000
+            assert spent["x", "compute"]["count"] == 1
+            rows = (await ask("around_tasks"))["rows"]
+            assert [other.address, "transfer"] in [row[:2] for row in rows]
+            assert (await ask("around_tasks", since=rows[-1][3]))["rows"] == []
+            moving = await ask("shuffles")
+            assert {each["name"] for each in moving["workers"]} == {"alice", "bob"}
+            assert {"written_bytes", "read"} <= set(moving["workers"][0]["counters"])
+            assert [group["size"] for group in moving["groups"]] == [1]
+            await other.close()
+
+    run(main())
+
+
+def test_a_cluster_is_scaled_where_a_cluster_object_is() -> None:
+    async def main() -> None:
+        with dask.config.set({"shoal.dashboard.actions": True}):
+            async with LocalCluster(
+                n_workers=1,
+                processes=False,
+                dashboard_address=":0",
+                asynchronous=True,
+                scheduler_sync_interval=0.05,
+            ) as cluster:
+                viewer = await PageViewer.look(cluster.scheduler)
+                adaptive = cluster.adapt(minimum=1, maximum=1)
+                assert await viewer.ask("scale", n=2) == "2 workers"
+                await until(lambda: len(cluster.scheduler.state.workers) == 2)
+                assert cluster._adaptive is not adaptive
+                for number in (-1, True, "3"):
+                    with pytest.raises(PermissionError, match="number of workers"):
+                        await viewer.ask("scale", n=number)
+                await viewer.leave()
+
+    run(main())
+
+
+def test_nobody_is_there_to_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "_PATIENCE", 0.05)
+
+    async def main() -> None:
+        with dask.config.set({"shoal.dashboard.actions": True}):
+            async with Cluster() as all_of_it:
+                with pytest.raises(PermissionError, match="no cluster object"):
+                    await all_of_it.viewer.ask("scale", n=3)
+                assert all_of_it.scheduler.identity()["scale_request"] is None
 
     run(main())
 

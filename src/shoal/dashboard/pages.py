@@ -5,7 +5,7 @@ What each shows is in the page's own sources (`dashboard/src/pages.ts`), under t
 
 from __future__ import annotations
 
-__all__ = ["PAGES", "PANES", "title_of_pane"]
+__all__ = ["CLUSTER_MAP", "PAGES", "PANES", "title_of_pane"]
 
 # In the order in which they are listed on the page.
 PAGES = (
@@ -21,12 +21,15 @@ PAGES = (
     "faults",
     "exceptions",
     "code",
+    "shuffle",
+    "fine",
     "profile",
     "profile-server",
     "system",
     "stealing",
     "events",
     "counters",
+    "cluster-map",
     "hardware",
     "gpu",
     "logs",
@@ -69,7 +72,12 @@ PANES = (
     "gpu-memory",
     "gpu-utilization",
     "rmm-memory",
+    "cluster-map",
+    "shuffle",
 )
+
+# Where notebooks' extensions find a pane that has an address of its own.
+CLUSTER_MAP = "/statics/individual-cluster-map.html"
 
 
 def title_of_pane(name: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from shoal.dashboard.feed import Feed
-from shoal.dashboard.pages import PAGES, PANES, title_of_pane
+from shoal.dashboard.pages import CLUSTER_MAP, PAGES, PANES, title_of_pane
 from shoal.dashboard.questions.table import answer, changes_are_allowed
 from shoal.http.handler import Guarded, PageHandler, Site
 
@@ -41,6 +41,7 @@ def routes(server: Any) -> list[Any]:
         (rf"/({pages})", DashboardPage),
         (rf"/individual-({panes})", DashboardPage, {"single": True}),
         (r"/individual-plots\.json", IndividualPlots),
+        (_escape(CLUSTER_MAP), DashboardPage, {"single": True}),
         (rf"/statics/({'|'.join(map(_escape, _FILES))})", DashboardFile),
         (r"/feed", FeedSocket, {"feed": feed}),
     ]
@@ -70,7 +71,7 @@ class DashboardPage(PageHandler):
             "connect-src 'self'; base-uri 'none'; form-action 'self'"
         )
 
-    def get(self, name: str) -> None:
+    def get(self, name: str = "cluster-map") -> None:
         depth = self.request.path.removeprefix(self.site.prefix).count("/") - 1
         up = "../" * depth
         self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -82,7 +83,7 @@ class DashboardPage(PageHandler):
             f'<script defer src="{up}statics/dashboard.js"></script></head>'
             f'<body><div id="dashboard" data-page="{name}" '
             f'data-single="{str(self._single).lower()}" '
-            f'data-actions="{str(changes_are_allowed()).lower()}">'
+            f'data-base="{up}" data-actions="{str(changes_are_allowed()).lower()}">'
             "<noscript>This page is drawn by a script, which this browser does not run. "
             'Numbers as text: <a href="json/counts.json">json/counts.json</a></noscript>'
             "</div></body></html>\n"
@@ -94,6 +95,7 @@ class IndividualPlots(PageHandler):
 
     def get(self) -> None:
         found = {title_of_pane(name): f"/individual-{name}" for name in PANES}
+        found[title_of_pane("cluster-map")] = CLUSTER_MAP
         self.set_header("Content-Type", "application/json")
         self.write(json.dumps(found))
 

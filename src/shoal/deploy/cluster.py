@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import importlib
+import inspect
 import logging
 import uuid
 from collections.abc import Callable, Generator, Iterable
@@ -280,6 +281,23 @@ class Cluster(SyncMethodMixin):
         while True:
             await asyncio.sleep(self._interval)
             await self._look()
+            if self.scheduler_info.get("scale_request") is not None and self._supports_scaling:
+                await self._scale_as_asked()
+
+    async def _scale_as_asked(self) -> None:
+        """Scale as a viewer of the dashboard asked for, where the configuration lets one ask."""
+        assert self.scheduler_comm is not None
+        try:
+            wanted = await self.scheduler_comm.take_scale_request()
+            if wanted is None:
+                return  # another cluster object of the same scheduler took it
+            self._stop_adapting()
+            logger.info("scale to %d workers, asked for on the dashboard", wanted)
+            scaled = self.scale(wanted)
+            if inspect.isawaitable(scaled):
+                await scaled
+        except Exception as error:
+            logger.warning("the cluster was not scaled as asked for on the dashboard: %s", error)
 
     @property
     def scheduler_address(self) -> str:

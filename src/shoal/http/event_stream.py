@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
+import logging
 import zlib
 from typing import Any
 
@@ -12,10 +14,17 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from shoal._base.keys import encode_key
 from shoal.http.handler import Guarded, Site
 from shoal.plugins.scheduler import SchedulerPlugin
+from shoal.scheduler.operations.membership import broadcast
 
 __all__ = ["routes"]
 
+logger = logging.getLogger("shoal.http")
+
 _PLUGIN = "shoal-event-stream"
+# Seconds for which ended runs are gathered: their workers are asked together on which threads they
+# were, and what came for them.
+_GATHERED = 0.2
+_ASKED = 2.0  # seconds that workers may take to answer
 _MOST = 32  # listeners
 _UNREAD = 4 * 1024 * 1024  # bytes; a listener that leaves more is hung up
 _COLORS = ("#20A585", "#FDE724", "#45BF6F", "#440154", "#2D6F8E", "#9BD93C", "#433E85", "#25838D")
@@ -40,6 +49,9 @@ class Listeners(SchedulerPlugin):
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler
         self.sockets: dict[EventSocket, None] = {}
+        self._ended: list[dict[str, Any]] = []
+        self._telling: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     def join(self, socket: EventSocket) -> bool:
         """Tell a listener of everything from now on; whether there is room for it."""
@@ -48,6 +60,8 @@ class Listeners(SchedulerPlugin):
         if not self.sockets:
             self.scheduler.own_plugins.put(self, _PLUGIN)
         self.sockets[socket] = None
+        # So that workers take notes before the first run that is told.
+        self._keeping = asyncio.get_running_loop().create_task(self.scheduler.stream_record.keep())
         for worker in self.scheduler.state.workers:
             socket.say(_message("add_worker", worker=worker))
         return True
@@ -87,22 +101,64 @@ class Listeners(SchedulerPlugin):
         """Tell of what a run that ended did, one message for each thing."""
         if start != "processing" or finish not in ("memory", "erred"):
             return
-        spans = kwargs.get("startstops") or []
-        for span in spans:
-            self._tell(
-                "transition",
-                key=encode_key(key),
-                color=_color(encode_key(key)),
-                stimulus_id=stimulus_id,
-                worker=kwargs.get("worker"),
-                metadata={},
-                nbytes=kwargs.get("nbytes", 0),
-                typename=kwargs.get("typename", ""),
-                thread=0,
-                startstops=spans,
-                status="OK" if finish == "memory" else "error",
-                **span,
-            )
+        encoded = encode_key(key)
+        self._ended.append(
+            {
+                "key": encoded,
+                "color": _color(encoded),
+                "stimulus_id": stimulus_id,
+                "worker": kwargs.get("worker"),
+                "metadata": {},
+                "nbytes": kwargs.get("nbytes", 0),
+                "typename": kwargs.get("typename", ""),
+                "thread": 0,
+                "startstops": kwargs.get("startstops") or [],
+                "status": "OK" if finish == "memory" else "error",
+            }
+        )
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell_ended())
+
+    async def _tell_ended(self) -> None:
+        """Tell of the runs that ended meanwhile, as soon as their workers said more of them."""
+        try:
+            await self.scheduler.stream_record.keep()
+            await asyncio.sleep(_GATHERED)
+        finally:
+            ended, self._ended, self._telling = self._ended, [], None
+        found: dict[tuple[Any, ...], list[Any]] = {}
+        try:
+            async with asyncio.timeout(_ASKED):
+                found = await self._details(ended)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            logger.debug("workers said no more of runs: %s", error)
+        for run in ended:
+            spans = run["startstops"]
+            begin: float = spans[0]["start"] if spans else 0.0
+            thread, begun, inputs = found.get((run["worker"], run["key"], begin), (0, begin, ()))
+            around = [
+                {"action": "transfer", "start": start, "stop": stop, "source": source}
+                for start, stop, source, _ in inputs
+            ]
+            if spans and begun < begin:
+                around.append({"action": "deserialize", "start": begun, "stop": begin})
+            every = [*around, *spans]
+            for span in every:
+                self._tell("transition", **{**run, "thread": thread, "startstops": every, **span})
+
+    async def _details(self, ended: list[dict[str, Any]]) -> dict[tuple[Any, ...], list[Any]]:
+        """Return thread, time at which unpickling began, and inputs, by worker, key and start."""
+        starts = [run["startstops"][0]["start"] for run in ended if run["startstops"]]
+        workers = {run["worker"] for run in ended} & self.scheduler.state.workers.keys()
+        if not starts or not workers:
+            return {}
+        msg = {"op": "trace", "since": min(starts)}
+        answers = await broadcast(self.scheduler, msg, sorted(workers), on_error="ignore")
+        return {
+            (address, key, begin): rest
+            for address, rows in answers.items()
+            for key, begin, *rest in rows
+        }
 
 
 def _message(name: str, **fields: Any) -> str:

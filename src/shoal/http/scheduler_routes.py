@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shoal.dashboard import routes as dashboard
-from shoal.http import api_routes, event_stream, info_routes, json_routes
+from shoal.http import api_routes, event_stream, info_routes, json_routes, proxy_routes
 from shoal.http.exposition import CONTENT_TYPE
 from shoal.http.handler import PageHandler
 from shoal.http.scheduler_metrics import scheduler_metrics
@@ -24,6 +24,7 @@ def routes(server: Any) -> list[Any]:
         *info_routes.routes(server),
         *api_routes.routes(server),
         *event_stream.routes(server),
+        *proxy_routes.routes(server),
         *user_routes(server, "scheduler"),
     ]
 

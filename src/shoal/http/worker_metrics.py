@@ -10,7 +10,7 @@ from shoal.diagnostics.sampling import contended_seconds
 from shoal.http.exposition import Families
 from shoal.http.process_metrics import process_text
 
-__all__ = ["worker_metrics"]
+__all__ = ["tasks_by_state", "worker_metrics"]
 
 # States of runs as the worker's core names them, and as dashboards do.
 _RUNS = {
@@ -25,7 +25,7 @@ _RUNS = {
 def worker_metrics(worker: Any) -> str:
     """Return all families of a worker."""
     f = Families(f"{config.get_str('distributed.dashboard.prometheus.namespace')}_worker")
-    f.gauge("tasks", "Number of tasks at worker.", _tasks(worker))
+    f.gauge("tasks", "Number of tasks at worker.", tasks_by_state(worker))
     if config.get_bool("distributed.admin.system-monitor.gil.enabled"):
         f.counter(
             "gil_contention_seconds",
@@ -56,7 +56,8 @@ def worker_metrics(worker: Any) -> str:
     return process_text() + f.text()
 
 
-def _tasks(worker: Any) -> list[tuple[dict[str, str], float]]:
+def tasks_by_state(worker: Any) -> list[tuple[dict[str, str], float]]:
+    """Return how many tasks a worker has in each state."""
     state = worker.machine.state
     counts = dict.fromkeys(_RUNS.values(), 0)
     for run in list(state.tasks.values()):

@@ -17,6 +17,7 @@ from shoal.comm.stream_messages import receive
 from shoal.diagnostics.hardware import measure_disk, measure_memory
 from shoal.diagnostics.kernel import start_kernel
 from shoal.shared_memory import host_identity
+from shoal.shuffle.counters import COUNTERS
 from shoal.task_context import on_worker
 from shoal.wire.blob import Blob
 from shoal.wire.messages.several_edges import Life
@@ -137,6 +138,10 @@ def _get_monitor_info(
     return worker.get_monitor_info(recent, start)
 
 
+def _shuffle_counters(worker: WorkerContext) -> dict[str, float]:
+    return COUNTERS.snapshot()
+
+
 def _stream_messages(worker: WorkerContext, messages: list[dict[str, Any]], sender: str) -> None:
     receive(worker, messages)
 
@@ -164,6 +169,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "give_parts": give_parts,
     "update_data": _update_data,
     "host_identity": _host_identity,
+    "shuffle_counters": _shuffle_counters,
     "actors": _actors,
     "run": _run,
     "run_coroutine": _run,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import config
 from shoal._base.within import within
-from shoal.dashboard.questions import activity, changes, cluster, graph, tasks, workers
+from shoal.dashboard.questions import activity, changes, cluster, graph, shuffles, tasks, workers
 
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
@@ -19,11 +19,13 @@ __all__ = ["CHANGES", "QUESTIONS", "answer", "changes_are_allowed"]
 _TIMEOUT = 30.0
 
 QUESTIONS: dict[str, Callable[..., Any]] = {
+    "around_tasks": shuffles.around_tasks,
     "call_stacks": activity.call_stacks,
     "code": cluster.code,
     "counters": cluster.counters,
     "events": cluster.events,
     "exceptions": tasks.exceptions,
+    "fine": shuffles.fine,
     "gpus": workers.gpus,
     "graph": graph.graph,
     "groups": graph.groups,
@@ -33,6 +35,7 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "monitors": workers.monitors,
     "profile": activity.profile,
     "search": tasks.search,
+    "shuffles": shuffles.shuffles,
     "system": cluster.system,
     "task": tasks.task,
     "why": tasks.why,
@@ -45,6 +48,7 @@ CHANGES: dict[str, Callable[..., Any]] = {
     "restart": changes.restart,
     "restart_worker": changes.restart_worker,
     "retire": changes.retire,
+    "scale": changes.scale,
 }
 
 

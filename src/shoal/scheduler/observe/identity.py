@@ -55,6 +55,7 @@ def describe_scheduler(
         "started": scheduler.started_at,
         "n_workers": len(known),
         "total_threads": sum(ws.nthreads for ws in workers),
+        "scale_request": scheduler.seen.scale_request,
         "workers": {ws.address: scheduler.describe_worker(ws) for ws in workers},
     }
 

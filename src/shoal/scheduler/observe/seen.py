@@ -27,6 +27,8 @@ class Seen:
         How many came and went.
     tally : Tally
         Takes sums over groups of tasks.
+    scale_request : int, optional
+        How many workers a viewer of the pages wants, until a cluster object takes that up.
     loop_watch : LoopWatch
         How late the scheduler's loop is.
     """
@@ -37,6 +39,7 @@ class Seen:
         self.workers_removed = 0
         self.clients_added = 0
         self.clients_removed = 0
+        self.scale_request: int | None = None
         self.tally = Tally(scheduler)
         self.loop_watch = LoopWatch()
         count_collections()

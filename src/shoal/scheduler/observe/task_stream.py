@@ -78,14 +78,18 @@ class StreamRecord:
             elif type(message) is m.Failed:
                 add((message.key, address, "error", "", 0, message.start, message.stop))
 
-    async def collect(
-        self, start: float | None, stop: float | None, count: int | None
-    ) -> list[dict[str, Any]]:
-        """Return the records that end after `start` and begin before `stop`, oldest first."""
+    async def keep(self) -> None:
+        """Keep records from now on, and have workers take notes."""
         if not self._kept:
             self._kept = True
             plugin = dumps(TraceTasks(self._records.maxlen or 1000))
             await self._scheduler.plugin_registry(False).add(plugin, TraceTasks.name, True)
+
+    async def collect(
+        self, start: float | None, stop: float | None, count: int | None
+    ) -> list[dict[str, Any]]:
+        """Return the records that end after `start` and begin before `stop`, oldest first."""
+        await self.keep()
         chosen = [
             record
             for record in self._records

@@ -72,6 +72,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "restart_workers": membership.restart_workers,
     "adaptive_target": membership.adaptive_target,
     "workers_to_close": membership.workers_to_close,
+    "take_scale_request": membership.take_scale_request,
     "check_idle": information.check_idle,
     "terminate": membership.terminate,
     "worker_died": membership.worker_died,

@@ -28,6 +28,7 @@ __all__ = [
     "restart",
     "restart_workers",
     "retire_workers",
+    "take_scale_request",
     "terminate",
     "worker_died",
     "workers_to_close",
@@ -253,3 +254,9 @@ async def worker_died(
     ws = scheduler.state.workers.get(address)
     if ws is not None and ws.info.nanny is not None:
         await post_mortem(scheduler, ws, reason)
+
+
+def take_scale_request(scheduler: SchedulerContext) -> int | None:
+    """Return how many workers a viewer of the pages wants; the next one who asks gets None."""
+    wanted, scheduler.seen.scale_request = scheduler.seen.scale_request, None
+    return wanted
