@@ -10,20 +10,22 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import dask
 import dask.array as da
+from dask.datasets import timeseries
 from playwright.sync_api import sync_playwright
 
-from shoal import Client, LocalCluster
+from shoal import Client, LocalCluster, performance_report, wait
 from shoal.dashboard.pages import PAGES
 
 TARGET = Path(__file__).parent / "images" / "dashboard"
 PARAMETERS = {"task": "?key=total", "worker": "?address={worker}", "search": "?prefix=model"}
-SECONDS = {"history": 3.0, "profile": 6.0}
+SECONDS = {"history": 3.0, "profile": 6.0, "shuffle": 4.0, "fine": 5.0}
 
 
 def model(x: int) -> float:
@@ -56,6 +58,8 @@ def work(client: Client) -> list[Any]:
     kept += [models, client.submit(sum, models, key="total")]
     x = da.random.random((2000, 2000), chunks=(250, 250))
     kept.append((x @ x.T).sum(axis=0).persist())
+    frame = timeseries(end="2000-01-08", partition_freq="6h").shuffle("id").persist()
+    kept.append(frame)
     kept.append(client.submit(model, 1, key="needs-a-gpu", resources={"GPU": 1}))
     kept.append(client.submit(die, retries=0, key="hard-exit"))
     return kept
@@ -74,21 +78,33 @@ def main() -> int:
     ):
         link = cluster.dashboard_link.removesuffix("status")
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1180, "height": 720})
+        page = browser.new_page(viewport={"width": 1280, "height": 760})
         page.goto(f"{link}status")
         kept = work(client)
         time.sleep(8)
         for name in PAGES:
             worker = next(iter(client.scheduler_info()["workers"]))
-            if name in ("profile", "call-stacks", "tasks"):
+            if name == "shuffle":
+                kept.append(timeseries(seed=3).shuffle("name").persist())
+            if name in ("profile", "call-stacks", "tasks", "cluster-map", "fine"):
                 kept.append(client.map(model, range(200), pure=False))
             page.goto(f"{link}{name}{PARAMETERS.get(name, '').format(worker=worker)}")
             time.sleep(SECONDS.get(name, 2.0))
             page.screenshot(path=TARGET / f"{name}.png")
             logging.getLogger("screenshots").warning("%s", name)
-        page.goto(f"{link}status?theme=dark")
-        time.sleep(3)
-        page.screenshot(path=TARGET / "status-dark.png")
+        for name in ("status", "workers"):
+            page.goto(f"{link}{name}?theme=dark")
+            time.sleep(3)
+            page.screenshot(path=TARGET / f"{name}-dark.png")
+        report = Path(tempfile.mkdtemp()) / "report.html"
+        with performance_report(report):
+            wait(work(client)[:4])
+        page.goto(report.as_uri())
+        time.sleep(2)
+        page.screenshot(path=TARGET / "report.png")
+        page.goto(f"{report.as_uri()}#tasks")
+        time.sleep(2)
+        page.screenshot(path=TARGET / "report-tasks.png")
         browser.close()
     return 0
 

@@ -24,6 +24,9 @@ export function text(unit: Unit, value: number | null): string {
   }
 }
 
+// Steps of an axis of bytes: what reads as a whole number of its unit.
+const BINARY = Array.from({ length: 60 }, (_, i) => 2 ** i);
+
 export class Chart {
   private plot: uPlot | null = null;
   private shape = "";
@@ -52,7 +55,7 @@ export class Chart {
         scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.05] } },
         axes: [
           { ...axis, values: "{HH}:{mm}:{ss}" as any, space: 80 },
-          { ...axis, size: 74, values: (_, ticks) => ticks.map((tick) => text(this.unit, tick)) },
+          { ...axis, size: 84, ...(this.unit.startsWith("bytes") ? { incrs: BINARY } : {}), values: (_, ticks) => ticks.map((tick) => text(this.unit, tick)) },
         ],
         series: [
           { value: (_, value) => (value === null ? "" : format.clock(value)) },

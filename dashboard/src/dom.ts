@@ -28,6 +28,13 @@ export function fill(element: Element, ...children: Child[]): void {
   add(element, ...children);
 }
 
+// A number as a bar behind its text; `share` is 0 to 1.
+export function meter(share: number, text: string): HTMLElement {
+  const bar = h("i", {}), element = h("span", { class: share > 0.8 ? "meter full" : "meter" }, bar, h("span", {}, text));
+  bar.style.width = `${Math.round(100 * Math.min(1, Math.max(0, share)))}%`;
+  return element;
+}
+
 // A canvas as sharp as the screen; returns its context, scaled so that one unit is one CSS pixel.
 export function fit(canvas: HTMLCanvasElement): { context: CanvasRenderingContext2D; width: number; height: number } {
   const width = canvas.clientWidth, height = canvas.clientHeight, scale = window.devicePixelRatio || 1;

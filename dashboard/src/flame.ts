@@ -1,6 +1,6 @@
 // A profile: what was running, from the outside in, as wide as it was often seen.
 
-import { color } from "./colors";
+import { warm } from "./colors";
 import { css, fill, fit, h } from "./dom";
 
 export interface Node {
@@ -70,7 +70,7 @@ export class Flame {
     const put = (node: Node, x: number, wide: number, level: number) => {
       if (wide < 1) return;
       this.boxes.push({ node, x, y: level * ROW, width: wide });
-      context.fillStyle = level ? color(node.name) : css("--line");
+      context.fillStyle = level ? warm(node.name) : css("--line");
       context.fillRect(x, level * ROW, Math.max(1, wide - 1), ROW - 1);
       if (wide > 30) {
         context.save();

@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom";
 import { Feed, type Source } from "./feed";
-import { PAGES, PANES, type Place, REPORT_PAGES } from "./pages";
+import { GROUPS, type Page, PAGES, PANES, type Place, REPORT_PAGES } from "./pages";
 import type { Context, Pane } from "./pane";
 import { player } from "./player";
 import { readRecording, type Recording, Replay } from "./recording";
@@ -97,19 +97,22 @@ function soon(): void {
 
 function navigation(): HTMLElement {
   const named = recording ? recording.pages.map((name) => [name, (REPORT_PAGES[name] ?? PAGES[name])!] as const) : Object.entries(PAGES);
-  const links = named.filter(([, page]) => !page.hidden).map(([name, page]) =>
+  const link = (name: string, page: Page) =>
     h("a", { href: addressOf(name), "data-page": name, onclick: (event: MouseEvent) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       open(name);
-    } }, page.title));
+    } }, page.title);
+  const links = recording ? named.map(([name, page]) => link(name, page)) : GROUPS.map((group) =>
+    h("div", { class: "group", role: "group", "aria-label": group }, h("span", {}, group),
+      ...named.filter(([, page]) => page.group === group).map(([name, page]) => link(name, page))));
   const find = h("input", { type: "search", placeholder: "Search keys", "aria-label": "Search keys", onchange: () => open("search", { text: find.value }) });
-  const dark = h("button", { type: "button", "aria-label": "Dark or light", onclick: () => {
+  const dark = h("button", { type: "button", "aria-label": "Dark or light", title: "Dark or light", onclick: () => {
     const now = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
     document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
     show();
   } }, "◐");
-  return h("header", {}, h("a", { href: "#panes", class: "skip" }, "To the content"), h("b", {}, recording ? recording.title : "shoal"),
+  return h("header", {}, h("a", { href: "#panes", class: "skip" }, "To the content"), h("b", { class: "brand" }, recording ? recording.title : "shoal"),
     h("nav", { "aria-label": "Pages" }, ...links), recording ? null : find, dark, state);
 }
 
@@ -141,8 +144,9 @@ function replayed(found: Recording): void {
   const replay = new Replay(found, store);
   source = replay;
   replay.go(replay.end);
-  state.textContent = `recorded ${new Date(replay.end * 1000).toLocaleString([], { hour12: false })}`;
-  fill(root, navigation(), main, replay.moves ? player(replay, soon) : null);
+  state.textContent = `recorded ${new Date(replay.end * 1000).toLocaleString([], { hour12: false, dateStyle: "short", timeStyle: "short" })}`;
+  const bar = replay.moves ? player(replay, soon) : null;
+  fill(root, navigation(), bar ? h("div", { class: "column fill" }, main, bar) : main);
   const went = () => {
     inFile = location.hash.slice(1);
     if (inFile !== "panes") show();

@@ -22,6 +22,7 @@ export interface Place {
 export interface Page {
   title: string;
   panes: Place[];
+  group?: string; // under which heading it is listed
   hidden?: boolean; // not in the list of pages: one gets there by a link
 }
 
@@ -70,9 +71,11 @@ export const PANES: { [name: string]: Place } = {
 
 const one = (title: string, make: MakePane): Place[] => [place(title, make, "full")];
 
+export const GROUPS = ["Now", "Tasks", "Data", "Past", "Inside"];
+
 export const PAGES: { [name: string]: Page } = {
   status: {
-    title: "Status",
+    title: "Status", group: "Now",
     panes: [
       place("", status.summary, "line"),
       place("Bytes stored", status.clusterMemory, "short"),
@@ -82,43 +85,43 @@ export const PAGES: { [name: string]: Page } = {
       place("Task stream", status.taskStream, "wide"),
     ],
   },
-  workers: { title: "Workers", panes: one("Workers", workers.workers) },
-  tasks: { title: "Task Stream", panes: one("Task stream", status.taskStream) },
-  why: { title: "Why it waits", panes: one("Why it waits", details.why) },
-  search: { title: "Search", panes: one("Search", details.search) },
-  graph: { title: "Graph", panes: one("Task graph", graphs.graph) },
-  groups: { title: "Groups", panes: [place("Groups", graphs.groups), place("Progress by group", graphs.groupTable)] },
-  memory: { title: "Memory", panes: [place("Memory by prefix", tables.memoryByPrefix), place("Memory over time", series.memory)] },
+  workers: { title: "Workers", group: "Now", panes: one("Workers", workers.workers) },
+  tasks: { title: "Task Stream", group: "Now", panes: one("Task stream", status.taskStream) },
+  why: { title: "Why it waits", group: "Tasks", panes: one("Why it waits", details.why) },
+  search: { title: "Search", group: "Tasks", panes: one("Search", details.search) },
+  graph: { title: "Graph", group: "Tasks", panes: one("Task graph", graphs.graph) },
+  groups: { title: "Groups", group: "Tasks", panes: [place("Groups", graphs.groups, "wide"), place("Progress by group", graphs.groupTable, "rest")] },
+  memory: { title: "Memory", group: "Data", panes: [place("Memory by prefix", tables.memoryByPrefix, "tall"), place("Memory over time", series.memory, "tall")] },
   history: {
-    title: "History",
+    title: "History", group: "Past",
     panes: [
       place("Tasks", series.tasks), place("Tasks a second", series.rate), place("Memory", series.memory),
       place("Processor", series.processor), place("Sent between workers", series.network), place("Work assigned", series.work),
       place("Workers", series.crew),
     ],
   },
-  faults: { title: "Faults", panes: one("What happened to workers", tables.faults) },
-  exceptions: { title: "Exceptions", panes: one("Exceptions", tables.exceptions) },
-  code: { title: "Who asked", panes: one("Who asked", tables.code) },
-  shuffle: { title: "Shuffle", panes: one("Shuffles", moving.shuffle) },
-  fine: { title: "Time", panes: one("Time by activity", moving.fine) },
-  profile: { title: "Profile", panes: one("Profile of workers", profiles.ofWorkers) },
-  "profile-server": { title: "Scheduler profile", panes: one("Profile of the scheduler's loop", profiles.ofScheduler) },
+  faults: { title: "Faults", group: "Past", panes: one("What happened to workers", tables.faults) },
+  exceptions: { title: "Exceptions", group: "Tasks", panes: one("Exceptions", tables.exceptions) },
+  code: { title: "Who asked", group: "Tasks", panes: one("Who asked", tables.code) },
+  shuffle: { title: "Shuffle", group: "Data", panes: one("Shuffles", moving.shuffle) },
+  fine: { title: "Time", group: "Tasks", panes: one("Time by activity", moving.fine) },
+  profile: { title: "Profile", group: "Inside", panes: one("Profile of workers", profiles.ofWorkers) },
+  "profile-server": { title: "Scheduler profile", group: "Inside", panes: one("Profile of the scheduler's loop", profiles.ofScheduler) },
   system: {
-    title: "System",
+    title: "System", group: "Inside",
     panes: [
       place("Processor", series.schedulerProcessor), place("Memory", series.schedulerMemory), place("Network", series.schedulerNetwork),
       place("Disk", series.schedulerDisk), place("Open files", series.schedulerFiles), place("The loop", series.contention),
     ],
   },
-  stealing: { title: "Balance", panes: [place("How even the work is", workers.balance), place("Work assigned", series.work)] },
-  events: { title: "Events", panes: one("Events", tables.events) },
-  counters: { title: "Counters", panes: [place("Counters", tables.counters), place("Time by prefix", tables.timeByPrefix)] },
-  "cluster-map": { title: "Map", panes: one("Cluster map", clusterMap) },
-  hardware: { title: "Hardware", panes: [place("Speed of memory and disk", workers.hardware), place("Bandwidth of workers", workers.bandwidth)] },
-  gpu: { title: "GPU", panes: one("GPUs", workers.gpu) },
-  logs: { title: "Log", panes: one("Log", tables.logs) },
-  "call-stacks": { title: "What runs", panes: one("What runs", tables.stacks) },
+  stealing: { title: "Balance", group: "Inside", panes: [place("How even the work is", workers.balance), place("Work assigned", series.work)] },
+  events: { title: "Events", group: "Past", panes: one("Events", tables.events) },
+  counters: { title: "Counters", group: "Inside", panes: [place("Counters", tables.counters), place("Time by prefix", tables.timeByPrefix)] },
+  "cluster-map": { title: "Map", group: "Now", panes: one("Cluster map", clusterMap) },
+  hardware: { title: "Hardware", group: "Data", panes: [place("Speed of memory and disk", workers.hardware), place("Bandwidth of workers", workers.bandwidth)] },
+  gpu: { title: "GPU", group: "Data", panes: one("GPUs", workers.gpu) },
+  logs: { title: "Log", group: "Past", panes: one("Log", tables.logs) },
+  "call-stacks": { title: "What runs", group: "Tasks", panes: one("What runs", tables.stacks) },
   task: { title: "Task", panes: one("Task", details.task), hidden: true },
   worker: { title: "Worker", panes: one("Worker", details.worker), hidden: true },
 };

@@ -92,7 +92,7 @@ export class Runs {
   readonly failed: Uint8Array;
   readonly lane: Uint32Array;
   keys: string[] = [];
-  lanes: { worker: number; until: number }[] = [];
+  lanes: { worker: number; thread: number; until: number }[] = [];
   private readonly lanesOf = new Map<number | string, number[]>();
   longest = 0; // seconds of the longest run: how far before a time one must look
 
@@ -171,7 +171,7 @@ export class Runs {
       return first;
     }
     own.push(this.lanes.length);
-    this.lanes.push({ worker, until: stop });
+    this.lanes.push({ worker, thread, until: stop });
     return this.lanes.length - 1;
   }
 
@@ -209,9 +209,9 @@ export class Runs {
 
   // Lanes in the order in which they are shown: those of a worker side by side.
   laneOrder(nameOf: (worker: number) => string): { rows: Int32Array; workers: number[] } {
-    const all = this.lanes.map((lane, i) => ({ i, worker: lane.worker, name: nameOf(lane.worker) }));
+    const all = this.lanes.map((lane, i) => ({ i, worker: lane.worker, thread: lane.thread, name: nameOf(lane.worker) }));
     const natural = new Intl.Collator(undefined, { numeric: true });
-    all.sort((a, b) => natural.compare(a.name, b.name) || a.i - b.i);
+    all.sort((a, b) => natural.compare(a.name, b.name) || a.thread - b.thread || a.i - b.i);
     const rows = new Int32Array(all.length);
     all.forEach((each, row) => { rows[each.i] = row; });
     return { rows, workers: all.map((each) => (each.worker === NOBODY ? -1 : each.worker)) };

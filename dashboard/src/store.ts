@@ -33,6 +33,10 @@ export interface Fault {
 }
 
 const SAMPLES = 3600;
+
+// Numbers in place of a prefix's, of what goes on around tasks.
+export const TRANSFER = 0xfffffffe;
+const DESERIALIZE = 0xfffffffd;
 const FAULTS = 1000;
 
 // Columns of numbers over time; the oldest eighth goes when there are too many.
@@ -115,7 +119,23 @@ export class Store {
   }
 
   prefixName(number: number): string {
-    return this.prefixes[number]?.name ?? "?";
+    return number === TRANSFER ? "transfer" : number === DESERIALIZE ? "deserialize" : (this.prefixes[number]?.name ?? "?");
+  }
+
+  // Rows of a worker's address, what it did, start, stop, bytes and key.
+  addAround(rows: [string, string, number, number, number, string][]): void {
+    const numbers = new Map([...this.workers.values()].map((worker) => [worker.address, worker.number]));
+    const found = rows.filter((row) => numbers.has(row[0]));
+    this.runs.add({
+      worker: Uint32Array.from(found, (row) => numbers.get(row[0])!),
+      thread: Uint32Array.from(found, () => TRANSFER),
+      prefix: Uint32Array.from(found, (row) => (row[1] === "transfer" ? TRANSFER : DESERIALIZE)),
+      start: Float64Array.from(found, (row) => row[2]),
+      stop: Float64Array.from(found, (row) => row[3]),
+      nbytes: Float64Array.from(found, (row) => row[4]),
+      failed: new Uint8Array(found.length),
+      keys: found.map((row) => row[5]),
+    });
   }
 
   private begin(frame: any): void {

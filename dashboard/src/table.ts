@@ -23,7 +23,7 @@ export class Table<Row> {
     private readonly most = 500,
     private readonly totals?: (rows: Row[]) => (string | number)[],
   ) {
-    this.element.append(h("caption", {}, caption), h("thead", {}, this.head), this.body);
+    this.element.append(h("caption", { class: "unseen" }, caption), h("thead", {}, this.head), this.body);
     columns.forEach((column, i) => {
       const button = h("button", { type: "button", onclick: () => this.sort(i) }, column.title);
       this.head.append(h("th", { scope: "col", class: column.left ? "left" : "" }, button));

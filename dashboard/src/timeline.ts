@@ -1,10 +1,10 @@
 // The task stream: a row a thread, time from left to right. A million runs are drawn as pixels, and
 // only those that a pixel can show (see `Runs.level`): a picture costs its rows and columns.
 
-import { FAILED, pixel } from "./colors";
+import { AROUND, color, pixel, pixelOf } from "./colors";
 import { css, fill, fit, h } from "./dom";
 import * as format from "./format";
-import type { Store } from "./store";
+import { type Store, TRANSFER } from "./store";
 
 const AXIS = 18;
 const LABELS = 92;
@@ -19,7 +19,7 @@ export class Timeline {
     role: "img",
     "aria-label": "Task stream: arrows move, plus and minus zoom, Home follows the present",
   });
-  private readonly told = h("div", { class: "told", "aria-live": "polite" });
+  private readonly told = h("div", { class: "tip", role: "tooltip", hidden: true });
   private readonly image = document.createElement("canvas");
   private pixels = new Uint32Array(0);
   private from = 0;
@@ -37,6 +37,7 @@ export class Timeline {
     this.canvas.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
     this.canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     this.canvas.addEventListener("pointermove", (event) => this.onHover(event));
+    this.canvas.addEventListener("pointerleave", () => { this.told.hidden = true; });
     this.canvas.addEventListener("keydown", (event) => this.onKey(event));
   }
 
@@ -88,6 +89,9 @@ export class Timeline {
     else this.pixels.fill(0);
     const { pixels } = this, scale = columns / (to - from);
     const colors = Uint32Array.from(this.store.prefixes, (prefix) => pixel(prefix.name));
+    const transfer = pixelOf(AROUND.transfer!), deserialize = pixelOf(AROUND.deserialize!);
+    // Failures are what stands out most: black, and white where it is dark.
+    const failure = css("--dark") === "1" ? 0xffffffff : 0xff000000;
     const wanted = this.filter.toLowerCase();
     const shown = this.store.prefixes.map((prefix) => prefix.name.toLowerCase().includes(wanted));
     const { start, stop, prefix, lane, failed, keys } = runs;
@@ -118,8 +122,8 @@ export class Timeline {
       if (wanted && !shown[kind] && !keys[i]!.toLowerCase().includes(wanted)) continue;
       // Between two runs side by side a pixel stays free, where there is room.
       if (right - left > 3) right--;
-      const color = bad ? FAILED : colors[kind]!;
-      for (let x = base + left, last = base + right; x <= last; x++) pixels[x] = color;
+      const shade = bad ? failure : (colors[kind] ?? (kind === TRANSFER ? transfer : deserialize));
+      for (let x = base + left, last = base + right; x <= last; x++) pixels[x] = shade;
     }
     if (this.image.width !== columns) this.image.width = columns;
     if (this.image.height !== lines) this.image.height = lines;
@@ -253,15 +257,17 @@ export class Timeline {
 
   private onHover(event: PointerEvent): void {
     const i = this.find(event), { runs } = this.store;
-    if (i < 0) {
-      fill(this.told, "");
-      return;
-    }
-    const told = [
-      runs.keys[i]!, this.store.workerName(runs.worker[i]!), format.duration(runs.stop[i]! - runs.start[i]!),
-      runs.failed[i] ? "failed" : format.bytes(runs.nbytes[i]!),
-    ];
-    fill(this.told, told.join("   "));
+    this.told.hidden = i < 0;
+    if (i < 0) return;
+    const name = this.store.prefixName(runs.prefix[i]!), dot = h("i", { class: "dot" });
+    dot.style.background = color(name);
+    fill(this.told,
+      h("b", {}, dot, runs.keys[i]! || name),
+      h("div", {}, `${format.duration(runs.stop[i]! - runs.start[i]!)}, ${runs.failed[i] ? "failed" : format.bytes(runs.nbytes[i]!)}`),
+      h("div", { class: "muted" }, `${this.store.workerName(runs.worker[i]!)}, from ${format.clock(runs.start[i]!)}`));
+    const box = this.element.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
+    this.told.style.left = `${Math.max(0, Math.min(x + 12, box.width - this.told.offsetWidth - 4))}px`;
+    this.told.style.top = `${y + 16 + this.told.offsetHeight > box.height ? y - this.told.offsetHeight - 8 : y + 16}px`;
   }
 
   private onKey(event: KeyboardEvent): void {

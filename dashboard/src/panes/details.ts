@@ -1,9 +1,10 @@
 // One task, one worker, what a search finds, and why the cluster waits.
 
+import { change } from "../changes";
 import { STATE_COLORS } from "../colors";
 import { fill, h } from "../dom";
 import * as format from "../format";
-import { asked, type Context, link, type MakePane, type Pane, taskLink, workerLink } from "../pane";
+import { asked, link, type MakePane, type Pane, taskLink, workerLink } from "../pane";
 
 const facts = (rows: [string, Node | string | number | null][]) =>
   h("table", { class: "facts" }, h("tbody", {}, ...rows.filter(([, value]) => value !== null && value !== "").map(([name, value]) =>
@@ -15,25 +16,6 @@ const list = (nodes: (Node | string)[], all: number) => {
   if (all > nodes.length) box.append(`and ${format.count(all - nodes.length)} more`);
   return nodes.length ? box : null;
 };
-
-// A change asks first, and is only there where the scheduler allows it.
-function change(context: Context, title: string, question: string, args: { [name: string]: string }): Node | null {
-  if (!context.actions) return null;
-  const button = h("button", {
-    type: "button", class: "change",
-    onclick: async () => {
-      if (!confirm(`${title}?`)) return;
-      button.disabled = true;
-      try {
-        await context.source.ask(question, args);
-        button.textContent = `${title}: done`;
-      } catch (error) {
-        button.textContent = (error as Error).message;
-      }
-    },
-  }, title);
-  return button;
-}
 
 export const task: MakePane = (context) => {
   const key = context.parameters.get("key") ?? "";
@@ -57,7 +39,7 @@ export const task: MakePane = (context) => {
         ["Error", told.error],
       ]) : null,
       told.state === "processing" ? h("p", {}, link(context, "What it executes", "call-stacks", { key: told.key })) : null,
-      told.state && told.state !== "memory" ? change(context, "Cancel this task", "cancel", { key: told.key }) : null,
+      told.state && told.state !== "memory" ? change(context, "Cancel this task", "cancel", () => ({ key: told.key })) : null,
       told.traceback ? h("pre", {}, told.traceback) : null,
       told.story?.length ? h("table", {}, h("caption", {}, "Story"), h("tbody", {}, ...told.story.map(([start, finish, stimulus, when]: [string, string, string, number]) =>
         h("tr", {}, h("td", { class: "left" }, format.clock(when)), h("td", { class: "left" }, `${start} → ${finish}`), h("td", { class: "left" }, stimulus))))) : null);
@@ -87,8 +69,8 @@ export const worker: MakePane = (context) => {
         ["Folder", told.local_directory], ["Nanny", told.nanny === "None" ? "none" : told.nanny],
       ]),
       h("p", {}, link(context, "Log", "logs", { address: told.address }), " ", link(context, "What it executes", "call-stacks", {})),
-      change(context, "Retire this worker", "retire", { worker: told.address }),
-      change(context, "Restart this worker", "restart_worker", { worker: told.address }),
+      change(context, "Retire this worker", "retire", () => ({ worker: told.address })),
+      change(context, "Restart this worker", "restart_worker", () => ({ worker: told.address })),
       h("table", {}, h("caption", {}, `Assigned: ${format.count(told.processing_count)}`), h("tbody", {}, ...told.processing.map(([key, seconds]: [string, number]) =>
         h("tr", {}, h("td", { class: "left" }, taskLink(context, key)), h("td", {}, seconds >= 0 ? `runs for ${format.duration(seconds)}` : ""))))),
       h("table", {}, h("caption", {}, `Held: ${format.count(told.held_count)}`), h("tbody", {}, ...told.held.map(([key, nbytes]: [string, number]) =>

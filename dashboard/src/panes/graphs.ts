@@ -45,7 +45,8 @@ class GraphView {
 
   private place(node: number, width: number, height: number): [number, number] {
     const { x, y, columns, rows } = this.places!;
-    return [((x[node]! + 0.5) / columns) * width, ((y[node]! + 0.5) / rows) * height];
+    // Names stand to the right of the nodes, so these are to the left in their columns.
+    return [((x[node]! + (this.picture!.labels.length <= 60 ? 0.12 : 0.5)) / columns) * width, ((y[node]! + 0.5) / rows) * height];
   }
 
   private draw(): void {
@@ -67,10 +68,12 @@ class GraphView {
       context.beginPath();
       context.arc(x, y, size, 0, 7);
       context.fill();
-      if (picture.labels.length <= 60) {
+      // As much of the name as there is room for, up to the next column.
+      const most = Math.floor((width / this.places!.columns - 2 * size - 8) / 6);
+      if (picture.labels.length <= 60 && most > 4) {
         context.fillStyle = css("--text");
         context.font = "11px system-ui, sans-serif";
-        context.fillText(label.length > 28 ? `${label.slice(0, 27)}…` : label, x + size + 3, y + 4);
+        context.fillText(label.length > most ? `${label.slice(0, most - 1)}…` : label, x + size + 3, y + 4);
       }
     });
   }
@@ -145,7 +148,7 @@ export const groups: MakePane = (context) => {
   const view = new GraphView();
   const pane = asked<Groups>(context, "groups", () => ({}), 2, (answer) => {
     view.show({
-      labels: answer.groups.map((group) => `${group.name} (${format.count(group.size)})`),
+      labels: answer.groups.map((group) => `${group.prefix} (${format.count(group.size)}) — ${group.name}`),
       colors: answer.groups.map((group) => STATE_COLORS[MAIN.find((state) => group.counts[state]) ?? "released"]!),
       sizes: answer.groups.map((group) => 4 + Math.min(14, 2 * Math.log10(1 + group.size))),
       edges: answer.edges,

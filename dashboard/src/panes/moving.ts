@@ -1,11 +1,11 @@
 // Data that moves: shuffles, and what workers spend time on beside the tasks themselves.
 
 import { Chart } from "../charts";
+import { AROUND, STATE_COLORS } from "../colors";
 import { css, fill, h } from "../dom";
 import * as format from "../format";
 import { asked, type MakePane, workerLink } from "../pane";
 import { Table } from "../table";
-import { color, STATE_COLORS } from "../colors";
 
 interface Mover {
   address: string;
@@ -71,7 +71,7 @@ export const shuffle: MakePane = (context) => {
     fill(groups, ...answer.groups.map((group) => {
       const parts = Object.entries(group.counts).map(([state, count]) => {
         const part = h("span", { title: state });
-        part.style.background = state === "memory" ? color(group.name) : STATE_COLORS[state]!;
+        part.style.background = STATE_COLORS[state] ?? "#888";
         part.style.flexGrow = String(count);
         return part;
       });
@@ -96,7 +96,7 @@ interface Spent {
   nbytes: number;
 }
 
-export const ACTION_COLORS: { [action: string]: string } = { compute: "#4c9f50", transfer: "#d65f5f", deserialize: "#9a9aa5" };
+const ACTION_COLORS: { [action: string]: string } = { compute: "#4c9f50", ...AROUND };
 
 export const fine: MakePane = (context) => {
   const choice = h("select", { "aria-label": "Activity", onchange: () => pane.again() }, ...["all activities", "compute", "transfer", "deserialize"].map((name) => h("option", {}, name)));

@@ -36,6 +36,7 @@ export const summary: MakePane = (context) => {
     fill(body,
       h("table", { class: "facts" }, h("tbody", {}, ...answer.facts.map(([name, value]) =>
         h("tr", {}, h("th", { scope: "row", class: "left" }, name), h("td", { class: "left" }, value))))),
+      answer.work.length ? h("h3", {}, "Work") : null,
       answer.work.length ? work.element : h("p", { class: "muted" }, "No task ran."),
       answer.code ? h("h3", {}, "Code") : null,
       answer.code ? h("pre", {}, answer.code) : null);

@@ -2,8 +2,8 @@
 // stream, and how far the work is.
 
 import { Bars } from "../bars";
-import { color, STATE_COLORS } from "../colors";
-import { css, fill, h } from "../dom";
+import { AROUND, color, STATE_COLORS } from "../colors";
+import { css, fill, fit, h } from "../dom";
 import * as format from "../format";
 import type { Context, MakePane, Pane } from "../pane";
 import type { Worker } from "../store";
@@ -158,10 +158,41 @@ export const taskStream = (context: Context): Pane & { view: Timeline } => {
     type: "search", placeholder: "Filter by prefix or key", "aria-label": "Filter the task stream",
     oninput: () => { view.filter = filter.value; view.draw(); },
   });
+  const chosen = (text: string) => {
+    filter.value = filter.value === text ? "" : text;
+    view.filter = filter.value;
+    view.draw();
+  };
+  const around = h("input", { type: "checkbox", onchange: () => { due = 0; } });
+  const legend = h("span", { class: "legend prefixes" });
   const bar = h("div", { class: "bar" },
     filter,
     h("button", { type: "button", onclick: () => view.lookAtAll() }, "All"),
-    h("button", { type: "button", onclick: () => view.present() }, "Now"));
+    h("button", { type: "button", onclick: () => view.present() }, "Now"),
+    context.recorded ? null : h("label", { title: "Data that came for tasks, and unpickling: workers take notes of it from then on" }, around, " Transfers"),
+    legend);
+  let due = 0, since = 0, named = "";
+  const ask = async () => {
+    due = Date.now() + 2000;
+    try {
+      const { rows } = (await context.source.ask("around_tasks", { since: since || context.store.now - 60 })) as { rows: [string, string, number, number, number, string][] };
+      context.store.addAround(rows);
+      since = Math.max(since, ...rows.map((row) => row[3]));
+    } catch {
+      // Asked again: the connection may be lost.
+    }
+  };
+  const explain = () => {
+    const known = context.store.prefixes.filter((prefix) => prefix.total > 0 || prefix.seconds >= 0).sort((a, b) => b.total - a.total).slice(0, 9);
+    const names = [...known.map((prefix) => prefix.name), ...(around.checked ? Object.keys(AROUND) : [])];
+    if (names.join() === named) return;
+    named = names.join();
+    fill(legend, ...names.map((name) => {
+      const dot = h("i", {});
+      dot.style.background = color(name);
+      return h("button", { type: "button", class: "chip", title: `Only ${name}`, onclick: () => chosen(name) }, dot, name);
+    }));
+  };
   // A report shows all of its block first.
   let first = context.recorded && !context.store.moves;
   return {
@@ -170,12 +201,14 @@ export const taskStream = (context: Context): Pane & { view: Timeline } => {
     update: () => {
       if (first) view.lookAtAll();
       first = false;
+      explain();
+      if (around.checked && Date.now() >= due) void ask();
       view.draw();
     },
   };
 };
 
-const SHOWN = ["memory", "erred", "processing", "queued", "waiting", "no-worker", "released"];
+const SHOWN = ["released", "memory", "erred", "processing", "queued", "waiting", "no-worker"];
 
 export const progress: MakePane = (context) => {
   const element = h("div", { class: "fill scroll progress" });
@@ -185,7 +218,9 @@ export const progress: MakePane = (context) => {
     if (!found) {
       const parts = SHOWN.map((state) => {
         const part = h("span", { title: state });
-        part.style.background = state === "memory" ? color(name) : STATE_COLORS[state]!;
+        // Results that were there and are not needed any more: paler than those that are there.
+        part.style.background = state === "memory" || state === "released" ? color(name) : STATE_COLORS[state]!;
+        if (state === "released") part.style.opacity = "0.4";
         return part;
       });
       const text = h("span", { class: "numbers" });
@@ -208,6 +243,7 @@ export const progress: MakePane = (context) => {
         SHOWN.forEach((state, i) => { parts[i]!.style.flexGrow = String(prefix.states[state] ?? 0); });
         const done = prefix.states.memory ?? 0, erred = prefix.states.erred ?? 0;
         fill(text, `${format.count(done)} of ${format.count(prefix.total)} stored` +
+          (prefix.states.released ? `, ${format.count(prefix.states.released)} released` : "") +
           (erred ? `, ${format.count(erred)} failed` : "") +
           (prefix.states["no-worker"] ? `, ${format.count(prefix.states["no-worker"]!)} without a worker` : "") +
           (prefix.seconds >= 0 ? `, ${format.duration(prefix.seconds)} a run` : ""));
@@ -221,23 +257,62 @@ export const progress: MakePane = (context) => {
   };
 };
 
+// The last two minutes of a number, as a line without axes.
+function spark(canvas: HTMLCanvasElement, times: number[], values: number[], tint: string): void {
+  const { context: pen, width, height } = fit(canvas);
+  pen.clearRect(0, 0, width, height);
+  const end = times[times.length - 1] ?? 0, begin = end - 120;
+  let first = times.length - 1;
+  while (first > 0 && times[first - 1]! >= begin) first--;
+  const most = Math.max(1e-9, ...values.slice(Math.max(0, first)).filter((value) => !Number.isNaN(value)));
+  pen.beginPath();
+  let begun = false, last = 0;
+  for (let i = Math.max(0, first); i < times.length; i++) {
+    if (Number.isNaN(values[i]!)) continue;
+    const x = ((times[i]! - begin) / 120) * width, y = height - 2 - (values[i]! / most) * (height - 4);
+    if (begun) pen.lineTo(x, y);
+    else pen.moveTo(x, y);
+    if (!begun) last = x;
+    begun = true;
+  }
+  if (!begun) return;
+  pen.strokeStyle = tint;
+  pen.lineWidth = 1.5;
+  pen.stroke();
+  pen.lineTo(width, height);
+  pen.lineTo(last, height);
+  pen.globalAlpha = 0.12;
+  pen.fillStyle = tint;
+  pen.fill();
+  pen.globalAlpha = 1;
+}
+
 export const summary: MakePane = (context) => {
-  const element = h("div", { class: "summary" });
+  const card = (name: string, column = "") => {
+    const value = h("b", {}), canvas = column ? h("canvas", { "aria-hidden": "true" }) : null;
+    return { name, column, value, canvas, element: h("div", { class: "card" }, h("div", { class: "number" }, value, h("span", {}, name)), canvas) };
+  };
+  const cards = {
+    workers: card("Workers"), threads: card("Threads"), clients: card("Clients"), tasks: card("Tasks"),
+    rate: card("Tasks a second", "rate"), processor: card("Processor", "cpu"), memory: card("Memory", "memory"), up: card("Up for"),
+  };
+  const put = (each: ReturnType<typeof card>, text: string) => { if (each.value.textContent !== text) each.value.textContent = text; };
   return {
-    element,
+    element: h("div", { class: "summary" }, ...Object.values(cards).map((each) => each.element)),
     update: () => {
-      const { store } = context, { totals, rate } = store;
-      const facts: [string, string][] = [
-        ["Workers", format.count(totals.workers ?? 0)],
-        ["Threads", format.count(totals.threads ?? 0)],
-        ["Clients", format.count(totals.clients ?? 0)],
-        ["Tasks", format.count(totals.tasks ?? 0)],
-        ["Tasks a second", format.rate(rate)],
-        ["Memory", `${format.bytes(totals.memory ?? 0)}${totals.limit ? ` of ${format.bytes(totals.limit)}` : ""}`],
-        ["Processor", `${(totals.cpu ?? 0).toFixed(0)} %`],
-        ["Up for", format.duration(store.now - store.started)],
-      ];
-      fill(element, ...facts.map(([name, value]) => h("div", {}, h("b", {}, value), h("span", {}, name))));
+      const { store } = context, { totals, rate, series } = store;
+      put(cards.workers, format.count(totals.workers ?? 0));
+      put(cards.threads, format.count(totals.threads ?? 0));
+      put(cards.clients, format.count(totals.clients ?? 0));
+      put(cards.tasks, format.count(totals.tasks ?? 0));
+      put(cards.rate, format.rate(rate));
+      put(cards.processor, `${(totals.cpu ?? 0).toFixed(0)} %`);
+      put(cards.memory, format.bytes(totals.memory ?? 0));
+      cards.memory.element.title = totals.limit ? `of ${format.bytes(totals.limit)}` : "";
+      put(cards.up, format.duration(store.now - store.started));
+      for (const { canvas, column } of Object.values(cards)) {
+        if (canvas && canvas.clientWidth) spark(canvas, series.time, series.columns[column] ?? [], css("--accent"));
+      }
     },
   };
 };

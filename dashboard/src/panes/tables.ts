@@ -127,10 +127,16 @@ export const code: MakePane = (context) =>
           : h("p", { class: "muted" }, "The lines of code are sent along where the client's configuration distributed.diagnostics.computations.nframes is more than 0."))));
   });
 
+function severity(fault: Fault): string {
+  if (fault.action === "add-worker") return "good";
+  if (fault.action === "remove-worker") return fault.text.includes("expected: True") ? "mute" : "bad";
+  return /leases-expired|quarantine|closing-worker/.test(fault.action) ? "bad" : "warn";
+}
+
 export const faults: MakePane = (context) => {
   const table = new Table<Fault>("What happened to workers", [
     { title: "Time", left: true, value: (row) => row.time, show: (row) => format.clock(row.time) },
-    { title: "What", left: true, value: (row) => row.action },
+    { title: "What", left: true, value: (row) => row.action, show: (row) => h("span", {}, h("i", { class: `dot is-${severity(row)}` }), row.action) },
     { title: "Worker", left: true, value: (row) => row.worker },
     { title: "How", left: true, value: (row) => row.text },
   ]);

@@ -1,6 +1,7 @@
 // Tables about workers.
 
-import { fill, h } from "../dom";
+import { change } from "../changes";
+import { fill, h, meter } from "../dom";
 import * as format from "../format";
 import { asked, type MakePane, type Pane, workerLink } from "../pane";
 import type { Worker } from "../store";
@@ -19,12 +20,12 @@ export const workers: MakePane = (context) => {
   const columns: Column<Worker>[] = [
     { title: "Name", left: true, value: (w) => w.name, show: (w) => workerLink(context, w.address, w.name) },
     { title: "Address", left: true, value: (w) => w.address },
-    { title: "Status", left: true, value: (w) => w.status },
+    { title: "Status", left: true, value: (w) => w.status, show: (w) => h("span", {}, h("i", { class: `dot is-${w.status === "running" ? "good" : "warn"}` }), w.status) },
     { title: "Threads", value: (w) => w.threads },
-    { title: "CPU", value: (w) => number(w, "cpu"), show: (w) => `${number(w, "cpu").toFixed(0)} %` },
+    { title: "CPU", value: (w) => number(w, "cpu"), show: (w) => meter(number(w, "cpu") / (100 * Math.max(1, w.threads)), `${number(w, "cpu").toFixed(0)} %`) },
     bytes("Memory", (w) => number(w, "memory")),
     { title: "Limit", value: (w) => w.limit, show: (w) => (w.limit ? format.bytes(w.limit) : "none") },
-    { title: "%", value: (w) => (w.limit ? number(w, "memory") / w.limit : 0), show: (w) => format.percent(number(w, "memory"), w.limit) },
+    { title: "%", value: (w) => (w.limit ? number(w, "memory") / w.limit : 0), show: (w) => (w.limit ? meter(number(w, "memory") / w.limit, format.percent(number(w, "memory"), w.limit)) : "") },
     bytes("Managed", (w) => number(w, "managed")),
     bytes("Unmanaged old", (w) => number(w, "unmanaged_old")),
     bytes("Unmanaged recent", (w) => Math.max(0, number(w, "memory") - number(w, "managed") - number(w, "unmanaged_old"))),
@@ -49,8 +50,11 @@ export const workers: MakePane = (context) => {
       return format.bytes(total) + (/Net|Disk/.test(column.title) ? "/s" : "");
     }));
   const monitors = asked<Measured>(context, "monitors", () => (context.store.workers.size <= 300 ? {} : null), 3, (answer) => { measured = answer; });
+  const wanted = h("input", { type: "number", min: 0, value: context.store.workers.size, "aria-label": "Number of workers" });
+  const scale = change(context, "Scale to so many workers", "scale", () => ({ n: Number(wanted.value) }));
+  const bar = scale && h("div", { class: "bar" }, wanted, scale, change(context, "Restart all workers", "restart", () => ({})));
   return {
-    element: h("div", { class: "fill scroll" }, table.element),
+    element: h("div", { class: "fill scroll" }, bar, table.element),
     update: () => {
       monitors.update();
       const natural = new Intl.Collator(undefined, { numeric: true });

@@ -18,6 +18,7 @@ _STATES = ("memory", "erred")
 _BINS = 120
 _MOST = 500  # pairs of workers
 _KEY = 200  # letters of a key that are told
+_TRANSFERS = 0xFFFFFFFE  # in place of a thread: its row comes after those of all threads
 
 
 class Transfer(NamedTuple):
@@ -107,8 +108,9 @@ def _spans(records: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
                 found.append((worker, thread, kind, *times, size, failed, key))
             else:
                 size = span.get("nbytes", 0)
-                # They wait beside what runs, so these have rows of their own.
-                found.append((worker, action, action, *times, size, False, f"{action} for {key}"))
+                # A transfer goes on beside the runs of the threads, so it has a row of its own.
+                row = _TRANSFERS if action == "transfer" else thread
+                found.append((worker, row, action, *times, size, False, f"{action} for {key}"))
     found.sort(key=lambda span: span[4])
     return found
 
@@ -118,7 +120,8 @@ def _stream(
 ) -> dict[str, Any]:
     threads: dict[tuple[str, Any], int] = {}
     for worker, thread, *_ in spans:
-        threads.setdefault((worker, thread), len(threads) + 1)
+        number = _TRANSFERS if thread == _TRANSFERS else len(threads) + 1
+        threads.setdefault((worker, thread), number)
     return {
         "worker": uint32(numbers[span[0]] for span in spans),
         # Without its worker's notes it is not known on which thread a task ran.
