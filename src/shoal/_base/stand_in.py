@@ -60,7 +60,9 @@ def step_back() -> None:
         return
     sys.meta_path.remove(_finder)
     switch = sys.modules.get(_SWITCH)
-    if switch is not None and not switch.is_installed():
+    # A thread that imports it just now has not put anything under the name yet.
+    importing = getattr(getattr(switch, "__spec__", None), "_initializing", False)
+    if switch is not None and not importing and not switch.is_installed():
         switch.forget_modules()
     ask_dask_again()
 
