@@ -382,11 +382,6 @@ class Scheduler(
         return self._contact_address or super().address
 
     @property
-    def services(self) -> dict[str, Any]:
-        """Its other servers: the pages are ``"dashboard"``, an object with a `port`."""
-        return {} if self._http_server is None else {"dashboard": self._http_server}
-
-    @property
     def dashboard_link(self) -> str:
         """Web address of the pages about this scheduler; empty where there are none."""
         if self._http_server is None:

@@ -92,6 +92,10 @@ class Streams:
     def __len__(self) -> int:
         return len(self._streams)
 
+    def items(self) -> list[tuple[str, MessageStream[Any]]]:
+        """Return all streams, each with its peer's name."""
+        return list(self._streams.items())
+
     def accept(self, comm: Comm, token: bytes = b"") -> None:
         """Take over a connection on which a peer asked for a stream.
 

@@ -100,7 +100,9 @@ class Exchange:
             incoming.active -= 1
         got = [(key, *describe(value)) for key, value in values.items()]
         absent = [key for key in fetch.keys if key not in values]
-        incoming.note(start, fetch.peer, {key: nbytes for key, nbytes, _ in got})
+        incoming.note(
+            start, fetch.peer, {key: nbytes for key, nbytes, _ in got}, *(kind for *_, kind in got)
+        )
         for trace in self.traces:
             nbytes = sum(row[1] for row in got)
             trace(list(values), start, time.time(), fetch.peer, nbytes)

@@ -32,12 +32,15 @@ class Profiler:
     ----------
     worker : Worker
         The worker, whose loop runs on this thread.
+    cycle : float, optional
+        Seconds over which samples are summed up; ``distributed.worker.profile.cycle`` by default.
     """
 
-    def __init__(self, pool: ThreadPool) -> None:
+    def __init__(self, pool: ThreadPool, cycle: float | None = None) -> None:
         self._pool = pool
         self._loop_thread = threading.get_ident()
-        cycle = config.get_seconds("distributed.worker.profile.cycle")
+        if cycle is None:
+            cycle = config.get_seconds("distributed.worker.profile.cycle")
         self.tasks = Samples(cycle)
         self.server = Samples(cycle)
         self._stop: Callable[[], None] | None = None

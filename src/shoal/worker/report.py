@@ -91,7 +91,10 @@ class Report:
             "executing": pool.executing,
             "ready": pool.ready,
             "in_memory": len(store),
-            "bandwidth": {"total": self.bandwidth()},
+            "bandwidth": {
+                "total": self.bandwidth(),
+                "types": transfers.incoming.bandwidths_by_kind(),
+            },
             "transfer": {
                 "incoming_count": transfers.incoming.active,
                 "incoming_count_total": transfers.incoming.count,

@@ -20,6 +20,7 @@ __all__ = [
     "all_executors",
     "max_shared",
     "positive",
+    "profile_cycle",
     "read_resources",
     "read_settings",
 ]
@@ -31,6 +32,22 @@ _FETCH_AT_LEAST = 1_000_000
 def read_resources(resources: Mapping[str, float] | None) -> dict[str, float]:
     """Return what tasks may ask for: as it was given, or as it is configured."""
     return amounts("resources=", resources or config.get_dict("distributed.worker.resources"))
+
+
+def profile_cycle(interval: Any, low_level: bool | None) -> float | None:
+    """Return the seconds over which samples of stacks are summed up; None: as configured.
+
+    Raises
+    ------
+    ValueError
+        When frames of C are to be sampled, or the time is none.
+    """
+    if low_level:
+        raise ValueError(
+            "low_level_profiler=True: frames of C are not sampled, only those of Python; leave it "
+            "out, and use py-spy --native on the worker's process"
+        )
+    return config.parse_optional_seconds("profile_cycle_interval", interval)
 
 
 def read_settings(

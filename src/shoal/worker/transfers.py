@@ -37,16 +37,20 @@ class Direction:
         self.active = 0
         self.active_bytes = 0
         self.seconds: dict[str, float] = {}
+        self._by_kind: dict[str, tuple[float, float]] = {}  # bytes and seconds of large transfers
         self.count = 0
         self.nbytes = 0
 
-    def note(self, start: float, who: str, sizes: dict[str, int]) -> None:
-        """A transfer that began at `start` has ended now."""
+    def note(self, start: float, who: str, sizes: dict[str, int], *kinds: str) -> None:
+        """A transfer that began at `start` has ended now; `kinds` are the types of its values."""
         stop = time.time()
         total = sum(sizes.values())
         duration = max(stop - start, 1e-6)
         self.count += 1
         self.nbytes += total
+        if total >= _LARGE and len(set(kinds)) == 1:
+            before, seconds = self._by_kind.get(kinds[0], (0.0, 0.0))
+            self._by_kind[kinds[0]] = before + total, seconds + duration
         share = duration / max(len(sizes), 1)
         for key in sizes:
             prefix = key_split(key)
@@ -72,6 +76,10 @@ class Direction:
                 nbytes, seconds = sums.get(each["who"], (0.0, 0.0))
                 sums[each["who"]] = nbytes + each["total"], seconds + each["duration"]
         return {who: nbytes / seconds for who, (nbytes, seconds) in sums.items()}
+
+    def bandwidths_by_kind(self) -> dict[str, float]:
+        """Return bytes a second by type, of large transfers whose values were all of it."""
+        return {kind: nbytes / seconds for kind, (nbytes, seconds) in self._by_kind.items()}
 
 
 class Transfers:

@@ -55,6 +55,7 @@ from shoal.worker.settings import (
     all_executors,
     max_shared,
     positive,
+    profile_cycle,
     read_resources,
     read_settings,
 )
@@ -93,10 +94,8 @@ class Worker(WorkerRepr, WorkerMethods):
         Parts of the limit from which values go to disk, and no new task is begun.
     local_directory : str, optional
         Where files may be written; a folder of its own in there is removed at the end.
-    lifetime, lifetime_stagger : float or str, optional
-        Retire after that time, plus or minus up to that much.
-    lifetime_restart : bool, optional
-        Whether the nanny starts another worker then.
+    lifetime, lifetime_stagger, lifetime_restart : float or str, bool, optional
+        Retire after that time, plus or minus up to that much; whether another is started then.
     preload, preload_argv : sequence of str, optional
         Users' modules to run at the start, and their arguments.
     contact_address : str, optional
@@ -104,7 +103,7 @@ class Worker(WorkerRepr, WorkerMethods):
     executor : concurrent.futures.Executor, str or dict, optional
         Instead of the worker's own threads; ``"offload"`` stands for them. A dict: as `executors`.
     executors : dict, optional
-        Other executors by name; tasks choose with ``dask.annotate(executor=name)``.
+        Others by name; tasks choose with ``dask.annotate(executor=name)``.
     data : MutableMapping, callable, or (callable, dict), optional
         Where values are kept instead of the worker's own store, or what makes it.
     plugins : sequence of WorkerPlugin, optional
@@ -129,11 +128,11 @@ class Worker(WorkerRepr, WorkerMethods):
         Certificates and secret.
     host, interface, port, protocol
         Where to listen.
-    dashboard_address : str or int, optional
+    dashboard_address, http_prefix : str, optional
         Where `/health` and `/metrics` are shown over HTTP: ``":8788"``, to this machine only unless
-        a host is named. Nowhere by default.
-    http_prefix : str, optional
-        What the paths of these begin with.
+        a host is named. Nowhere by default. And what their paths begin with.
+    profile_cycle_interval : float or str, optional
+        Samples of stacks are summed up over so long; not of C's (`low_level_profiler`).
     validate : bool, optional
         Check the core's state after every event.
 
@@ -193,7 +192,10 @@ class Worker(WorkerRepr, WorkerMethods):
         dashboard: bool | None = None,
         dashboard_address: str | int | None = None,
         http_prefix: str | None = None,
+        low_level_profiler: bool | None = None,
+        profile_cycle_interval: float | str | None = None,
     ) -> None:
+        self._profile_cycle = profile_cycle(profile_cycle_interval, low_level_profiler)
         self._preloads = Preloads.configured(self, "worker", preload, preload_argv)  # first of all
         self.scheduler_address, secret = scheduler_of(scheduler_ip, scheduler_port, scheduler_file)
         self.security = with_secret(Security.of(security), secret)
@@ -206,7 +208,8 @@ class Worker(WorkerRepr, WorkerMethods):
             {},
             serializers=serializers,
             deserializers=deserializers,
-            **self._who_may_ask(),
+            blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
+            connection_args=self._connection_args(),
             timeout=timeout,
             name=name,
         )
@@ -218,12 +221,9 @@ class Worker(WorkerRepr, WorkerMethods):
         self._make_core(fractions, validate, Report(self, metrics, startup_information))
         self._prepare(extensions or {}, all_executors(executor, executors))
 
-    def _who_may_ask(self) -> dict[str, Any]:
+    def _connection_args(self) -> dict[str, Any]:
         args = self.security.get_connection_args("worker")
-        return {
-            "blocked_handlers": config.get_list("distributed.worker.blocked-handlers"),
-            "connection_args": with_relay(args, lambda: self.scheduler_address),
-        }
+        return with_relay(args, lambda: self.scheduler_address)
 
     def _read_durations(self, reconnect: bool, death_timeout: Any, heartbeat_interval: Any) -> None:
         self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
@@ -310,7 +310,7 @@ class Worker(WorkerRepr, WorkerMethods):
         self.pool = self._make_pool()
         self.exchange = Exchange(self)
         make_spans(self)
-        self.profiler = Profiler(self.pool)
+        self.profiler = Profiler(self.pool, self._profile_cycle)
         self.profiler.start()
         self.actors = Actors(self)
         self.memory_watch = MemoryWatch(self)

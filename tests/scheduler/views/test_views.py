@@ -308,3 +308,30 @@ def test_settings_and_sums() -> None:
             assert s.idle_since is not None and s.idle_since <= time.time()
 
     run(main())
+
+
+def test_sums_under_documented_names() -> None:
+    async def main() -> None:
+        async with cluster() as (c, s, workers):
+            a, b = (w.address for w in workers)
+            before = s.transition_counter
+            x = c.submit(bytes, 2_000_000, key="x", workers=[a])
+            y = c.submit(len, x, key="y", workers=[b])
+            assert await y == 2_000_000
+            assert s.transition_counter >= before + 4 and s.transition_counter_max is False
+            assert s.task_prefixes["x"].state_counts["memory"] == 1
+            assert ("execute", "x", "compute", "seconds") in s.cumulative_worker_metrics
+            assert set(workers[1].bandwidth_types) == {"bytes"}
+            for worker in workers:
+                await worker.heartbeat()
+            await until(lambda: s.bandwidth_types.keys() == {"bytes"})
+            fetching = s.cumulative_worker_metrics["gather-dep", "network", "seconds"]
+            assert fetching > 0 and s.UNKNOWN_TASK_DURATION == 0.5
+            [(id, comm)] = s.client_comms.items()
+            assert id == c.id == comm.client_key and not comm.closed()
+            assert comm.peer_address and comm.local_address and c.id in repr(comm)
+            with pytest.raises(TypeError, match="log_event"):
+                comm.send({"op": "hello"})
+            assert s.http_server is None and workers[0].http_server is None
+
+    run(main())

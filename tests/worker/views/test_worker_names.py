@@ -387,3 +387,25 @@ def test_tasks_that_seceded_are_long_running() -> None:
             assert await asyncio.wait_for(x, 10) == 1
 
     run(main())
+
+
+def test_threads_at_work_and_settings_of_profiles() -> None:
+    def look() -> tuple[dict[int, Any], dict[Any, int], int]:
+        worker = get_worker()
+        return worker.active_threads, worker.threads, threading.get_ident()
+
+    async def main() -> None:
+        async with cluster(1) as (c, _s, [w]):
+            active, threads, own = await c.submit(look, key=("look", 1))
+            assert active == {own: ("look", 1)} and threads == {("look", 1): own}
+            assert w.active_threads == w.threads == {} and w.low_level_profiler is False
+            assert w.transfer_outgoing_bytes == 0 and w.transfer_outgoing_count_limit is None
+        async with Scheduler(protocol="inproc") as s:
+            async with Worker(s.address, profile_cycle_interval="5s") as w:
+                assert w.profiler.tasks._cycle == 5
+            with pytest.raises(ValueError, match="py-spy"):
+                Worker(s.address, low_level_profiler=True)
+            with pytest.raises(ValueError, match="profile_cycle_interval='x'"):
+                Worker(s.address, profile_cycle_interval="x")
+
+    run(main())

@@ -15,6 +15,7 @@ from shoal.scheduler.core.invariants import check
 from shoal.scheduler.views import tables
 from shoal.scheduler.views.group import Computation, TaskGroup, TaskPrefix, computations
 from shoal.scheduler.views.memory import MemoryState, memory_of_workers
+from shoal.scheduler.views.sums import bandwidths_by_type, changes_of_state, seconds_by_activity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ class SchedulerAttributes(SchedulerContext):
     """Tables, lists and numbers of a scheduler: the part of `Scheduler` that others read."""
 
     _preloads: Preloads
+    _http_server: Any
 
     # -- tables ----------------------------------------------------------------------------
 
@@ -200,6 +202,35 @@ class SchedulerAttributes(SchedulerContext):
         return self.state.settings.bandwidth
 
     @property
+    def bandwidth_types(self) -> dict[str, float]:
+        """Bytes a second between workers, by the type of the values; of large transfers."""
+        return bandwidths_by_type(self.state)
+
+    @property
+    def transition_counter(self) -> int:
+        """How often tasks came into a state so far."""
+        return changes_of_state(self.state)
+
+    @property
+    def transition_counter_max(self) -> bool:
+        """After how many changes of state the scheduler fails, in tests: it never does."""
+        return False
+
+    @property
+    def cumulative_worker_metrics(self) -> dict[tuple[str, ...], float]:
+        """Seconds that workers spent so far, by what for.
+
+        The keys are ``("execute", prefix, "compute", "seconds")`` for runs, and ``("gather-dep",
+        "network", "seconds")`` for what the workers that are there fetched from each other.
+        """
+        return seconds_by_activity(self.state)
+
+    @property
+    def UNKNOWN_TASK_DURATION(self) -> float:
+        """Seconds that a task is expected to take of whose kind none has run yet."""
+        return self.state.settings.unknown_task_duration
+
+    @property
     def generation(self) -> int:
         """How many times a later graph began to run after an earlier one (`fifo_timeout`)."""
         return self.state.order.generation
@@ -259,6 +290,16 @@ class SchedulerAttributes(SchedulerContext):
     def validate_state(self, allow_overlap: bool = False) -> None:
         """Check the whole state; an `AssertionError` says what does not fit."""
         check(self.state)
+
+    @property
+    def services(self) -> dict[str, Any]:
+        """Its other servers: the pages are ``"dashboard"``, an object with a `port`."""
+        return {} if self._http_server is None else {"dashboard": self._http_server}
+
+    @property
+    def http_server(self) -> Any:
+        """The server of the pages, an object with a `port`; None where there are none."""
+        return self._http_server
 
     @property
     def time_started(self) -> float:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from shoal.scheduler.views.view import View
 
 if TYPE_CHECKING:
+    from shoal.comm.stream import MessageStream
     from shoal.scheduler.core import state as core
     from shoal.scheduler.views.registry import Views
     from shoal.scheduler.views.task import TaskState
 
-__all__ = ["ClientState"]
+__all__ = ["ClientComm", "ClientState"]
 
 
 class ClientState(View):
@@ -68,3 +69,51 @@ class ClientState(View):
     def versions(self) -> dict[str, Any]:
         """Of Python and of packages in its process."""
         return self._core.versions
+
+
+class ClientComm:
+    """The connection of a client: whether it is there, and whence it comes.
+
+    Attributes
+    ----------
+    client_key : str
+        The client's id.
+    peer_address, local_address : str
+        The ends of the connection.
+    """
+
+    __slots__ = ("_stream", "client_key")
+
+    def __init__(self, client_key: str, stream: MessageStream[Any]) -> None:
+        self.client_key = client_key
+        self._stream = stream
+
+    def __repr__(self) -> str:
+        return f"<connection of {self.client_key!r} at {self.peer_address}>"
+
+    @property
+    def peer_address(self) -> str:
+        """The address of the client's end."""
+        return self._stream.peer_address
+
+    @property
+    def local_address(self) -> str:
+        """The address of the scheduler's end."""
+        return self._stream.local_address
+
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._stream.closed
+
+    def send(self, *messages: Any) -> None:
+        """Clients take typed messages of the scheduler's own, and no others.
+
+        Raises
+        ------
+        TypeError
+            Always; it says what to do.
+        """
+        raise TypeError(
+            "clients take no messages of others on their stream: use scheduler.log_event(topic, "
+            "msg), and client.subscribe_topic(topic, handler)"
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shoal import config
+from shoal.scheduler.views.sums import entered
 from shoal.scheduler.views.view import View
 from shoal.wire.annotations import CODE
 
@@ -177,6 +178,11 @@ class TaskPrefix(View):
     def states(self) -> dict[str, int]:
         """How many tasks are in each state."""
         return _add_up(group.counts for group in self._core.groups.values())
+
+    @property
+    def state_counts(self) -> dict[str, int]:
+        """How often tasks of it came into each state so far."""
+        return entered(self._core)
 
     @property
     def active_states(self) -> dict[str, int]:

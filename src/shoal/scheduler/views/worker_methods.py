@@ -11,6 +11,7 @@ from shoal.scheduler.core.policies.estimates import load, transfer_time
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.operations import functions, information, membership
 from shoal.scheduler.views.attributes import SchedulerAttributes
+from shoal.scheduler.views.client import ClientComm
 from shoal.scheduler.views.downscaling import workers_to_close
 from shoal.scheduler.views.named import Names, addresses
 from shoal.wire import messages as m
@@ -201,6 +202,11 @@ class WorkerMethods(SchedulerAttributes):
     def stream_comms(self) -> dict[str, Outbox]:
         """Senders of messages to the `stream_handlers` of workers, by their addresses."""
         return {address: self.outbox.to(address) for address in self.state.workers}
+
+    @property
+    def client_comms(self) -> dict[str, ClientComm]:
+        """The connections of clients by their ids."""
+        return {id: ClientComm(id, stream) for id, stream in self.client_streams.items()}
 
     def worker_send(self, worker: str, msg: dict[str, Any]) -> None:
         """Send a message to one of the `stream_handlers` of a worker; it gets its fields.

@@ -35,6 +35,11 @@ class WorkerAttributes(WorkerContext):
         http = self.pages.http
         return {} if http is None else {"dashboard": http}
 
+    @property
+    def http_server(self) -> Any:
+        """The server of its pages, an object with a `port`; None where there are none."""
+        return self.pages.http
+
     # -- the scheduler and other workers ---------------------------------------------------
 
     @property
@@ -117,6 +122,17 @@ class WorkerAttributes(WorkerContext):
         return {decode_key(task.key) for task in self.pool.running.copy()}
 
     @property
+    def active_threads(self) -> dict[int, Any]:
+        """The keys of the tasks that run, by the thread on which each does."""
+        at_work = self.pool.at_work.copy()
+        return {thread: decode_key(at.task.key) for thread, at in at_work.items() if at.task}
+
+    @property
+    def threads(self) -> dict[Any, int]:
+        """The threads of the tasks that run, by key."""
+        return {key: thread for thread, key in self.active_threads.items()}
+
+    @property
     def executors(self) -> dict[str, Executor]:
         """Executors by name.
 
@@ -186,6 +202,24 @@ class WorkerAttributes(WorkerContext):
         return self.transfers.outgoing.nbytes
 
     @property
+    def transfer_outgoing_bytes(self) -> int:
+        """How many bytes the requests for data ask for that are being answered."""
+        return self.transfers.outgoing.active_bytes
+
+    @property
+    def transfer_outgoing_count_limit(self) -> None:
+        """How many requests for data are answered at once: any number.
+
+        Values in flight are limited in bytes (``distributed.worker.memory.transfer``).
+        """
+        return None
+
+    @property
+    def bandwidth_types(self) -> dict[str, float]:
+        """Bytes a second that came from other workers, by the type of the values."""
+        return self.transfers.incoming.bandwidths_by_kind()
+
+    @property
     def bandwidth_workers(self) -> dict[str, float]:
         """Bytes a second that came from other workers, by address; of large transfers."""
         return self.transfers.incoming.bandwidths()
@@ -224,6 +258,11 @@ class WorkerAttributes(WorkerContext):
         in ``WorkerState.extra`` at the scheduler.
         """
         return self.report.startup_information
+
+    @property
+    def low_level_profiler(self) -> bool:
+        """Whether frames of C are sampled: they never are."""
+        return False
 
     @property
     def profile_recent(self) -> Mapping[str, Any]:
