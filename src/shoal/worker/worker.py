@@ -122,10 +122,8 @@ class Worker(WorkerRepr, WorkerMethods):
         Whether to look for the scheduler when the connection to it was lost.
     death_timeout : float or str, optional
         Close when no scheduler was found for this long.
-    nanny : str, optional
-        The address of the nanny that keeps this worker.
-    security : Security, optional
-        Certificates and secret.
+    nanny, security : str, Security, optional
+        The address of the nanny that keeps this worker; certificates and secret.
     host, interface, port, protocol
         Where to listen.
     dashboard_address, http_prefix : str, optional
