@@ -202,15 +202,8 @@ class Worker(WorkerRepr, WorkerMethods):
         self.memory_limit = parse_memory_limit(memory_limit, self.nthreads) or 0
         self._places = listening_addresses(self.scheduler_address, protocol, host, interface, port)
         self.nanny, self._contact_address = nanny, contact_address
-        super().__init__(
-            {},
-            serializers=serializers,
-            deserializers=deserializers,
-            blocked_handlers=config.get_list("distributed.worker.blocked-handlers"),
-            connection_args=self._connection_args(),
-            timeout=timeout,
-            name=name,
-        )
+        families: dict[str, Any] = {"serializers": serializers, "deserializers": deserializers}
+        super().__init__({}, **families, **self._who_may_ask(), timeout=timeout, name=name)
         self.pages = WorkerPages(self, dashboard_address, http_prefix)
         self._given = Given(local_directory, data, list(plugins), scheduler_file)
         self._lifetime = Lifetime.read(lifetime, lifetime_stagger, lifetime_restart)
@@ -219,9 +212,12 @@ class Worker(WorkerRepr, WorkerMethods):
         self._make_core(fractions, validate, Report(self, metrics, startup_information))
         self._prepare(extensions or {}, all_executors(executor, executors))
 
-    def _connection_args(self) -> dict[str, Any]:
+    def _who_may_ask(self) -> dict[str, Any]:
         args = self.security.get_connection_args("worker")
-        return with_relay(args, lambda: self.scheduler_address)
+        return {
+            "blocked_handlers": config.get_list("distributed.worker.blocked-handlers"),
+            "connection_args": with_relay(args, lambda: self.scheduler_address),
+        }
 
     def _read_durations(self, reconnect: bool, death_timeout: Any, heartbeat_interval: Any) -> None:
         self._reconnect = config.get_seconds("shoal.recovery.reconnect") if reconnect else 0.0
