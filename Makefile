@@ -33,7 +33,7 @@ ECOSYSTEM_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input
-RIVALS := $(addprefix .venvs/bench-,dask dask-pages dask-2025 dask-data ray shoal shoal-data)
+RIVALS := $(addprefix .venvs/bench-,dask dask-pages dask-2025 dask-data engines-data ray shoal shoal-data)
 
 CORE_TESTS := tests/scheduler/core tests/worker/core tests/client/core tests/nanny/test_core.py
 

@@ -129,6 +129,13 @@ class Ray:
         return {role: pids for role, pids in roles.items() if pids}
 
 
+class Alone:
+    """An engine that works in the process that asks it."""
+
+    def roles(self) -> dict[str, list[int]]:
+        return {"client": [os.getpid()]}
+
+
 def children_as_workers() -> dict[str, list[int]]:
     """Return the roles of a pool: all it started are workers."""
     return {"client": [os.getpid()], "workers": accounting.descendants(os.getpid())}
@@ -193,6 +200,12 @@ def ray() -> Iterator[System]:
         ray.shutdown()
 
 
+@contextmanager
+def alone() -> Iterator[Alone]:
+    """An engine without a cluster; it takes as many threads as the machine has cores."""
+    yield Alone()
+
+
 # Name -> (environment in .venvs, how it is called in tables, adapter).
 SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
     "shoal": ("bench-shoal", "shoal", shoal),
@@ -204,6 +217,8 @@ SYSTEMS: dict[str, tuple[str, str, Callable[..., Context]]] = {
     "executor": ("bench-shoal", "ProcessPoolExecutor", executor),
     "pool": ("bench-shoal", "Pool.imap_unordered", pool),
     "ray": ("bench-ray", "Ray", ray),
+    "duckdb": ("bench-engines", "DuckDB", alone),
+    "polars": ("bench-engines", "Polars", alone),
 }
 
 

@@ -18,8 +18,10 @@ from dask.dataframe.core import _concat
 
 from shoal.shuffle.columns import Scheme, build_frame, take_apart
 from shoal.shuffle.counters import COUNTERS
+from shoal.shuffle.large import is_large, room
 from shoal.shuffle.memory import bytes_of, empty_together
 from shoal.shuffle.partitioned import Chunk, Partitioned
+from shoal.shuffle.strings import join_in_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["join_frames", "split_frame"]
 
 _concat_unlike: Any = _concat  # dask is not annotated
+_ALIGN = 64  # bytes, as Arrow wants it
 
 
 def split_frame(
@@ -185,11 +188,17 @@ def _join_alike(scheme: Scheme, pieces: list[Piece]) -> pd.DataFrame:
     batches: list[Any] = []
     others: list[list[Any]] = []
     start = 0
-    for piece in pieces:
+    # The batches of a large partition lie in a file, and stay as they are.
+    arrow_sizes = [-(-piece.chunk[3] // _ALIGN) * _ALIGN for piece in pieces]
+    in_file = bytes_of(room(sum(arrow_sizes), in_file=True)) if is_large(sum(arrow_sizes)) else None
+    place = 0
+    for piece, arrow_room in zip(pieces, arrow_sizes, strict=True):
         _, _, count, arrow_bytes, pickled_bytes = piece.chunk
         stop = start + count
         views = [view[start * width : stop * width] for view, width in targets]
-        arrow, pickled = bytearray(arrow_bytes), bytearray(pickled_bytes)
+        arrow: Any = bytearray(arrow_bytes) if in_file is None else in_file[place:][:arrow_bytes]
+        place += arrow_room
+        pickled = bytearray(pickled_bytes)
         if arrow_bytes:
             views.append(memoryview(arrow))
         if pickled_bytes:
@@ -209,6 +218,9 @@ def _join_alike(scheme: Scheme, pieces: list[Piece]) -> pd.DataFrame:
         import pyarrow as pa
 
         table = pa.Table.from_batches(batches)
-        if len(batches) > 1:  # one chunk each: the pieces' buffers go
+        if in_file is not None:
+            names = table.column_names
+            table = pa.table([join_in_file(column) for column in table.columns], names)
+        elif len(batches) > 1:  # one chunk each: the pieces' buffers go
             table = table.combine_chunks()
     return build_frame(scheme, fixed, table, others)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from shoal.shuffle.large import room
+
 __all__ = ["bytes_of", "empty_together"]
 
 _ALIGN = 64
@@ -21,14 +23,14 @@ def empty_together(length: int, dtypes: Sequence[np.dtype[Any]]) -> list[np.ndar
     """Return arrays of one length, not filled, in one piece of memory.
 
     The system gives a large piece in large pages, where many small pieces cost as much time as it
-    takes to fill them.
+    takes to fill them. What is large beside the worker's limit lies in a file (`large`).
     """
     starts = []
     end = 0
     for dtype in dtypes:
         starts.append(end)
         end += -(-length * dtype.itemsize // _ALIGN) * _ALIGN
-    whole = np.empty(end, "u1")
+    whole = room(end)
     return [
         whole[start : start + length * dtype.itemsize].view(dtype)
         for start, dtype in zip(starts, dtypes, strict=True)

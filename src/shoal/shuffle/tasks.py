@@ -15,6 +15,7 @@ from dask.dataframe.core import _concat as untyped_concat
 from dask.dataframe.multi import merge_chunk
 
 from shoal.shuffle.frames import join_frames, split_frame
+from shoal.shuffle.joining import join_sides
 from shoal.shuffle.reading import own_pool, read_parts
 from shoal.shuffle.regrouping import Regrouping
 from shoal.shuffle.specs import DataFrameShuffleSpec, Gathered, ShuffleId
@@ -113,6 +114,11 @@ def _join(
     )
 
 
+# Of `_join`, after the two frames.
+_ARGUMENTS = ("how", "left_on", "right_on", "result_meta", "suffixes", "left_index", "right_index")
+_ARGUMENTS += ("indicator",)
+
+
 class Transferring:
     """A function that calls `shuffle_transfer` or `merge_transfer`, with what the shuffle is to do.
 
@@ -186,11 +192,16 @@ class Merging:
         *join: Any,
         **options: Any,
     ) -> Any:
-        return _join(
-            _unpack(sources_left, part_left, self.meta_left),
-            _unpack(sources_right, part_right, self.meta_right),
-            *join,
-            **options,
+        left = read_parts(sources_left, [(part_left, part_left + 1)] * len(sources_left))
+        right = read_parts(sources_right, [(part_right, part_right + 1)] * len(sources_right))
+        by_name = dict(zip(_ARGUMENTS, join, strict=False)) | options
+        return join_sides(
+            lambda one, other: _join(one, other, **by_name),
+            by_name["how"],
+            left,
+            right,
+            (self.meta_left, self.meta_right),
+            by_name["left_index"] or by_name["right_index"],
         )
 
     def __reduce__(self) -> Any:

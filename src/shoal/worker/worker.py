@@ -299,6 +299,7 @@ class Worker(WorkerRepr, WorkerMethods):
             max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
             on_lost=self._data_lost,
             max_shared=max_shared(self.memory_limit),
+            memory_limit=self.memory_limit,
         )
         self.data = data_of(self.store)
         self.pool = self._make_pool()

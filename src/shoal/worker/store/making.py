@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+from shoal.shuffle.large import LARGE
 from shoal.worker.store.data import Data
 from shoal.worker.store.mapping_store import MappingStore, make_mapping
 from shoal.worker.store.store import Store
@@ -12,7 +13,9 @@ from shoal.worker.store.store import Store
 __all__ = ["data_of", "make_store"]
 
 
-def make_store(data: Any, local_directory: str, *, max_spill: int | None, **kwargs: Any) -> Store:
+def make_store(
+    data: Any, local_directory: str, *, max_spill: int | None, memory_limit: int = 0, **kwargs: Any
+) -> Store:
     """Return a store for a worker's values.
 
     Parameters
@@ -23,11 +26,14 @@ def make_store(data: Any, local_directory: str, *, max_spill: int | None, **kwar
         The folder of the worker.
     max_spill : int, optional
         Most bytes on disk.
+    memory_limit : int
+        The worker's; values that are large beside it are mapped from their spill files.
     **kwargs
         Of `Store`.
     """
     if data is None:
-        return Store(local_directory, max_spill=max_spill, **kwargs)
+        map_from = int(LARGE * memory_limit) or None
+        return Store(local_directory, max_spill=max_spill, map_from=map_from, **kwargs)
     return MappingStore(make_mapping(data, local_directory), **kwargs)
 
 

@@ -68,6 +68,9 @@ class Store:
         Called as ``on_lost(keys, reason)``, on whatever thread, when spilled values cannot be read.
     max_shared : int
         Most bytes of copies in shared memory.
+    map_from : int, optional
+        Bytes of a value that is not read back from disk but mapped: the system takes its pages
+        away again where memory is short.
 
     Attributes
     ----------
@@ -95,11 +98,13 @@ class Store:
         max_spill: int | None = None,
         on_lost: Callable[[list[str], str], None] | None = None,
         max_shared: int = 0,
+        map_from: int | None = None,
     ) -> None:
         self.memory_bytes = 0
         self.disk_bytes = 0
         self._folder = None if directory is None else SpillFolder(directory)
         self._max_spill = max_spill
+        self._map_from = map_from
         self._on_lost = on_lost
         self.lock = threading.RLock()
         self._evicting = threading.Lock()
@@ -484,6 +489,8 @@ class Store:
         try:
             if file is None:
                 raise KeyError(key)
+            if self._map_from is not None and entry.nbytes >= self._map_from:
+                return self._folder.map(file)[0]
             return self._folder.read(file)
         except Exception as error:
             with self.lock:
