@@ -62,7 +62,9 @@ def _frame(i: int, rows: int = 500) -> Any:
             "x": rng.random(rows),
             "word": pd.Series(words, dtype="str"),
             "plain": pd.Series([str(n) for n in range(rows)], dtype="str"),
-            "lists": pd.array([[n] for n in range(rows)], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+            "lists": pd.array(
+                [[n] for n in range(rows)], dtype=pd.ArrowDtype(pa.list_(pa.int64()))
+            ),
         }
     )
 

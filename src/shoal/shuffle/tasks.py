@@ -115,8 +115,10 @@ def _join(
 
 
 # Of `_join`, after the two frames.
-_ARGUMENTS = ("how", "left_on", "right_on", "result_meta", "suffixes", "left_index", "right_index")
-_ARGUMENTS += ("indicator",)
+_ARGUMENTS = (
+    *("how", "left_on", "right_on", "result_meta", "suffixes"),
+    *("left_index", "right_index", "indicator"),
+)
 
 
 class Transferring:

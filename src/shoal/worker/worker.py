@@ -53,7 +53,6 @@ from shoal.worker.settings import (
     Given,
     Lifetime,
     all_executors,
-    max_shared,
     positive,
     profile_cycle,
     read_resources,
@@ -298,7 +297,6 @@ class Worker(WorkerRepr, WorkerMethods):
             self.local_directory,
             max_spill=config.get_optional_bytes("distributed.worker.memory.max-spill"),
             on_lost=self._data_lost,
-            max_shared=max_shared(self.memory_limit),
             memory_limit=self.memory_limit,
         )
         self.data = data_of(self.store)

@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from shoal.shuffle.large import LARGE
+from shoal.worker.settings import max_shared
 from shoal.worker.store.data import Data
 from shoal.worker.store.mapping_store import MappingStore, make_mapping
 from shoal.worker.store.store import Store
@@ -27,10 +28,12 @@ def make_store(
     max_spill : int, optional
         Most bytes on disk.
     memory_limit : int
-        The worker's; values that are large beside it are mapped from their spill files.
+        The worker's. Copies in shared memory take a part of it; values that are large beside it are
+        mapped from their spill files.
     **kwargs
         Of `Store`.
     """
+    kwargs["max_shared"] = max_shared(memory_limit)
     if data is None:
         map_from = int(LARGE * memory_limit) or None
         return Store(local_directory, max_spill=max_spill, map_from=map_from, **kwargs)
