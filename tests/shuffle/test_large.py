@@ -119,7 +119,8 @@ def test_words_are_pickled_without_a_copy_once_some_were_large(small_worker: _Wo
     assert (pickling.loads(blob) == word)[~word.isna()].all()
     few = word[5:9]  # not all of them
     assert pickling.dumps(few).nbytes() < 2000
-    assert list(pickling.loads(pickling.dumps(few))) == list(few)
+    again: Any = pickling.loads(pickling.dumps(few))
+    assert list(again) == list(few)
 
 
 @pytest.mark.parametrize("kind", ["string", "binary", "large_string"])
