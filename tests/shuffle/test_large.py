@@ -116,11 +116,11 @@ def test_words_are_pickled_without_a_copy_once_some_were_large(small_worker: _Wo
     assert any(
         np.frombuffer(buffer.data, "u1").ctypes.data == letters.address for buffer in blob.buffers
     )
-    assert (pickling.loads(blob) == word)[~word.isna()].all()
+    loads: Any = pickling.loads
+    assert (loads(blob) == word)[~word.isna()].all()
     few = word[5:9]  # not all of them
     assert pickling.dumps(few).nbytes() < 2000
-    again: Any = pickling.loads(pickling.dumps(few))
-    assert list(again) == list(few)
+    assert (loads(pickling.dumps(few)) == few)[~few.isna()].all()
 
 
 @pytest.mark.parametrize("kind", ["string", "binary", "large_string"])
