@@ -125,7 +125,7 @@ def test_words_are_pickled_without_a_copy_once_some_were_large(small_worker: _Wo
 
 @pytest.mark.parametrize("kind", ["string", "binary", "large_string"])
 def test_words_of_all_kinds_are_joined(small_worker: _Worker, kind: str) -> None:
-    chunks = [["a", None, "bcd"], [], ["", "e"]]
+    chunks: list[list[Any]] = [["a", None, "bcd"], [], ["", "e"]]
     values = [
         pa.array(chunk if "string" in kind else [c and c.encode() for c in chunk], kind)
         for chunk in chunks
