@@ -18,6 +18,7 @@ from shoal.cli.token import token as token_command
 from shoal.comm.page_tokens import LINK, ONCE, PageTokens
 from shoal.comm.secret import new_secret
 from shoal.diagnostics.links import is_loopback, member_link
+from shoal.http.admission import Admission
 from shoal.security import Security
 
 SECRET = new_secret()
@@ -347,5 +348,34 @@ def test_pages_over_https(visitor: Any, tmp_path: Any) -> None:
         wrong = {**files, f"{base}.cert": "/nowhere"}
         with dask.config.set(wrong), pytest.raises(FileNotFoundError, match=r"tls\.cert"):
             await scheduler()
+
+    run(main())
+
+
+def test_programs_of_trusted_networks_call_the_api_and_nothing_else(visitor: Any) -> None:
+    """As Kubernetes' operator for dask does, which sends no token."""
+
+    async def main() -> None:
+        with dask.config.set({"shoal.dashboard.trusted": ["127.0.0.0/8"]}):
+            async with scheduler() as s:
+                v = visitor(s)
+                answer = await v.ask("/api/v1/retire_workers", "POST", '{"n": 0}')
+                assert (answer.status, answer.text) == (200, "{}")
+                assert (await v.ask("/api/v1/check_idle")).status == 200
+                assert (await v.ask("/api/v1/adaptive_target")).status == 200
+                assert (await v.ask("/metrics")).status == 401
+                page = {"Origin": f"http://127.0.0.1:{v.port}"}
+                answer = await v.ask("/api/v1/retire_workers", "POST", '{"n": 0}', **page)
+                assert answer.status == 401
+        with dask.config.set({"shoal.dashboard.trusted": ["10.0.0.0/8"]}):
+            async with scheduler() as s:
+                v = visitor(s)
+                answer = await v.ask("/api/v1/retire_workers", "POST", '{"n": 0}')
+                assert answer.status == 401
+        with (
+            dask.config.set({"shoal.dashboard.trusted": ["everybody"]}),
+            pytest.raises(ValueError, match="networks such as"),
+        ):
+            Admission("0.0.0.0", tokens)
 
     run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,15 +15,20 @@ from shoal import config
 from shoal._base.logs import start_logging
 from shoal._base.loop import new_event_loop
 from shoal._base.together import run_together
-from shoal.cli.signals import wait_for_signals
+from shoal.cli.preemption import Notice
+from shoal.cli.signals import ENDING, wait_for_signals
 from shoal.core import Server, Status
 from shoal.security import Security
 
 __all__ = ["pid_file", "run_servers", "security_for", "tls_options"]
 
+logger = logging.getLogger("shoal.cli")
+
 
 def run_servers(
-    make: Callable[[], Sequence[Server]], on_up: Callable[[], None] = lambda: None
+    make: Callable[[], Sequence[Server]],
+    on_up: Callable[[], None] = lambda: None,
+    notice: Notice | None = None,
 ) -> None:
     """Start servers and run until all have closed, or a signal comes; then close them.
 
@@ -32,6 +38,8 @@ def run_servers(
         Makes the servers; called on the loop.
     on_up : callable
         Called when all are up.
+    notice : Notice, optional
+        What ends them as a signal does.
 
     Raises
     ------
@@ -40,11 +48,30 @@ def run_servers(
     """
     start_logging(*config.get_logging())
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_run(make, on_up))
+        runner.run(_run(make, on_up, notice))
 
 
-async def _run(make: Callable[[], Sequence[Server]], on_up: Callable[[], None]) -> None:
-    signalled = asyncio.ensure_future(wait_for_signals())
+async def _told(notice: Notice | None) -> str:
+    """Wait for a signal or a notice; return what came."""
+    if notice is None:
+        return f"this process received {(await wait_for_signals()).name}"
+    signals = asyncio.ensure_future(wait_for_signals((*ENDING, *notice.signals)))
+    noticed = asyncio.ensure_future(notice.wait())
+    try:
+        await asyncio.wait([signals, noticed], return_when=asyncio.FIRST_COMPLETED)
+        if signals.done():
+            return f"this process received {signals.result().name}"
+        logger.warning("This host is about to be taken away: %s; leaving", noticed.result())
+        return f"the host is about to be taken away: {noticed.result()}"
+    finally:
+        signals.cancel()
+        noticed.cancel()
+
+
+async def _run(
+    make: Callable[[], Sequence[Server]], on_up: Callable[[], None], notice: Notice | None
+) -> None:
+    signalled = asyncio.ensure_future(_told(notice))
     await asyncio.sleep(0)  # the handlers are set before anything is started
     try:
         servers = make()
@@ -60,19 +87,18 @@ async def _run(make: Callable[[], Sequence[Server]], on_up: Callable[[], None]) 
     except Exception as error:
         raise click.ClickException(_in_one_line(error)) from error
     finally:
-        signal = signalled.result().name if signalled.done() else ""
+        reason = signalled.result() if signalled.done() else ""
         signalled.cancel()
         over = (Status.closed, Status.failed)
         left = [server for server in servers if server.status not in over]
-        await asyncio.gather(*(_close(server, signal) for server in left), return_exceptions=True)
+        await asyncio.gather(*(_close(server, reason) for server in left), return_exceptions=True)
 
 
-async def _close(server: Server, signal: str) -> None:
-    """Close a server; a worker that ends by a signal hands over its data."""
-    if not signal:
+async def _close(server: Server, reason: str) -> None:
+    """Close a server; a worker that ends by a signal or notice hands over its data."""
+    if not reason:
         await server.close(reason="it closes")
         return
-    reason = f"this process received {signal}"
     leave = getattr(server, "leave", None)
     await (server.close(reason=reason) if leave is None else leave(reason=reason))
 

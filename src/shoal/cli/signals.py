@@ -11,14 +11,14 @@ from typing import Any
 from shoal._base.loop import as_asyncio_loop
 from shoal._base.signals import end_now, on_first_signal
 
-__all__ = ["install_signal_handlers", "wait_for_signals"]
+__all__ = ["ENDING", "install_signal_handlers", "wait_for_signals"]
 
 logger = logging.getLogger("shoal.cli")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
-async def wait_for_signals(signals: Sequence[signal.Signals] = _SIGNALS) -> signal.Signals:
+async def wait_for_signals(signals: Sequence[signal.Signals] = ENDING) -> signal.Signals:
     """Wait for the first of `signals` and return it; a second one then ends the process at once."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[signal.Signals] = loop.create_future()
@@ -60,11 +60,11 @@ def install_signal_handlers(
         tasks.append(chosen.create_task(clean_and_stop(signum)))
 
     def handle(signum: int, frame: Any) -> None:
-        for each in _SIGNALS:
+        for each in ENDING:
             signal.signal(each, end_now)
         chosen.call_soon_threadsafe(start, signum)
 
-    for each in _SIGNALS:
+    for each in ENDING:
         signal.signal(each, handle)
 
 

@@ -18,6 +18,7 @@ from shoal.cli.parsing import (
     Resources,
     pages_place,
 )
+from shoal.cli.preemption import Notice
 from shoal.cli.serving import pid_file, run_servers, security_for, tls_options
 from shoal.comm.addressing import (
     numbered,
@@ -141,6 +142,7 @@ def worker(
     Instead of an address, --scheduler-file names a file that the scheduler wrote.
     """
     hide_environment_secret()  # tasks need not see it
+    notice = noticed()
     count, threads = shape(nworkers, nthreads)
     if count > 1 and not nanny:
         raise click.UsageError(f"--nworkers {count} needs nannies; drop --no-nanny")
@@ -183,7 +185,7 @@ def worker(
         ]
 
     with _written(pid_file):
-        run_servers(make)
+        run_servers(make, notice=notice)
 
 
 def places(listen: str | None, contact: str | None, number: int, port: str) -> dict[str, Any]:
@@ -220,6 +222,14 @@ def places(listen: str | None, contact: str | None, number: int, port: str) -> d
     except ValueError as error:
         raise click.UsageError(f"{flag} {given}: {error}") from error
     return found
+
+
+def noticed() -> Notice:
+    """Return what tells that this host is taken away, as it is configured."""
+    try:
+        return Notice.configured()
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 def shape(nworkers: str, nthreads: int | None) -> tuple[int, int]:

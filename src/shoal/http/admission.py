@@ -44,6 +44,7 @@ class Admission:
         self.open = frozenset(
             "/" + str(path).strip("/") for path in config.get_list("shoal.dashboard.open")
         )
+        self._trusted = _networks(config.get_list("shoal.dashboard.trusted"))
         more = config.get_list("shoal.dashboard.hosts")
         if os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
             # Its own login is in front, its proxy hands on its name, and browsers are elsewhere.
@@ -59,6 +60,29 @@ class Admission:
         """Return the kind of a token that a visitor showed, None where it is not good."""
         return self.tokens.check(token) if token else None
 
+    def is_trusted_program(self, path: str, address: str | None, origin: str | None) -> bool:
+        """Whether a request is one of a program of a network that may call the API as it is.
+
+        Kubernetes' operator for dask has no way to send a token. Browsers name where a request
+        that changes something comes from, and are no programs.
+
+        Parameters
+        ----------
+        path : str
+            Without the prefix.
+        address : str or None
+            Where the connection comes from.
+        origin : str or None
+            The page that it comes from.
+        """
+        if not self._trusted or origin is not None or not path.startswith("/api/v1"):
+            return False
+        try:
+            found = ipaddress.ip_address((address or "").removeprefix("::ffff:"))
+        except ValueError:
+            return False
+        return any(found in network for network in self._trusted)
+
     def is_called_rightly(self, name: str) -> bool:
         """Whether pages may answer who calls them by a name and did not log in."""
         return not self._local or is_called_rightly(name, self._names)
@@ -69,6 +93,15 @@ class Admission:
         Browsers name the page that a request comes from, and send along what they were given.
         """
         return kind == BEARER or origin is None or urlsplit(origin).netloc == host
+
+
+def _networks(given: list[object]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(str(each)) for each in given]
+    except ValueError as error:
+        raise ValueError(
+            f"'shoal.dashboard.trusted' has networks such as 10.0.0.0/8: {error}"
+        ) from None
 
 
 def _login_wanted(host: str) -> bool:
