@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -20,9 +21,9 @@ from shoal.cli.preemption import Notice
 
 
 @pytest.fixture
-def endpoint() -> Iterator[dict[str, object]]:
+def endpoint() -> Iterator[dict[str, Any]]:
     """A service that knows of notices, as clouds have: none at first."""
-    told: dict[str, object] = {"status": 404, "body": b"", "headers": []}
+    told: dict[str, Any] = {"status": 404, "body": b"", "headers": []}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
