@@ -83,6 +83,12 @@ _PORT = 8786
     help="Wait until no other scheduler writes the journal, then go on in its place.",
 )
 @click.option("--idle-timeout", type=Duration(), default=None, help="Close when idle for so long.")
+@click.option(
+    "--no-client-timeout",
+    type=Duration(),
+    default=None,
+    help="Close when no client was there for so long, and there is nothing to do.",
+)
 @click.argument("preload_argv", nargs=-1, type=click.UNPROCESSED, callback=validate_preload_argv)
 def scheduler(
     host: str | None,
@@ -96,6 +102,7 @@ def scheduler(
     scheduler_file: str | None,
     preload: Sequence[str],
     idle_timeout: float | None,
+    no_client_timeout: float | None,
     journal: str | None,
     no_journal: bool,
     journal_sync: str | None,
@@ -125,6 +132,7 @@ def scheduler(
                 security=security_for("scheduler", tls_ca_file, tls_cert, tls_key),
                 scheduler_file=scheduler_file,
                 idle_timeout=idle_timeout,
+                no_client_timeout=no_client_timeout,
                 dashboard=dashboard,
                 dashboard_address=place,
                 http_prefix=dashboard_prefix,

@@ -103,8 +103,8 @@ class Scheduler(
         Certificates and secret.
     scheduler_file : str, optional
         A file to write address and secret to, for workers and clients to find.
-    idle_timeout : float or str, optional
-        Close when nothing was asked for this long.
+    idle_timeout, no_client_timeout : float or str, optional
+        Close when nothing was asked for this long, or no client was there for it and nothing to do.
     worker_ttl : float or str, optional
         A worker silent for this long is dead.
     allowed_failures : int, optional
@@ -165,6 +165,7 @@ class Scheduler(
         security: Security | dict[str, Any] | None = None,
         scheduler_file: str | None = None,
         idle_timeout: float | str | None = None,
+        no_client_timeout: float | str | None = None,
         worker_ttl: float | str | None = None,
         allowed_failures: int | None = None,
         preload: str | Sequence[str] | None = None,
@@ -199,7 +200,8 @@ class Scheduler(
             "distributed.scheduler.contact-address"
         )
         self.scheduler_file = scheduler_file
-        self.settings = read_settings(idle_timeout, worker_ttl, validate, allowed_failures)
+        given = idle_timeout, worker_ttl, validate, allowed_failures, no_client_timeout
+        self.settings = read_settings(*given)
         if blocked_handlers is None:
             blocked_handlers = config.get_list("distributed.scheduler.blocked-handlers")
         super().__init__(
@@ -213,8 +215,8 @@ class Scheduler(
         self.id = id or self.id
         self.journal = journal_for(self, scheduler_file, journal, journal_sync, standby)
         place = place_of_pages(dashboard, dashboard_address)
-        given = (service_kwargs or {}).get("dashboard") or {}
-        self._pages = (place, http_prefix or "", bool(given.get("use_xheaders")))
+        service = (service_kwargs or {}).get("dashboard") or {}
+        self._pages = (place, http_prefix or "", bool(service.get("use_xheaders")))
         modules = config.get_list("distributed.scheduler.preload", preload)
         argv = preload_argv or config.get_list("distributed.scheduler.preload-argv")
         self._preloads = Preloads(self, modules, argv)
@@ -437,9 +439,7 @@ class Scheduler(
 
     def _idle(self) -> None:
         if self.status is Status.running:
-            timeout = self.settings.idle_timeout
-            logger.info("Nothing was asked for %s seconds; closing", timeout)
-            self.background(self.close(reason="it was idle for longer than idle-timeout"))
+            self.background(self.close(reason=self.core.why_idle()))
 
     def _worker_dropped(self, address: str) -> None:
         self._closing_workers.discard(address)

@@ -19,6 +19,7 @@ def read_settings(
     worker_ttl: Any = None,
     validate: bool | None = None,
     allowed_failures: int | None = None,
+    no_client_timeout: Any = None,
 ) -> Settings:
     """Return the settings; arguments that are given win over the configuration."""
     durations = config.get_dict("distributed.scheduler.default-task-durations")
@@ -41,6 +42,7 @@ def read_settings(
         idle_timeout=config.get_optional_seconds(
             "distributed.scheduler.idle-timeout", idle_timeout
         ),
+        no_client_timeout=config.get_optional_seconds("shoal.no-client-timeout", no_client_timeout),
         no_workers_timeout=config.get_optional_seconds("distributed.scheduler.no-workers-timeout"),
         retire_timeout=config.get_seconds("shoal.retire.timeout"),
         recovery_window=config.get_seconds("shoal.recovery.window"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scheduler_harness import ERROR, Cluster
 
-from shoal.scheduler.core import HoldersFailed, RestartAll, RetireWorkers, Tick
+from shoal.scheduler.core import FromClient, HoldersFailed, RestartAll, RetireWorkers, Tick
 from shoal.scheduler.core.explain import explain, story
 from shoal.wire import messages as m
 from shoal.wire.messages import TaskOptions
@@ -215,6 +215,23 @@ def test_idleness_is_told_once_nothing_is_asked_for() -> None:
     cluster.run_all()
     assert not cluster.advance(3).idle
     assert cluster.advance(6).idle
+
+
+def test_a_cluster_that_no_client_uses_is_told_of_once_its_work_is_done() -> None:
+    cluster = Cluster(no_client_timeout=5.0)
+    cluster.worker("a")
+    cluster.client()
+    cluster.advance(3)
+    assert not cluster.advance(30).idle  # a client is there, and asks for nothing
+    cluster.graph("c", {"x": []})
+    cluster.handle(FromClient("c", [m.FireAndForget(["x"])]))
+    cluster.handle(FromClient("c", [m.ClientGoodbye()]))
+    assert not cluster.advance(10).idle  # a task runs
+    cluster.run_all()
+    assert not cluster.advance(3).idle
+    assert cluster.advance(6).idle
+    assert cluster.machine.why_idle() == "No client was there for 5 s (no-client-timeout)"
+    assert cluster.told("a", m.Free) and cluster.told("a", m.ForgetFunctions)
 
 
 def test_a_restart_forgets_all(cluster: Cluster) -> None:

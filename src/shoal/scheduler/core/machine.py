@@ -34,6 +34,7 @@ from shoal.scheduler.core.handlers.timers import (
     next_deadline,
     on_tick,
     pass_over,
+    why_idle,
 )
 from shoal.scheduler.core.handlers.worker import WORKER_HANDLERS
 from shoal.scheduler.core.invariants import check
@@ -162,6 +163,10 @@ class Machine:
         if s.settings.validate:
             check(s)
         return effects
+
+    def why_idle(self) -> str:
+        """Return why `Effects.idle` was told."""
+        return why_idle(self.state)
 
     def snapshot(self) -> list[Change]:
         """Return all that a journal has to say at this moment."""

@@ -26,6 +26,7 @@ class Settings:
     worker_ttl: float | None = 300.0
     heartbeat_interval: float = 1.0
     idle_timeout: float | None = None
+    no_client_timeout: float | None = None
     no_workers_timeout: float | None = None
     recovery_window: float = 3.0
     recovery_grace: float = 60.0

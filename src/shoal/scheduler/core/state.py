@@ -425,6 +425,7 @@ class SchedulerState:
         "ahead_candidates",
         "aliases",
         "budget",
+        "clientless_since",
         "clients",
         "coordination",
         "crowded",
@@ -515,6 +516,7 @@ class SchedulerState:
         self.order = GraphOrder()
         self.departures = Departures()
         self.idle_since: float | None = started
+        self.clientless_since: float | None = started  # kept where there is a timeout for it
 
         self.restrictions: dict[int, tuple[TaskOptions, dict[WorkerState, None] | None]] = {}
         self._make_worklists()

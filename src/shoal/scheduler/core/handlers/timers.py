@@ -23,6 +23,7 @@ __all__ = [
     "next_deadline",
     "on_tick",
     "pass_over",
+    "why_idle",
 ]
 
 _LATE = 5.0  # seconds by which a tick may be late on a busy machine
@@ -115,16 +116,34 @@ def is_busy(s: SchedulerState) -> bool:
 
 
 def is_idle(s: SchedulerState) -> bool:
-    """Whether nothing runs or waits, since longer than the idle timeout, if there is one."""
-    timeout = s.settings.idle_timeout
-    if timeout is None:
+    """Whether nothing runs or waits, since longer than one of the timeouts for it, if there is one.
+
+    One counts from when the last task ended, the other from when the last client left, if later.
+    """
+    timeout, without_client = s.settings.idle_timeout, s.settings.no_client_timeout
+    if timeout is None and without_client is None:
         return False
     if is_busy(s):
-        s.idle_since = None
+        s.idle_since = s.clientless_since = None
         return False
     if s.idle_since is None:
         s.idle_since = s.now
-    return s.now - s.idle_since >= timeout
+    if s.clients:
+        s.clientless_since = None
+    elif s.clientless_since is None:
+        s.clientless_since = s.now
+    return bool(why_idle(s))
+
+
+def why_idle(s: SchedulerState) -> str:
+    """Return which timeout for a cluster without work is over; empty where none is."""
+    timeout, without_client = s.settings.idle_timeout, s.settings.no_client_timeout
+    if timeout is not None and s.idle_since is not None and s.now - s.idle_since >= timeout:
+        return f"Nothing was asked for {timeout:g} s (idle-timeout)"
+    since = s.clientless_since
+    if without_client is not None and since is not None and s.now - since >= without_client:
+        return f"No client was there for {without_client:g} s (no-client-timeout)"
+    return ""
 
 
 def next_deadline(s: SchedulerState) -> float | None:
@@ -159,4 +178,6 @@ def next_deadline(s: SchedulerState) -> float | None:
             due.append(coordinated)
     if settings.idle_timeout is not None:
         due.append(s.now + settings.idle_timeout / 4)
+    if settings.no_client_timeout is not None:
+        due.append(s.now + settings.no_client_timeout / 4)
     return min(due) if due else None
