@@ -124,7 +124,7 @@ def get(key: str, given: Any = None) -> Any:
     key : str
         Dotted name, ``"distributed.scheduler.worker-ttl"``. Hyphen and underscore are the same.
     given : object, optional
-        What a caller passed as an argument.
+        The caller's argument.
 
     Raises
     ------

@@ -150,7 +150,7 @@ class NoValidWorkerError(Exception):
     task : str
         Its key.
     why : str
-        What was asked for and not found.
+        The name that was not found.
     """
 
     def __init__(self, task: str, why: str) -> None:
@@ -172,7 +172,7 @@ class ActorLostError(RuntimeError):
     worker : str
         Address of the worker that had it.
     reason : str
-        What happened to it.
+        The fate of the data.
     """
 
     def __init__(self, key: str, worker: str, reason: str) -> None:

@@ -38,7 +38,7 @@ class Preloads:
     Parameters
     ----------
     service : object
-        What ``dask_setup`` and ``dask_teardown`` are called with.
+        The argument of ``dask_setup`` and ``dask_teardown``.
     preload : str or sequence of str
         Module names, files, web addresses or Python text.
     preload_argv : sequence of str, or one such sequence for each preload

@@ -28,7 +28,7 @@ _FIELDS: Final = {
 class Security:
     """Certificates, and the cluster's secret.
 
-    What is not given comes from the configuration, ``distributed.comm.tls`` and
+    Values that are not given come from the configuration, ``distributed.comm.tls`` and
     ``distributed.comm.require-encryption``. Each certificate and key is the path of a file, or its
     text (PEM).
 

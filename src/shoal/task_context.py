@@ -52,7 +52,7 @@ class TaskContext(msgspec.Struct, eq=False):
     worker : Worker
         The worker that runs it.
     task : TaskRun or None
-        What runs; None where code runs on a worker outside of tasks (`Client.run`).
+        The task that runs; None where code runs on a worker outside of tasks (`Client.run`).
     seceded : bool
         Whether it left the worker's threads.
     at_lock : bool

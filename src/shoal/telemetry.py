@@ -59,7 +59,7 @@ def submit_context(what: str) -> dict[str, Any]:
     Parameters
     ----------
     what : str
-        What is submitted: a part of the span's name.
+        The thing that is submitted: a part of the span's name.
     """
     if not is_on():
         return {}

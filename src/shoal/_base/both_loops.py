@@ -2,7 +2,7 @@
 
 Older code around dask calls ``client.loop.add_callback(...)``, newer code
 ``client.loop.call_soon_threadsafe(...)``. Nothing here imports tornado, which would cost every
-start some milliseconds. What has to do with threads and blocking is in `loop`.
+start some milliseconds. Threads and blocking calls are the matter of `loop`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def both_loops(loop: Any) -> BothLoops:
 class BothLoops:
     """An asyncio event loop that can also be spoken to as tornado's ``IOLoop``.
 
-    Whatever is not listed here is asyncio's: `call_soon_threadsafe`, `create_task`, `call_later`,
+    All other methods are asyncio's: `call_soon_threadsafe`, `create_task`, `call_later`,
     `run_in_executor`, `is_running`, `stop`, `close`. Of names that both have, it is asyncio's too:
     `time` and `call_at` are by the monotonic clock. It equals the loop itself, and every tornado
     loop around it.

@@ -32,9 +32,9 @@ def whole_number(what: str, value: Any, minimum: int | None = None) -> int:
     Parameters
     ----------
     what : str
-        What the number is, for the message.
+        The name of the number, for the message.
     value : object
-        What a user gave: anything that `operator.index` takes, but no truth value.
+        The user's value: anything that `operator.index` takes, but no truth value.
     minimum : int, optional
         The least that is allowed.
 
@@ -75,9 +75,9 @@ def finite(what: str, value: Any, minimum: float = -_LARGEST) -> float:
     Parameters
     ----------
     what : str
-        What the number is, for the message.
+        The name of the number, for the message.
     value : object
-        What a user gave. Infinity is the largest number.
+        The user's value. Infinity is the largest number.
     minimum : float
         The least that is allowed.
 

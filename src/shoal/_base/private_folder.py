@@ -28,7 +28,7 @@ def own_space(base: str, name: str) -> str:
     base : str
         A folder that others may use, too.
     name : str
-        What it is called.
+        The folder's name.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def fresh_folder(parent: str | None, prefix: str) -> str:
     parent : str, optional
         Where; by default in the system's folder for temporary files.
     prefix : str
-        What its name begins with.
+        The beginning of its name.
 
     Raises
     ------

@@ -24,7 +24,7 @@ async def within(awaited: Awaitable[T], seconds: float | None) -> T:
     awaited : awaitable
         A coroutine, task or future.
     seconds : float or None
-        How long it may take; None: any time. What is done already is returned whatever it is.
+        How long it may take; None: any time. A result that is there is returned anyhow.
 
     Raises
     ------

@@ -112,7 +112,7 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         well : bool
             Whether it returned.
         value : object
-            What `load` unpickles; otherwise a function that returns the exception.
+            The pickle for `load`; otherwise a function that returns the exception.
         """
         if self._outcome is None:
             self._kept = None
@@ -143,7 +143,7 @@ class ActorFuture(BaseActorFuture[T], Generic[T]):
         RuntimeError
             When this is the event loop that brings the answer: await the future there.
         Exception
-            Whatever the method raised, with the traceback of its frames on the worker.
+            The exception of the method, with the traceback of its frames on the worker.
         """
         if self._outcome is None:
             seconds = None if timeout is None else float(parse_timedelta(timeout, default="s"))

@@ -145,7 +145,7 @@ def cached(cache: Any, *, version: str = "", expire: str | float | None = None) 
     Returns
     -------
     callable
-        A decorator. What it makes can be called, and submitted, as the function itself.
+        A decorator. The function it makes can be called, and submitted, as the function itself.
 
     Examples
     --------

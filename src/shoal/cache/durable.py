@@ -21,7 +21,7 @@ class durable:  # as a function of lower case: it makes decorators
 
     A step is known by its function's code, its arguments, and how often the same was called before.
     When a step has run, its result is on the storage; started again, the program gets that, and
-    goes on with the first step that had not ended. What is between the steps runs each time.
+    goes on with the first step that had not ended. The code between the steps runs each time.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ class RemoteFolder:
     url : str
         ``s3://bucket/prefix`` and the like.
     options : dict
-        What fsspec is to know of it, ``storage_options``.
+        Its options for fsspec, ``storage_options``.
     """
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ class Store:
     expire : str or float, optional
         How long a result is good, ``"30 days"``; for ever by default.
     storage_options : dict, optional
-        What fsspec is to know: keys, endpoints.
+        Options for fsspec: keys, endpoints.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class Store:
         Raises
         ------
         Exception
-            What the storage raises.
+            The storage's error.
         """
         found = self._backend.read(name)
         if found is None or self._is_old(found[0]):
@@ -134,7 +134,7 @@ class Store:
         name : str
             Under which it is found again.
         value : object
-            What can be pickled.
+            A value that can be pickled.
         function : str
             The maker of the entry: text for people.
         now : bool

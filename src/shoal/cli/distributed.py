@@ -22,7 +22,7 @@ __all__ = ["environment", "print_shim_path", "run"]
 def run(arguments: Sequence[str]) -> None:
     """Run a Python program that finds shoal when it imports `distributed` or `dask.distributed`.
 
-    All processes that it starts find it too. What follows is as for the command `python`: a
+    Processes that it starts find it too. Further arguments are as for the command `python`: a
     script, `-m module` or `-c code`, and their arguments.
     """
     if not arguments:

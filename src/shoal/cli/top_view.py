@@ -26,7 +26,7 @@ def view(told: Summary, address: str, rate: float, height: int) -> RenderableTyp
     Parameters
     ----------
     told : dict
-        What the operation ``cluster_summary`` returned.
+        The answer of the operation ``cluster_summary``.
     address : str
         Of the scheduler.
     rate : float

@@ -474,7 +474,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         workers : str or list of str, optional
             Addresses, names or hosts of workers that may run it.
         resources : dict, optional
-            What it takes of the workers' resources, ``{"GPU": 2}``.
+            The resources of workers that it takes, ``{"GPU": 2}``.
         retries : int or Retry, optional
             How often it is tried again when it fails, and how.
         priority : float
@@ -574,7 +574,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         batch_size : int, optional
             Tasks that are told to the scheduler at once, at most.
         **kwargs
-            Keyword arguments of all calls. What is large travels once.
+            Keyword arguments of all calls. Large values travel once.
         workers, retries, resources, priority, allow_other_workers, fifo_timeout, pure, timeout,
         cache
             As in `submit`.
@@ -691,12 +691,12 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         Parameters
         ----------
         futures : list of Future
-            What to cancel.
+            The futures or collections to cancel.
         force : bool
             Also what other clients want, and what runs: its code is stopped as by a ``timeout=``,
             which `get_events("interrupts")` tells of.
         reason, msg : str, optional
-            What the error says that others get.
+            The text of the error that other clients get.
         """
         why = ". ".join(text for text in (reason, msg) if text) or "cancelled by the user"
         return self.sync(self._cancel, futures, force, why, asynchronous=asynchronous)
@@ -735,7 +735,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         futures : Future, or nested lists, tuples, sets and dicts of futures
             An iterator or a queue gives an iterator or a queue.
         errors : {"raise", "skip"}
-            What to do about tasks that failed: raise the error, or leave them out.
+            The treatment of tasks that failed: raise the error, or leave them out.
         direct : bool, optional
             Fetch from the workers, or through the scheduler.
 
@@ -988,7 +988,7 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         nanny : bool
             Run it on the nannies of the workers.
         on_error : {"raise", "return", "ignore"}
-            What to do about workers where it fails.
+            The treatment of workers where it fails.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """`get_client` and `default_client`: the client that a user's code is given where it names none.
 
-Which one that is, `current` and `in_task` know. What `Client` itself needs does not belong here.
+Which one that is, `current` and `in_task` know. Needs of `Client` itself do not belong here.
 """
 
 from __future__ import annotations

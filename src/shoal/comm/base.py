@@ -191,7 +191,7 @@ async def connect(
     retry : bool
         False: whoever refuses is not asked again; it is known that nobody is about to listen there.
     **connection_args
-        What `Security.get_connection_args` returned: `secret`, `ssl_context`, ...
+        The result of `Security.get_connection_args`: `secret`, `ssl_context`, ...
 
     Raises
     ------
@@ -254,7 +254,7 @@ def listen(
     deserialize : bool
         False: pickled parts of messages are read as `Serialized`.
     **connection_args
-        What `Security.get_listen_args` returned.
+        The result of `Security.get_listen_args`.
 
     Examples
     --------

@@ -157,7 +157,7 @@ def _public_key(keys: Keys, role: str) -> Any:
 
 
 def _trusted(keys: Keys, roles: tuple[str, ...]) -> str:
-    """Return certificates of authorities as PEM. What counts in them is the key: OpenSSL does not
+    """Return certificates of authorities as PEM. Only their key counts: OpenSSL does not
     look at the signature of a certificate that it was told to trust, so any key may make it.
     """
     _, _, _, serialization = _cryptography()

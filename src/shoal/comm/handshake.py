@@ -6,7 +6,7 @@ little is read.
 
 Over networks, who connects knocks: a nonce, wishes, and an HMAC of both under the secret, so that
 a listener does no more for strangers than to compute one. Then both speak mutual TLS 1.3 with
-certificates that the secret's authorities signed (`certificates`). Who accepts is TLS's client, and
+certificates that the secret's authorities signed (`certificates`). The acceptor is the client and
 proves itself last: only to who has proven to hold the secret on this very connection. Its first
 encrypted word repeats the digest of the knock. The certificates say which roles meet, and a worker
 answers only under addresses of its own.
@@ -96,7 +96,7 @@ class Terms(NamedTuple):
     keys : sequence of Keys
         The versions that it accepts, its own first.
     role : str or None
-        What it is.
+        Its role.
     protection : {"tls", "local", "plain", "certificates"}
         How connections of the scheme are protected: by TLS under the secret, by the operating
         system, not at all, or by TLS with certificates of the user's.
@@ -134,7 +134,7 @@ class Agreed:
     compression : str or None
         Of what follows.
     role : str or None
-        What the peer has proven to be; None for who may be anything.
+        The role that the peer has proven; None for one that may be anything.
     identity : str or None
         A digest of the peer's certificate: the same for all connections of one process.
     """
@@ -162,7 +162,7 @@ async def introduce(
     protocol : FrameProtocol
         The connection.
     terms : Terms
-        What this side brings.
+        The keys and options of this side.
     keys : Keys or None
         Which of the terms' to use.
     dialed, reached : str
@@ -265,7 +265,7 @@ async def accept(
     protocol : FrameProtocol
         The connection.
     terms : Terms
-        What this side brings.
+        The keys and options of this side.
     addresses : collection of str
         Under which this side may be reached.
 

@@ -37,7 +37,7 @@ def new_address() -> str:
 
 
 class InProc(Comm):
-    """One end. What the other end writes is put in here, from any thread."""
+    """One end. The other end's writes are put in here, from any thread."""
 
     def __init__(self, local_address: str, peer_address: str, deserialize: bool = True) -> None:
         super().__init__(deserialize)

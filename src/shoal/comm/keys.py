@@ -51,7 +51,7 @@ class Keys:
     local : bytes
         Proves who belongs to the cluster on sockets that only one user can reach.
     plain : bytes or None
-        Proves the same on networks where encryption is off. Who has one role's secret lacks it.
+        Proves the same on networks where encryption is off. A holder of one role's secret lacks it.
     seeds : dict
         Private keys of authorities by role, as far as they are known.
     authorities : dict

@@ -31,7 +31,7 @@ class MemberRelay:
     scheduler : callable
         Returns the scheduler's address as it is now.
     connection_args : dict
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     """
 
     def __init__(self, scheduler: Callable[[], str], connection_args: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ def with_relay(connection_args: dict[str, Any], scheduler: Callable[[], str]) ->
     Parameters
     ----------
     connection_args : dict
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     scheduler : callable
         Returns the scheduler's address as it is now.
     """
@@ -111,7 +111,7 @@ async def answer_call(
     listener : SocketListener
         Which answers.
     connection_args : dict
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     """
     terms = terms_of(protection(), True, connection_args)
     protocol = await _dial(scheduler, new_protocol())

@@ -70,7 +70,7 @@ async def send_recv(
     Raises
     ------
     Exception
-        Whatever the peer's handler raised, with its traceback.
+        The exception of the peer's handler, with its traceback.
     CommClosedError
         When the connection ended first.
     """

@@ -65,7 +65,7 @@ class rpc(_Operations):
     timeout : float or str, optional
         Of connecting.
     connection_args : dict, optional
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     serializers, deserializers : list of str, optional
         Families for what msgpack does not know; see `shoal.comm.Comm`.
 
@@ -154,7 +154,7 @@ class ConnectionPool:
     deserialize : bool
         False: pickled parts of answers are returned as `Serialized`.
     connection_args : dict, optional
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     timeout : float or str, optional
         Of connecting.
     retry : bool

@@ -5,7 +5,7 @@ In this order: given explicitly, configuration ``shoal.secret``, environment ``S
 readable by the user alone. So one user's processes find each other with no set-up, and nobody else
 gets in. Several secrets stand for a rotation: the first is this process's, the others are accepted.
 
-What is made of a secret is in `keys`.
+The keys that are made of a secret are in `keys`.
 """
 
 from __future__ import annotations

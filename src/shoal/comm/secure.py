@@ -46,7 +46,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
     transport : asyncio.Transport
         Of the bytes as they travel. Its protocol is this from now on.
     protocol : FrameProtocol
-        What is given the decrypted bytes. It has been connected already.
+        The protocol that takes the decrypted bytes. It has been connected already.
     context : ssl.SSLContext
         Whom to trust, and what to show.
     server_side : bool
@@ -92,7 +92,7 @@ class SecureChannel(asyncio.BufferedProtocol, asyncio.Transport):
         Parameters
         ----------
         received : bytes
-            What has come already.
+            The bytes that have come already.
 
         Raises
         ------

@@ -281,7 +281,7 @@ class Server:
         allow_offload : bool
             Whether large messages may be written and read on another thread.
         **listen_args
-            What `Security.get_listen_args` returned.
+            The result of `Security.get_listen_args`.
         """
         if port_or_addr is None:
             port_or_addr = self.default_port

@@ -152,7 +152,7 @@ def terms_of(protection: str, compress: bool, arguments: dict[str, Any]) -> Term
     compress : bool
         Whether the scheme is worth it.
     arguments : dict
-        What `Security.get_connection_args` returned: `secret` and `role` of it.
+        The result of `Security.get_connection_args`: `secret` and `role` of it.
     """
     keys: tuple[Keys, ...] = ()
     if protection != "certificates":

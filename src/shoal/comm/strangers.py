@@ -20,7 +20,7 @@ _PEERS: Final = 256  # that are told apart; and reports of all others in a minut
 def clean(text: object, longest: int = _LONGEST) -> str:
     """Return what a peer said as one short line without control characters.
 
-    Whatever of a peer's words is logged, kept or raised goes through here.
+    Any word of a peer that is logged, kept or raised goes through here.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Typed batches on a connection: callbacks in, adaptive batching out.
 
-What is sent during one turn of the loop leaves as one batch at its end. While an earlier batch is
+Messages sent during one turn of the loop leave as one batch at its end. While an earlier batch is
 still on its way to the operating system, new messages gather and leave together when it is gone. So
 an idle connection answers at once, and a busy one sends few large batches.
 """
@@ -33,7 +33,7 @@ logger = logging.getLogger("shoal.comm")
 M = TypeVar("M")
 
 # Messages and keys of a batch, about: a peer has other things to do, too, than to read one of a
-# million tasks. What was sent by one call is not parted.
+# million tasks. Messages of one call are not parted.
 _BATCH = 4000
 # Batches that may wait for a peer which has taken nothing for so many seconds.
 _MOST_BATCHES = 250

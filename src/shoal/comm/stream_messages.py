@@ -98,7 +98,7 @@ def receive(server: Server, messages: list[dict[str, Any]], **extra: Any) -> Non
     messages : list of dict
         In order.
     **extra
-        What each handler gets besides.
+        Further arguments of each handler.
     """
     for message in messages:
         arguments = dict(message)

@@ -1,7 +1,7 @@
 """How much memory messages take that wait for a peer: an estimate, made while one is behind.
 
-What is held by others anyway, as arguments and functions of tasks are, counts for nothing: to keep
-it once more costs a reference.
+Buffers that others hold anyway, as arguments and functions of tasks, count for nothing: to keep
+one once more costs a reference.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def address_from_user_args(
     peer : str, optional
         The address of somebody who must be able to reach it.
     security : Security or dict, optional
-        What says whether connections are encrypted.
+        The object that says whether connections are encrypted.
     """
     if interface:
         if host:

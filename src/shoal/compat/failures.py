@@ -26,7 +26,7 @@ def clean_exception(
     Parameters
     ----------
     exception : exception, str, or its serialized form
-        What went wrong; a text becomes a `RemoteError`.
+        The error; a text becomes a `RemoteError`.
     traceback : traceback, or its serialized form, optional
         Where. Text is no traceback, and left out.
     **kwargs

@@ -48,7 +48,7 @@ def cli_keywords(d: dict[str, Any], cls: Any = None, cmd: str | Any | None = Non
     d : dict
         Names and values; ``False`` and ``None`` give nothing, ``True`` the bare option.
     cls : callable, optional
-        What takes the arguments; a name that neither it nor `cmd` knows is an error.
+        The function that takes the arguments; a name that neither it nor `cmd` knows is an error.
     cmd : str or module, optional
         The module with the click command, which the options are for.
 

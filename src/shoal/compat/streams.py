@@ -43,7 +43,7 @@ def convert_stream_closed_error(obj: Any, exc: StreamClosedError) -> NoReturn:
     Parameters
     ----------
     obj : object
-        What the stream was used by; named in the text.
+        The user of the stream; named in the text.
     exc : tornado.iostream.StreamClosedError
         The error.
     """

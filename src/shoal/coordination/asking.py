@@ -1,7 +1,7 @@
 """Asking the scheduler, and waiting for its answer: in a thread, or in a coroutine.
 
 When the time is over the scheduler is told so and answers at once, so that what it gave away just
-before is not lost. Who is interrupted or cancelled has given back what was on its way.
+before is not lost. An interrupted or cancelled call has given back what was on its way.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Queue(Named):
         Parameters
         ----------
         value : Future, or plain data
-            What to put.
+            The value to put.
         timeout : number, str or timedelta, optional
             Seconds to wait, or a text such as ``"200ms"``.
 

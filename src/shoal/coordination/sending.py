@@ -1,6 +1,6 @@
 """Puts of a stream's task, of which several are under way at a time: a part costs no round trip.
 
-What travels between the scheduler and the stream's reader is in `stream`.
+The messages between the scheduler and the stream's reader are in `stream`.
 """
 
 from __future__ import annotations

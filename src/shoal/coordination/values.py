@@ -1,6 +1,6 @@
 """Values that travel through the scheduler: plain data as msgpack, with futures in it by their key.
 
-What comes out equals what went in, tuples and sets included. Anything else is refused, as the
+A value comes out as it went in, tuples and sets included. Anything else is refused, as the
 scheduler keeps all of it: larger things belong on workers.
 """
 

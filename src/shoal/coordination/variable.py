@@ -95,7 +95,7 @@ class Variable(Named):
     def delete(self) -> Any:
         """Delete the variable, for all its users; `get` waits for the next `set`.
 
-        What it held is released. In asynchronous code the result may be awaited, and need not.
+        Its value is released. In asynchronous code the result may be awaited, and need not.
         """
         return self._tell("delete")
 

@@ -42,7 +42,7 @@ class Feed:
     Parameters
     ----------
     scheduler : Scheduler
-        What they look at.
+        The pages that they look at.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:

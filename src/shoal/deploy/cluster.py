@@ -199,7 +199,7 @@ class Cluster(SyncMethodMixin):
         Returns
         -------
         Adaptive
-            What decides; its `stop` ends it.
+            The policy that decides; its `stop` ends it.
         """
         given = {
             "minimum": minimum,

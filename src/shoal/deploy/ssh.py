@@ -1,6 +1,6 @@
 """Clusters over SSH: a scheduler on the first host, workers on the others.
 
-What runs there is `python -m shoal scheduler` and `worker`. The secret of the cluster goes through
+Run are `python -m shoal scheduler` and `worker`. The secret of the cluster goes through
 the connection and never onto a command line, and what was started ends with its connection.
 """
 

@@ -34,7 +34,7 @@ def start_kernel(host: str, namespace: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        What Jupyter clients need to connect, the secret key included.
+        The connection file for Jupyter clients, with the secret key.
 
     Raises
     ------

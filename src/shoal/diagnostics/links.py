@@ -43,7 +43,7 @@ def dashboard_link(identity: Mapping[str, Any]) -> str:
     Parameters
     ----------
     identity : dict
-        What the scheduler says of itself.
+        The scheduler's description of itself.
     """
     port = identity.get("services", {}).get("dashboard")
     if not port:
@@ -71,7 +71,7 @@ def member_link(identity: Mapping[str, Any], secret: Secret | str | None) -> str
     Parameters
     ----------
     identity : dict
-        What the scheduler says of itself.
+        The scheduler's description of itself.
     secret : Secret or str, optional
         The cluster's; by default this user's own.
     """

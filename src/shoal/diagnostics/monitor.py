@@ -27,7 +27,7 @@ class SystemMonitor:
     Attributes
     ----------
     quantities : dict of deque
-        What was measured, oldest first: ``time``, ``cpu`` (percent of one core), ``memory``
+        The measurements, oldest first: ``time``, ``cpu`` (percent of one core), ``memory``
         (bytes), ``num_fds``; and in bytes a second ``host_net_io.read_bps``,
         ``host_net_io.write_bps``, ``host_disk_io.read_bps``, ``host_disk_io.write_bps``.
     count : int

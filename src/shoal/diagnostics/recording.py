@@ -35,9 +35,9 @@ class RecordedPage(Page):
     pages : sequence of str
         The pages of the dashboard on which there is something to see, the first one first.
     frames : sequence of dict
-        What `shoal.dashboard.collector` tells: the first one all, the others what changed.
+        The frames of `shoal.dashboard.collector`: the first one all, the others what changed.
     answers : mapping
-        What would be answered to the questions that these pages ask.
+        The answers to the questions that these pages ask.
     """
 
     def __init__(

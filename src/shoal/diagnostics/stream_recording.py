@@ -44,7 +44,7 @@ def stream_frame(
     records : sequence of dict
         As `Client.get_task_stream` returns them.
     workers : mapping, optional
-        What is known of workers by their addresses.
+        Facts about workers by their addresses.
     history : mapping, optional
         ``times``, and ``columns`` of numbers by name.
     stop : float

@@ -42,7 +42,7 @@ class ProgressWidget:
     Attributes
     ----------
     widget : ipywidgets.Widget
-        What the notebook shows.
+        The widget that the notebook shows.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The API for programs that start and stop workers, such as Kubernetes' operator: version 1.
 
-What changes something is asked by POST, and nothing of it is left out of the login.
+Requests that change something are POST, and none of them goes without the login.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def serve(
     Parameters
     ----------
     server : Scheduler or Worker
-        What the pages are about.
+        The server that the pages are about.
     sock : socket
         Where visitors come.
     routes : str
@@ -48,7 +48,7 @@ def serve(
     admission : Admission
         Which visitors may see the pages.
     prefix : str
-        What all paths begin with.
+        The prefix of all paths.
     context : ssl.SSLContext, optional
         For HTTPS.
     xheaders : bool

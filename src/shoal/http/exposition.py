@@ -17,7 +17,7 @@ class Families:
     Parameters
     ----------
     namespace : str
-        What all names begin with.
+        The prefix of all names.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class Site:
     server : object
         The scheduler or worker that the pages are about.
     prefix : str
-        What all paths begin with: nothing, or such as ``/user/me``.
+        The prefix of all paths: nothing, or such as ``/user/me``.
     port : int
         Where the pages are.
     admission : Admission

@@ -36,7 +36,7 @@ class LazyHttpServer:
     place : str or int
         Where to listen; another port is taken when that one is.
     prefix : str, optional
-        What all paths begin with.
+        The prefix of all paths.
     routes : str, optional
         The module that has the routes.
     xheaders : bool, optional
@@ -121,7 +121,7 @@ class LazyHttpServer:
         Parameters
         ----------
         identity : dict
-            What the server says of itself.
+            The server's description of itself.
         """
         link = dashboard_link(identity)
         if self.needs_login:

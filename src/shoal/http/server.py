@@ -24,7 +24,7 @@ class PagesServer(HTTPServer):
     Parameters
     ----------
     app : Application
-        What answers.
+        The application that answers.
     seconds : float
         How long a request may take to arrive, and a connection wait for the next one.
     most : int

@@ -22,7 +22,7 @@ def user_routes(server: Any, role: str) -> list[Any]:
     Parameters
     ----------
     server : Scheduler or Worker
-        What handlers get as `dask_server`.
+        The server that handlers get as `dask_server`.
     role : {"scheduler", "worker"}
         Which list is meant.
     """
@@ -53,7 +53,7 @@ class DaskHandler(RequestHandler):
     Attributes
     ----------
     server : Scheduler or Worker
-        What the page is about.
+        The server that the page is about.
     extra : dict
         More arguments; none.
     """

@@ -1,6 +1,6 @@
 """The nanny: a server that keeps one worker's process alive, and knows how each one died.
 
-What runs in the process is `run_worker`, one life of it is `server_process`, and whether another
+The process's own code is in `run_worker`, one life of it is `server_process`, and whether another
 life follows is decided by the restart policy in `core`.
 """
 

@@ -23,7 +23,7 @@ _SETTING = "shoal.secret"
 def worker_environment(env: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the environment of a worker's process.
 
-    What the user's own environment says wins over the configuration, `env` over both. The cluster's
+    The user's own environment wins over the configuration, `env` over both. The cluster's
     secret is not in it: tasks would see it. It travels with the worker's arguments.
     """
     configured = {

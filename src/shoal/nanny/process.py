@@ -40,9 +40,9 @@ class ChildProcess:
     target : str
         ``module:function``, called in the child with its end of the control socket and `body`.
     body : object
-        What the function needs; pickled, the user's main module by value.
+        The function's argument; pickled, the user's main module by value.
     label : str
-        What `ps` shows.
+        The name that `ps` shows.
     env : mapping, optional
         The environment of the process; default this one's.
     sockets : sequence of socket

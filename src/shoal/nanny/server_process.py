@@ -46,9 +46,9 @@ class ServerProcess:
     target : str
         ``module:function`` that runs the server with `shoal.nanny.serving.serve`.
     body : dict
-        What the function takes.
+        The function's argument.
     label : str
-        What `ps` shows.
+        The name that `ps` shows.
     env : mapping
         The environment of the process.
     limit : MemoryLimit, optional

@@ -52,7 +52,7 @@ def spawn(
     Parameters
     ----------
     label : str
-        What `ps` shows.
+        The name that `ps` shows.
     env : mapping
         The whole environment of the process.
     control : socket
@@ -64,7 +64,7 @@ def spawn(
     -------
     process : subprocess.Popen
     handles : list of int or str
-        What the child gives to `socket_of` for each of `sockets`.
+        The names that the child gives to `socket_of` for each of `sockets`.
     """
     if not sys.executable:
         raise RuntimeError("cannot start processes: sys.executable does not name the interpreter")

@@ -88,7 +88,7 @@ async def run_hook(function: Callable[..., Any], *args: Any) -> Any:
     Raises
     ------
     Exception
-        What it raises. What would end the program, or a task of the loop, becomes a RuntimeError.
+        Its exception. One to end the program, or a task of the loop, becomes a RuntimeError.
     """
     try:
         result = function(*args)

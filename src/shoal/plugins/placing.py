@@ -17,7 +17,7 @@ def place(filename: str, data: bytes, folder: Path, load: bool = True) -> None:
     Raises
     ------
     Exception
-        Whatever importing it raises.
+        The exception of importing it.
     """
     target = folder / filename
     target.write_bytes(data)

@@ -80,9 +80,9 @@ class SchedulerPlugin:
         priority : dict
             By key, as the scheduler has it; smaller runs first.
         stimulus_id : str
-            Of the event. What the tasks need is in ``scheduler.tasks[key].dependencies``.
+            Of the event. Their dependencies are in ``scheduler.tasks[key].dependencies``.
         **kwargs
-            What later versions may add.
+            Arguments that later versions may add.
         """
 
     def restart(self, scheduler: Scheduler) -> None:

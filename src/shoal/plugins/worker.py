@@ -61,7 +61,7 @@ class WorkerPlugin:
             the threads), executing, long-running, memory, error, rescheduled; and flight (being
             fetched from another worker).
         **kwargs
-            What later versions may add.
+            Arguments that later versions may add.
         """
 
     def release_key(

@@ -35,7 +35,7 @@ def dispute(
     scheduler : Scheduler
         The scheduler.
     msg : RegisterWorker
-        What the worker says of itself.
+        The worker's description of itself.
     token : bytes
         Of its stream.
     same : bool

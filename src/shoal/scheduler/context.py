@@ -55,7 +55,7 @@ class SchedulerContext(ServerAttributes):
     topics : Topics
         Which clients hear of which events.
     seen : Seen
-        What pages and monitoring are told of.
+        The server that pages and monitoring are told of.
     copying, memory_manager
         Copies that are made on request, and by themselves.
     journal : SchedulerJournal, optional

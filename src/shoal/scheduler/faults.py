@@ -1,7 +1,7 @@
 """The end of peers that send messages which cannot be taken into account.
 
 It is told why and its connection is closed: later messages build on the one that was not taken, so
-to leave one out would have both sides believe different things. Nobody else hears of it.
+to leave one out would have both sides believe different things. No other peer hears of it.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class MemoryManager:
     Attributes
     ----------
     policies : list
-        What is asked; `ReduceReplicas` at first.
+        The policies that are asked; `ReduceReplicas` at first.
     """
 
     def __init__(self, scheduler: CoreAccess) -> None:

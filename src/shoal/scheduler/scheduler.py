@@ -130,7 +130,7 @@ class Scheduler(
     dashboard : bool, optional
         True: at ``":8787"`` unless there is another address; False: nowhere.
     http_prefix : str, optional
-        What the paths of the pages begin with.
+        The prefix of the pages' paths.
     service_kwargs : dict, optional
         ``{"dashboard": {"use_xheaders": True}}``: a proxy in front of the pages says who asks.
     name, id : str, optional

@@ -24,7 +24,7 @@ class Lender:
     Parameters
     ----------
     blobs : mapping
-        What may be lent, by key.
+        The values that may be lent, by key.
     pool : Pool, optional
         Where memory is taken from, and goes to.
     """

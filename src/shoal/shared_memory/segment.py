@@ -221,7 +221,7 @@ def refer(
     ends : list of int
         Where in the whole each of them ends: all but the last at a whole page.
     token : bytes
-        What the files were marked with.
+        The mark of the files.
     lengths : list of int
         Bytes of each part.
 

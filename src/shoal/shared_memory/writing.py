@@ -60,7 +60,7 @@ class OwnSegment:
         Parameters
         ----------
         parts : sequence of bytes-like
-            What is copied.
+            The buffer that is copied.
         pool : Pool, optional
             Where files are taken from, and go to.
         joined : bool

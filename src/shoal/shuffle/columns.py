@@ -91,7 +91,7 @@ class Fields:
     arrow : RecordBatch or None
         The columns that are Arrow's.
     others : list
-        What is to be pickled; anything with a method `take`.
+        The object to pickle; anything with a method `take`.
     """
 
     __slots__ = ("arrow", "fixed", "others")

@@ -143,9 +143,9 @@ def join_frames(pieces: Sequence[Piece], meta: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     pieces : sequence of Piece
-        What `split_frame` made, of any number of frames.
+        The parts that `split_frame` made, of any number of frames.
     meta : DataFrame
-        What is returned when there is none.
+        The frame to return when there is none.
     """
     began = time.perf_counter()
     frames = [_join_alike(scheme, some) for scheme, some in _runs(pieces)]

@@ -61,7 +61,7 @@ class Partitioned:
     Parameters
     ----------
     heads : sequence of bytes
-        What chunks have in common, for who decodes them.
+        The common part of chunks, for the decoder.
     parts : sequence of sequence of Chunk
         The chunks of each part, in order.
     payload : bytes-like or OwnSegment
@@ -105,7 +105,7 @@ class Partitioned:
         Parameters
         ----------
         heads : sequence of bytes
-            What chunks have in common.
+            The common part of chunks.
         parts : sequence of sequence of Chunk
             The chunks of each part.
         pieces : sequence of bytes-like

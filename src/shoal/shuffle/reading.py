@@ -52,7 +52,7 @@ class Piece:
     chunk : Chunk
         Its numbers.
     head : bytes
-        What its codec needs to know.
+        The facts that its codec needs.
     part : int
         Of which part of those that were asked for, from 0 on.
     """
@@ -159,7 +159,7 @@ def read_parts(
     Parameters
     ----------
     sources : sequence of Source or Partitioned
-        What to read; a task's dependencies that were not brought.
+        The sources to read; a task's dependencies that were not brought.
     parts : sequence of (int, int)
         Of each source: from which part up to, and without, which one.
 

@@ -102,7 +102,7 @@ class P2PBarrierTask(_Task):  # type: ignore[misc]
     *args, **kwargs
         The shuffle's name, then references to all its inputs.
     spec : DataFrameShuffleSpec
-        What the shuffle is to do.
+        The definition of the shuffle.
     """
 
     __slots__ = ()
@@ -125,7 +125,7 @@ class Gathered:
     Attributes
     ----------
     spec : DataFrameShuffleSpec
-        What the shuffle is to do.
+        The definition of the shuffle.
     frames : tuple of DataFrame
         The inputs.
     """

@@ -127,7 +127,7 @@ class Transferring:
     Parameters
     ----------
     spec : DataFrameShuffleSpec
-        What it is to do.
+        The definition of the shuffle.
     func : callable
         The function.
     """
@@ -155,7 +155,7 @@ class Unpacking:
     Parameters
     ----------
     meta : DataFrame
-        What one without rows is like.
+        An output without rows.
     """
 
     __slots__ = ("meta",)
@@ -176,7 +176,7 @@ class Merging:
     Parameters
     ----------
     meta_left, meta_right : DataFrame
-        What a side without rows is like.
+        Sides without rows.
     """
 
     __slots__ = ("meta_left", "meta_right")

@@ -1,6 +1,6 @@
 """The common part of simulated users of primitives: they act at random moments, and ask.
 
-What they ask, and what must come of it, is in the subclasses.
+The requests, and their right answers, are in the subclasses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class AskingUser:
     client : SimulatedClient
         The user's client.
     subject : str
-        What the user is about; its draws are its own.
+        The subject of the user; its draws are its own.
     actions : int
         How often it acts.
     pace : float

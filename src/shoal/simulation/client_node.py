@@ -33,7 +33,7 @@ _BEAT = 1.0
 
 
 class ClientNode:
-    """One client's process. What a user has and does there is in `SimulatedClient`."""
+    """One client's process. The user's futures and acts are in `SimulatedClient`."""
 
     def __init__(self, cluster: World, number: int, home: WorkerNode | None = None) -> None:
         self.cluster = cluster

@@ -26,7 +26,7 @@ class Timer:
 
 
 class Clock:
-    """Time, in seconds. What is due at the same time happens in the order of the calls."""
+    """Time, in seconds. Functions due at the same time are called in the order of the calls."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,7 +1,7 @@
 """A simulated user's data at a scheduler with a journal, and the data it expects to find there.
 
 Each user has things of its own, which nobody else changes: what was acknowledged last is what must
-be there. What all share is counted at the end.
+be there. Shared things are counted at the end.
 """
 
 from __future__ import annotations

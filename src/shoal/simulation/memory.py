@@ -91,7 +91,7 @@ class MemoryWorld:
     Parameters
     ----------
     seed : int
-        What all is drawn from.
+        The seed of all draws.
     """
 
     def __init__(self, seed: int) -> None:
@@ -585,7 +585,7 @@ def run_memory(seed: int) -> MemoryWorld:
     Parameters
     ----------
     seed : int
-        What all is drawn from.
+        The seed of all draws.
     """
     world = MemoryWorld(seed)
     world.play()

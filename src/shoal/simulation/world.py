@@ -1,6 +1,6 @@
 """The world of one seed: what is drawn for it, what its parts share, and what it remembers.
 
-Workers, clients and the scheduler are given the world. Who makes them is in `cluster`.
+Workers, clients and the scheduler are given the world. `cluster` makes them.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def poll_for(
     Parameters
     ----------
     predicate : callable
-        What to ask.
+        The function to ask.
     timeout : float
         Seconds after which it fails.
     fail_func : callable, optional

@@ -41,7 +41,7 @@ def assert_story(
     Parameters
     ----------
     story : list of tuples
-        What happened; the last two fields of each event are its stimulus and its time.
+        The events; the last two fields of each event are its stimulus and its time.
     expect : list of tuples
         Each is an event that has to be in it, without those two fields. A function stands for
         values that it is true of, ``...`` for any.

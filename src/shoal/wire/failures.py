@@ -84,7 +84,7 @@ def pack_failure(error: BaseException, max_length: int | None = None) -> Failure
     Parameters
     ----------
     error : BaseException
-        What the user's code raised.
+        The exception of the user's code.
     max_length : int, optional
         Characters of each text to keep; ``distributed.admin.max-error-length`` by default.
     """
@@ -116,7 +116,7 @@ def load_failure(exception: Blob, traceback: Blob, text: str) -> BaseException:
     exception, traceback : Blob
         The pickles.
     text : str
-        What to say where the exception cannot be unpickled here.
+        The text for the case that the exception cannot be unpickled here.
     """
     try:
         error = loads(exception)

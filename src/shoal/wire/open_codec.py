@@ -103,7 +103,7 @@ def decode(
     deserialize : bool
         False: nothing is unpickled, pickled parts are returned as `Serialized`.
     opener : callable
-        What unpickles.
+        The function that unpickles.
 
     Raises
     ------

@@ -59,7 +59,7 @@ class Program:
     steps : sequence of Step
         The calls. An argument that is a `Slot` becomes a value of this run.
     name : str
-        What errors and logs call it.
+        Its name in errors and logs.
     constants : Sealed, optional
         A tuple of constants that a call could change: each run has its own, after the arguments.
 

@@ -57,7 +57,7 @@ class Functions(Protocol):
 
 
 class Executor(Protocol):
-    """The threads. What becomes of a run is told later, by `Outcomes` and `Seceded`."""
+    """The threads. The outcome of a run is told later, by `Outcomes` and `Seceded`."""
 
     def submit(self, runs: list[TaskRun], after: Mapping[TaskRun, tuple[TaskRun, ...]], /) -> None:
         """Put runs into the ready queue, some of them not before others have ended."""

@@ -40,7 +40,7 @@ class WorkerContext(ServerAttributes):
     Attributes
     ----------
     nthreads, memory_limit, resources, nanny, local_directory, scheduler_address
-        What it was told to be, and where.
+        Its arguments and its places.
     machine : Machine
         Its core.
     store : Store

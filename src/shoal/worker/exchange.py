@@ -156,7 +156,7 @@ class Exchange:
         comm : Comm
             The connection.
         keys : list of str
-            What is wanted.
+            The wanted keys.
         host : str, optional
             The `host_identity` of who asks. Where it is ours, large values are referred to.
         """
@@ -204,7 +204,7 @@ class Exchange:
     async def _lend(self, keys: list[str]) -> dict[str, Any]:
         """Return what refers to those values that are in shared memory, or worth to be put there.
 
-        What is dropped before its reader has opened it is asked for again, without shared memory.
+        A copy that is dropped before its reader has opened it is asked for anew, as bytes.
         """
         references: dict[str, Any] = {}
         if self._share_from is None:
@@ -253,7 +253,7 @@ class Exchange:
     async def _find_room(self, nbytes: int) -> bool:
         """Return whether so much more memory can be taken without sending data to disk for it.
 
-        What lies ready for copies is given up for that.
+        Memory that lies ready for copies is given up for that.
         """
         spill = self._worker.machine.state.settings.memory_spill
         memory = self._worker.memory()

@@ -34,7 +34,7 @@ class SchedulerLink:
     address : str
         The scheduler's.
     connection_args : dict
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     on_up, on_down : callable
         Called when a connection was made, and with the reason when it ended.
     on_messages : callable

@@ -1,5 +1,5 @@
 """Measurements of memory for the worker's core: how much the process takes, and how runs make it
-grow. What follows from that is not decided here.
+grow. Measures are not decided here.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class MemoryWatch:
         self._began[task] = resident() - self._worker.store.memory_bytes
 
     def end(self, task: core.TaskRun) -> None:
-        """It ended; its result is not in the store yet. What others took meanwhile is shared."""
+        """It ended; its result is not in the store yet. Growth by others meanwhile is shared."""
         before = self._began.pop(task, None)
         if before is not None:
             peak = self._meter.read() - self._worker.store.memory_bytes

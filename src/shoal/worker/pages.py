@@ -1,4 +1,4 @@
-"""A worker's pages over HTTP, and where the scheduler's are. What they show is a layer above."""
+"""A worker's pages over HTTP, and where the scheduler's are. Their contents are a layer above."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WorkerPages:
     place : str, int or None
         Where; nowhere by default.
     prefix : str or None
-        What all paths begin with.
+        The prefix of all paths.
 
     Attributes
     ----------

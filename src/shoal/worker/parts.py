@@ -33,7 +33,7 @@ async def give_parts(
     Parameters
     ----------
     keys, lives : list
-        What is wanted.
+        The wanted keys.
     parts : list of (int, int)
         Of each of them: from which part up to, and without, which one.
     host : str, optional

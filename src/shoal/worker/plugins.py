@@ -67,7 +67,7 @@ class WorkerPlugins(GivenPlugins):
         Raises
         ------
         Exception
-            Whatever its `setup` raises; then it was not added.
+            The exception of its `setup`; then it was not added.
         """
         name = name_of(plugin, name)
         if name in self.plugins:

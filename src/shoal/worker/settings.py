@@ -63,7 +63,7 @@ def read_settings(
     Parameters
     ----------
     resources : dict
-        What tasks may ask for.
+        The resources that tasks may ask for.
     memory_limit : int
         Bytes; 0 for none.
     nthreads : int

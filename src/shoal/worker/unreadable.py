@@ -13,9 +13,9 @@ class Unreadable:
     key : str
         The value's key.
     error : BaseException
-        What unpickling raised.
+        The exception of unpickling.
     cannot : str
-        What cannot be done with it.
+        The action that is not possible with it.
     """
 
     __slots__ = ("cannot", "error", "key")

@@ -1,7 +1,7 @@
 """The worker's shell: sockets, threads, files and timers around the core of `worker.core`.
 
 Messages become events, effects become calls of the executor, the store, the transfer and the link
-to the scheduler. What a task means is not known here.
+to the scheduler. The meaning of a task is not known here.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Worker(WorkerRepr, WorkerMethods):
         Where to listen.
     dashboard_address, http_prefix : str, optional
         Where `/health` and `/metrics` are shown over HTTP: ``":8788"``, to this machine only unless
-        a host is named. Nowhere by default. And what their paths begin with.
+        a host is named. Nowhere by default. And the prefix of their paths.
     profile_cycle_interval : float or str, optional
         Samples of stacks are summed up over so long; not of C's (`low_level_profiler`).
     validate : bool, optional

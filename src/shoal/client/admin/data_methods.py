@@ -93,7 +93,7 @@ class DataMethods(ClientContext):
         name : str or tuple
             Its name.
         default : object, optional
-            What to return where there is none, instead of raising `KeyError`.
+            The value to return where there is none, instead of raising `KeyError`.
         """
         return self.sync(get_dataset, self, name, default)
 
@@ -112,14 +112,14 @@ class DataMethods(ClientContext):
         keys : key or list
             A list goes down into nested dicts.
         default : object, optional
-            What to return where there is nothing, instead of raising `KeyError`.
+            The value to return where there is nothing, instead of raising `KeyError`.
         """
         return self.sync(notes.get_metadata, self, keys, default)
 
     def set_metadata(self, key: Any, value: Any) -> Any:
         """Note plain data at the scheduler.
 
-        What is noted under the key of a task is forgotten with the task.
+        Metadata under the key of a task is forgotten with the task.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class DataMethods(ClientContext):
         Parameters
         ----------
         futures : list of Future
-            What to copy; those that are not done yet are waited for.
+            The futures to copy; unfinished ones are waited for.
         n : int, optional
             On how many workers each is to be: more are made, or some dropped. All by default.
         workers : list of str, optional
@@ -175,7 +175,7 @@ class DataMethods(ClientContext):
         Parameters
         ----------
         futures : list of Future, optional
-            What may be moved; all by default.
+            The results that may be moved; all by default.
         workers : list of str, optional
             Between which workers; all by default.
         """

@@ -36,7 +36,7 @@ class DebugMethods(ClientContext):
         Returns
         -------
         object
-            What the task returns; in asynchronous code an awaitable of it.
+            The result of the task; in asynchronous code an awaitable of it.
 
         Examples
         --------
@@ -52,14 +52,14 @@ class DebugMethods(ClientContext):
         Parameters
         ----------
         future : Future or collection
-            What failed; the task to blame may be one that it needs.
+            The future that failed; the task to blame may be one that it needs.
 
         Raises
         ------
         ValueError
             When it did not fail.
         Exception
-            What the task raises, with all its frames, for ``%debug`` and `pdb.pm`.
+            The exception of the task, with all its frames, for ``%debug`` and `pdb.pm`.
         """
         return self._recreate(future, failed=True)
 

@@ -1,1 +1,1 @@
-"""dask collections on a cluster: graphs in, tasks out. What tasks are is decided in here alone."""
+"""dask collections on a cluster: graphs in, tasks out. How they become tasks is decided here."""

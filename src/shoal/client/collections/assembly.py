@@ -93,7 +93,7 @@ def assemble(
     inputs : int
         How many arguments the program has.
     result : int or tuple
-        What it returns.
+        The key of its result.
     """
     return _Assembly(calls, constants, inputs).program(result)
 

@@ -171,7 +171,7 @@ class Plan:
     Attributes
     ----------
     tasks : list of (key, GraphNode)
-        What is to be sent, in the order to run it, inputs first.
+        The records to send, in the order to run it, inputs first.
     last_use : list of int
         For each of them, the place of the last one that needs it; -1: none.
     names : dict

@@ -73,7 +73,7 @@ class _Shuffle:
     Attributes
     ----------
     spec : DataFrameShuffleSpec
-        What its barrier says.
+        The definition in its barrier.
     inputs : list
         Keys of the tasks before the barrier.
     """

@@ -36,7 +36,7 @@ class CollectionMethods(ClientContext):
         Parameters
         ----------
         collections : collection, or list of collections
-            What to compute. A container in the list that has collections in it is computed as one.
+            The collections to compute. A container with collections in it is computed as one.
         sync : bool
             Wait, and return values instead of futures.
         optimize_graph : bool
@@ -63,7 +63,7 @@ class CollectionMethods(ClientContext):
         Returns
         -------
         Future, or list of futures
-            One for each collection; values with ``sync=True``. What is no collection comes back as
+            One for each collection; values with ``sync=True``. Other arguments come back as
             it is.
 
         Examples
@@ -102,7 +102,7 @@ class CollectionMethods(ClientContext):
         Parameters
         ----------
         collections : collection, or list of collections
-            What to compute.
+            The collections to compute.
         optimize_graph, workers, allow_other_workers, resources, retries, priority, fifo_timeout,
         timeout, cache
             As in `compute`.
@@ -144,7 +144,7 @@ class CollectionMethods(ClientContext):
         dsk : dict, HighLevelGraph, or expression
             The graph.
         keys : key, or nested lists of keys
-            What to compute.
+            The collections to compute.
         sync : bool
             False: return futures.
         direct : bool, optional

@@ -1,6 +1,6 @@
 """Users' options for tasks of graphs: arguments of `compute` and annotations, by key or for all.
 
-What is said of one key wins over what is said of all, and an argument over an annotation of the
+An option of one key wins over one of all keys, and an argument over an annotation of the
 same kind. Annotations of layers and expressions are per key, those around the call are for all.
 """
 

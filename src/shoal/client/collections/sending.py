@@ -46,7 +46,7 @@ def begin_graph(
 ) -> dict[Any, Any]:
     """`send_graph` for coroutines: the futures are there at once, the work is done in a thread.
 
-    What goes wrong there is the error of the futures whose tasks were not told by then.
+    An error there is the error of the futures whose tasks were not told by then.
     """
     names = {key: encode_key(key) for key in keys}
     records, pending_graph = session.announce(dict.fromkeys(names.values()))
@@ -78,9 +78,9 @@ def send_graph(session: Session, dsk: Any, keys: Iterable[Any], options: Options
     dsk : Expr, HighLevelGraph or dict
         The graph.
     keys : iterable
-        What is wanted; keys of futures, too.
+        The wanted keys; those of futures, too.
     options : Options
-        What the user asked for.
+        The user's options.
 
     Raises
     ------

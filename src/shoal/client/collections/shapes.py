@@ -41,14 +41,14 @@ class Flat:
     lowering : Lowering
         Which knows the names of keys, and which constants are shared.
     task : Task
-        What to flatten.
+        The value to flatten.
 
     Attributes
     ----------
     shape : tuple
         Equal for tasks that may share a program.
     inputs : list
-        What the program is called with: placeholders of dependencies, and constants.
+        The arguments of the program: placeholders of dependencies, and constants.
     deps : dict
         The placeholders by key.
     """

@@ -56,7 +56,7 @@ class FromScheduler(msgspec.Struct, gc=False):
 class Submitted(msgspec.Struct, gc=False):
     """New records: tasks (they have a call), scattered data (holders), keys of others (neither).
 
-    A record for a key that is known takes the place of the one before. Those that are not wanted
+    A record for a key that is known takes the place of the one before. Records that are not wanted
     are inputs of others in the same list; they are left out where the key is known.
     """
 

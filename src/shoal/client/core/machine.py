@@ -1,6 +1,6 @@
 """The client's core: an event in, messages to the scheduler and changes of statuses out.
 
-What becomes of a record::
+The life of a record::
 
     pending --> finished <-> pending     the result is there; it was lost and is computed again
     pending --> error ----> pending      the task failed; it is tried again
@@ -59,7 +59,7 @@ class Machine:
     client : str
         The client's id.
     name : str, optional
-        What people call it.
+        The client's name for people.
     versions : dict
         Versions of the software here, for the scheduler to compare.
     first_life : int

@@ -67,7 +67,7 @@ def tell_records(
 def date(s: ClientState, records: Sequence[Record]) -> list[int]:
     """Note when these are told first; return the lives of their keys, `[]` where all begin now.
 
-    What is told again may be known: words about it that are on their way mean it.
+    A record that is told again may be known: messages about it that are on their way mean it.
     """
     if s.over:
         s.over = False

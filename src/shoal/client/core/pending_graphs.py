@@ -9,7 +9,7 @@ An open graph's parts are taken in as they come. A graph that depends on another
 parts wait, as everything does that depends on a graph, until the other one is closed. It is closed
 when all was told, when the rest could not be lowered, or when everything is cancelled.
 
-Here is only the order. What the events do is the machine's.
+Here is only the order; the machine carries the events out.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SubmissionOrder:
         that it waits for. Events about these keys wait.
     gone : dict
         Keys that were cancelled, or could not be lowered, while there are graphs; with the reason.
-        What a graph tells later and needs one of these ends in the same way.
+        A record that is told later and needs one of these ends in the same way.
     """
 
     def __init__(

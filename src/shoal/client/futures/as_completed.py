@@ -34,7 +34,7 @@ class as_completed:
     Parameters
     ----------
     futures : collection of futures, optional
-        What to wait for; `add` takes more at any time.
+        The futures to wait for; `add` takes more at any time.
     loop : object, optional
         Not used; futures know their loop.
     with_results : bool

@@ -49,9 +49,9 @@ def check_usable(future: Future, where: str) -> None:
     Parameters
     ----------
     future : Future
-        What somebody wants to use.
+        The futures that a caller wants to use.
     where : str
-        What for, as a sentence.
+        The purpose, as a sentence.
     """
     record = future._record
     if record.status == CANCELLED:

@@ -179,7 +179,7 @@ class Future(TaskRef):
         CancelledError
             When the task was cancelled.
         Exception
-            Whatever the task raised, with the traceback of its frames on the worker.
+            The exception of the task, with the traceback of its frames on the worker.
 
         Notes
         -----
@@ -316,7 +316,7 @@ class Future(TaskRef):
         Parameters
         ----------
         reason, msg : str, optional
-            What the error says that others get.
+            The text of the error that other clients get.
         force : bool
             Also when other clients want the result, and stop its code if it runs.
 

@@ -21,7 +21,7 @@ def late(client: ClientContext, text: str, key: str) -> TimeoutError:
     Parameters
     ----------
     text : str
-        What was not done in which time.
+        The thing that was not done, and the time it had.
     key : str
         Of the task, or the first of several.
     """

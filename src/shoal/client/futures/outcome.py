@@ -137,7 +137,7 @@ def _load_apart(
 
     The frames of tracebacks refer to those that they were made in, and so on up to that of a user
     who asked for the error, and to all in them: the future that failed, which would not end before
-    the collector comes. Those who call a generator are not among them once it has yielded.
+    the collector comes. Callers of a generator are not among them once it has yielded.
     """
     try:
         error = load(client, exception)

@@ -34,7 +34,7 @@ def wait(fs: Any, timeout: float | str | None = None, return_when: str = ALL_COM
     Parameters
     ----------
     fs : Future, or collection of futures
-        What to wait for.
+        The futures to wait for.
     timeout : float or str, optional
         Seconds, or a text such as ``"5s"``.
     return_when : {"ALL_COMPLETED", "FIRST_COMPLETED"}

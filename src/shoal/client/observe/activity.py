@@ -140,7 +140,7 @@ class get_task_stream(ClientBlock["get_task_stream"]):
     Attributes
     ----------
     data : list of dict
-        What ran, after the block.
+        The runs, after the block.
     figure : Page or None
         The page.
 

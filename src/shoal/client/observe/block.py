@@ -1,6 +1,6 @@
 """Context managers that begin and end with a request: one base for blocking and asynchronous code.
 
-What they ask the cluster is in the modules beside this one.
+Their requests to the cluster are in the modules beside this one.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class MemorySampler:
         client : Client, optional
             Whose cluster; by default the current client's.
         measure : {"process", "managed", "unmanaged", "spilled"}
-            What to sample: memory of the workers' processes, results in it, the rest of it, or
+            To sample: memory of the workers' processes, results in it, the rest of it, or
             results on disk.
         interval : float or str
             Time between two samples. Workers tell their memory about once a second.

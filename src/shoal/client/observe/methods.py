@@ -281,7 +281,7 @@ class InsightMethods(ClientContext):
         Returns
         -------
         dict
-            What Jupyter clients need to connect, by worker.
+            The connection files for Jupyter clients, by worker.
 
         Examples
         --------
@@ -312,7 +312,7 @@ class InsightMethods(ClientContext):
         Returns
         -------
         dict
-            What Jupyter clients need to connect.
+            The connection file for Jupyter clients.
         """
         return self.sync(ipython.start_on_scheduler, self, magic_name, qtconsole, qtconsole_args)
 

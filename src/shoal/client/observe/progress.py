@@ -1,6 +1,6 @@
 """`progress`: bars in a terminal or a notebook, for futures and all that they need.
 
-The scheduler counts and tells; bars draw. Those who draw their own way derive from `ProgressBar`.
+The scheduler counts and tells; bars draw. Other ways to draw derive from `ProgressBar`.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class ProgressBar:
     complete : bool
         False: leave out what is done already at the beginning.
     by : str
-        What is counted together: ``"prefix"``, ``"group"`` or ``"key"``.
+        The unit of counting: ``"prefix"``, ``"group"`` or ``"key"``.
 
     Attributes
     ----------
     counts : Counts
-        What was told last.
+        The last counts that were told.
     status : str
         ``running``, ``finished``, ``error`` when something failed, or ``cancelled`` when tasks were
         cancelled or the cluster restarted.
@@ -283,7 +283,7 @@ def progress(
     Parameters
     ----------
     *futures : futures, keys, collections, or lists of these
-        What to watch.
+        The futures to watch.
     notebook : bool, optional
         Whether to make a widget (extra ``jupyter``); by default where Jupyter is, and ipywidgets.
     multi : bool
@@ -291,7 +291,7 @@ def progress(
     complete : bool
         False: leave out what is done already.
     group_by : str or callable
-        What kinds of work are: ``"prefix"``, ``"group"``, or a function that gets a key.
+        The unit of counting: ``"prefix"``, ``"group"``, or a function that gets a key.
     **kwargs
         Of `TextProgressBar`: `interval`, `width`, `file`.
 

@@ -62,7 +62,7 @@ def warn(message: str | Warning, category: type[Warning] | None = UserWarning) -
     Parameters
     ----------
     message : str or Warning
-        What to say.
+        The objects to print.
     category : type, optional
         Kind of warning. Clients that do not know the class give a `UserWarning`.
 

@@ -111,7 +111,7 @@ class ClientApplier(Applier[_Fed, Effects, None]):
     def speak(self, *events: Event) -> list[Effects]:
         """Tell the core of events and send at once what it says, in any thread.
 
-        What else they lead to is to be given to `follow`, on the loop.
+        Their other effects are to be given to `follow`, on the loop.
         """
         with self._speaking:
             now = self._time()

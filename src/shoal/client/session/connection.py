@@ -52,7 +52,7 @@ class Connection:
     address : str
         Of the scheduler.
     connection_args : dict
-        What `Security.get_connection_args` returned.
+        The result of `Security.get_connection_args`.
     heartbeat : float
         Seconds between two signs of life.
     """

@@ -1,7 +1,7 @@
 """The client as its parts know it: its session, its connections, and whether it is open.
 
 `Client` is made of classes that derive from `ClientContext`, and hands itself to functions that
-ask for one, so that none of them needs `Client`. What users call does not belong here.
+ask for one, so that none of them needs `Client`. Methods for users do not belong here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ClientContext(SyncMethodMixin):
     rpc : ConnectionPool
         Operations of workers, by address.
     connection_args : dict
-        What connections are made with.
+        The arguments for making connections.
     direct_to_workers : bool, optional
         Whether values are fetched from workers, or through the scheduler.
     submit, get, persist, cancel, retry : callable

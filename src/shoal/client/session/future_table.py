@@ -1,6 +1,6 @@
 """Which keys have futures, how many, and who waits for them. Used by all threads.
 
-Here is only counting and waking. What is released is told to the core by `outbox`.
+Here is only counting and waking; `outbox` tells the core of released keys.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The loop's thread stands between the user's and the connection, and to wake it, and be woken by it,
 is a good part of what a lone task takes. When it sees that tasks come one by one it lends the
 connection (see `shoal.comm.thread_reader`), and the user's thread tells the core what it wants,
-sends it, and reads the result. What it releases meanwhile goes along with what it submits next, or
+sends it, and reads the result. Released keys go along with what it submits next, or
 is found by the loop, which looks now and then. A thread that submits two tasks in a row has others
 to come, which are better sent together: it leaves them to the loop.
 

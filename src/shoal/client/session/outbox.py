@@ -34,14 +34,14 @@ class Outbox(deque[Any]):
     futures : FutureTable
         Where futures are counted.
     applier : ClientApplier
-        What everything is handed to.
+        The function that takes the events.
 
     Attributes
     ----------
     awake : bool
         The loop will look.
     flushing : bool
-        What the loop took out is not handed over yet.
+        The loop took events out, and has not handed them over yet.
     handing : threading.RLock
         Held while things are handed over: what is before what is the order that counts.
     """

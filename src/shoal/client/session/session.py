@@ -59,7 +59,7 @@ class Session:
     id : str
         The client's id.
     name : str, optional
-        What people call it.
+        The client's name for people.
     versions : dict
         Versions of the software here.
 
@@ -70,7 +70,7 @@ class Session:
     futures : FutureTable
         Which keys have futures, and who waits for them; `records` and `lock` are its.
     outbox : Outbox
-        What is to be told to the core.
+        The events for the core.
     applier : ClientApplier
         Tells the core, and carries out what follows.
     stream : MessageStream, optional

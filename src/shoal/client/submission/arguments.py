@@ -1,7 +1,7 @@
 """Arguments of calls: futures out, placeholders in; then pickled.
 
 Futures are found in lists, tuples, sets, frozensets and values of dicts, to any depth; a namedtuple
-is a tuple. Those inside other objects travel as futures, and are kept alive as long as the task is
+is a tuple. Futures in other objects travel as futures, and are kept alive as long as the task is
 wanted.
 """
 

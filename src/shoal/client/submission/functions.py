@@ -138,7 +138,7 @@ def _name(func: Any) -> str:
 def _references(func: Any, depth: int = 3) -> tuple[Any, ...] | None:
     """Return all that a function refers to, to be compared later; `None` when that cannot be told.
 
-    What could change without a trace, such as a list, cannot be told.
+    An object that could change without a trace, such as a list, cannot be recognised.
     """
     if type(func) is not types.FunctionType or func.__dict__ or not depth:
         return None

@@ -147,7 +147,7 @@ class _Install(InstallPlugin):
 class PipInstall(_Install):
     """Install packages with pip on the scheduler and on all workers.
 
-    Processes of one environment take turns. What is there already is left alone.
+    Processes of one environment take turns. Packages that are there already are left alone.
 
     Parameters
     ----------

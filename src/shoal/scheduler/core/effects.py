@@ -16,12 +16,12 @@ class Effects(msgspec.Struct, gc=False):
     """Everything one event led to. Messages to one peer are in order and go out as one batch.
 
     The fields are carried out in the order in which they stand here, by
-    `shoal.scheduler.applier.SchedulerApplier`. What is said to a peer comes before the end of its
-    connection: the last messages are to arrive. What wakes somebody of this process comes after
+    `shoal.scheduler.applier.SchedulerApplier`. Messages to a peer come before the end of its
+    connection: the last messages are to arrive. Calls that wake a waiter in this process come after
     all messages: whoever is woken may say more. The timer comes last, and before the next event
     whatever that is: a later event knows better when the timer is to ring.
 
-    What a journal is to say comes before all of it: nobody may be told, and no data dropped, on the
+    The journal comes before all of it: nobody may be told, and no data dropped, on the
     strength of something that a scheduler that starts anew does not know.
     """
 

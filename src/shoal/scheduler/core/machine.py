@@ -68,7 +68,7 @@ class Machine:
     Parameters
     ----------
     settings : Settings
-        What can be tuned.
+        The settings.
     scheduler_id : str
         Names this incarnation; a scheduler that starts anew has another one.
     now : float
@@ -77,7 +77,7 @@ class Machine:
         Runs are numbered from here. It must be larger than any number an earlier scheduler at the
         same address used; microseconds since the epoch will do.
     journal : iterable of changes, optional
-        What a journal says; an empty one begins a journal. None: there is none.
+        The contents of a journal; an empty one begins a journal. None: there is none.
     wall : float
         To be added to the time for seconds since the epoch; only a journal needs it.
 

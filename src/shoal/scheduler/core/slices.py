@@ -2,12 +2,12 @@
 
 The loop must not stand still while a million tasks are released, cancelled or lost with their
 worker. So an event has a budget of tasks, and those that come in the same turn of the loop share it
-if one of them used much. What it does not get done stays in worklists of the
+if one of them used much. Work that it does not get done stays in worklists of the
 state (`unneeded`, `work`, `ready`, the common queue while workers have room), `Effects.more` is
 set, and the shell sends a `Continue` once the loop has looked at its sockets. A change of a few
 tasks is done within its event, as if there were no slices.
 
-What clients say waits in `inbox`, in order, as long as anything is under way that would have been
+Clients' messages wait in `inbox`, in order, as long as anything is under way that would have been
 done before: a graph may mean another task by a key that was released just before it.
 
 A large change is an iterator that yields how many tasks it touched, about, whenever the state is

@@ -37,7 +37,7 @@ class TaskTable(Mapping[str, "TaskState"]):
     Attributes
     ----------
     add, get, drop : callable
-        `dict.setdefault`, for keys that full parts lack; `dict.get`; and `del` of one key. Those of
+        `dict.setdefault`, for keys that full parts lack; `dict.get`; `del` of one key. Methods of
         the dict itself where that will do: they are called for each task, and a call of Python's
         would be a tenth of what it costs.
     """

@@ -44,7 +44,7 @@ class PrefixSum:
     seconds, nbytes : float, int
         Of all runs, and of all results.
     duration : float or None
-        What a run is expected to take.
+        The expected time of a run.
     suspicious : int
         How often a worker died while it ran one.
     """

@@ -45,7 +45,7 @@ def open_pickle(data: Any, what: str) -> Any:
     data : Blob, Serialized or bytes
         The object.
     what : str
-        What the scheduler does not do where the configuration forbids to unpickle.
+        Refused where the configuration forbids the scheduler to unpickle.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Progress:
     keys : iterable of str
         The keys; those that are not known yet are looked for whenever it is counted.
     by : {"prefix", "group", "key"}
-        What is counted together.
+        The unit of counting.
     complete : bool
         False: leave out what is done at the beginning.
     """

@@ -74,7 +74,7 @@ class SchedulerPlugins:
         Raises
         ------
         Exception
-            Whatever its `start` raises; then it was not added.
+            The exception of its `start`; then it was not added.
         """
         if name in self.plugins:
             if idempotent:
@@ -106,7 +106,7 @@ class SchedulerPlugins:
         ValueError
             When there is none of that name.
         Exception
-            Whatever its `close` raises; it is forgotten all the same.
+            The exception of its `close`; it is forgotten all the same.
         """
         await run_hook(self.take_out, name)
 

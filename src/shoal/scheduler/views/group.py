@@ -45,7 +45,7 @@ class TaskGroup(View):
     Attributes
     ----------
     name : str
-        What their keys begin with.
+        The beginning of their keys.
     states : dict
         How many are in each state.
     duration : float
@@ -137,13 +137,13 @@ class TaskPrefix(View):
     Attributes
     ----------
     name : str
-        What it is called.
+        The group's name.
     groups : keys view of TaskGroup
         The groups of it that have tasks.
     states : dict
         How many tasks are in each state.
     duration_average : float
-        What a run is expected to take, in seconds; -1 where nothing is known.
+        The expected time of a run, in seconds; -1 where nothing is known.
     suspicious : int
         How often a worker died while it ran one of its tasks.
     """

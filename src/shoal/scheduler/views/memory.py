@@ -19,7 +19,7 @@ class MemoryState:
     Parameters
     ----------
     process : int
-        What the system says that the processes use.
+        The memory of the processes, as the system says.
     unmanaged_old : int
         The least of what was used beside results lately
         (``distributed.worker.memory.recent-to-old-time``).
@@ -39,14 +39,14 @@ class MemoryState:
     managed_total : int
         Results in memory and on disk.
     unmanaged : int
-        What the processes use beside results: modules, what tasks at work have made, leaks, what
+        The processes' memory beside results: modules, what tasks at work have made, leaks, what
         was freed and not given back.
     unmanaged_old : int
         The part of it that has been there for a while.
     unmanaged_recent : int
         The part of it that is new.
     optimistic : int
-        What will be used when all that is new is gone: `managed` and `unmanaged_old`.
+        The memory that stays when all that is new is gone: `managed` and `unmanaged_old`.
 
     Examples
     --------

@@ -170,7 +170,7 @@ class PluginMethods(SchedulerAttributes):
         filename : str
             Its name; what ends in ``.py``, ``.egg`` or ``.zip`` can be imported.
         data : bytes or str
-            What is in it.
+            Its contents.
         load : bool
             Whether to import it at once.
         """

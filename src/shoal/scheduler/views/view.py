@@ -24,7 +24,7 @@ class View:
     views : Views
         Where the views of other objects are.
     core : object
-        What it stands for.
+        The object that it stands for.
     """
 
     __slots__ = ("__weakref__", "_core", "_views")

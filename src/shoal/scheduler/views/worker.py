@@ -33,7 +33,7 @@ class WorkerState(View):
     nbytes : int
         Bytes of all results that it holds.
     metrics : dict
-        What it last said of itself.
+        The latest metrics that it sent.
     """
 
     __slots__ = ()

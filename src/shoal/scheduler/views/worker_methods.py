@@ -93,7 +93,7 @@ class WorkerMethods(SchedulerAttributes):
         target : int, optional
             How many should stay.
         attribute : str
-            What to return of each, such as ``"name"``.
+            The attribute to return of each, such as ``"name"``.
         """
         call: Any = key
         if isinstance(key, bytes):
@@ -190,7 +190,7 @@ class WorkerMethods(SchedulerAttributes):
         serializers : object
             Taken for compatibility.
         on_error : {"raise", "return", "return_pickle", "ignore"}
-            What to do about those that fail to answer.
+            The treatment of workers that fail to answer.
         """
         return await membership.broadcast(self, msg, addresses(workers), hosts, nanny, on_error)
 

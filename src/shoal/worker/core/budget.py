@@ -1,7 +1,7 @@
 """The books of a worker's memory: its values, and what runs will take; and whether more fits.
 
 All is estimates: sizes of what is stored, what functions were seen to return and to take, and what
-the process takes beside (`Budget.baseline`). What is done about it is decided in `memory` and
+the process takes beside (`Budget.baseline`). The measures are decided in `memory` and
 `admission`.
 """
 

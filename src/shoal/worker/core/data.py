@@ -55,7 +55,7 @@ def fetched(
     absent: list[str],
     lives: dict[str, int],
 ) -> None:
-    """A peer answered. What nobody waits for any more is not kept."""
+    """A peer answered. Values that no run waits for any more are not kept."""
     for key, nbytes, type_name in got:
         life = lives.get(key, 0)
         if answered(s, peer, key, life) is not None:

@@ -40,7 +40,7 @@ class Effects(msgspec.Struct, gc=False):
     The fields are carried out in the order in which they stand here, by
     `shoal.worker.applier.WorkerApplier`. Threads work meanwhile: whatever a run needs is there
     before it is handed over, and what must not be there any more is gone before a run that may make
-    it anew is handed over. What is said to the scheduler is so by the time it is said.
+    it anew is handed over. Messages to the scheduler are true by the time they are sent.
     """
 
     # First: the scheduler knows no peer before this message.

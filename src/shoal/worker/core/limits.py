@@ -1,6 +1,6 @@
 """Runs whose code is to be stopped: those that pass their timeout, and those cancelled by force.
 
-First the executor raises an exception in the code. What goes on for longer than the grace is given
+First the executor raises an exception in the code. Code that goes on beyond the grace is given
 up: its thread is taken for lost, and the process is to be replaced. Of the other runs of that
 process none is to blame.
 """

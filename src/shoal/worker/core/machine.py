@@ -44,7 +44,7 @@ class Machine:
     Parameters
     ----------
     settings : Settings
-        What can be tuned.
+        The settings.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 Managed bytes (what the store knows of) above `memory_target` go to disk. A process above
 `memory_spill` has more in it than that: data goes to disk until it is below the target, which the
 measurements that follow tell. While memory is short, what is planned counts as well: room is made
-for what is to begin next. What is being written already counts as gone.
+for what is to begin next. Values that are being written count as gone.
 
 What the process takes is looked at after garbage was collected and free memory given back to the
 system, before anything is paused: neither happens by itself in time. Above `memory_pause`, for a

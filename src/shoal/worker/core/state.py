@@ -37,7 +37,7 @@ RunState: TypeAlias = Literal[
 class TaskRun(msgspec.Struct, gc=False, eq=False):
     """One assignment of a task to this worker.
 
-    The executor knows it by identity and changes nothing of it. What the task is stands in
+    The executor knows it by identity and changes nothing of it. The task's definition is in
     `compute`, the scheduler's message; key and run are the same as there.
     """
 

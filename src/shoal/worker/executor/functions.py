@@ -1,6 +1,6 @@
 """The functions of tasks by id: unpickled at their first use, kept until the core forgets them.
 
-What cannot carry state from one call to the next is unpickled once, and all tasks call it. Of what
+A function without state between calls is unpickled once, and all tasks call it. Of what
 could, each run has a copy of its own.
 """
 
@@ -29,13 +29,13 @@ class Function:
     call : callable
         The user's function.
     name : str
-        What errors and logs call it.
+        Its name in errors and logs.
     is_coroutine : bool
         Whether it is called on the event loop.
     repeated : Repeated
         The arguments that its tasks share.
     usual : Usual
-        What its results are like.
+        The usual size of its results.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class FunctionCache:
         LookupError
             When the function was never defined here.
         Exception
-            Whatever unpickling raised. It is tried again by the next task: a module may be there by
+            The exception of unpickling. The next task tries again: a module may be there by
             then.
         """
         found = self.loaded.get(function_id)

@@ -77,7 +77,7 @@ class ThreadPool(Places):
     on_seceded, on_started : callable
         Called as ``on_seceded(key, run, elapsed)``, the latter when a run with a timeout began.
     worker : object
-        What `get_worker()` returns in tasks.
+        The result of `get_worker()` in tasks.
     executors : mapping, optional
         Other executors by name, for tasks that ask for one; ``"default"`` is used instead of the
         threads by all others.

@@ -1,6 +1,6 @@
 """One run of a task: its function and inputs put together, called, and what came of it described.
 
-Whatever users' code raises, `SystemExit` too, becomes an outcome; nothing here may end a thread.
+Any exception of users' code, `SystemExit` too, becomes an outcome; nothing here may end a thread.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def prepare(
     MissingInputs
         When dependencies are not in the store.
     Exception
-        Whatever unpickling raises.
+        The exception of unpickling.
     """
     function = functions.loaded.get(compute.function)
     if function is None:
@@ -241,7 +241,7 @@ def small_result(value: Any, limit: int) -> Inline | None:
     """Return a value in a form that travels, or None when that takes more than `limit` bytes.
 
     The size of an object says nothing of what it refers to, so the pickling itself is cut short.
-    What only cloudpickle can pickle is not worth the time; it travels when somebody asks for it.
+    A value for cloudpickle only is not worth the time; it travels when it is asked for.
     """
     kind = type(value)
     if kind in PLAIN_RESULTS and is_plain_result(value):

@@ -14,7 +14,7 @@ __all__ = ["Data"]
 class Data(MutableMapping[Any, Any]):
     """The values that a worker holds, by the users' keys; those on disk are read when asked for.
 
-    What is put in or deleted here changes this worker only: the scheduler is not told.
+    A change here changes this worker only: the scheduler is not told.
 
     Examples
     --------

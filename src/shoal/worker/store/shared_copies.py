@@ -34,7 +34,7 @@ class SharedCopyCache:
     blobs : dict
         The blobs, the least recently asked for first.
     own_bytes : int
-        What the own copies take.
+        The bytes of the own copies.
     """
 
     __slots__ = (

@@ -103,7 +103,7 @@ class SpillFolder:
         OSError
             When the file cannot be read.
         Exception
-            Whatever unpickling raises; `ValueError` when the file is not what was written.
+            The exception of unpickling; `ValueError` when the file is not what was written.
         """
         began = time.perf_counter()
         with open(path, "rb", buffering=0) as file:
@@ -126,7 +126,7 @@ class SpillFolder:
         OSError
             When the file cannot be read.
         Exception
-            Whatever unpickling raises; `ValueError` when the file is not what was written.
+            The exception of unpickling; `ValueError` when the file is not what was written.
         """
         with open(path, "rb", buffering=0) as file:
             lengths = _lengths(file, path)

@@ -64,7 +64,7 @@ class WorkerMethods(WorkerAttributes):
     ) -> dict[str, Any]:
         """Store values, and tell the scheduler; return their sizes.
 
-        Nobody keeps them there unless a client or a task wants them.
+        They are not kept there unless a client or a task wants them.
         """
         values = {encode_key(key): value for key, value in data.items()}
         described = {key: describe(value) for key, value in values.items()}

@@ -2,7 +2,7 @@
 
 A primitive is an object with a name. It answers an `Ask` at once or lets it wait, and is told when
 nobody waits any more (`withdraw`), when somebody lost what was held (`release`), and when a value
-did not arrive (`put_back`). What is common to all primitives is done here:
+did not arrive (`put_back`). The common work of all primitives is done here:
 
 - an ask is answered once. `Unask` has the scheduler answer at once; what was answered before that
   and nobody looked at is taken back.

@@ -82,7 +82,7 @@ def lateness(settings: Settings) -> float:
 def pass_over(s: SchedulerState, seconds: float) -> None:
     """Time passed in which the scheduler was stopped, and heard of nobody: it does not count.
 
-    What workers and clients said meanwhile is still to be read.
+    Messages of workers and clients that came meanwhile are still to be read.
     """
     for ws in s.workers.values():
         ws.last_seen += seconds

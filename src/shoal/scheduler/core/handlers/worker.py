@@ -172,7 +172,7 @@ def _on_interrupted(s: SchedulerState, ws: WorkerState, msg: m.Interrupted) -> N
 
 
 def _on_missing_deps(s: SchedulerState, ws: WorkerState, msg: m.MissingDeps) -> None:
-    """A worker could not get inputs. What is believed of their holders is corrected first."""
+    """A worker could not get inputs. The scheduler's belief of their holders is corrected first."""
     patient = False
     lives = msg.lives or repeat(0, len(msg.deps))
     rows = zip(msg.deps, msg.absent, msg.unreachable, lives, strict=True)

@@ -7,7 +7,7 @@ The changes of one event are one record, so they are there together or not at al
 with a snapshot, as many records as it takes, and an empty record that says that it is complete.
 Checksums are made with the file's own number: what another file left on the disk is no record of
 this one. Numbers follow each other: a record that is there twice counts once, and nothing after a
-gap counts. What counts ends at the first record that is not whole.
+gap counts. The valid part ends at the first record that is not whole.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _SMALL = 2**20  # bytes that a journal may have beyond twice what was alive
 
 
 class Disk(Protocol):
-    """Where the file is. What fails raises `OSError`."""
+    """The file's disk. A step that fails raises `OSError`."""
 
     def append(self, data: bytes, /) -> None:
         """Write at the end. Where it fails, part of it may be there."""
@@ -61,7 +61,7 @@ class JournalWriter:
     disk : Disk
         Where.
     policy : {"always", "turn", "never"}
-        What must be on disk when.
+        The policy of when records must be on disk.
     snapshot : callable
         Returns all that the journal has to say.
     nonce : int

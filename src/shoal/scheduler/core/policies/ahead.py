@@ -7,7 +7,7 @@ last of its inputs is told to be there. The worker keeps it back until then, and
 nothing has to be called back here for that.
 
 Only what costs nothing to bring is sent ahead: every input is computed there, is there, or travels
-with the task. What was sent ahead does not count as work of the worker until it begins, so it takes
+with the task. A task sent ahead does not count as work of the worker until it begins, so it takes
 no place from tasks that could begin now.
 """
 

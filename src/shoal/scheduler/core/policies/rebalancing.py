@@ -46,7 +46,7 @@ def plan_rebalance(
         Workers give only above `sender_min`, and take only below `recipient_max`; differences of
         up to `gap` are left. Workers without a memory limit always take part.
     keys : container of str, optional
-        What may move; all by default.
+        The results that may move; all by default.
 
     Returns
     -------

@@ -291,7 +291,7 @@ def add_copy(
 ) -> None:
     """A worker holds (a copy of) a result that it did not compute just now.
 
-    Whatever state the task is in, it ends in memory.
+    From any state the task ends in memory.
     """
     if ws in ts.who_has:
         return
