@@ -112,8 +112,8 @@ def current_task() -> TaskContext | None:
 def nearness() -> float:
     """Return the least priority of what is submitted here: a little above that of the task here.
 
-    What a task waits for goes before other tasks that would come to wait, too. Each of these keeps
-    a thread; depth first there are fewer of them.
+    The inputs of a waiting task go before other tasks that would come to wait, too. Each of these
+    keeps a thread; depth first there are fewer of them.
     """
     context = current_task()
     if context is None or context.priority is None:

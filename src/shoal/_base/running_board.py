@@ -1,7 +1,7 @@
 """The runs of a process at this moment, readable by another process after this one died.
 
 The worker writes a number into a slot before it begins a run, which costs a thread one store into
-mapped memory; its nanny maps the same file. What runs are, and who is to blame, others decide.
+mapped memory; its nanny maps the same file. Blame is decided elsewhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names of workers: any object may be one, and two are the same when their texts are.
 
 A cluster counts its workers 0, 1, 2; a command line, an environment variable and a restriction name
-them by text. So whatever compares or looks up names does it by text. What is shown of a worker is a
+them by text. So code that compares or looks up names does it by text. A worker is shown with a
 number where it was given one, and otherwise the text.
 """
 

@@ -1,8 +1,8 @@
 """Many small entries in one file: gathered for a moment by the process that made them.
 
 A pack is the entries one after the other, their places (msgpack), the length of that in 8 bytes,
-and a magic. It is written once, whole, and never changed. What was gathered and not yet written is
-lost with its process, and computed again by whoever needs it.
+and a magic. It is written once, whole, and never changed. Results gathered and not yet written are
+lost with their process, and computed again where they are needed.
 """
 
 from __future__ import annotations

@@ -765,8 +765,8 @@ class Client(CollectionMethods, DataMethods, InsightMethods, DebugMethods):
         Parameters
         ----------
         data : list, tuple, namedtuple, dict, set, range, iterator, queue, or any other value
-            Each item of a container becomes a future; the names in a dict are the keys. What is
-            derived from these types, such as an `OrderedDict`, is one value.
+            Each item of a container becomes a future; the names in a dict are the keys. A value
+            of a type derived from these, such as an `OrderedDict`, is one.
         workers : list of str or (host, port), optional
             Where to put it; by default on all workers in turn, according to their threads.
         broadcast : bool or int

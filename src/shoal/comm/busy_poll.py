@@ -1,7 +1,7 @@
 """A loop that stays awake for a moment, because the next question is about to come.
 
 A caller that asks one thing after the other is answered sooner by a process that did not go to
-sleep: to sleep and be woken takes both sides as long as the answer itself. What is asked is not
+sleep: to sleep and be woken takes both sides as long as the answer itself. The question is not
 known here.
 """
 

@@ -1,8 +1,8 @@
 """A connection's socket, past its transport: small batches, from any thread. POSIX only.
 
-A transport belongs to its loop's thread, and some write only at the end of the loop's turn. Who
-waits for an answer writes sooner than that, and sees to it that the transport has nothing left to
-write.
+A transport belongs to its loop's thread, and some write only at the end of the loop's turn. A
+thread that waits for an answer writes sooner than that, and sees to it that the transport has
+nothing left to write.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from shoal.comm.secret import Secret, check_strength, cluster_secret
 
 __all__ = ["BEARER", "LINK", "ONCE", "SESSION", "PageTokens", "with_token", "without_token"]
 
-# Kinds, the first letter of a token. What a link shows may be used again, what is printed may not:
+# Kinds, the first letter of a token. A link's token may be used again, a printed one may not:
 # logs are read by others. A session is what a browser is given for either.
 LINK: Final = "l"
 ONCE: Final = "o"

@@ -1,6 +1,6 @@
 """Connections through the scheduler, for processes that cannot reach each other.
 
-Who wants to reach a peer and cannot asks the scheduler for a passage (`handshake.ask_passage`). The
+A process that cannot reach a peer asks the scheduler for a passage (`handshake.ask_passage`). The
 scheduler opens a connection to the peer, or has the peer open one, and passes bytes from one to the
 other from then on (`splice`). On it both ends shake hands as on any connection: they prove to each
 other who they are, encrypt for each other, and the one in the middle sees neither keys nor data. It

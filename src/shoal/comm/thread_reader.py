@@ -1,8 +1,9 @@
 """Reading in the thread that waits, so that an answer need not wake the loop's thread first.
 
 The loop's transport reads a connection. After some answers to waiting threads in a row the loop
-lends it: the transport pauses, and the next thread that waits reads by itself. What comes while no
-thread reads, or is for others, is left where it is, and the loop takes the connection back.
+lends it: the transport pauses, and the next thread that waits reads by itself. Bytes that come
+while no thread reads, or are for others, are left where they are, and the loop takes the connection
+back.
 
 A signal handler may raise in the main thread between any two steps, so a thread looks at what came
 without taking it, does what follows from it, and takes it last. Interrupted, it leaves all of it to

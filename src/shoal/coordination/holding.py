@@ -1,6 +1,6 @@
 """The common part of locks and semaphores: something is acquired, held, and released.
 
-What is held is known by the number of the ask that it was the answer to, and is held by a client,
+A held thing is known by the number of the ask that it was the answer to, and held by a client,
 not by a thread: another thread may release what one acquired through the same object.
 
 Tasks that wait for these leave their thread later than others, and never wait to come back: see

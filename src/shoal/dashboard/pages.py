@@ -1,6 +1,6 @@
 """The pages there are, and the panes that can be shown alone, by the names that others know.
 
-What each shows is in the page's own sources (`dashboard/src/pages.ts`), under the same names.
+The contents of each are in the page's own sources (`dashboard/src/pages.ts`), under the same names.
 """
 
 from __future__ import annotations

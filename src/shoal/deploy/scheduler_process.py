@@ -29,7 +29,7 @@ _CLASS = "shoal.scheduler.scheduler.Scheduler"
 class SchedulerProcess(ProcessInterface):
     """Starts a scheduler's process, watches it, and starts it again when it dies.
 
-    What the scheduler knew it learns again from workers and clients, which connect anew.
+    The new scheduler learns its state from workers and clients, which connect anew.
 
     Parameters
     ----------

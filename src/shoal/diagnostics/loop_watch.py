@@ -14,7 +14,7 @@ _WATCHED = 300.0  # seconds after a look for which is looked
 class LoopWatch:
     """Wakes up every ``distributed.admin.tick.interval`` while somebody asks how late that was.
 
-    What to warn of is found elsewhere (`shoal.comm.lateness`), at less cost.
+    Lateness that is worth a warning is found elsewhere (`shoal.comm.lateness`), at less cost.
 
     Attributes
     ----------

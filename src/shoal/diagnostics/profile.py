@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 __all__ = ["Tree", "add_stack", "describe", "merge", "new_tree", "stack_text"]
 
-# Frames of a stack that count; deep recursion says no more further in. What encodes a tree calls
+# Frames of a stack that count; deep recursion says no more further in. The encoder of a tree calls
 # itself six times a level, and Python lets it do so a thousand times.
 _DEEPEST = 100
 

@@ -177,7 +177,7 @@ def loop_stack(frame: FrameType) -> list[FrameType]:
 def contended_seconds() -> float:
     """Return how long threads of this process waited for the interpreter's lock, by estimate.
 
-    What one thread waited that wants it now and then; counted while something is watched.
+    The wait of one thread that wants it now and then; counted while something is watched.
     """
     return _sampler.late
 

@@ -1,6 +1,6 @@
 """One life of a server's process: it starts, is measured, and ends, and its end is explained.
 
-What comes after the end is the owner's business: a nanny's, or a local cluster's. What runs in the
+The steps after the end are the owner's: a nanny's, or a local cluster's. The code in the
 process is the target's: `run_worker`, or the cluster's `run_scheduler`.
 """
 

@@ -1,7 +1,7 @@
 """Plugins: users' objects with hooks that a scheduler, workers or nannies call.
 
-The classes to derive from, and ready-made ones in `builtin`. Who calls the hooks is with those who
-have something to tell: `shoal.scheduler.plugins.own`, `shoal.worker.plugins`,
+The classes to derive from, and ready-made ones in `builtin`. The hooks are called by the modules
+that have something to tell: `shoal.scheduler.plugins.own`, `shoal.worker.plugins`,
 `shoal.nanny.plugins`.
 """
 

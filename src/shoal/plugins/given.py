@@ -70,7 +70,7 @@ class GivenPlugins(ABC):
     async def sync(self, plugins: dict[str, Blob], change: str) -> None:
         """Have the plugins that the scheduler wants here, and not those it took back.
 
-        What another scheduler gave, before this one took its place, stays.
+        Plugins of another scheduler, before this one took its place, stay.
         """
         if _source(change) == _source(self.change):
             for name in [name for name in self._given if name not in plugins]:

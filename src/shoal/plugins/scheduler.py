@@ -104,9 +104,9 @@ class SchedulerPlugin:
             Of the event that caused it.
         **kwargs
             `worker` (the address) from and to ``processing``. Of what ended also `startstops` (a
-            list of dicts with `action`, `start` and `stop`), and `nbytes`, `type` and `typename`
-            of the result, or `exception`, `traceback` (both pickled) and their texts. What later
-            versions may add.
+            list of dicts with `action`, `start` and `stop`), and `nbytes`, `type` and `typename` of
+            the result, or `exception`, `traceback` (both pickled) and their texts. More arguments
+            that later versions may add.
         """
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> Any:

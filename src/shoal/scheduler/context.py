@@ -1,7 +1,7 @@
 """`SchedulerContext`: the base of a scheduler, for its operations and for the documented methods.
 
 `Scheduler` is made of classes that derive from this one, and hands itself to the functions of
-`operations`, so that none of them needs `Scheduler`. What happens in a scheduler's life does not
+`operations`, so that none of them needs `Scheduler`. The steps of a scheduler's life do not
 belong here.
 """
 

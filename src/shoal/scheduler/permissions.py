@@ -1,10 +1,10 @@
 """The requests that a peer may make to a scheduler: by its role, and only for its own session.
 
-A peer with the cluster's secret, or of the same user on the same host, may do everything, as it
-can take any role. A holder of the clients' secret is a client, and no other client than it is. Who
-has that of workers is a worker, and a client as its tasks may be: what they submit runs on workers,
-which its holder may do anyway; but nothing that it sends runs in the scheduler's own process, nor
-ends the cluster. The reasons are in decision 0027.
+A peer with the cluster's secret, or of the same user on the same host, may do everything, as it can
+take any role. A holder of the clients' secret is a client, and no other client than it is. A holder
+of the workers' secret is a worker, or a client as its tasks may be: the tasks that these submit run
+on workers, where it may run code anyway; but nothing that it sends runs in the scheduler's own
+process, nor ends the cluster. The reasons are in decision 0027.
 """
 
 from __future__ import annotations

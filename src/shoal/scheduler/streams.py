@@ -104,7 +104,7 @@ class Streams:
         comm : Comm
             The connection.
         token : bytes
-            What the peer begins all its streams with, and tells nobody else.
+            The token that the peer begins all its streams with, and tells no other process.
         """
         if not isinstance(token, bytes) or len(token) > _LONGEST_TOKEN:
             raise ValueError(f"the token of a stream is at most {_LONGEST_TOKEN} bytes")

@@ -2,7 +2,7 @@
 every reader; used again when nobody maps it any more.
 
 Here are the memory, the check that two processes can share it, and what stands for it in a message.
-What is worth sharing, and for how long, is known to those who own the values. Linux only: elsewhere
+Owners of values know which are worth sharing, and for how long. Linux only: elsewhere
 `host_identity` is None, and everything goes over sockets.
 """
 

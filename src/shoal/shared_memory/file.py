@@ -9,8 +9,8 @@ or a part of one, also in forked children; and not longer, however a process end
 exclusive lock is had only while nobody reads or maps the file. The owner holds it while it
 overwrites; nobody waits for a lock, who cannot have it does without.
 
-Files cannot be cut, extended or written by descriptor, not even by their owner. What it writes to
-is a mapping from before that seal; nobody can make another.
+Files cannot be cut, extended or written by descriptor, not even by their owner. The owner writes to
+a mapping from before that seal; no process can make another.
 """
 
 from __future__ import annotations

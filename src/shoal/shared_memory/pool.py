@@ -1,8 +1,8 @@
 """Spare files: their values are gone, their memory is there for the next values.
 
-Most of the cost of a copy is taking fresh pages from the kernel. Those who make values one after
-another need not pay it each time. A spare file that somebody still reads or maps is left alone
-until nobody does: the kernel knows (see `file`).
+Most of the cost of a copy is taking fresh pages from the kernel. A process that makes values one
+after another need not pay it each time. A spare file that a process still reads or maps is left
+alone until none does: the kernel knows (see `file`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Pool:
     Attributes
     ----------
     nbytes, hidden, files : int
-        What they take; how much of it the system does not count as memory of this process; how
+        Their bytes; how much of it the system does not count as memory of this process; how
         many they are.
     on_filled : callable
         Called, on whatever thread, when there are files again.
@@ -167,7 +167,7 @@ def tend(
     loop : asyncio.AbstractEventLoop
         Where the task runs.
     start : callable
-        Makes a task. Who cancels that closes the pool.
+        Makes a task; to cancel that closes the pool.
     """
     task: asyncio.Task[None] | None = None
 

@@ -34,7 +34,7 @@ _HUGE = 1 << 62  # a length above it is no length
 class Segment:
     """Parts of bytes that another wrote. Close it when it need not be opened here any more.
 
-    What was mapped stays mapped. As long as the segment is open, or mapped, or a part of it is,
+    Mapped parts stay mapped. As long as the segment is open, or mapped, or a part of it is,
     its content stays as it is.
 
     Attributes

@@ -27,7 +27,7 @@ _FILE_FROM = 16 << 20  # bytes that are worth another file and thread
 class OwnSegment:
     """Parts of bytes that this process wrote. Close it when it need not be opened any more.
 
-    What others mapped stays mapped.
+    Mappings of other processes stay.
 
     Attributes
     ----------

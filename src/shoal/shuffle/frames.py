@@ -1,8 +1,8 @@
 """Frames of pandas in parts, and together again: every type of column comes out as it went in.
 
 A part of a frame is bytes: the values of each field of fixed width one after the other, then one
-Arrow record batch of the columns that are Arrow's, then a pickle of those that are neither. What
-all parts of a frame have in common, its columns, their types and categories, is the head.
+Arrow record batch of the columns that are Arrow's, then a pickle of those that are neither. The
+head is common to all parts of a frame: its columns, their types and categories.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One value in parts: bytes one after the other, and where each part of them begins.
 
-Large ones are written into shared memory as they are made. What the bytes mean is not known here.
+Large ones are written into shared memory as they are made. The meaning of the bytes is not known
+here.
 """
 
 from __future__ import annotations

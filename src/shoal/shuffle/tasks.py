@@ -1,7 +1,7 @@
 """The functions of tasks of a shuffle or a join of frames.
 
-`shuffle_transfer` and the others of these names stand in the graphs that dask makes. What a shuffle
-is to do is known to its barrier only, so `shoal.client.collections.in_place` puts what is bound to
+`shuffle_transfer` and the others of these names stand in the graphs that dask makes. The definition
+of a shuffle is in its barrier only, so `shoal.client.collections.in_place` puts functions bound to
 it into their places: `Transferring`, `Unpacking`, `Merging`.
 """
 

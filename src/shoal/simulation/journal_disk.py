@@ -1,7 +1,7 @@
 """The disk that a simulated scheduler journals to, and all that a file system may do to it.
 
-What was written outlives the process, and the write that it died in may be torn. Where the host
-dies, what was not synced may be there in parts: a later write without an earlier one, whose place
+Written bytes outlive the process, and the write that it died in may be torn. Where the host dies,
+bytes that were not synced may be there in parts: a later write without an earlier one, whose place
 is empty then, one of them torn, one of them twice. A file that was put in the place of another is
 there whole, or the other still is.
 """
@@ -44,7 +44,7 @@ class Platter:
     note : callable
         Called with the name of each fault.
     policy : str
-        What the journal syncs. With ``"always"`` the host dies with the scheduler.
+        The sync policy of the journal. With ``"always"`` the host dies with the scheduler.
     """
 
     def __init__(self, seed: int, clock: Clock, note: Callable[[str], None], policy: str) -> None:

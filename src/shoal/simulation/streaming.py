@@ -1,7 +1,8 @@
 """A simulated user's stream of numbered parts: a task puts them ahead of the answers, and is rerun.
 
 Puts of a run that is over may still be under way when the next run begins, as in a real cluster.
-Whatever dies, the reader gets each part once and in order, where it skips those that came before.
+Whichever process dies, the reader gets each part once and in order, where it skips those that came
+before.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A simulated user at topics: it subscribes, publishes and leaves.
 
 Each publisher numbers its values, and sends them where it was told that somebody subscribes: a task
-to other workers directly, all others by the scheduler. What one subscription hears of one publisher
-is in order, as long as it comes on one line, and never twice; where nothing fails, nothing is left
-out in between, and publishers know of who came.
+to other workers directly, all others by the scheduler. The values of one publisher at one
+subscription come in order, as long as they come on one line, and never twice; where nothing fails,
+nothing is left out in between, and publishers know of who came.
 """
 
 from __future__ import annotations

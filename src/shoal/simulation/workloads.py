@@ -40,7 +40,7 @@ class Workload:
     overrun : float
         The share of tasks that do not end by themselves.
     churn : bool
-        Whether futures are released and cancelled. What runs without a timeout, and is released,
+        Whether futures are released and cancelled. A task without a timeout that is released
         would run for ever.
     """
 

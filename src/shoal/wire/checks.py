@@ -1,9 +1,10 @@
 """Checks of messages beyond the types of their fields: columns of equal length, indices in range.
 
-The decoder checks each field for itself (`shoal.wire.messages`). What fields say of each other is
-checked here, before anything of a message is taken into account; what only a core can know, such as
-which functions were defined, it checks by itself, also before it changes anything. Columns are
-looked at as a whole: nearly all messages of a busy cluster cost a comparison of lengths.
+The decoder checks each field for itself (`shoal.wire.messages`). Relations between fields are
+checked here, before anything of a message is taken into account; facts that only a core can know,
+such as which functions were defined, the core checks by itself, also before it changes anything.
+Columns are looked at as a whole: nearly all messages of a busy cluster cost a comparison of
+lengths.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Messages that the encoder refuses, made such that it takes them.
 
 File names that are no UTF-8, as `os.listdir` gives them, and numbers of more than 64 bits come in
-names of functions and types, of resources and data sets, in sizes and texts of errors. What they
-stand for is not lost with them: a text has its odd characters escaped, on every way alike, and a
+names of functions and types, of resources and data sets, in sizes and texts of errors. Their
+meaning is not lost: a text has its odd characters escaped, on every way alike, and a
 number becomes the nearest that can be told. Keys need none of it, see `shoal._base.keys`.
 """
 

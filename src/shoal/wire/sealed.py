@@ -75,8 +75,8 @@ def loads_own(blob: Blob) -> Any:
 def loads_received(blob: Blob) -> Any:
     """Unpickle a value for the only user of a message.
 
-    What came through a socket is in memory of its own. Between two ends in one process buffers are
-    those of the sender's arrays: they are copied.
+    Bytes that came through a socket are in memory of their own. Between two ends in one process
+    buffers are those of the sender's arrays: they are copied.
     """
     buffers = blob.buffers
     if all(type(memoryview(buffer.data).obj) in _RECEIVED for buffer in buffers):

@@ -287,7 +287,7 @@ class Exchange:
         data : dict
             Values as they came over a connection.
         shared : dict, optional
-            What refers to values in the sender's shared memory. Those that cannot be opened are
+            References to values in the sender's shared memory. References that cannot be opened are
             named in the answer, as ``"unreadable"``.
         life : int
             Of all these keys.

@@ -80,7 +80,7 @@ class ClientContext(SyncMethodMixin):
         """``"running"``, while it can be used.
 
         ``"connecting"`` at first, and while it looks for a scheduler that it lost; ``"closed"``
-        when there is none any more: the cluster was closed, or did not come back in time. What is
+        when there is none any more: the cluster was closed, or did not come back in time. A method
         called then says which of the two. ``"closing"`` is what `close` does.
         """
         if self._status != "running":

@@ -1,7 +1,7 @@
 """The client in a child that was forked: its finished futures, and an answer for all else.
 
-The child has neither the thread of the event loop nor the connections, which are the parent's. Who
-uses the client there is told so at once, by every verb.
+The child has neither the thread of the event loop nor the connections, which are the parent's. A
+user of the client there is told so at once, by every method.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ sends it, and reads the result. Released keys go along with what it submits next
 is found by the loop, which looks now and then. A thread that submits two tasks in a row has others
 to come, which are better sent together: it leaves them to the loop.
 
-A signal handler may raise in the main thread between any two steps. What that thread was about to
-say is then said again, by the loop.
+A signal handler may raise in the main thread between any two steps. The message that it was about
+to send is then sent again, by the loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The scheduler's state: tasks, workers, clients, groups, functions.
 
-Only data and its smallest bookkeeping live here. What happens to it is in `transitions`, who asks
-for it in `handlers`, and how choices are made in `policies`.
+Only data and its smallest bookkeeping live here. Its changes are in `transitions`, their causes
+in `handlers`, and the choices in `policies`.
 
 Four habits keep a task near 600 bytes and 10 microseconds:
 

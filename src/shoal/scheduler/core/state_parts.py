@@ -1,7 +1,7 @@
 """The named parts of `SchedulerState`: what belongs together there, and is not used for each task.
 
-Only data lives here. What every task needs stays in `SchedulerState` itself, as each step on the
-way to an attribute is paid for a million times.
+Only data lives here. Attributes that every task needs stay in `SchedulerState` itself, as each step
+on the way to an attribute is paid for a million times.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Notes:
     plugins : dict
         Where there is a journal, clients' plugins by their kind and name: opaque.
     stolen : dict
-        What was asked back from workers: how often, and seconds, by level (`policies.stealing`).
+        Runs asked back from workers: how often, and seconds, by level (`policies.stealing`).
     """
 
     __slots__ = ("events", "heard", "killed", "metadata", "plugins", "stolen")

@@ -1,3 +1,3 @@
-"""The journal's file, its lease, and how a scheduler begins from it. What is written is decided in
+"""The journal's file, its lease, and how a scheduler begins from it. Its contents are decided in
 `shoal.scheduler.core.journal`.
 """

@@ -1,6 +1,6 @@
 """The task stream: when and where each task ran, recorded from when somebody first asks.
 
-That a task ran and how it ended the scheduler hears anyway. What went on around it (threads, time
+That a task ran and how it ended the scheduler hears anyway. The circumstances (threads, time
 to fetch inputs, time to unpickle) workers note, once the plugin `TraceTasks` is on them.
 """
 

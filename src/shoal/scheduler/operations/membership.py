@@ -56,8 +56,8 @@ async def broadcast(
     workers, hosts : list, optional
         Whom to ask; all by default.
     on_error : {"raise", "return", "return_pickle", "ignore"}
-        What to do about those that do not answer: raise, answer in their place with what happened,
-        or with the pickled error, or leave them out.
+        The treatment of workers that do not answer: raise, answer in their place with what
+        happened, or with the pickled error, or leave them out.
     """
     chosen = [] if workers is None and hosts is not None else find_workers(scheduler, workers)
     if hosts is not None:

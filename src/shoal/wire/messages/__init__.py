@@ -17,7 +17,7 @@ Conventions
   under it, until nobody needs it any more. Clients draw them; see `docs/decisions`. Wherever a key
   crosses a connection that does not keep its order with all others about it, its life goes along.
   0 stands for one that the sender does not know.
-- `told` counts what a client tells on one connection, and only grows. What is said to the client
+- `told` counts what a client tells on one connection, and only grows. A message to the client
   says how far it was `heard`: a word about a key that was told later is about an older life of it.
 - A list that is documented as "`[]` when ..." saves bytes and time in the common case.
 """

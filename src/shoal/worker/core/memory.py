@@ -5,7 +5,7 @@ Managed bytes (what the store knows of) above `memory_target` go to disk. A proc
 measurements that follow tell. While memory is short, what is planned counts as well: room is made
 for what is to begin next. Values that are being written count as gone.
 
-What the process takes is looked at after garbage was collected and free memory given back to the
+The size of the process is looked at after garbage was collected and free memory given back to the
 system, before anything is paused: neither happens by itself in time. Above `memory_pause`, for a
 while, nothing new starts. A worker that stays there with nothing that runs and nothing to write to
 disk has lost its memory to something else, and makes room for a new process. Ending a worker that

@@ -196,8 +196,8 @@ def retire_worker(
 def check_retiring(s: SchedulerState) -> None:
     """Move unique results off retiring workers; those that are empty are retired.
 
-    What a worker runs may end, and what it holds may move, until the time is over. Then what runs
-    is run elsewhere.
+    Runs of the worker may end, and its data may move, until the time is over. Runs that go on then
+    are run elsewhere.
     """
     for ws in list(s.departures.retiring):
         if ws.address not in s.workers:

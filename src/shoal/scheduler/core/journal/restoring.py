@@ -2,8 +2,8 @@
 
 Tasks are there with all they need, wanted by the values that they are in, or because they were to
 run to their end. Nothing is placed before the workers had time to come back with what they hold
-and run. What clients held, and what was on its way to them, waits for them: they come back and ask
-again for what they did not hear of, or their time is over.
+and run. Things that clients held, or that were on their way, wait for them: they come back and ask
+again for answers that they did not hear, or their time is over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Many plain tasks at once: made ready, assigned, finished, released.
 
 A task is plain while it has no inputs, no options, no large buffers, nothing that depends on it,
-and nothing rare: those of a `map`. What happens to it is what `on_graph`, `assign` and `finish` do,
-but what is equal for all of them is looked up, counted and said once.
+and nothing rare: those of a `map`. They change as by `on_graph`, `assign` and `finish`,
+but facts that are equal for all of them are looked up, counted and said once.
 """
 
 from __future__ import annotations
