@@ -8,17 +8,15 @@ client closes, and nobody waits any more.
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
-from fuzzing.mutation import Mutator
+from fuzzing.told import ToldEpisode, ToldWorld
 
 from shoal.client.core import events as e
 from shoal.client.core.asks import Asking
 from shoal.client.core.invariants import check
 from shoal.client.core.machine import Machine
 from shoal.client.core.state import Call, Extras, Function, Record
-from shoal.errors import ProtocolError
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.wire.codec import BatchCodec
@@ -30,27 +28,21 @@ _SAYS: BatchCodec[Any] = BatchCodec(m.ClientToScheduler)
 _ERROR = Blob(b"error")
 
 
-class World:
+class World(ToldWorld):
     """A client's core; the steps say what its user and the scheduler do."""
 
+    hears = _HEARS
+
     def __init__(self) -> None:
-        self.steps: list[list[Any]] = []
+        super().__init__()
         self.machine = Machine("client", "name", {}, first_life=1024)
         self.machine.state.part = 3
-        self.now = 0.0
         self.asked: dict[int, Asking] = {}
         self.waiting: dict[int, None] = {}  # asks without an answer
         self.numbers = 0
         calls = [Function(bytes([65 + i]) * 16, Blob(b"function")) for i in range(3)]
         self.calls = [Call(each, "g", priority=float(i % 2)) for i, each in enumerate(calls)]
         self.feed(e.Connected())
-
-    def do(self, *step: Any) -> None:
-        self.steps.append(list(step))
-        self.perform(*step)
-
-    def perform(self, kind: str, *rest: Any) -> None:
-        getattr(self, f"on_{kind}")(*rest)
 
     def feed(self, event: Any) -> None:
         effects = self.machine.handle(event, self.now)
@@ -60,7 +52,7 @@ class World:
         check(self.machine)
 
     @property
-    def over(self) -> bool:
+    def over(self) -> bool:  # type: ignore[override]
         return self.machine.state.ended is not None
 
     def known(self) -> list[str]:
@@ -69,12 +61,7 @@ class World:
 
     # -- steps ------------------------------------------------------------------------------
 
-    def on_say(self, frames: list[str]) -> None:
-        try:
-            messages = _HEARS.decode([bytes.fromhex(frame) for frame in frames])
-        except ProtocolError:
-            self.on_again()
-            return
+    def hear(self, messages: list[Any]) -> None:
         self.feed(e.FromScheduler(messages))
 
     def on_again(self) -> None:
@@ -143,40 +130,20 @@ class World:
         assert not asks.pending and not self.waiting, f"they wait: {list(self.waiting)}"
 
 
-def replay(steps: list[list[Any]]) -> None:
-    """Let happen again what an episode recorded."""
-    world = World()
-    for kind, *rest in steps[1:]:
-        world.perform(kind, *rest)
+replay = World.replay
 
 
-class Episode:
+class Episode(ToldEpisode):
     """A client's life, in which it hears so many mutated words."""
 
+    talk = 0.6
+    words = (1, 1, 2)
+    mutated = 0.8
+
     def __init__(self, seed: str, cases: int) -> None:
-        self.rng = Random(seed)
-        self.mutator = Mutator(self.rng)
         self.core = World()
-        self.core.steps.append(["start"])
-        self.cases = cases
+        super().__init__(seed, cases, self.core)
         self.numbers = 0
-
-    def run(self) -> None:
-        while self.cases > 0 and not self.core.over:
-            if self.rng.random() < 0.6:
-                self.say()
-            else:
-                self.happen()
-        self.core.do("end")
-
-    def say(self) -> None:
-        rng = self.rng
-        words = [self.word() for _ in range(rng.choice((1, 1, 2)))]
-        frames = [bytes(frame) for frame in _HEARS.encode(words)]
-        if rng.random() < 0.8:
-            self.cases -= 1
-            frames[0] = self.mutator.batch(frames[0])
-        self.core.do("say", [frame.hex() for frame in frames])
 
     def word(self) -> Any:
         rng = self.rng

@@ -8,12 +8,10 @@ nobody wants anything any more, nothing must be left of runs, fetches and resour
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
-from fuzzing.mutation import Mutator
+from fuzzing.told import ToldEpisode, ToldWorld
 
-from shoal.errors import ProtocolError
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.wire.codec import BatchCodec
@@ -57,11 +55,13 @@ class _Failure:
     agreed = True
 
 
-class World:
+class World(ToldWorld):
     """A worker's core, and what is around it; the steps say which of its tasks and fetches move."""
 
+    hears = _HEARS
+
     def __init__(self) -> None:
-        self.steps: list[list[Any]] = []
+        super().__init__()
         self.machine = Machine(
             Settings(
                 resources={"GPU": 2.0},
@@ -72,19 +72,11 @@ class World:
                 validate=True,
             )
         )
-        self.now = 0.0
         self.over = False  # it was told to close
         self.queued: list[TaskRun] = []
         self.ended: list[Outcome] = []
         self.fetches: list[Fetch] = []
         self.apply(self.machine.handle(Connected(), 0.0))
-
-    def do(self, *step: Any) -> None:
-        self.steps.append(list(step))
-        self.perform(*step)
-
-    def perform(self, kind: str, *rest: Any) -> None:
-        getattr(self, f"on_{kind}")(*rest)
 
     def feed(self, event: Any) -> None:
         self.apply(self.machine.handle(event, self.now))
@@ -112,12 +104,7 @@ class World:
 
     # -- steps ------------------------------------------------------------------------------
 
-    def on_say(self, frames: list[str]) -> None:
-        try:
-            messages = _HEARS.decode([bytes.fromhex(frame) for frame in frames])
-        except ProtocolError:
-            self.on_again()
-            return
+    def hear(self, messages: list[Any]) -> None:
         self.feed(FromScheduler(messages))
 
     def on_again(self) -> None:
@@ -205,41 +192,21 @@ class World:
             assert abs(s.available[name] - amount) < 1e-6, f"{name}: {s.available[name]}"
 
 
-def replay(steps: list[list[Any]]) -> None:
-    """Let happen again what an episode recorded."""
-    world = World()
-    for kind, *rest in steps[1:]:
-        world.perform(kind, *rest)
+replay = World.replay
 
 
-class Episode:
+class Episode(ToldEpisode):
     """A worker's life, of so many mutated words."""
 
+    talk = 0.5
+    words = (1, 1, 2, 3)
+    mutated = 0.7
+
     def __init__(self, seed: str, cases: int) -> None:
-        self.rng = Random(seed)
-        self.mutator = Mutator(self.rng)
         self.core = World()
-        self.core.steps.append(["start"])
-        self.cases = cases
+        super().__init__(seed, cases, self.core)
         self.run_number = 0
         self.life = 1
-
-    def run(self) -> None:
-        while self.cases > 0 and not self.core.over:
-            if self.rng.random() < 0.5:
-                self.say()
-            else:
-                self.happen()
-        self.core.do("end")
-
-    def say(self) -> None:
-        rng = self.rng
-        words = [self.word() for _ in range(rng.choice((1, 1, 2, 3)))]
-        frames = [bytes(frame) for frame in _HEARS.encode(words)]
-        if rng.random() < 0.7:
-            self.cases -= 1
-            frames[0] = self.mutator.batch(frames[0])
-        self.core.do("say", [frame.hex() for frame in frames])
 
     def word(self) -> Any:
         rng = self.rng
