@@ -19,6 +19,7 @@ from typing import Any
 
 from shoal.simulation.clock import Clock
 from shoal.simulation.ledger import Ledger
+from shoal.simulation.memory_works import LIMIT, Work, draw_works
 from shoal.wire import messages as m
 from shoal.wire.blob import Blob
 from shoal.wire.failures import Failure
@@ -44,9 +45,6 @@ from shoal.worker.core import (
 
 __all__ = ["LIMIT", "MemoryWorld", "Work", "run_memory"]
 
-LIMIT = 1_000
-"""The worker's, in bytes; sizes are parts of it."""
-
 TERMINATE = 950
 _BASE = 150  # the size of an idle process
 _DISK = 4_000.0  # bytes a second
@@ -57,19 +55,6 @@ _SURPRISED = 1.0  # seconds in which what nobody knew of may be too much
 _LEAKS = (50, 101, 300, 600)  # bytes
 _LATEST = 200.0  # seconds; nothing takes so long
 _CHANGES = 2.0  # of state a second, in any second
-
-
-@dataclass
-class Work:
-    """One task."""
-
-    key: str
-    deps: tuple[str, ...]
-    kind: int  # its function
-    nbytes: int  # of its result
-    peak: int  # that it grows to, its result included
-    seconds: float
-    remote: bool = False  # a value of a peer
 
 
 @dataclass
@@ -108,7 +93,7 @@ class MemoryWorld:
                 validate=True,
             )
         )
-        self.works = _workload(rng, self.nthreads)
+        self.works = draw_works(rng, self.nthreads)
         self.order = [key for key, work in self.works.items() if not work.remote]
         self.sizes = {key: work.nbytes for key, work in self.works.items()}
         self.memory: dict[str, None] = {}  # keys in memory, the least recently used first
@@ -549,34 +534,6 @@ class MemoryWorld:
     def close(self, reason: str, restart: bool) -> None:
         """It is not closed here."""
         raise AssertionError(f"the worker closes: {reason}")
-
-
-def _workload(rng: Random, nthreads: int) -> dict[str, Work]:
-    """Draw tasks, in the order of their priorities: layers that need a few of what is before."""
-    works: dict[str, Work] = {}
-    most = LIMIT // (6 * nthreads) if nthreads > 1 else LIMIT // 8
-    kinds = [
-        (rng.randint(5, most), rng.choice([1.0, 1.5, 2.0]), rng.uniform(0.01, 0.2))
-        for _ in range(4)
-    ]
-    if nthreads == 1 and rng.random() < 0.3:  # one that fits only where nothing else is
-        kinds[0] = (LIMIT // 10, 6.8, 0.1)
-    for number in range(rng.randint(0, 10)):
-        works[f"r{number}"] = Work(f"r{number}", (), -1, rng.randint(10, most), 0, 0.0, remote=True)
-    for number in range(rng.randint(20, 80)):
-        kind = rng.randrange(len(kinds))
-        nbytes, factor, seconds = kinds[kind]
-        # Few inputs, that fit together with what is made of them.
-        known = list(works)[-30:]
-        deps: list[str] = []
-        room = LIMIT // 3 // nthreads
-        for dep in rng.sample(known, min(len(known), rng.choice([0, 1, 2, 4]))):
-            if works[dep].nbytes <= room:
-                deps.append(dep)
-                room -= works[dep].nbytes
-        key = f"t{number}"
-        works[key] = Work(key, tuple(deps), kind, nbytes, int(nbytes * factor), seconds)
-    return works
 
 
 def run_memory(seed: int) -> MemoryWorld:
