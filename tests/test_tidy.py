@@ -89,6 +89,9 @@ def problems(name: str, text: str) -> list[str]:
         if waits and not inside.startswith(SLEEPERS):
             found.append(where + "sleeps; wait for a condition with helpers.wait_until")
     if name.startswith("src/"):
+        for unused in re.findall(r"^(_[A-Z]\w*)\b[^=(\n]* = ", text, re.MULTILINE):
+            if len(re.findall(rf"\b{unused}\b", text)) == 1:
+                found.append(f"nothing uses {unused}")
         before = ""
         for number, line in enumerate(text.splitlines(), 1):
             begins = not (line.lstrip().startswith("#") and before.startswith("#"))
@@ -125,6 +128,7 @@ DOC = '"""Doc."""\n'
         ("src/shoal/a.py", DOC + 'def f():\n    """Whoever asks."""\n', "subject"),
         ("src/shoal/a.py", '"""What a worker does."""\n', "subject"),
         ("src/shoal/a.py", DOC + "x = 1  # what came of it\n", "subject"),
+        ("src/shoal/a.py", DOC + "_LIMIT = 1\n", "nothing uses _LIMIT"),
         ("src/shoal/a.py", DOC + "# Nobody waits.\n", "subject"),
         ("src/shoal/a.py", '"""Doc.\n\nIt runs. What came of it\nis told.\n"""\n', "subject"),
         ("src/shoal/a.py", DOC + "# -- what it does ---\n", "subject"),

@@ -20,7 +20,6 @@ from shoal.scheduler.operations import activity, information, membership
 
 __all__ = ["routes"]
 
-_MAIN = ("workers", "exceptions", "logs")
 _LINES = 1000
 _STORY = 200
 

@@ -10,8 +10,6 @@ from shoal.http.pages import counts_of
 
 __all__ = ["Sitemap", "routes"]
 
-_COUNTS = {"memory": "in_memory", "executing": "executing", "ready": "ready"}
-
 
 def routes(server: Any) -> list[Any]:
     """Return (path, handler) of all of them."""

@@ -122,7 +122,6 @@ class _Rewriting:
         for barrier in barriers:
             shuffle = _Shuffle(barrier)
             self._shuffles[str(shuffle.spec.id)] = shuffle
-        self._barriers = {barrier.key for barrier in barriers}
         self._made: dict[tuple[Any, ...], Any] = {}  # functions: one object is pickled once
         self._arrays = arrays
         self._tasks: Any = sys.modules.get("shoal.shuffle.tasks")
