@@ -1,8 +1,8 @@
 """Memory for large frames: mapped, so that pages are taken when bytes arrive, not when a length is
 read.
 
-What was one `bytes` at the sender is received into the memory of a new `bytes`, before anybody else
-knows of it: there is no other way to have one without a copy of all of it. CPython on Linux only.
+A value that was one `bytes` at the sender is received into a new `bytes`, before any other code
+knows of that: there is no other way to have one without a copy of all of it. CPython on Linux only.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ def begin_scene(cluster: Cluster) -> Scene | None:
     """Begin the scene of a seed, if it has one and the cluster is large enough for it."""
     if cluster.profile.kind == JOURNAL:
         return None
+    cluster.at_restart = {}  # a worker is lost now, where only schedulers died before
     if cluster.seed % 4 == 0:
         return _lose_a_lock(cluster)
     if cluster.seed % 4 == 1:

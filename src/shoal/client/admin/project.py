@@ -1,8 +1,8 @@
 """The code of the local project: which importable modules are its own, packed for others.
 
 Its own are the modules beside the program or notebook, those that this process has imported from
-outside of Python's and installed packages' folders, and those of editable installs. What workers do
-with them is in `shoal.plugins.builtin.environment`.
+outside of Python's and installed packages' folders, and those of editable installs. Workers' part
+is in `shoal.plugins.builtin.environment`.
 """
 
 from __future__ import annotations
