@@ -48,7 +48,7 @@ def join_sides(
     left, right : sequence of Piece
         The parts of both sides.
     metas : tuple of DataFrame
-        What a side without rows is like.
+        Sides without rows.
     by_index : bool
         Whether the result's index has a meaning.
     """

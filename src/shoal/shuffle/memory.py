@@ -23,7 +23,7 @@ def empty_together(length: int, dtypes: Sequence[np.dtype[Any]]) -> list[np.ndar
     """Return arrays of one length, not filled, in one piece of memory.
 
     The system gives a large piece in large pages, where many small pieces cost as much time as it
-    takes to fill them. What is large beside the worker's limit lies in a file (`large`).
+    takes to fill them. A part large beside the worker's limit lies in a file (`large`).
     """
     starts = []
     end = 0
