@@ -39,7 +39,7 @@ def run_servers(
     on_up : callable
         Called when all are up.
     notice : Notice, optional
-        What ends them as a signal does.
+        The event that ends them as a signal does.
 
     Raises
     ------
