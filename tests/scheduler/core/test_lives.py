@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from scheduler_harness import FUNCTION, Cluster
 
 from shoal._base.keys import set_aside_key
 from shoal.scheduler.core import ClientLost, FromClient
 from shoal.wire import messages as m
+from shoal.wire.pickling import loads
 
 
 def graph(key: str, told: int, args: bytes = b"args", **more: Any) -> m.Graph:
@@ -261,6 +263,27 @@ def test_other_data_under_the_name_takes_its_place() -> None:
     assert (ts.life, [ws.address for ws in ts.who_has]) == (9, ["w2"])
     assert [msg.holders for msg in cluster.told("c", m.KeysInMemory)][-1] == ["w2"]
     cluster.ignore(m.KeysPending, why="it is pending while the other data takes its place")
+
+
+@pytest.mark.parametrize("first", ["client", "worker"])
+def test_what_was_made_of_other_data_is_not_computed_again_of_this(first: str) -> None:
+    """The client does not know that somebody keeps it: it may use the name again."""
+    cluster = two_workers()
+    cluster.client("c2")
+    cluster.say("c", put(1, "w1", equal=False), graph("y", 2, deps=[["d"]]))
+    (task,) = cluster.sent("w1")
+    cluster.done("w1", task)
+    cluster.say("c2", m.Want(["y"]))
+    cluster.say("c", m.Release(["y", "d"]))
+    if first == "worker":
+        cluster.hear("w2", acquired(9, scattered=True, equal=False))
+    cluster.say("c", put(9, "w2", equal=False))
+    assert cluster.s.tasks["d"].life == 9
+    cluster.lose_worker("w1", dead=True)
+    assert not cluster.sent("w2"), "it would be made of the new data"
+    [erred] = cluster.told("c2", m.KeyErred)
+    assert "is lost" in str(loads(erred.exception))
+    cluster.ignore_all(why="of copies and of what is pending other tests look at what is said")
 
 
 def test_what_was_lost_and_is_scattered_again_is_there() -> None:

@@ -249,3 +249,23 @@ def test_what_a_paused_worker_did_not_begin_keeps_nothing_in_memory() -> None:
     assert core.state("a") == "held"
     assert core.machine.state.budget.running == {}
     core.ignore(m.WorkerStatus, why="that it paused is another test's")
+
+
+def test_a_worker_that_paused_before_its_disk_was_full_goes_on() -> None:
+    """Its data stays where it is, so what takes no memory to speak of would wait for good."""
+    core = short(nthreads=2)
+    core.machine.state.budget.full = ""
+    for _ in range(5):
+        effects = measured(core, 900, 700)
+        if effects.pause:
+            break
+        if effects.evict:
+            core.handle(Evicted(effects.evict, 0))
+    assert core.machine.state.paused
+    core.machine.state.budget.evicting = 100
+    core.now += 1.5
+    full = Evicted(100, 0, reason="No space left on device", then=MemoryMeasured(900, 700))
+    assert core.handle(full).resume
+    learn(core, 0)
+    assert [task.key for task in core.say(compute("small")).execute] == ["small"]
+    core.ignore(m.WorkerStatus, why="that it paused, and goes on, is told by effects here")

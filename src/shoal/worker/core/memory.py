@@ -168,12 +168,12 @@ def _pause_or_resume(s: WorkerState, b: Budget) -> None:
     if not s.paused:
         if b.over_since is None or s.now - b.over_since < _OVER_FOR or b.evicting:
             return
-        if b.full and b.baseline < (pause - settings.resume_margin) * b.limit:
-            return  # data that cannot go to disk: what takes no memory to speak of goes on
+        if _only_data(s, b, pause):
+            return
         s.paused = s.effects.pause = True
         if s.guard is not None:
             take_back(s)
-    elif b.process < (pause - settings.resume_margin) * b.limit:
+    elif b.process < (pause - settings.resume_margin) * b.limit or _only_data(s, b, pause):
         s.paused = False
         s.effects.resume = True
     else:
@@ -182,6 +182,11 @@ def _pause_or_resume(s: WorkerState, b: Budget) -> None:
     s.stuck_since = None
     if s.connected and not s.closing:
         s.effects.send.append(m.WorkerStatus("paused" if s.paused else "running"))
+
+
+def _only_data(s: WorkerState, b: Budget, pause: float) -> bool:
+    """Whether data fills the memory that cannot go to disk: what takes none to speak of goes on."""
+    return bool(b.full) and b.baseline < (pause - s.settings.resume_margin) * b.limit
 
 
 def _note_stuck(s: WorkerState, b: Budget, running: int) -> None:

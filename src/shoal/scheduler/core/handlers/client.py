@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.scheduler.core.coordination import handling as coordination
 from shoal.scheduler.core.handlers.graph import data_task, on_graph, want_key
-from shoal.scheduler.core.handlers.lives import begin_life_of_data, is_life_of, merge_copy
+from shoal.scheduler.core.handlers.lives import (
+    begin_life_of_data,
+    is_life_of,
+    merge_copy,
+    set_aside_for_data,
+)
 from shoal.scheduler.core.handlers.worker import arrive_in_memory
 from shoal.scheduler.core.journal.recipes import note_life, record_task
 from shoal.scheduler.core.journal.recorder import FIRED
@@ -272,6 +277,8 @@ def _on_scattered(s: SchedulerState, client: ClientState, msg: m.Scattered) -> N
     rows = zip(msg.keys, msg.nbytes, msg.types, msg.holders, lives, equals, strict=True)
     for key, nbytes, type_name, holders, life, equal in rows:
         ts = data_task(s, key)
+        if ts.dependents and not equal and set_aside_for_data(s, ts, life):
+            ts = data_task(s, key)
         add_want(client, ts)
         puts = s.recovery.puts.setdefault(ts, {})
         puts[life] = True

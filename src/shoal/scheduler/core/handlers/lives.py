@@ -47,6 +47,7 @@ __all__ = [
     "is_life_of",
     "merge_copy",
     "set_aside",
+    "set_aside_for_data",
     "take_life",
 ]
 
@@ -121,6 +122,26 @@ def set_aside(
         return False
     if _is_wanted(s, ts) or ts.options.actor:
         return False
+    _go_on_aside(s, ts)
+    return True
+
+
+def set_aside_for_data(s: SchedulerState, ts: TaskState, life: int) -> bool:
+    """Free a name for other data where nobody wants what it stands for, but tasks were made of it.
+
+    These are computed again of what they were made of, or not at all: it may be lost. Return
+    whether the name is free.
+    """
+    if not ts.dependents or not ts.life or is_life_of(ts, life):
+        return False
+    if _is_wanted(s, ts) or ts.options.actor or ts in s.recovery.unclaimed:
+        return False
+    _go_on_aside(s, ts)
+    return True
+
+
+def _go_on_aside(s: SchedulerState, ts: TaskState) -> None:
+    """Let a task go on under a name of its own; what workers have of it is given up."""
     name = set_aside_key(ts.key, ts.life)
     if name in s.tasks:  # its client came back, and told of it by that name
         name = f"{name}.{ts.serial}"
@@ -147,7 +168,6 @@ def set_aside(
         activate(s, ts)
     elif not ts.needed:
         s.unneeded.append(ts)
-    return True
 
 
 def _take_off_worker(s: SchedulerState, ts: TaskState) -> None:

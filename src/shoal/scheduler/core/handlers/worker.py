@@ -11,6 +11,7 @@ from shoal.scheduler.core.handlers.lives import (
     begin_life_of_data,
     is_life_of,
     merge_copy,
+    set_aside_for_data,
     take_life,
 )
 from shoal.scheduler.core.journal.recipes import note_life
@@ -256,6 +257,8 @@ def _was_put(
 ) -> None:
     """A client put data on a worker. Until the client says so itself, too, it is kept."""
     ts = data_task(s, key)
+    if ts.dependents and not equal and set_aside_for_data(s, ts, life):
+        ts = data_task(s, key)
     if ts.function is not None and ts.state != "memory" and is_life_of(ts, life):
         if ts.worker is not ws:  # data of a key that is to be computed was not put there
             tell_free(s, ws, key, life)
