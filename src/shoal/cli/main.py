@@ -17,6 +17,7 @@ _COMMANDS = {
     "worker": ("shoal.cli.worker:worker", "Start workers that connect to a scheduler."),
     "secret": ("shoal.cli.secret:secret", "Look at the cluster's secret, replace it, share it."),
     "top": ("shoal.cli.top:top", "Watch a cluster in the terminal."),
+    "record": ("shoal.cli.record:record", "Record a cluster at work as one file to look at."),
     "token": ("shoal.cli.token:token", "Print what admits to the pages of the dashboard."),
     "cache": ("shoal.cli.cache:cache", "Look at results that were kept, and drop them."),
     "run": ("shoal.cli.distributed:run", "Run a program for which `distributed` is shoal."),

@@ -20,7 +20,7 @@ from shoal.diagnostics.columns import float32, float64, uint8, uint32
 if TYPE_CHECKING:
     from shoal.scheduler.scheduler import Scheduler
 
-__all__ = ["STATES", "WORKER_NUMBERS", "Collector"]
+__all__ = ["STATES", "WORKER_NUMBERS", "Collector", "fault_of"]
 
 STATES = ("released", "waiting", "no-worker", "queued", "processing", "memory", "erred")
 
@@ -298,19 +298,25 @@ class Collector:
             last = self._events_seen.get(topic, float("-inf"))
             for when, message in _newer(events, last):
                 self._events_seen[topic] = when
-                action = message.get("action") if isinstance(message, dict) else None
-                if topic != "all" or action in _FAULT_ACTIONS:
-                    found.append(
-                        {
-                            "time": self._scheduler.wall_time(when),
-                            "topic": topic,
-                            "action": str(action or topic),
-                            "worker": str(message.get("worker", "")) if action else "",
-                            "text": _told(message),
-                        }
-                    )
+                fault = fault_of(self._scheduler.wall_time(when), topic, message)
+                if fault is not None:
+                    found.append(fault)
         self._faults.extend(found)
         return found
+
+
+def fault_of(when: float, topic: str, message: Any) -> dict[str, Any] | None:
+    """Return what an event tells of workers and faults, None where it tells nothing of them."""
+    action = message.get("action") if isinstance(message, dict) else None
+    if topic not in _FAULT_TOPICS or (topic == "all" and action not in _FAULT_ACTIONS):
+        return None
+    return {
+        "time": when,
+        "topic": topic,
+        "action": str(action or topic),
+        "worker": str(message.get("worker", "")) if action else "",
+        "text": _told(message),
+    }
 
 
 def _replace(
