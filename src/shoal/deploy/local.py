@@ -10,13 +10,14 @@ from typing import Any
 import dask.config
 
 from shoal import config
+from shoal._base.named_class import class_of
 from shoal._base.system import CPU_COUNT, parse_memory_limit
 from shoal.core import Status
 from shoal.deploy.folder import ClusterFolder
 from shoal.deploy.keywords import refuse_unknown_keywords
 from shoal.deploy.scheduler_process import SchedulerProcess
 from shoal.deploy.sizing import worker_shape
-from shoal.deploy.spec import SpecCluster, class_of
+from shoal.deploy.spec import SpecCluster
 from shoal.diagnostics.links import warn_of_taken_port
 from shoal.nanny.nanny import Nanny
 from shoal.nanny.options import worker_environment

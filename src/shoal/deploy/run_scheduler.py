@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 from shoal._base.logs import quieten
+from shoal._base.named_class import class_of
 from shoal.nanny.child import Parent
-from shoal.nanny.run_worker import class_of
 from shoal.nanny.serving import run, serve
 from shoal.scheduler.collecting import collect_for
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import copy
-import importlib
 import logging
 import math
 import os
@@ -16,6 +15,7 @@ from dask.utils import parse_bytes
 
 from shoal import config
 from shoal._base.logs import Silence
+from shoal._base.named_class import class_of
 from shoal._base.numbers import whole_number
 from shoal._base.together import run_together
 from shoal.core import Status, rpc
@@ -25,7 +25,7 @@ from shoal.deploy.interface import NoOpAwaitable, ProcessInterface
 from shoal.deploy.lost import LostWorkers
 from shoal.security import Security
 
-__all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster", "class_of"]
+__all__ = ["NoOpAwaitable", "ProcessInterface", "SpecCluster"]
 
 logger = logging.getLogger("shoal.deploy")
 
@@ -492,14 +492,6 @@ async def _settled(coroutines: list[Any]) -> None:
     for result in await asyncio.gather(*coroutines, return_exceptions=True):
         if isinstance(result, Exception):
             logger.warning("closing: %s: %s", type(result).__name__, result)
-
-
-def class_of(named: Any) -> Any:
-    """Return a class that is given itself, or by its module and name."""
-    if not isinstance(named, str):
-        return named
-    module, _, name = named.rpartition(".")
-    return getattr(importlib.import_module(module), name)
 
 
 @atexit.register

@@ -9,6 +9,7 @@ from typing import Any
 
 from shoal import config
 from shoal._base.logs import quieten
+from shoal._base.named_class import class_of
 from shoal._base.running_board import LastWords, RunningBoard
 from shoal._base.stand_in import is_given_the_name, stand_in
 from shoal.comm.secret import hide_environment_secret
@@ -66,11 +67,3 @@ def describe(worker: Any) -> dict[str, Any]:
         "name": worker.name,
         "local_directory": getattr(worker, "local_directory", None),
     }
-
-
-def class_of(named: Any) -> Any:
-    """Return the class that is named by ``module.name``; a class is returned as it is."""
-    if not isinstance(named, str):
-        return named
-    module, _, name = named.rpartition(".")
-    return getattr(importlib.import_module(module), name)

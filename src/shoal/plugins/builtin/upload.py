@@ -31,7 +31,20 @@ _MODES = ("workers", "scheduler", "all")
 _SKIPPED = (".git", ".github", ".pytest_cache", "__pycache__", "tests", "docs")
 
 
-class UploadFile(WorkerPlugin):
+class _File:
+    """A file that was read when the plugin was made."""
+
+    def __init__(self, filepath: str | os.PathLike[str], load: bool = True) -> None:
+        path = Path(filepath)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {str(filepath)!r} to upload")
+        self.filename = path.name
+        self.load = load
+        self.data = path.read_bytes()
+        self.name = f"upload-file-{self.filename}"
+
+
+class UploadFile(_File, WorkerPlugin):
     """Put a file on all workers, and make it importable (``.py``, ``.egg``, ``.zip``).
 
     Parameters
@@ -46,15 +59,6 @@ class UploadFile(WorkerPlugin):
     >>> client.register_plugin(UploadFile("mylibrary.py"))  # doctest: +SKIP
     """
 
-    def __init__(self, filepath: str | os.PathLike[str], load: bool = True) -> None:
-        path = Path(filepath)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {str(filepath)!r} to upload")
-        self.filename = path.name
-        self.load = load
-        self.data = path.read_bytes()
-        self.name = f"upload-file-{self.filename}"
-
     def setup(self, worker: Worker) -> None:
         """Write the file into the worker's folder and import it."""
         place(self.filename, self.data, Path(worker.local_directory), self.load)
@@ -66,7 +70,7 @@ class UploadFile(WorkerPlugin):
                 sys.path.remove(path)
 
 
-class SchedulerUploadFile(SchedulerPlugin):
+class SchedulerUploadFile(_File, SchedulerPlugin):
     """Put a file on the scheduler, and make it importable there (``.py``, ``.egg``, ``.zip``).
 
     Parameters
@@ -76,15 +80,6 @@ class SchedulerUploadFile(SchedulerPlugin):
     load : bool
         Whether to import the modules in it at once, anew where they were imported already.
     """
-
-    def __init__(self, filepath: str | os.PathLike[str], load: bool = True) -> None:
-        path = Path(filepath)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {str(filepath)!r} to upload")
-        self.filename = path.name
-        self.load = load
-        self.data = path.read_bytes()
-        self.name = f"upload-file-{self.filename}"
 
     async def start(self, scheduler: Scheduler) -> None:
         """Write the file into the scheduler's folder and import it."""
