@@ -100,6 +100,7 @@ def test_hosts_whose_names_mean_nothing_work_together(cluster: Cluster) -> None:
     right(cluster.client("large"))
 
 
+@long
 def test_a_contact_address_that_does_not_resolve_is_said(cluster: Cluster) -> None:
     cluster.start(1)
     other = cluster.network.host("lost")
@@ -182,16 +183,15 @@ def test_packets_of_different_sizes(cluster: Cluster) -> None:
 # -- cuts ----------------------------------------------------------------------------
 
 
+@long
 @walls
-@pytest.mark.parametrize(
-    "seconds", [pytest.param(5, id="5s"), pytest.param(20, id="20s", marks=long)]
-)
+@pytest.mark.parametrize("seconds", [pytest.param(5, id="5s"), pytest.param(20, id="20s")])
 @pytest.mark.parametrize(
     "incoming, outgoing",
     [
         pytest.param(True, True, id="both"),
-        pytest.param(True, False, id="in", marks=long),
-        pytest.param(False, True, id="out", marks=long),
+        pytest.param(True, False, id="in"),
+        pytest.param(False, True, id="out"),
     ],
 )
 def test_a_worker_is_cut_off_for_a_while(
@@ -283,6 +283,7 @@ def test_workers_that_cannot_reach_each_other_pass_values_by_the_scheduler(
     assert max(said) == 1, [program.output for program in cluster.running]
 
 
+@long
 @walls
 def test_one_open_port(cluster: Cluster) -> None:
     """Nothing but the scheduler's port can be reached, by anybody."""
