@@ -70,6 +70,9 @@ def test_functions_and_classes_of_tests_travel() -> None:
         big = np.arange(50_000)
         parts = [delayed(lambda a, i: int(a[i]))(big, i) for i in range(20)]
         assert list(dask.compute(*parts)) == list(range(20))
+        zero = delayed(lambda: 1 / 0)(dask_key_name="zero")
         with pytest.raises(ZeroDivisionError) as info:
-            delayed(lambda: 1 / 0)(dask_key_name="zero").compute()
+            delayed(abs)(zero).compute()
         assert info.value.__notes__ == ["Raised by the task 'zero'"]
+        with pytest.raises(ZeroDivisionError, match="^division by zero$"):  # notes would be seen
+            zero.compute()
