@@ -74,5 +74,5 @@ def test_functions_and_classes_of_tests_travel() -> None:
         with pytest.raises(ZeroDivisionError) as info:
             delayed(abs)(zero).compute()
         assert info.value.__notes__ == ["Raised by the task 'zero'"]
-        with pytest.raises(ZeroDivisionError, match="^division by zero$"):  # notes would be seen
+        with pytest.raises(ZeroDivisionError, match=r"^division by zero$"):  # notes would be seen
             zero.compute()
