@@ -7,7 +7,7 @@ could send one.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shoal._base.within import within
 
@@ -21,6 +21,7 @@ logger = logging.getLogger("shoal.scheduler")
 
 # Seconds that a nanny may take to say how its worker died.
 _TIMEOUT = 3.0
+_LONGEST = 2000  # characters of a nanny's reason
 
 
 async def replace_hanging(scheduler: SchedulerContext, ws: WorkerState) -> None:
@@ -42,11 +43,19 @@ async def post_mortem(scheduler: SchedulerContext, ws: WorkerState, reason: str)
     try:
         answer = await within(scheduler.rpc(ws.info.nanny).death(pid=ws.info.pid), _TIMEOUT)
         if answer.get("reason"):
-            reason, dead, running = answer["reason"], True, answer.get("running")
-            overdue = answer.get("overdue", [])
+            runs = _numbers(answer.get("running"))
+            late = _numbers(answer.get("overdue")) or []
+            reason, dead, running, overdue = str(answer["reason"])[:_LONGEST], True, runs, late
     except Exception as error:
         logger.debug("no word from the nanny %s: %s", ws.info.nanny, error)
     # Where its nanny says that it is dead, it is, whatever its connection looks like.
     gone = dead or ws.address not in scheduler.worker_streams
     if scheduler.state.workers.get(ws.address) is ws and gone:
         scheduler.lose_worker(ws.address, reason, dead, running, overdue)
+
+
+def _numbers(told: Any) -> list[int] | None:
+    """Return the runs that a nanny named; it may have said anything."""
+    if told is None:
+        return None
+    return [run for run in told if type(run) is int]

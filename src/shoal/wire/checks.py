@@ -209,6 +209,28 @@ def _registration(message: m.RegisterWorker) -> None:
     _full_or_empty(message, len(message.running), "running_lives")
 
 
+def _heartbeat(message: m.WorkerHeartbeat) -> None:
+    """What the scheduler's pages add up must be numbers; users' metrics of other names are free."""
+    metrics = message.metrics
+    for name in _NUMBERS:
+        if not isinstance(metrics.get(name, 0), int | float):
+            raise ProtocolError(f"WorkerHeartbeat: the metric {name!r} is no number")
+    for name in _TABLES:
+        if not isinstance(metrics.get(name, {}), dict):
+            raise ProtocolError(f"WorkerHeartbeat: the metric {name!r} is no table")
+    for name in ("transfer", "bandwidth"):
+        for part, value in metrics.get(name, {}).items():
+            if part != "seconds" and not isinstance(value, int | float):
+                raise ProtocolError(f"WorkerHeartbeat: {part!r} of {name!r} is no number")
+
+
+_NUMBERS = (
+    *("time", "cpu", "memory", "managed_bytes", "spilled_bytes", "unmanaged_old"),
+    *("executing", "ready", "in_memory", "num_fds"),
+)
+_TABLES = ("transfer", "bandwidth", "held", "task_memory")
+
+
 def _finished(message: m.Finished) -> None:
     n = len(message.keys)
     # Written out: it comes with nearly every result.
@@ -302,6 +324,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
     m.Graph: _graph,
     m.Scattered: _scattered,
     m.RegisterWorker: _registration,
+    m.WorkerHeartbeat: _heartbeat,
     m.Finished: _finished,
     m.MissingDeps: _missing,
     m.StealReply: _with_runs,
