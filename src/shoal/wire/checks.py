@@ -210,7 +210,7 @@ def _registration(message: m.RegisterWorker) -> None:
 
 
 def _heartbeat(message: m.WorkerHeartbeat) -> None:
-    """What the scheduler's pages add up must be numbers; users' metrics of other names are free."""
+    """Metrics that pages add up must be numbers; those of users, by other names, are free."""
     metrics = message.metrics
     for name in _NUMBERS:
         if not isinstance(metrics.get(name, 0), int | float):
