@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # the same names for type checkers, which cannot follow the t
     from shoal.core import rpc
     from shoal.deploy.adaptive import Adaptive
     from shoal.deploy.local import LocalCluster
+    from shoal.deploy.slurm.cluster import SlurmCluster
     from shoal.deploy.spec import SpecCluster
     from shoal.deploy.ssh import SSHCluster
     from shoal.errors import (
@@ -127,6 +128,7 @@ _WHERE = {
     "Adaptive": "shoal.deploy.adaptive",
     "LocalCluster": "shoal.deploy.local",
     "SSHCluster": "shoal.deploy.ssh",
+    "SlurmCluster": "shoal.deploy.slurm.cluster",
     "SpecCluster": "shoal.deploy.spec",
     "Nanny": "shoal.nanny.nanny",
     "Scheduler": "shoal.scheduler.scheduler",
@@ -199,6 +201,7 @@ __all__ = [
     "SchedulerPlugin",
     "Security",
     "Semaphore",
+    "SlurmCluster",
     "SpecCluster",
     "Store",
     "StreamFuture",

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from shoal._base.allocation import note_allocation_end
 from shoal._base.stand_in import stand_in
 from shoal._base.system import CPU_COUNT
 from shoal.cli.parsing import (
@@ -143,6 +144,7 @@ def worker(
     """
     hide_environment_secret()  # tasks need not see it
     notice = noticed()
+    note_allocation_end()
     count, threads = shape(nworkers, nthreads)
     if count > 1 and not nanny:
         raise click.UsageError(f"--nworkers {count} needs nannies; drop --no-nanny")

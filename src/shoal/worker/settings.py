@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal import config
+from shoal._base.allocation import allocation_end
 from shoal._base.numbers import amounts
 from shoal._base.system import memory_available
 from shoal.comm.endpoints import file_in_place
@@ -144,12 +146,22 @@ class Lifetime:
 
     @classmethod
     def read(cls, lifetime: Any, stagger: Any, restart: bool | None) -> Lifetime:
-        """Return it as given, or as configured; the stagger is drawn at random."""
+        """Return it as given, or as configured; the stagger is drawn at random.
+
+        In a batch job with a time limit it ends before that: there is time to hand over the data.
+        """
         seconds = config.get_optional_seconds("distributed.worker.lifetime.duration", lifetime)
         spread = config.get_optional_seconds("distributed.worker.lifetime.stagger", stagger) or 0.0
         if seconds is not None:
             seconds = max(0.0, seconds + random.uniform(-spread, spread))
-        return cls(seconds, config.get_bool("distributed.worker.lifetime.restart", restart))
+        again = config.get_bool("distributed.worker.lifetime.restart", restart)
+        end = allocation_end()
+        if end is not None:
+            left = max(0.0, end - time.time())
+            left -= min(config.get_seconds("shoal.retire.before-end"), left / 10)
+            if seconds is None or left < seconds:
+                return cls(left, False)
+        return cls(seconds, again)
 
 
 def all_executors(

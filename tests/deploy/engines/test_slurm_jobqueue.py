@@ -62,3 +62,25 @@ with cluster() as c, Client(c) as client:
         env=slurm.environment,
     )
     assert slurm.settles([])
+
+
+def test_adapts_and_comes_to_rest(slurm: SlurmSite, programs: Programs) -> None:
+    programs.run(
+        _CLUSTER
+        + """
+with cluster() as c, Client(c) as client:
+    c.adapt(minimum=1, maximum=3, interval="200ms")
+    client.wait_for_workers(1, timeout=60)
+    def slow(x):
+        time.sleep(1)
+        return noted(x)
+    kept = client.map(slow, range(40), pure=False)
+    until(lambda: len(client.scheduler_info()["workers"]) == 3)
+    assert client.gather(kept) == list(range(1, 41))
+    until(lambda: len(client.scheduler_info()["workers"]) == 1)
+    assert client.gather(kept) == list(range(1, 41))
+    assert runs() == 40, sorted(open("runs"))
+""",
+        env=slurm.environment,
+    )
+    assert slurm.settles([])

@@ -60,6 +60,12 @@ def _waiting(s: SchedulerState, ts: TaskState) -> str:
 def _no_worker(s: SchedulerState, ts: TaskState) -> str:
     if not s.workers:
         return "no worker is connected."
+    allowed = allowed_workers(s, ts)
+    if allowed is None or allowed:
+        return (
+            f"it takes about {ts.group.prefix.duration:.0f} s, and every worker that may run it "
+            "ends before it could: it waits for one that has a longer lifetime or walltime left."
+        )
     wishes = []
     if ts.options.workers:
         wishes.append(f"it may only run on {', '.join(ts.options.workers)}")

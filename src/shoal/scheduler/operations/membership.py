@@ -11,7 +11,7 @@ from shoal import config
 from shoal._base.within import within
 from shoal.comm.requests import error_message
 from shoal.scheduler.core import RestartAll, RetireWorkers
-from shoal.scheduler.core.policies.scaling import spare_workers, wanted_workers
+from shoal.scheduler.core.policies.scaling import spare_workers, wanted_of_kind, wanted_workers
 from shoal.scheduler.core.state import WorkerState
 from shoal.scheduler.deaths import post_mortem
 from shoal.scheduler.operations.information import find_workers
@@ -133,9 +133,19 @@ async def retire_workers(
     }
 
 
-def adaptive_target(scheduler: SchedulerContext, target_duration: float | str | None = None) -> int:
-    """Return how many workers would do the work that is ready in about so many seconds."""
+def adaptive_target(
+    scheduler: SchedulerContext,
+    target_duration: float | str | None = None,
+    resources: dict[str, float] | None = None,
+    nthreads: int = 1,
+) -> int:
+    """Return how many workers would do the work that is ready in about so many seconds.
+
+    With `resources`, how many of a kind of workers that offer these and have so many threads.
+    """
     seconds = config.get_seconds("distributed.adaptive.target-duration", target_duration)
+    if resources is not None:
+        return wanted_of_kind(scheduler.state, seconds, resources, nthreads)
     return wanted_workers(scheduler.state, seconds)
 
 

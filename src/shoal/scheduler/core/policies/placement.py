@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from shoal.scheduler.core.policies.estimates import estimate, load
 from shoal.scheduler.core.policies.load import note_load
+from shoal.scheduler.core.policies.outlasting import fitting_workers, outlasts
 from shoal.scheduler.core.policies.restrictions import allowed_workers
 from shoal.scheduler.core.state import NO_OPTIONS
 from shoal.scheduler.core.transitions.bulk import assign_many, is_plain
@@ -32,6 +33,8 @@ _WORTH = 100e-6  # seconds
 _priority = attrgetter("priority")
 # A task is bound to its inputs only when it has at most so many of them looked at.
 _DEPS_LOOKED_AT = 32
+# How many tasks a worker that ends before them passes on at a time.
+_MOVED = 256
 
 
 def place_ready(s: SchedulerState) -> None:
@@ -46,6 +49,7 @@ def place_ready(s: SchedulerState) -> None:
         ready.sort(key=_priority)
     anywhere: list[TaskState] = []
     sleeping = s.sleeping
+    lifetimes = s.departures.lifetimes
     near: WorkerState | None = None
     share = 0  # how many more go there
     for ts in ready:
@@ -55,11 +59,12 @@ def place_ready(s: SchedulerState) -> None:
         if rare is not None and rare.wake_at > s.now:
             sleeping[ts] = None
             continue
-        allowed = None if ts.options is NO_OPTIONS else allowed_workers(s, ts)
+        if lifetimes:
+            allowed = fitting_workers(s, ts)
+        else:
+            allowed = None if ts.options is NO_OPTIONS else allowed_workers(s, ts)
         if (allowed is not None and not allowed) or not s.workers:
-            move(s, ts, "no-worker")
-            ts.rarities().unrunnable_since = s.now
-            s.unrunnable[ts] = None
+            _wait_for_worker(s, ts)
             continue
         may_go_anywhere = allowed is None and (rare is None or rare.avoid is None)
         if may_go_anywhere and (not ts.deps or _inputs_are_common(s, ts)):
@@ -84,6 +89,23 @@ def place_ready(s: SchedulerState) -> None:
             move(s, ts, "queued")
             queued.append(ts)
     s.queue.push_sorted(queued)
+
+
+def _wait_for_worker(s: SchedulerState, ts: TaskState) -> None:
+    move(s, ts, "no-worker")
+    ts.rarities().unrunnable_since = s.now
+    s.unrunnable[ts] = None
+
+
+def _place_where_it_can_end(s: SchedulerState, ts: TaskState) -> None:
+    """Place a task that was taken out of a queue for a worker which will not outlast it."""
+    move(s, ts, "waiting")
+    ts.worker = None
+    allowed = fitting_workers(s, ts)
+    if allowed is not None and not allowed:
+        _wait_for_worker(s, ts)
+    else:
+        _place_at(s, ts, _best_worker(s, ts, allowed))
 
 
 def _share(s: SchedulerState, ready: list[TaskState]) -> int:
@@ -227,10 +249,18 @@ def _fill_from_common_queue(s: SchedulerState, ws: WorkerState, share: int) -> N
     # Less than this is not worth a message to a worker that has something to do.
     worth = ws.occupancy + (0.0 if ws in s.idle else _WORTH)
     room = _room_for(s, ws)
+    mortal = ws in s.departures.lifetimes
+    moved = 0
     while room > 0 and ws.occupancy < enough and (share > 0 or ws.occupancy < worth):
         ts = queue.pop(None)
         if ts is None:
             return
+        if mortal and not outlasts(s, ts, ws):
+            _place_where_it_can_end(s, ts)
+            moved += 1
+            if moved >= _MOVED:
+                return
+            continue
         sent = 1
         if is_plain(ts):
             seconds = estimate(s, ts)
@@ -261,13 +291,24 @@ def _room_for(s: SchedulerState, ws: WorkerState) -> int:
 
 
 def _fill_from_own_queue(s: SchedulerState, ws: WorkerState) -> None:
+    mortal = ws in s.departures.lifetimes
     while ws in s.open:
         s.budget -= 1
         mine = ws.queue.peek(ws)
         if mine is None:
             break
         common = s.queue.peek(None)
-        if common is not None and common.priority < mine.priority:
+        if mortal and not outlasts(s, mine, ws):
+            ws.queue.pop(ws)
+            ws.queued_work -= mine.estimate
+            s.parked -= 1
+            _place_where_it_can_end(s, mine)
+            continue
+        if (
+            common is not None
+            and common.priority < mine.priority
+            and not (mortal and not outlasts(s, common, ws))
+        ):
             s.queue.pop(None)
             assign(s, common, ws)
         else:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from shoal.scheduler.core.state import PrefixState, SchedulerState, WorkerState
+from shoal.scheduler.core.policies.estimates import estimate
+from shoal.scheduler.core.policies.outlasting import too_short_for_waiting
 
-__all__ = ["spare_workers", "wanted_workers", "work_of", "workers_for"]
+if TYPE_CHECKING:
+    from shoal.scheduler.core.state import PrefixState, SchedulerState, TaskState, WorkerState
+
+__all__ = ["spare_workers", "wanted_of_kind", "wanted_workers", "work_of", "workers_for"]
 
 # States of tasks that could run now if there were a thread for each.
 _RUNNABLE = ("processing", "queued", "no-worker")
@@ -31,7 +34,58 @@ def wanted_workers(s: SchedulerState, target_duration: float) -> int:
         n, each = work_of(s, prefix, prefix.counts)
         runnable += n
         seconds += each
-    return workers_for(s, runnable, seconds, target_duration)
+    # Workers that end before the tasks that wait could are to be there besides.
+    return workers_for(s, runnable, seconds, target_duration) + too_short_for_waiting(s)
+
+
+def wanted_of_kind(
+    s: SchedulerState, target_duration: float, resources: dict[str, float], nthreads: int
+) -> int:
+    """Return the same as `wanted_workers` for one kind of workers: those with these resources.
+
+    A kind without resources does what asks for none. One that has some does what asks for these.
+    The cost is that of looking at tasks that may not run everywhere, and at all groups.
+
+    Parameters
+    ----------
+    s : SchedulerState
+        The scheduler's.
+    target_duration : float
+        In how many seconds the work should be done.
+    resources : dict
+        What a worker of the kind offers.
+    nthreads : int
+        And how many threads it has.
+    """
+    asking = [ts for ts in s.unrunnable if ts.options.resources]
+    for ws in s.workers.values():
+        asking += [ts for ts in ws.processing if ts.options.resources]
+        asking += [ts for ts in ws.queue.live(ws) if ts.options.resources]
+    if not resources:
+        everything, seconds = 0, 0.0
+        for prefix in s.prefixes.values():
+            n, each = work_of(s, prefix, prefix.counts)
+            everything += n
+            seconds += each
+        n = max(0, everything - len(asking))
+        seconds = max(0.0, seconds - sum(estimate(s, ts) for ts in asking))
+        slots = float(nthreads)
+    else:
+        mine = [ts for ts in asking if _fits(ts, resources)]
+        n, seconds = len(mine), sum(estimate(s, ts) for ts in mine)
+        slots = min([float(nthreads), *(_at_once(ts, resources) for ts in mine)])
+    threads = min(n, max(math.ceil(seconds / target_duration), int(n > 0)))
+    return math.ceil(threads / slots)
+
+
+def _fits(ts: TaskState, resources: dict[str, float]) -> bool:
+    return all(resources.get(name, 0.0) >= n for name, n in (ts.options.resources or {}).items())
+
+
+def _at_once(ts: TaskState, resources: dict[str, float]) -> float:
+    """Return how many such tasks a worker runs at the same time."""
+    wishes = [(name, n) for name, n in (ts.options.resources or {}).items() if n > 0]
+    return max(1.0, min((resources[name] // n for name, n in wishes), default=math.inf))
 
 
 def work_of(s: SchedulerState, prefix: PrefixState, counts: dict[str, int]) -> tuple[int, float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from shoal.scheduler.core.outgoing import tell_worker
 from shoal.scheduler.core.policies.estimates import load, transfer_time
 from shoal.scheduler.core.policies.load import note_load
+from shoal.scheduler.core.policies.outlasting import outlasts
 from shoal.scheduler.core.policies.restrictions import may_run_on
 from shoal.scheduler.core.transitions.processing import assign
 from shoal.wire.messages import Steal
@@ -83,6 +84,7 @@ def _take_parked(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> 
             thief in s.open
             and load(victim) > load(thief) + transfer_time(s, ts, thief)
             and may_run_on(s, ts, thief)
+            and outlasts(s, ts, thief)
         ):
             victim.queued_work -= ts.estimate
             s.parked -= 1
@@ -115,7 +117,7 @@ def _ask_back(s: SchedulerState, thief: WorkerState, victim: WorkerState) -> Non
         at_thief = (thief.occupancy + gain) / thief.nthreads + transfer_time(s, ts, thief)
         if surplus - gain / victim.nthreads < at_thief + s.settings.latency:
             break
-        if not may_run_on(s, ts, thief):
+        if not (may_run_on(s, ts, thief) and outlasts(s, ts, thief)):
             continue
         gain += ts.estimate
         _count(s, ts.estimate, transfer_time(s, ts, thief))
