@@ -104,6 +104,8 @@ def test_what_contradicts_itself_is_refused_by_name(message: Any, text: str) -> 
         (m.WorkerToScheduler, m.WorkerHeartbeat({"cpu": {}}, {})),
         (m.WorkerToScheduler, m.WorkerHeartbeat({"transfer": 5}, {})),
         (m.WorkerToScheduler, m.WorkerHeartbeat({"bandwidth": {"total": "x"}}, {})),
+        (m.WorkerToScheduler, m.WorkerHeartbeat({"bandwidth": {"types": {"ndarray": "x"}}}, {})),
+        (m.WorkerToScheduler, m.WorkerHeartbeat({"bandwidth": {"types": 5.0}}, {})),
         (m.ClientToScheduler, graph(["x"], priority=NAN)),
         (m.ClientToScheduler, graph(["x"], fifo_timeout=-1.0)),
         (m.ClientToScheduler, graph(["x"], function_of=[-1])),

@@ -220,7 +220,11 @@ def _heartbeat(message: m.WorkerHeartbeat) -> None:
             raise ProtocolError(f"WorkerHeartbeat: the metric {name!r} is no table")
     for name in ("transfer", "bandwidth"):
         for part, value in metrics.get(name, {}).items():
-            if part != "seconds" and not isinstance(value, int | float):
+            # A number, or one for each of some kind.
+            by_kind = part in ("types", "seconds")
+            fits = not by_kind or isinstance(value, dict)
+            numbers = value.values() if by_kind and fits else [value]
+            if not fits or not all(isinstance(n, int | float) for n in numbers):
                 raise ProtocolError(f"WorkerHeartbeat: {part!r} of {name!r} is no number")
 
 

@@ -129,7 +129,17 @@ class Report:
         """Return what is told with a heartbeat: the worker's own numbers and the user's."""
         found = self.own()
         if self.metrics:
-            found |= await self._ask(self.metrics)
+            for name, value in (await self._ask(self.metrics)).items():
+                if name not in found or (_is_number(value) and _is_number(found[name])):
+                    found[name] = value
+                elif name not in self._failed:
+                    self._failed.add(name)
+                    logger.warning(
+                        "the metric %r is one of every worker's own, so %r is not told under that "
+                        "name: choose another",
+                        name,
+                        value,
+                    )
         return found
 
     async def introduce(self) -> dict[str, Any]:
@@ -147,3 +157,7 @@ class Report:
                     self._failed.add(name)
                     logger.exception("what is to be told as %r could not be found out", name)
         return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
