@@ -85,3 +85,35 @@ def test_a_name_is_the_same_as_its_text(cluster: Cluster, name: int | str) -> No
     assert cluster.effects.rejected
     cluster.lose_worker("a")
     assert cluster.s.aliases == {}
+
+
+def test_who_asks_for_what_is_done_already_is_told_at_once(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.worker("b")
+    assert cluster.handle(RetireWorkers(["a"])).retired == ["a"]
+    assert cluster.handle(RetireWorkers(["a"])).retired == ["a"]  # it is still closing
+    assert len(cluster.told("a", m.CloseWorker)) == 1
+
+
+def test_a_worker_that_was_emptied_only_can_be_closed(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.worker("b")
+    assert cluster.handle(RetireWorkers(["a"], close=False)).retired == ["a"]
+    assert not cluster.told("a", m.CloseWorker)
+    cluster.advance(100.0)
+    effects = cluster.handle(RetireWorkers(["a"]))
+    assert effects.retired == ["a"] and not effects.not_retired
+    assert cluster.told("a", m.CloseWorker)
+
+
+def test_a_second_request_to_close_holds_while_the_first_empties(cluster: Cluster) -> None:
+    cluster.worker("a")
+    cluster.graph("c", {"x": []})
+    (task,) = cluster.sent("a")
+    cluster.worker("b")
+    assert not cluster.handle(RetireWorkers(["a"], close=False)).retired
+    assert not cluster.handle(RetireWorkers(["a"])).retired
+    cluster.done("a", task)
+    assert cluster.hear("b", m.Acquired(["x"], [28], ["int"])).retired == ["a"]
+    assert cluster.told("a", m.CloseWorker)
+    cluster.ignore(m.Acquire, why="the result moves")

@@ -330,10 +330,19 @@ class Machine:
             client_lost(self.state, client, graceful=False)
 
     def _retire_workers(self, event: e.RetireWorkers) -> None:
+        s = self.state
         for address in event.addresses:
-            ws = self.state.workers.get(address)
-            if ws is not None and (not ws.retiring or event.within is not None):
-                retire_worker(self.state, ws, event.close, within=event.within)
+            ws = s.workers.get(address)
+            if ws is None:
+                continue
+            if (
+                ws.status == "closing"
+            ):  # it was retired, and is on its way: its caller need not wait
+                s.outbox.retired.append(address)
+            elif ws in s.departures.retiring and event.within is None:
+                ws.close_when_retired |= event.close
+            else:
+                retire_worker(s, ws, event.close, within=event.within)
 
     def _restart_all(self, event: e.RestartAll) -> None:
         s = self.state

@@ -184,7 +184,8 @@ def retire_worker(
         Seconds until the end of the time; else as in the settings.
     """
     until = s.now + (s.settings.retire_timeout if within is None else within)
-    ws.retire_until = min(until, ws.retire_until) if ws.retiring else until
+    begun = ws in s.departures.retiring
+    ws.retire_until = min(until, ws.retire_until) if begun else until
     ws.retiring = True
     ws.close_when_retired = close
     ws.must_go = must_go
