@@ -15,6 +15,8 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "scheduler": ("shoal.cli.scheduler:scheduler", "Start a scheduler."),
     "worker": ("shoal.cli.worker:worker", "Start workers that connect to a scheduler."),
+    "mpi": ("shoal.cli.ranks:mpi", "Be a cluster, and run a program, in mpiexec's processes."),
+    "slurm": ("shoal.cli.ranks:slurm", "The same in the tasks of a step of Slurm."),
     "secret": ("shoal.cli.secret:secret", "Look at the cluster's secret, replace it, share it."),
     "top": ("shoal.cli.top:top", "Watch a cluster in the terminal."),
     "record": ("shoal.cli.record:record", "Record a cluster at work as one file to look at."),
