@@ -8,6 +8,7 @@ in which they run is to be one that all hosts see. No MPI library is needed.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -187,11 +188,11 @@ def _program(file: Path, program: Sequence[str], workers: int) -> int:
 
 
 def _shut_down(file: Path, workers: int) -> None:
-    from shoal.client.client import Client
-
+    # Only the rank of the program loads a client.
+    module = importlib.import_module("shoal.client.client")
     try:
-        client = Client(scheduler_file=str(file), timeout=10, set_as_default=False)
-        # One that came later would look for the scheduler until its patience ends.
+        client = module.Client(scheduler_file=str(file), timeout=10, set_as_default=False)
+        # A worker that came later would look for the scheduler until its patience ends.
         with contextlib.suppress(TimeoutError):
             client.wait_for_workers(workers, timeout=20)
         client.shutdown()
