@@ -91,6 +91,7 @@ IMPORTED_BY_CALL = {
     "shoal._base.stand_in": "the name `distributed` is answered a layer above, when dask asks",
     "shoal.actors.client_hooks": "a proxy that was unpickled may be used before a client is loaded",
     "shoal.cli.main": "a command's module is loaded when the command is called",
+    "shoal.cli.ranks": "only the rank of the program loads a client",
     "shoal.cli.worker": "classes of workers and nannies are named by the user",
     "shoal.client.client": "streams are made of primitives, which know clients",
     "shoal.client.in_task.task_client": "a task's client is made by a worker, two layers below",
