@@ -207,6 +207,13 @@ class JournalUser(AskingUser):
         def heard(id: int, answer: Any) -> None:
             self.cluster.owed.update(dict.fromkeys(keys))
             self.client.close()
+            if self.rng.random() < 0.5:
+                self.cluster.clock.call_later(self.rng.choice([0.01, 0.05]), die)
+
+        def die() -> None:
+            if self.cluster.scheduler.alive and not self.cluster.scheduler.keeps_nothing:
+                self.cluster.kill_scheduler()
+                self.cluster.clock.call_later(0.3, self.cluster.start_scheduler)
 
         self.ask("variable", "delete", then=heard)
 
