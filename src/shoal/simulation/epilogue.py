@@ -17,6 +17,7 @@ from shoal.wire.messages import Ask
 if TYPE_CHECKING:
     from shoal.simulation.cluster import Cluster
     from shoal.simulation.simulated_client import SimulatedClient
+    from shoal.simulation.worker_node import WorkerNode
 
 __all__ = ["begin_scene"]
 
@@ -46,9 +47,10 @@ def _silence_a_worker(cluster: Cluster) -> Scene | None:
     """A worker is not heard of for longer than the scheduler bears, and comes back."""
     bears = cluster.scheduler_settings.worker_ttl
     actors = any(node.executor.actors for node in cluster.nodes)
-    if bears is None or bears > _AWAY or not cluster.nodes or actors:
+    nodes = _members(cluster)
+    if bears is None or bears > _AWAY or not nodes or actors:
         return None
-    node = cluster.nodes[0]
+    node = nodes[0]
     cluster.note_loss(node.address)
     cluster.network.cut_off(node.address, 2 * bears)
     before = cluster.scheduler.silenced
@@ -57,18 +59,24 @@ def _silence_a_worker(cluster: Cluster) -> Scene | None:
 
 def _fill_a_worker(cluster: Cluster) -> Scene | None:
     """Something fills a worker's memory for good: it hands over its data, and begins anew."""
-    if len(cluster.nodes) < 2 or any(node.executor.actors for node in cluster.nodes):
+    nodes = _members(cluster)
+    if len(nodes) < 2 or any(node.executor.actors for node in cluster.nodes):
         return None
-    node = cluster.nodes[0]
+    node = nodes[0]
     cluster.note_loss(node.address)  # it may also be closed with what it has
     node.use_memory(950)
 
     def is_over() -> bool:
         if node.left:
             node.use_memory(0)
-        return node.left
+        return node.left or not node.alive  # it may be retired just now
 
     return is_over
+
+
+def _members(cluster: Cluster) -> list[WorkerNode]:
+    """Return the workers that are in: one that is being started may yet be turned away."""
+    return [node for node in cluster.nodes if node.machine.state.connected]
 
 
 def _lose_a_lock(cluster: Cluster) -> Scene | None:
