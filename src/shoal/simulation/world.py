@@ -96,6 +96,10 @@ class World:
             slice=rng.choice([1, 3, 20, 8000]),
         )
 
+    def kill_scheduler(self) -> None:
+        """End the scheduler as with `kill -9`."""
+        raise NotImplementedError
+
     def start_scheduler(self) -> None:
         """Start another scheduler, if there is none: that is the cluster's to do."""
 
