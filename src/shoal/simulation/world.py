@@ -97,8 +97,7 @@ class World:
         )
 
     def kill_scheduler(self) -> None:
-        """End the scheduler as with `kill -9`."""
-        raise NotImplementedError
+        """End the scheduler as with `kill -9`: that is the cluster's to do."""
 
     def start_scheduler(self) -> None:
         """Start another scheduler, if there is none: that is the cluster's to do."""
