@@ -58,7 +58,7 @@ def _parameters_of(cls: type) -> tuple[set[str], bool]:
             continue
         kinds = inspect.signature(init).parameters
         names |= {name for name, p in kinds.items() if p.kind is not p.VAR_KEYWORD}
-        takes_any = len(kinds) > len(names & set(kinds))
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in kinds.values())
         if takes_any and not base.__module__.startswith("shoal."):
             return names, True  # a user's class, which may use any of them
     return names - {"self"}, False

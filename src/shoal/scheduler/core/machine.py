@@ -335,9 +335,7 @@ class Machine:
             ws = s.workers.get(address)
             if ws is None:
                 continue
-            if (
-                ws.status == "closing"
-            ):  # it was retired, and is on its way: its caller need not wait
+            if ws.status == "closing":  # it was retired already: nobody need wait for that
                 s.outbox.retired.append(address)
             elif ws in s.departures.retiring and event.within is None:
                 ws.close_when_retired |= event.close
