@@ -8,14 +8,12 @@ import signal
 import click
 from dask.utils import format_bytes, parse_bytes
 
-from shoal.comm.endpoints import read_scheduler_file
-from shoal.comm.rpc import rpc
+from shoal.cli.scheduler_rpc import scheduler_rpc
 from shoal.dashboard.journal_page import journal_page
 from shoal.dashboard.recorder import record as record_frames
 from shoal.diagnostics.links import member_link
 from shoal.diagnostics.recording import RecordedPage
 from shoal.errors import JournalError
-from shoal.security import Security
 
 __all__ = ["record"]
 
@@ -57,12 +55,7 @@ def record(
 
 
 async def _record(address: str | None, file: str | None, seconds: float, most: int) -> RecordedPage:
-    secret: str | None = None
-    if file is not None:
-        address, secret = read_scheduler_file(file)
-    assert address is not None
-    security = Security(secret=secret) if secret else Security()
-    scheduler = rpc(address, connection_args=security.get_connection_args("client"))
+    scheduler, address, secret = scheduler_rpc(address, file)
     try:
         async with asyncio.timeout(_TIMEOUT):
             identity = await scheduler.identity()

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shoal._base.within import within
+from shoal.cli.scheduler_rpc import scheduler_rpc
 from shoal.cli.top_view import Summary, view
-from shoal.comm.endpoints import read_scheduler_file
-from shoal.comm.rpc import rpc
-from shoal.security import Security
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,12 +53,7 @@ def top(address: str | None, scheduler_file: str | None, interval: float, once: 
 async def _watch(
     console: Console, address: str | None, file: str | None, interval: float, once: bool
 ) -> None:
-    secret: str | None = None
-    if file is not None:
-        address, secret = read_scheduler_file(file)
-    assert address is not None
-    security = Security(secret=secret) if secret else Security()
-    scheduler = rpc(address, connection_args=security.get_connection_args("client"))
+    scheduler, address, _ = scheduler_rpc(address, file)
     before: tuple[float, Summary] | None = None
     screen: Any = None
     try:
